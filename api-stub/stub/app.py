@@ -1,0 +1,185 @@
+"""The HTTP application. Rule: what a request may ask is decided here; what is stored, and when, below."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator
+from typing import Any
+
+import msgspec
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+from starlette.routing import Route
+
+from stub import negotiate, page
+from stub.commit import GroupCommit, Limits
+from stub.message import Message, answer, iso
+from stub.openapi import description
+from stub.post import PostMessage
+from stub.problem import MEDIA_TYPE, Problem, unavailable
+from stub.settings import Settings
+from stub.store import Store, StoreDownError, Summary
+
+PAGE = 50  # messages that a page shows
+MAX_PAGE = 200
+MAX_RUN = 255  # characters; a run id is part of a key
+
+logger = logging.getLogger(__name__)
+
+
+class Stub:
+    """One stub: its store, the queue before it, and the handlers of all requests but `POST /`."""
+
+    def __init__(self, settings: Settings, store: Store) -> None:
+        self.settings = settings
+        self.store = store
+        self.commit = GroupCommit(store, Limits(waiting=settings.max_waiting, writers=settings.writers))
+        self.ready = asyncio.Event()
+
+    @contextlib.asynccontextmanager
+    async def lifespan(self, _app: Starlette) -> AsyncIterator[None]:
+        """Open the store, now or as soon as it answers; at the end write what is waiting and close it."""
+        opening = asyncio.create_task(self._open())
+        try:
+            await self._first_try(opening)
+            yield
+        finally:
+            opening.cancel()
+            await asyncio.wait([opening])
+            await self.commit.close()
+            await self.store.close()
+
+    async def _first_try(self, opening: asyncio.Task[None]) -> None:
+        """Wait until the store is open or seems away; an error that waiting cannot mend stops the start."""
+        await asyncio.wait([opening], timeout=1.0)
+        if opening.done():
+            opening.result()
+
+    async def _open(self) -> None:
+        pause = 0.1
+        while True:
+            try:
+                await self.store.open()
+            except StoreDownError as e:
+                logger.warning("store does not answer, trying again in %.1f s: %s", pause, e)
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, 2.0)
+            else:
+                self.commit.start()
+                self.ready.set()
+                return
+
+    async def newest(self, request: Request) -> Response:
+        """Show the newest messages, as a page or as JSON."""
+        limit = _number(request, "limit", PAGE, MAX_PAGE)
+        before = request.query_params.get("before")
+        messages = await self.store.newest(limit, before)
+        stored = await self.store.count()
+        older = f"/?before={messages[-1].id}&limit={limit}" if messages and len(messages) == limit else None
+        if negotiate.wants_html(request.headers.get("accept", "")):
+            html = page.messages_page(messages, stored, older, before is None, self.settings.server_name)
+            return HTMLResponse(html, headers={"vary": "accept", **page.SECURITY_HEADERS})
+        listed = {"stored": stored, "messages": [_listed(m) for m in messages], "older": older}
+        return _json(listed, {"vary": "accept"})
+
+    async def one(self, request: Request) -> Response:
+        """Give one message, whole."""
+        message_id = request.path_params["id"]
+        return _found(await self.store.by_id(message_id), f"there is no message with the id {message_id}")
+
+    async def keyed(self, request: Request) -> Response:
+        """Give the message stored under an idempotency key, whole."""
+        key = request.query_params.get("key")
+        if not key:
+            raise Problem(400, "say which message: /messages?key=<idempotency key>")
+        return _found(await self.store.by_key(key), f"no message is stored under the key {key}")
+
+    async def audit(self, request: Request) -> Response:
+        """Sum up a run."""
+        run = request.query_params.get("run")
+        if not run or len(run) > MAX_RUN:
+            raise Problem(400, f"say which run, in at most {MAX_RUN} characters: /audit?run=<run id>")
+        return _json(await self.store.audit(run))
+
+    async def health(self, _request: Request) -> Response:
+        """Say whether a POST would be stored now."""
+        if not self.ready.is_set():
+            raise unavailable("the store has not been opened yet")
+        await self.store.ping()
+        return _json({"status": "ok", "server": self.settings.server_name, "waiting": self.commit.waiting})
+
+    async def openapi(self, _request: Request) -> Response:
+        """Describe the API, as OpenAPI 3.1."""
+        return _json(description(self.settings))
+
+    async def docs(self, _request: Request) -> Response:
+        """Describe the API to people."""
+        return HTMLResponse(page.docs_page(description(self.settings)), headers=page.SECURITY_HEADERS)
+
+
+def make_app(settings: Settings, store: Store) -> Starlette:
+    """Put the application together; `app.state.stub` is its Stub."""
+    stub = Stub(settings, store)
+    routes = [
+        Route("/", PostMessage(stub.commit, settings), methods=["POST"]),
+        Route("/", stub.newest, methods=["GET"]),
+        Route("/messages", stub.keyed, methods=["GET"]),
+        Route("/messages/{id}", stub.one, methods=["GET"]),
+        Route("/audit", stub.audit, methods=["GET"]),
+        Route("/healthz", stub.health, methods=["GET"]),
+        Route("/openapi.json", stub.openapi, methods=["GET"]),
+        Route("/docs", stub.docs, methods=["GET"]),
+    ]
+    handlers: dict[Any, Any] = {
+        Problem: _answer_problem,
+        StoreDownError: _answer_store_down,
+        HTTPException: _answer_http_exception,
+        Exception: _answer_fault,
+    }
+    app = Starlette(routes=routes, exception_handlers=handlers, lifespan=stub.lifespan)
+    app.state.stub = stub
+    return app
+
+
+async def _answer_problem(_request: Request, problem: Problem) -> Response:
+    headers = {name.decode(): value.decode() for name, value in problem.headers}
+    return Response(problem.body, problem.status, headers, MEDIA_TYPE.decode())
+
+
+async def _answer_store_down(request: Request, error: StoreDownError) -> Response:
+    return await _answer_problem(request, unavailable(str(error)))
+
+
+async def _answer_http_exception(request: Request, error: HTTPException) -> Response:
+    headers = [(name.lower().encode(), value.encode()) for name, value in (error.headers or {}).items()]
+    return await _answer_problem(request, Problem(error.status_code, f"{request.method} {request.url.path}", headers))
+
+
+async def _answer_fault(request: Request, _error: Exception) -> Response:
+    # Starlette raises it again after this answer, so that it is logged with its place.
+    return await _answer_problem(request, Problem(500, "a fault of the stub; its log says more"))
+
+
+def _number(request: Request, name: str, default: int, most: int) -> int:
+    given = request.query_params.get(name)
+    if given is None:
+        return default
+    if not given.isascii() or not given.isdecimal() or len(given) > len(str(most)) or not 1 <= int(given) <= most:
+        raise Problem(400, f"{name} must be a whole number from 1 to {most}, got {given!r}")
+    return int(given)
+
+
+def _listed(message: Summary) -> dict[str, object]:
+    return {**msgspec.structs.asdict(message), "received": iso(message.received)}
+
+
+def _found(message: Message | None, otherwise: str) -> Response:
+    if message is None:
+        raise Problem(404, otherwise)
+    return Response(answer(message), media_type="application/json")
+
+
+def _json(value: object, headers: dict[str, str] | None = None) -> Response:
+    return Response(msgspec.json.encode(value), headers=headers, media_type="application/json")

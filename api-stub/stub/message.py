@@ -1,0 +1,161 @@
+"""What the stub stores. Rule: the payload is kept as the very text that was sent, and given back unchanged.
+
+A parsed copy would lose what BSON cannot hold: an integer past 64 bits, a member given twice, how a number
+was spelled. So `name` and `msg` are read out for people, and `payload` is what a checker compares.
+"""
+
+import itertools
+import os
+import re
+from datetime import UTC, datetime
+from enum import Enum
+
+import msgspec
+
+MAX_KEY = 255  # characters; Stripe's limit for an idempotency key
+
+_KEY = re.compile(r"(?P<run>.+)-(?P<index>0|[1-9][0-9]{0,17})")  # 18 digits fit a signed 64-bit column
+_SEQUENCE = itertools.count(int.from_bytes(os.urandom(3)))
+_PROCESS = os.urandom(7).hex()
+# The whole body is read, also the members that the stub ignores. Floats stay text: `1e999` is JSON, too.
+_DECODER = msgspec.json.Decoder(float_hook=str)
+
+
+class BadKeyError(ValueError):
+    """The `Idempotency-Key` header is not one that can be stored."""
+
+
+class BrokenJsonError(ValueError):
+    """The body is not JSON in UTF-8 (RFC 8259)."""
+
+
+class WrongShapeError(ValueError):
+    """The body is JSON, but not an object with a text `name` and a text `msg`."""
+
+
+class Message(msgspec.Struct, frozen=True, kw_only=True):
+    """One stored message.
+
+    `received` is UTC, to the millisecond. `run` and `index` are read from `key` and are None where it does
+    not end in `-<index>`. `id` grows with the time received, so that the newest sort last on every server.
+    """
+
+    id: str
+    name: str
+    msg: str
+    received: datetime
+    server: str
+    worker: str | None
+    key: str | None
+    run: str | None
+    index: int | None
+    payload: str
+
+
+class Verdict(Enum):
+    """What became of a message that was handed to a store."""
+
+    FIRST = "first"
+    REPLAYED = "replayed"  # its key was known, with the same payload
+    CONFLICT = "conflict"  # its key was known, with another payload
+
+
+class Written(msgspec.Struct, frozen=True):
+    """A store's answer for one message: the verdict, and the message that the store holds under that key."""
+
+    verdict: Verdict
+    stored: Message
+
+
+def judge(sent: Message, stored: Message) -> Written:
+    """Compare a message with the one that the store holds under its key."""
+    verdict = Verdict.REPLAYED if sent.payload == stored.payload else Verdict.CONFLICT
+    return Written(verdict, stored)
+
+
+def read_key(header: str | None) -> str | None:
+    """Return the key that a header's value holds, bare or as the quoted string that the IETF draft asks for.
+
+    Raises BadKeyError for one that is empty, past 255 characters or not printable ASCII.
+    """
+    if header is None:
+        return None
+    key = header.strip()
+    if len(key) > 1 and key[0] == key[-1] == '"':
+        key = re.sub(r'\\(["\\])', r"\1", key[1:-1])
+    if not 0 < len(key) <= MAX_KEY or not key.isascii() or not key.isprintable():
+        raise BadKeyError(f"Idempotency-Key must be 1 to {MAX_KEY} printable ASCII characters")
+    return key
+
+
+def split_key(key: str | None) -> tuple[str | None, int | None]:
+    """Split `<run id>-<index>`; (None, None) for a key of another form."""
+    match = _KEY.fullmatch(key) if key else None
+    return (match["run"], int(match["index"])) if match else (None, None)
+
+
+def read_payload(body: bytes) -> tuple[str, str, str]:
+    """Return a body's name, its msg and its text. Raises BrokenJsonError or WrongShapeError."""
+    try:
+        text = body.decode()
+        value = _DECODER.decode(body)
+    except msgspec.ValidationError as e:  # an integer of more digits than Python converts
+        raise WrongShapeError(str(e)) from e
+    except (UnicodeDecodeError, msgspec.DecodeError) as e:
+        raise BrokenJsonError(str(e)) from e
+    except RecursionError as e:
+        raise BrokenJsonError("nested too deeply to be read") from e
+    if type(value) is not dict:
+        raise WrongShapeError(f"expected an object, got {_kind(value)}")
+    return _text(value, "name"), _text(value, "msg"), text
+
+
+def make_message(body: bytes, key: str | None, worker: str | None, server: str, received: datetime) -> Message:
+    """Read a body into a message. Raises BrokenJsonError or WrongShapeError."""
+    name, msg, payload = read_payload(body)
+    run, index = split_key(key)
+    received = received.replace(microsecond=received.microsecond // 1000 * 1000)
+    return Message(
+        id=_new_id(received),
+        name=name,
+        msg=msg,
+        received=received,
+        server=server,
+        worker=worker,
+        key=key,
+        run=run,
+        index=index,
+        payload=payload,
+    )
+
+
+def iso(moment: datetime) -> str:
+    """Write a moment as ISO 8601 in UTC with milliseconds: `2026-01-31T12:00:00.123Z`."""
+    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
+
+
+def answer(message: Message) -> bytes:
+    """Write a stored message as the JSON that answers its POST, the payload as it was sent."""
+    members = {field: getattr(message, field) for field in message.__struct_fields__}
+    members["received"] = iso(message.received)
+    members["payload"] = msgspec.Raw(message.payload.encode())
+    return msgspec.json.encode(members)
+
+
+def _new_id(received: datetime) -> str:
+    milliseconds = int(received.timestamp() * 1000)
+    return f"{milliseconds:012x}{next(_SEQUENCE) & 0xFFFFFFFF:08x}{_PROCESS}"
+
+
+def _text(value: dict[str, object], member: str) -> str:
+    if member not in value:
+        raise WrongShapeError(f"member {member!r} is missing")
+    found = value[member]
+    if type(found) is not str:
+        raise WrongShapeError(f"member {member!r} must be text, got {_kind(found)}")
+    return found
+
+
+def _kind(value: object) -> str:
+    kinds = {dict: "an object", list: "an array", str: "text", bool: "a boolean", type(None): "null"}
+    return kinds.get(type(value), "a number")

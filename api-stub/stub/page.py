@@ -1,0 +1,47 @@
+"""What people see: the newest messages, and the API's reference. Rule: text that others wrote is escaped."""
+
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from stub.message import iso
+from stub.store import Summary
+
+# Nothing is loaded from elsewhere, and a script that got through the escaping would not run.
+SECURITY_HEADERS = {
+    "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'; script-src 'self';"
+    " connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+}
+
+_ENVIRONMENT = jinja2.Environment(
+    loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
+    autoescape=True,
+    undefined=jinja2.StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+
+
+def hue(name: str) -> int:
+    """Return the colour of a name's badge, in degrees: the same for the same name everywhere."""
+    return zlib.crc32(name.encode()) % 360
+
+
+_ENVIRONMENT.filters.update(iso=iso, hue=hue)
+
+
+def messages_page(messages: Sequence[Summary], stored: int, older: str | None, first: bool, server: str) -> str:
+    """Write the page of the newest messages."""
+    return _ENVIRONMENT.get_template("messages.html").render(
+        messages=messages, stored=stored, older=older, first=first, server=server
+    )
+
+
+def docs_page(description: dict[str, Any]) -> str:
+    """Write the API's description for people."""
+    return _ENVIRONMENT.get_template("docs.html").render(api=description)

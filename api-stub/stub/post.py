@@ -1,0 +1,150 @@
+"""`POST /`: one message in, the stored document out. Rule: no 201 before the store says that it is durable.
+
+Written on the bare ASGI messages, below the framework's request and response objects: this is the one place
+where they would be paid for on every record (docs/adr/0002).
+"""
+
+import asyncio
+import re
+from datetime import UTC, datetime
+
+from starlette.types import Message as Event
+from starlette.types import Receive, Scope, Send
+
+from stub.commit import GroupCommit, OverloadedError
+from stub.message import (
+    BadKeyError,
+    BrokenJsonError,
+    Message,
+    Verdict,
+    Written,
+    WrongShapeError,
+    answer,
+    make_message,
+    read_key,
+)
+from stub.problem import MEDIA_TYPE, Headers, Problem, unavailable
+from stub.settings import Settings
+from stub.store import StoreDownError
+
+MAX_WORKER = 255  # characters
+_JSON = re.compile(rb"application/(json|[\w.+-]+\+json)\s*(;.*)?", re.IGNORECASE | re.DOTALL)
+
+
+class ClientGoneError(Exception):
+    """The sender went away before its request was complete; nobody waits for an answer."""
+
+
+class PostMessage:
+    """The ASGI application behind `POST /`."""
+
+    def __init__(self, commit: GroupCommit, settings: Settings) -> None:
+        self._commit = commit
+        self._settings = settings
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one POST."""
+        try:
+            written = await self._store(dict(scope["headers"]), receive)
+        except ClientGoneError:
+            return
+        except Problem as problem:
+            headers = [(b"content-type", MEDIA_TYPE), *problem.headers]
+            await _respond(send, problem.status, headers, problem.body)
+        else:
+            await _respond(send, 201, _headers(written), answer(written.stored))
+
+    async def _store(self, headers: dict[bytes, bytes], receive: Receive) -> Written:
+        key, worker = _read_headers(headers)
+        body = await self._read_body(headers, receive)
+        now = datetime.now(UTC)
+        try:
+            message = make_message(body, key, worker, self._settings.server_name, now)
+        except BrokenJsonError as e:
+            raise Problem(400, f"the body is not JSON in UTF-8: {e}") from e
+        except WrongShapeError as e:
+            raise Problem(422, f'the body must be an object like {{"name": "...", "msg": "..."}}: {e}') from e
+        return await self._put(message)
+
+    async def _put(self, message: Message) -> Written:
+        try:
+            written = await self._commit.put(message)
+        except (StoreDownError, OverloadedError) as e:
+            detail = f"not stored for certain: {e}; send it again with the same Idempotency-Key"
+            raise unavailable(detail) from e
+        if written.verdict is Verdict.CONFLICT:
+            raise Problem(422, _conflict(written))
+        return written
+
+    async def _read_body(self, headers: dict[bytes, bytes], receive: Receive) -> bytes:
+        most = self._settings.max_body
+        declared = headers.get(b"content-length")
+        if declared is not None and int(declared) > most:
+            raise _too_large(most)
+        event = await receive()
+        body = _part(event)
+        if event.get("more_body"):
+            body = await self._read_rest(body, receive)
+        if len(body) > most:
+            raise _too_large(most)
+        return body
+
+    async def _read_rest(self, first: bytes, receive: Receive) -> bytes:
+        body = bytearray(first)
+        try:
+            async with asyncio.timeout(self._settings.body_timeout):
+                more = True
+                while more and len(body) <= self._settings.max_body:
+                    event = await receive()
+                    body += _part(event)
+                    more = event.get("more_body", False)
+        except TimeoutError as e:
+            late = f"the body was not complete after {self._settings.body_timeout:g} s"
+            raise Problem(408, late, [(b"connection", b"close")]) from e
+        return bytes(body)
+
+
+def _part(event: Event) -> bytes:
+    if event["type"] == "http.disconnect":
+        raise ClientGoneError
+    part: bytes = event.get("body", b"")
+    return part
+
+
+def _read_headers(headers: dict[bytes, bytes]) -> tuple[str | None, str | None]:
+    media_type = headers.get(b"content-type", b"")
+    if not _JSON.fullmatch(media_type):
+        raise Problem(415, f"Content-Type must be application/json, got {media_type.decode('latin-1')!r}")
+    key, worker = headers.get(b"idempotency-key"), headers.get(b"traffic-worker")
+    if worker is not None and len(worker) > MAX_WORKER:
+        raise Problem(400, f"Traffic-Worker must be at most {MAX_WORKER} characters, got {len(worker)}")
+    try:
+        return read_key(key.decode("latin-1") if key is not None else None), worker.decode(
+            "latin-1"
+        ) if worker else None
+    except BadKeyError as e:
+        raise Problem(400, str(e)) from e
+
+
+def _too_large(most: int) -> Problem:
+    return Problem(413, f"the body must be at most {most} bytes")
+
+
+def _conflict(written: Written) -> str:
+    return f"Idempotency-Key {written.stored.key} was used with another payload; a new payload needs a new key"
+
+
+def _headers(written: Written) -> Headers:
+    headers = [
+        (b"content-type", b"application/json"),
+        (b"location", f"/messages/{written.stored.id}".encode()),
+    ]
+    if written.verdict is Verdict.REPLAYED:
+        headers.append((b"idempotency-replayed", b"true"))
+    return headers
+
+
+async def _respond(send: Send, status: int, headers: Headers, body: bytes) -> None:
+    headers.append((b"content-length", str(len(body)).encode()))
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

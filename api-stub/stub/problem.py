@@ -1,0 +1,31 @@
+"""Errors as RFC 9457 has them. Rule: each says the rule that was broken, what was seen, and what to do."""
+
+from http import HTTPStatus
+
+import msgspec
+
+MEDIA_TYPE = b"application/problem+json"
+RETRY_AFTER = 1  # seconds
+
+Headers = list[tuple[bytes, bytes]]
+
+
+class Problem(Exception):  # noqa: N818 - RFC 9457's word
+    """An answer that is an error: a status, a sentence for people, and headers."""
+
+    def __init__(self, status: int, detail: str, headers: Headers | None = None) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.detail = detail
+        self.headers = headers or []
+
+    @property
+    def body(self) -> bytes:
+        """The problem document; `type` is left out, which means `about:blank`: the status says it all."""
+        title = HTTPStatus(self.status).phrase
+        return msgspec.json.encode({"title": title, "status": self.status, "detail": self.detail})
+
+
+def unavailable(detail: str) -> Problem:
+    """Say 503: try again in a moment, with the same key."""
+    return Problem(503, detail, [(b"retry-after", str(RETRY_AFTER).encode())])

@@ -1,0 +1,157 @@
+"""The one interface to what keeps the messages. Rule: `write` returns on a durable batch, or raises."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Protocol
+
+import msgspec
+
+from stub.message import Message, Written
+
+MAX_GAPS = 1000  # missing indexes that an audit lists
+MAX_SHOWN = 2000  # characters of a name and of a msg that a list of messages shows
+
+
+class StoreDownError(Exception):
+    """The store did not answer as it should; what was being written may or may not be stored."""
+
+
+class Summary(msgspec.Struct, frozen=True, kw_only=True):
+    """A message as a list shows it: without its payload, its texts cut at `MAX_SHOWN` characters."""
+
+    id: str
+    name: str
+    msg: str
+    clipped: bool
+    received: datetime
+    server: str
+    worker: str | None
+    key: str | None
+
+
+class Indexes(msgspec.Struct, frozen=True, kw_only=True):
+    """Which indexes of a run are stored: the highest, how many below it are not, the first 1,000 of those."""
+
+    max: int | None
+    missing: int
+    missing_below_max: list[int]
+
+
+class Audit(msgspec.Struct, frozen=True, kw_only=True):
+    """What a store knows of a run. `posts`: those that reached the store, stored + replayed + conflicts."""
+
+    run: str
+    stored: int
+    posts: int
+    replayed: int
+    conflicts: int
+    by_server: dict[str, int]
+    by_worker: dict[str, int]
+    indexes: Indexes
+
+
+class Tally(msgspec.Struct, frozen=True):
+    """The sums over a run's messages that one server took from one worker."""
+
+    server: str
+    worker: str | None
+    stored: int
+    replayed: int
+    conflicts: int
+    highest: int
+
+
+class Gaps:
+    """Finds the missing among indexes that come in rising order, without holding them."""
+
+    def __init__(self, limit: int = MAX_GAPS) -> None:
+        self.found: list[int] = []
+        self._limit = limit
+        self._next = 0
+
+    @property
+    def full(self) -> bool:
+        """Whether as many are found as were asked for."""
+        return len(self.found) >= self._limit
+
+    def feed(self, index: int) -> None:
+        """Take the next stored index."""
+        room = self._limit - len(self.found)
+        self.found.extend(range(self._next, min(index, self._next + room)))
+        self._next = index + 1
+
+
+class Store(Protocol):
+    """Keeps messages. Every method but `close` raises StoreDownError when the store does not answer.
+
+    `write` may be called by several tasks at once. It answers for each message of the batch, in order. It
+    counts a replay or a conflict with the message first stored under that key, and that count is durable,
+    too: so an audit is right for any number of stubs on one store, whichever of them was killed.
+    """
+
+    async def open(self) -> None:
+        """Connect, and make the tables or indexes that are missing. Raises StoreDownError: try again."""
+
+    async def close(self) -> None:
+        """Let go of files and connections."""
+
+    async def ping(self) -> None:
+        """Return if the store can take a write now."""
+
+    async def write(self, batch: Sequence[Message]) -> list[Written]:
+        """Store the messages whose keys are new; durable on return."""
+        ...
+
+    async def newest(self, limit: int, before: str | None = None) -> list[Summary]:
+        """Return the newest first, those with an id lower than `before`."""
+        ...
+
+    async def count(self) -> int:
+        """Return how many messages are stored, of all runs."""
+        ...
+
+    async def by_id(self, message_id: str) -> Message | None:
+        """Return one message."""
+        ...
+
+    async def by_key(self, key: str) -> Message | None:
+        """Return the message stored under an idempotency key."""
+        ...
+
+    async def audit(self, run: str) -> Audit:
+        """Sum up a run."""
+        ...
+
+
+def total(run: str, tallies: Sequence[Tally], gaps: Sequence[int]) -> Audit:
+    """Add up a run's tallies."""
+    by_server: dict[str, int] = {}
+    by_worker: dict[str, int] = {}
+    for tally in tallies:
+        by_server[tally.server] = by_server.get(tally.server, 0) + tally.stored
+        worker = tally.worker or "(none)"
+        by_worker[worker] = by_worker.get(worker, 0) + tally.stored
+    stored = sum(t.stored for t in tallies)
+    replayed = sum(t.replayed for t in tallies)
+    conflicts = sum(t.conflicts for t in tallies)
+    return Audit(
+        run=run,
+        stored=stored,
+        posts=stored + replayed + conflicts,
+        replayed=replayed,
+        conflicts=conflicts,
+        by_server=dict(sorted(by_server.items())),
+        by_worker=dict(sorted(by_worker.items())),
+        indexes=Indexes(max=highest(tallies), missing=missing(tallies), missing_below_max=list(gaps)),
+    )
+
+
+def highest(tallies: Sequence[Tally]) -> int | None:
+    """Return the highest index stored."""
+    return max((t.highest for t in tallies), default=None)
+
+
+def missing(tallies: Sequence[Tally]) -> int:
+    """Return how many indexes below the highest are not stored; a key is unique, so each is stored once."""
+    top = highest(tallies)
+    return 0 if top is None else top + 1 - sum(t.stored for t in tallies)

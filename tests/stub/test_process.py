@@ -1,0 +1,153 @@
+"""Real stubs as processes: a start, a stop, a crash, a store that goes away, seen from outside."""
+
+import contextlib
+import json
+import socket
+import stat
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+
+from support.mongod import Mongod, free_port, running_mongod
+from support.stub_process import StubProcess, running_stub, until
+
+HELLO = {"name": "Ana", "msg": "¡hola!"}
+
+
+def post(url: str, key: str, record: object = HELLO) -> httpx.Response:
+    return httpx.post(url, json=record, headers={"idempotency-key": key}, timeout=30)
+
+
+def test_it_says_where_it_is_and_stores_what_it_is_sent(store_url: str) -> None:
+    with running_stub(store_url, STUB_SERVER_NAME="one") as stub:
+        assert stub.ready_line == f"api stub on {stub.url} ({store_url})\n"
+        assert post(stub.url, "run-0").json()["server"] == "one"
+        assert stub.stop() == 0
+
+
+def test_the_password_is_in_no_output(tmp_path: Path) -> None:
+    password = tmp_path / "password"
+    password.write_text("s3cret")
+    port = free_port()
+    url = f"mongodb://user@127.0.0.1:{port}/t"
+    env = {"MONGO_PASSWORD_FILE": str(password), "STUB_STORE_TIMEOUT": "0.2", "STUB_PORT": str(free_port())}
+    stub = StubProcess(url, env)
+    stub.start(wait=False)
+    try:
+        answer = when_listening(f"http://127.0.0.1:{env['STUB_PORT']}/healthz")
+        assert answer.status_code == 503
+        assert answer.headers["retry-after"] == "1"
+        assert post(f"http://127.0.0.1:{env['STUB_PORT']}", "run-0").status_code == 503
+        assert stub.stop() == 0
+        assert "store does not answer" in stub.errors
+        assert "s3cret" not in stub.errors + answer.text
+    finally:
+        stub.kill()
+
+
+def test_a_wrong_setting_refuses_the_start_with_exit_code_4() -> None:
+    stub = StubProcess("sqlite:///x", {"STUB_PORT": "none"})
+    stub.start(wait=False)
+    assert stub.await_end() == 4
+    assert "STUB_PORT must be a whole number" in stub.errors
+
+
+def test_a_file_that_cannot_be_written_refuses_the_start(tmp_path: Path) -> None:
+    stub = StubProcess(f"sqlite:///{tmp_path}/no/such/folder/x.sqlite")
+    stub.start(wait=False)
+    assert stub.await_end() == 4
+    assert "must name a file in a folder that can be written to" in stub.errors
+
+
+def test_kill_9_loses_no_answered_message(store_url: str) -> None:
+    with running_stub(store_url) as stub:
+        with ThreadPoolExecutor(8) as pool:
+            answers = list(pool.map(lambda i: post(stub.url, f"run-{i}"), range(100)))
+        stub.kill()
+    assert {a.status_code for a in answers} == {201}
+    with running_stub(store_url) as stub:
+        found = httpx.get(f"{stub.url}/audit?run=run").json()
+        again = post(stub.url, "run-7")
+    assert (found["stored"], found["posts"]) == (100, 100)
+    assert again.content == answers[7].content
+    assert again.headers["idempotency-replayed"] == "true"
+
+
+def test_sigterm_answers_the_request_that_it_has(store_url: str) -> None:
+    body = json.dumps(HELLO).encode()
+    head = f"POST / HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
+    with running_stub(store_url) as stub, connect(stub) as half_sent:
+        half_sent.sendall(head.encode() + body[:-1])
+        assert httpx.get(f"{stub.url}/healthz").status_code == 200  # so the half has arrived, too
+        with ThreadPoolExecutor(1) as pool:
+            stopping = pool.submit(stub.stop)
+            wait_until_refused(stub.url)
+            half_sent.sendall(body[-1:])
+            assert half_sent.recv(65536).startswith(b"HTTP/1.1 201 ")
+            assert stopping.result() == 0
+
+
+def test_two_stubs_on_one_store_share_the_keys_and_the_audit(store_url: str) -> None:
+    with (
+        running_stub(store_url, STUB_SERVER_NAME="a") as a,
+        running_stub(store_url, STUB_SERVER_NAME="b") as b,
+    ):
+        with ThreadPoolExecutor(16) as pool:
+            jobs = [pool.submit(post, stub.url, f"run-{i}") for i in range(200) for stub in (a, b)]
+            answers = [job.result() for job in jobs]
+        found = httpx.get(f"{b.url}/audit?run=run").json()
+    assert {answer.status_code for answer in answers} == {201}
+    assert (found["stored"], found["posts"], found["replayed"]) == (200, 400, 200)
+    assert sum(found["by_server"].values()) == 200
+    assert found["indexes"] == {"max": 199, "missing": 0, "missing_below_max": []}
+
+
+def test_while_mongod_is_away_it_answers_503_and_is_back_by_itself(mongod: Mongod, tmp_path: Path) -> None:
+    own_data = running_mongod(tmp_path / "data")
+    with own_data as own, running_stub(f"{own.url}/t", STUB_STORE_TIMEOUT="0.5") as stub:
+        first = post(stub.url, "run-0")
+        own.kill()
+        for answer in (post(stub.url, "run-1"), httpx.get(f"{stub.url}/healthz"), httpx.get(stub.url)):
+            assert answer.status_code == 503
+            assert answer.headers["retry-after"] == "1"
+            assert answer.headers["content-type"] == "application/problem+json"
+        own.start()
+        assert await_status(stub.url, "run-1", 201).json()["index"] == 1
+        assert post(stub.url, "run-0").content == first.content
+        found = httpx.get(f"{stub.url}/audit?run=run").json()
+    assert (found["stored"], found["indexes"]["missing"]) == (2, 0)
+
+
+def test_the_database_file_is_no_ones_but_the_owners_to_write(sqlite_url: str) -> None:
+    with running_stub(sqlite_url):
+        mode = Path(sqlite_url.removeprefix("sqlite:///")).stat().st_mode
+    assert not mode & stat.S_IWOTH
+
+
+def connect(stub: StubProcess) -> socket.socket:
+    host, port = stub.url.removeprefix("http://").split(":")
+    return socket.create_connection((host, int(port)), 30)
+
+
+def when_listening(url: str) -> httpx.Response:
+    for _ in until():
+        with contextlib.suppress(httpx.ConnectError):
+            return httpx.get(url, timeout=30)
+    raise AssertionError
+
+
+def wait_until_refused(url: str) -> None:
+    for _ in until():
+        try:
+            httpx.get(f"{url}/healthz", timeout=30)
+        except httpx.TransportError:
+            return
+
+
+def await_status(url: str, key: str, status: int) -> httpx.Response:
+    for _ in until():
+        answer = post(url, key)
+        if answer.status_code == status:
+            return answer
+    raise AssertionError

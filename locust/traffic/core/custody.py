@@ -1,0 +1,288 @@
+"""The master's side of the protocol: which worker holds what, until when.
+
+The rules that this module guards:
+
+- A worker's word counts under its present session only. What an ack of a former session says it *holds* is void;
+  what it says it *saw* is booked all the same, because it is true.
+- A session lives for `lease_s` after its last ack was received. The worker counts the same time from when it sent
+  that ack, which was earlier, so it has stopped handing out records by the time they are leased to another.
+- A lease that the worker has heard of, or that was overtaken by a later message, and that it does not hold, is lost
+  or handed back: what is not settled in it is pending again.
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from .decisions import (
+    AllSettled,
+    Booked,
+    Decision,
+    LeaseReclaimed,
+    LeaseReturned,
+    Send,
+    WorkerGone,
+    WorkerJoined,
+)
+from .ledger import DeadLetter, Lease, State
+from .protocol import VERSION, Ack, Acked, Grant, Hello, ProtocolError, Terms, Welcome
+from .ranges import RangeSet
+from .run import Run
+
+LOST_AT_END = "the worker did not say what became of it before the run ended"
+
+
+@dataclass(slots=True)
+class Session:
+    """One worker's connection, from a welcome until it leaves, is lost, or is welcomed anew."""
+
+    worker: str
+    number: int
+    hello: int
+    deadline: float
+    received: int = 0
+    sent: int = 0
+    users: int = 0
+    # The message number by which each live lease was granted.
+    granted: dict[int, int] = field(default_factory=dict)
+
+    def next_seq(self) -> int:
+        """The number of the next message to this worker."""
+        self.sent += 1
+        return self.sent
+
+
+class Custody:
+    """Takes the workers' messages and the passing of time (seconds on any one clock); returns decisions.
+
+    `first_session` must be greater than any session number that an earlier master of the same workers gave out.
+    """
+
+    def __init__(self, terms: Terms, first_session: int) -> None:
+        self.terms = terms
+        self.run: Run | None = None
+        self.sessions: dict[str, Session] = {}
+        self._next_session = first_session
+        self._over = False
+
+    def start(self, run: Run, workers: list[str], now: float) -> list[Decision]:
+        """Begin `run`, one slice for each of `workers`; every worker that is connected is welcomed into it."""
+        self.run, self._over = run, False
+        run.ledger.deal(workers)
+        made: list[Decision] = [WorkerJoined(name, run.ledger.tallies[name].slice) for name in workers]
+        for session in list(self.sessions.values()):
+            made += self._open_session(session.worker, session.hello, now)
+        return made
+
+    def receive(self, worker: str, message: object, now: float) -> list[Decision]:
+        """Take a message from a worker. ProtocolError where it is none that a worker sends."""
+        if isinstance(message, Hello):
+            return self._on_hello(worker, message, now)
+        if isinstance(message, Ack):
+            return self._on_ack(worker, message, now)
+        raise ProtocolError(f"a worker does not send {type(message).__name__}")
+
+    def expire(self, now: float) -> list[Decision]:
+        """Give up the workers whose sessions have lapsed."""
+        made: list[Decision] = []
+        for session in list(self.sessions.values()):
+            if now >= session.deadline:
+                reason = f"not heard from for {self.terms.lease_s:g} s"
+                made += self.worker_lost(session.worker, reason)
+        return made
+
+    def worker_lost(self, worker: str, reason: str) -> list[Decision]:
+        """Give up a worker: reclaim its leases, cut its remainder among the others. Nothing where it is unknown."""
+        self.sessions.pop(worker, None)
+        if self.run is None or worker not in self.run.ledger.partition.remainders:
+            return []
+        return [*self._reclaim(worker, reason), *self._leave(worker, reason), *self._end_if_settled()]
+
+    def stop(self) -> list[Decision]:
+        """Hand out no more, and tell the workers so. What they hold comes back, or its outcome, in their next acks."""
+        self._over = True
+        return [Send(session.worker, self._acked(session)) for session in self.sessions.values()]
+
+    @property
+    def settled_or_back(self) -> bool:
+        """Whether no worker holds a record any more."""
+        return self.run is None or self.run.ledger.counts[State.LEASED] == 0
+
+    def close(self) -> list[Decision]:
+        """End the run for good: what a worker may have sent, and nobody knows more of, ends in doubt."""
+        if self.run is None:
+            return []
+        ledger = self.run.ledger
+        doubts = [
+            (position, lease.worker)
+            for held in ledger.leases.values()
+            for lease in held.values()
+            for position in lease.open.members()
+        ]
+        tried = ledger.tried_among(ledger.positions(State.PENDING))
+        doubts += [(position, ledger.suspect(position)) for position in tried.members()]
+        letters = tuple(self._doubt(position, worker, LOST_AT_END) for position, worker in doubts)
+        self.run, self._over = None, True
+        return [Booked(RangeSet(), letters)] if letters else []
+
+    def _doubt(self, position: int, worker: str, reason: str) -> DeadLetter:
+        assert self.run
+        letter = DeadLetter(position, State.IN_DOUBT, 1, 0, reason, worker)
+        self.run.ledger.bury(letter)
+        return letter
+
+    def _on_hello(self, worker: str, message: Hello, now: float) -> list[Decision]:
+        if message.version != VERSION:
+            raise ProtocolError(
+                f"worker {worker} speaks version {message.version} of the protocol, the master {VERSION}: "
+                "run the same release on both"
+            )
+        session = self.sessions.get(worker)
+        if session is None or message.hello > session.hello:
+            # It holds nothing any more, so whatever it held before is lost to it.
+            lost = self._reclaim(worker, "the worker began anew") if session else []
+            return [*lost, *self._open_session(worker, message.hello, now)]
+        if message.hello == session.hello and not session.received:
+            return [Send(worker, self._welcome(session, seq=1))]
+        return []
+
+    def _on_ack(self, worker: str, ack: Ack, now: float) -> list[Decision]:
+        session = self.sessions.get(worker)
+        if session is None or session.number != ack.session:
+            return self._on_foreign_ack(session, worker, ack, now)
+        if ack.seq <= session.received:
+            return []
+        session.received = ack.seq
+        session.deadline = now + self.terms.lease_s
+        session.users = ack.users
+        made = [*self._book(worker, ack), *self._take_back(session, ack)]
+        if ack.leaving:
+            return [*made, *self._on_leaving(session, ack)]
+        grant = self._grant(session, ack.wants) if ack.wants and not self._over else None
+        made.append(Send(worker, grant or self._acked(session)))
+        return [*made, *self._end_if_settled()]
+
+    def _on_foreign_ack(self, session: Session | None, worker: str, ack: Ack, now: float) -> list[Decision]:
+        """An ack of a session that is over. Its outcomes are true; the worker itself is to begin anew."""
+        made = self._book(worker, ack)
+        if session is not None:
+            made.append(Send(worker, self._welcome(session, seq=1)))
+        elif not ack.leaving:
+            made += self._open_session(worker, 0, now)
+        return [*made, *self._end_if_settled()]
+
+    def _on_leaving(self, session: Session, ack: Ack) -> list[Decision]:
+        """Answer a worker that is going; once it holds nothing, let it go."""
+        answer = Send(session.worker, self._acked(session))
+        if ack.holds:
+            return [answer, *self._end_if_settled()]
+        return [answer, *self.worker_lost(session.worker, "it left")]
+
+    def _open_session(self, worker: str, hello: int, now: float) -> list[Decision]:
+        session = Session(worker, self._next_session, hello, now + self.terms.lease_s)
+        self._next_session += 1
+        self.sessions[worker] = session
+        made: list[Decision] = []
+        if self.run is not None and not self._over and worker not in self.run.ledger.partition.remainders:
+            made.append(WorkerJoined(worker, self.run.ledger.join(worker)))
+        made.append(Send(worker, self._welcome(session, session.next_seq())))
+        return made
+
+    def _welcome(self, session: Session, seq: int) -> Welcome:
+        run = self.run.terms if self.run is not None and not self._over else None
+        return Welcome(session.number, seq, run)
+
+    def _acked(self, session: Session) -> Acked:
+        return Acked(session.number, session.next_seq(), session.received, self._over)
+
+    def _book(self, worker: str, ack: Ack) -> list[Decision]:
+        if self.run is None or ack.run != self.run.terms.run:
+            return []
+        top = max((stop for _, stop in ack.delivered), default=0)
+        if max([top, *(failure.position + 1 for failure in ack.failed)]) > self.run.ledger.records:
+            raise ProtocolError(f"worker {worker} speaks of a position that run {ack.run} does not have")
+        delivered = self.run.ledger.deliver(worker, RangeSet(ack.delivered))
+        self.run.note_attempts(worker, ack.attempts, ack.resent)
+        letters = []
+        for said in ack.failed:
+            state = State.IN_DOUBT if said.in_doubt else State.REJECTED
+            letter = DeadLetter(said.position, state, said.attempts, said.status, said.reason, worker)
+            if self.run.ledger.bury(letter):
+                letters.append(letter)
+        return [Booked(delivered, tuple(letters))] if delivered or letters else []
+
+    def _take_back(self, session: Session, ack: Ack) -> list[Decision]:
+        """Make pending again what the worker has been told to hold and does not."""
+        if self.run is None or ack.run != self.run.terms.run:
+            return []
+        made: list[Decision] = []
+        holds = RangeSet(ack.holds)
+        for lease in self.run.ledger.leases_of(session.worker):
+            if session.granted[lease.number] > ack.heard and not ack.leaving:
+                continue
+            back = lease.open.minus(holds)
+            if back:
+                self.run.ledger.give_back(lease, back)
+                made.append(LeaseReturned(lease.number, session.worker, back))
+        live = {lease.number for lease in self.run.ledger.leases_of(session.worker)}
+        session.granted = {number: seq for number, seq in session.granted.items() if number in live}
+        return made
+
+    def _reclaim(self, worker: str, reason: str) -> list[Decision]:
+        """Take back what a lost worker had in hand, for another, or, where nothing may be sent twice, into doubt."""
+        if self.run is None:
+            return []
+        made: list[Decision] = []
+        for lease in self.run.ledger.leases_of(worker):
+            positions = lease.open.copy()
+            made.append(LeaseReclaimed(lease.number, worker, positions, reason))
+            if self.run.terms.policy == "at-least-once":
+                self.run.ledger.reclaim(lease)
+                continue
+            why = f"worker lost with the record in hand: {reason}"
+            made.append(Booked(RangeSet(), tuple(self._doubt(at, worker, why) for at in positions.members())))
+        return made
+
+    def _leave(self, worker: str, reason: str) -> list[Decision]:
+        assert self.run
+        ledger = self.run.ledger
+        heirs = [name for name in ledger.partition.remainders if name != worker and name in self.sessions]
+        return [WorkerGone(worker, reason, ledger.leave(worker, heirs), len(heirs))]
+
+    def _grant(self, session: Session, wants: int) -> Grant | None:
+        """Cut a lease from the worker's own slice, or from the largest remainder where it has run dry."""
+        if self.run is None:
+            return None
+        ledger, most = self.run.ledger, min(wants, self.terms.lease_records)
+        if not ledger.partition.remainders[session.worker] and ledger.refill(session.worker, most) is None:
+            return None
+        positions = ledger.partition.remainders[session.worker].head(most)
+        indexes = self.run.order.indexes(positions.array())
+        size = np.cumsum(self.run.dataset.lengths(indexes), dtype=np.uint64)
+        fits = max(1, int(np.searchsorted(size, self.terms.lease_bytes, side="right")))
+        positions, indexes = positions.head(fits), indexes[:fits]
+        bodies = tuple(self.run.dataset.bodies(indexes))
+        again = ledger.tried_among(positions)
+        lease = ledger.lease(session.worker, positions)
+        return self._grant_message(session, lease, again, indexes.astype("<u8").tobytes(), bodies)
+
+    def _grant_message(
+        self, session: Session, lease: Lease, again: RangeSet, indexes: bytes, bodies: tuple[bytes, ...]
+    ) -> Grant:
+        seq = session.next_seq()
+        session.granted[lease.number] = seq
+        return Grant(
+            session=session.number,
+            seq=seq,
+            answers=session.received,
+            lease=lease.number,
+            positions=tuple(lease.open),
+            again=tuple(again),
+            indexes=indexes,
+            bodies=bodies,
+        )
+
+    def _end_if_settled(self) -> list[Decision]:
+        if self.run is None or self._over or self.run.ledger.unsettled:
+            return []
+        return [AllSettled(self.run.terms.run), *self.stop()]

@@ -1,0 +1,108 @@
+"""What the master's side of the protocol decides; the master adapter carries it out, in this order.
+
+`Send` is a message to be sent, `Booked` something for the journal; the rest is told to people, each in one line.
+"""
+
+from dataclasses import dataclass
+
+from .ledger import DeadLetter
+from .protocol import Message
+from .ranges import RangeSet
+
+
+def spell(positions: RangeSet, most: int = 5) -> str:
+    """Positions for people: `positions 40-59, 70`, cut short after `most` ranges."""
+    shown = [f"{start}-{stop - 1}" if stop - start > 1 else f"{start}" for start, stop in positions]
+    more = f" and {len(shown) - most} ranges more" if len(shown) > most else ""
+    return f"position{'s' if positions.count > 1 else ''} {', '.join(shown[:most])}{more}"
+
+
+def records(count: int) -> str:
+    """A count for people: `1 record`, `40 records`."""
+    return f"{count} record{'' if count == 1 else 's'}"
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Send `message` to `worker`."""
+
+    worker: str
+    message: Message
+
+
+@dataclass(frozen=True, slots=True)
+class Booked:
+    """These positions are settled now; it was news."""
+
+    delivered: RangeSet
+    letters: tuple[DeadLetter, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerJoined:
+    """A worker takes part in the run."""
+
+    worker: str
+    slice: int
+
+    def __str__(self) -> str:
+        return f"worker {self.worker} joined, with a slice of {records(self.slice)}"
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerGone:
+    """A worker takes no more part in the run."""
+
+    worker: str
+    reason: str
+    left: int
+    heirs: int
+
+    def __str__(self) -> str:
+        if not self.left:
+            return f"worker {self.worker} is gone ({self.reason}); it had nothing left to do"
+        to = (
+            f"cut among {self.heirs} other worker{'' if self.heirs == 1 else 's'}"
+            if self.heirs
+            else "kept for the next"
+        )
+        return f"worker {self.worker} is gone ({self.reason}); {records(self.left)} of its slice {to}"
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseReclaimed:
+    """A lease of a worker that is given up."""
+
+    lease: int
+    worker: str
+    positions: RangeSet
+    reason: str
+
+    def __str__(self) -> str:
+        return f"lease {self.lease} ({spell(self.positions)}) reclaimed from {self.worker}: {self.reason}"
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseReturned:
+    """Positions that the master had thought leased and that the worker does not hold."""
+
+    lease: int
+    worker: str
+    positions: RangeSet
+
+    def __str__(self) -> str:
+        return f"lease {self.lease} ({spell(self.positions)}) is not held by {self.worker}: pending again"
+
+
+@dataclass(frozen=True, slots=True)
+class AllSettled:
+    """Every position of the run has its outcome."""
+
+    run: str
+
+    def __str__(self) -> str:
+        return f"run {self.run}: every record is settled"
+
+
+Event = WorkerJoined | WorkerGone | LeaseReclaimed | LeaseReturned | AllSettled
+Decision = Send | Booked | Event

@@ -1,0 +1,194 @@
+"""The worker's queue of leased records, from which its users take.
+
+The rules that this module guards: a record is handed out only while the worker's custody lasts (`deadline`); it is
+in one place at a time (waiting, in a user's hands, or waiting for its next attempt); and what became of it is kept
+until the master has confirmed that it is booked.
+"""
+
+import heapq
+import random
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from .outcome import Answer, Outcome, backoff
+from .protocol import Failure, Grant, RunTerms
+from .ranges import RangeSet
+
+STOPPED = "the run was stopped while the answer was awaited"
+
+
+@dataclass(slots=True, eq=False)
+class Record:
+    """A record in a worker's hands: `index` is its place in the file, `body` its bytes as they stand there.
+
+    `attempts` counts those made by this worker; `doubted` says that one of them had no answer.
+    """
+
+    run: str
+    session: int
+    position: int
+    index: int
+    body: bytes
+    again: bool
+    attempts: int = 0
+    doubted: bool = False
+
+    @property
+    def key(self) -> str:
+        """The Idempotency-Key: the same at every attempt, on every worker, after a resume."""
+        return f"{self.run}-{self.index}"
+
+
+class Feed:
+    """The leased records of one session at a time. Times are seconds on the worker's own clock."""
+
+    def __init__(self, chance: random.Random) -> None:
+        self._chance = chance
+        self._queue: deque[Record] = deque()
+        self._retries: list[tuple[float, int, Record]] = []
+        self._flying: dict[int, Record] = {}
+        # Positions of former sessions whose outcome came in this one: a lease may still be on its way with them.
+        self._late: set[int] = set()
+        self._delivered: list[int] = []
+        self._failed: list[Failure] = []
+        self._held = RangeSet()
+        self.run: RunTerms | None = None
+        self.session = 0
+        self.deadline = 0.0
+        self.closed = True
+        self.attempts = 0
+        self.resent = 0
+
+    @property
+    def waiting(self) -> int:
+        """Records that a user could take now or after a backoff."""
+        return len(self._queue) + len(self._retries)
+
+    @property
+    def in_hand(self) -> int:
+        """Records that users are sending."""
+        return len(self._flying)
+
+    @property
+    def news(self) -> int:
+        """Outcomes that no ack has carried yet."""
+        return len(self._delivered) + len(self._failed)
+
+    def begin(self, session: int, run: RunTerms | None) -> None:
+        """Begin a session, which holds nothing. Outcomes of the same run are kept; what waits is dropped."""
+        if self.run is None or run is None or run.run != self.run.run:
+            self._delivered, self._failed = [], []
+            self.attempts = self.resent = 0
+        self._drop_waiting()
+        self._held, self._late = RangeSet(), set()
+        self.run, self.session = run, session
+        self.closed = run is None
+        self._flying = {at: record for at, record in self._flying.items() if run and record.run == run.run}
+
+    def offer(self, grant: Grant) -> None:
+        """Take a lease in. ProtocolError where it contradicts itself."""
+        assert self.run is not None
+        positions, again = RangeSet(grant.positions), RangeSet(grant.again)
+        indexes = grant.index_list()
+        self._held.update(positions)
+        for position, index, body in zip(positions.members(), indexes, grant.bodies, strict=True):
+            if position in self._flying:
+                # A user has been sending it since a former session: that attempt serves the new lease.
+                self._flying[position].session = self.session
+                continue
+            if position in self._late:
+                self._held.remove(position, position + 1)
+                continue
+            repeated = bool(again) and position in again
+            self._queue.append(Record(self.run.run, self.session, position, index, body, repeated))
+
+    def take(self, now: float) -> Record | None:
+        """A record to send now; None where there is none yet, or the worker's custody has lapsed."""
+        if self.closed or now >= self.deadline:
+            return None
+        if self._retries and self._retries[0][0] <= now:
+            record = heapq.heappop(self._retries)[2]
+        elif self._queue:
+            record = self._queue.popleft()
+        else:
+            return None
+        self._flying[record.position] = record
+        self.resent += bool(record.attempts or record.again)
+        self.attempts += 1
+        record.attempts += 1
+        return record
+
+    def book(self, record: Record, answer: Answer, outcome: Outcome, now: float) -> None:
+        """Book what an attempt showed. A second word on the same attempt changes nothing."""
+        if self._flying.get(record.position) is not record:
+            return
+        del self._flying[record.position]
+        if self.run is None or record.run != self.run.run:
+            return
+        if record.session != self.session and outcome is not Outcome.RETRY:
+            self._late.add(record.position)
+        record.doubted |= answer.unknown
+        if outcome is Outcome.DELIVERED:
+            self._delivered.append(record.position)
+        elif outcome is not Outcome.RETRY:
+            self._fail(record, answer, in_doubt=outcome is Outcome.IN_DOUBT)
+        elif record.session == self.session:
+            self._retry(record, answer, now)
+
+    def next_retry(self) -> float | None:
+        """When the next backoff is over; None where no record waits for one."""
+        return self._retries[0][0] if self._retries else None
+
+    def close(self) -> None:
+        """Hand out no more: what has not been sent goes back, what may have been sent is in doubt."""
+        if self.closed:
+            return
+        self.closed = True
+        for _, _, record in self._retries:
+            if record.doubted:
+                self._fail(record, Answer(0, STOPPED), in_doubt=True)
+        self._drop_waiting()
+
+    def report(self) -> tuple[RangeSet, tuple[Failure, ...]]:
+        """The outcomes since the last report: delivered positions, and failures."""
+        delivered, failed = RangeSet.of(self._delivered), tuple(self._failed)
+        self._delivered, self._failed = [], []
+        self._held.subtract(delivered)
+        for failure in failed:
+            self._held.remove(failure.position, failure.position + 1)
+        return delivered, failed
+
+    def restore(self, delivered: RangeSet, failed: Iterable[Failure]) -> None:
+        """Take outcomes back that an ack carried and no answer confirmed."""
+        self._delivered.extend(delivered.members())
+        self._failed.extend(failed)
+
+    def holds(self) -> RangeSet:
+        """Every position in hand in this session; right just after `report`."""
+        return self._held
+
+    def _retry(self, record: Record, answer: Answer, now: float) -> None:
+        assert self.run is not None
+        if self.closed and not record.doubted:
+            self._held.remove(record.position, record.position + 1)
+        elif self.closed:
+            self._fail(record, answer, in_doubt=True)
+        elif record.attempts >= self.run.max_attempts:
+            self._fail(record, answer, in_doubt=record.doubted)
+        else:
+            due = now + backoff(record.attempts, answer.retry_after, self._chance)
+            heapq.heappush(self._retries, (due, record.position, record))
+
+    def _fail(self, record: Record, answer: Answer, *, in_doubt: bool) -> None:
+        reason = answer.reason or f"HTTP {answer.status}"
+        self._failed.append(Failure(record.position, in_doubt, record.attempts, answer.status, reason))
+
+    def _drop_waiting(self) -> None:
+        dropped: Iterable[Record] = [*self._queue, *(record for _, _, record in self._retries)]
+        settled = {failure.position for failure in self._failed}
+        for record in dropped:
+            if record.position not in settled:
+                self._held.remove(record.position, record.position + 1)
+        self._queue.clear()
+        self._retries.clear()

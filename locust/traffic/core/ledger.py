@@ -1,0 +1,269 @@
+"""The master's account of every position of a run: pending, leased, delivered, rejected or in doubt.
+
+The rule that this module guards: a position is in one place at a time. It is pending in exactly one remainder,
+or open in exactly one lease, or settled; and what is settled as delivered stays so, whatever is said later.
+`audit.check_ledger` verifies all of it, and tests call it after every step.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import IntEnum
+
+import numpy as np
+
+from .partition import Partition
+from .ranges import RangeSet
+
+
+class State(IntEnum):
+    """Where a position stands."""
+
+    PENDING = 0
+    LEASED = 1
+    DELIVERED = 2
+    REJECTED = 3
+    IN_DOUBT = 4
+
+
+SETTLED = frozenset({State.DELIVERED, State.REJECTED, State.IN_DOUBT})
+# Where a position is settled already, a later word overrules the earlier only if it is worth more.
+_WORTH = {State.IN_DOUBT: 1, State.REJECTED: 2, State.DELIVERED: 3}
+
+
+@dataclass(slots=True)
+class Lease:
+    """A piece of a slice in one worker's custody. `open` are those of its positions that are not settled."""
+
+    number: int
+    worker: str
+    open: RangeSet
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """Why a position ended rejected or in doubt. `status` is the last HTTP status, 0 where no answer was read."""
+
+    position: int
+    state: State
+    attempts: int
+    status: int
+    reason: str
+    worker: str
+
+
+@dataclass(slots=True)
+class Tally:
+    """What one worker was dealt and has done, in records.
+
+    `slice` is what it was dealt at the start, or when it joined; `moved` is what later cuts gave it (or took: then
+    negative). slice + moved = its remainder + its open leases + what it settled.
+    """
+
+    slice: int = 0
+    moved: int = 0
+    delivered: int = 0
+    rejected: int = 0
+    in_doubt: int = 0
+
+    def credit(self, state: State, size: int) -> None:
+        """Book `size` more records that this worker settled as `state` (fewer, where `size` is negative)."""
+        if state is State.DELIVERED:
+            self.delivered += size
+        elif state is State.REJECTED:
+            self.rejected += size
+        else:
+            self.in_doubt += size
+
+
+class Ledger:
+    """The account of a run of `records` positions.
+
+    `states` has shape (records,); `counts[state]` is how many positions stand so; `tallies` has a row for each
+    worker that ever had a slice; `dead` has the dead letters by position; `tried` says, by worker, which unsettled
+    positions it may have sent before it was given up; `repeats` is how many outcomes came for positions that were
+    settled already.
+    """
+
+    def __init__(self, records: int) -> None:
+        self.records = records
+        self.states = np.zeros(records, np.uint8)
+        self.partition = Partition()
+        self.leases: dict[str, dict[int, Lease]] = {}
+        self.tallies: dict[str, Tally] = {}
+        self.tried: dict[str, RangeSet] = {}
+        self.dead: dict[int, DeadLetter] = {}
+        self.counts = [records, 0, 0, 0, 0]
+        self.repeats = 0
+        self.leases_made = 0
+
+    @property
+    def unsettled(self) -> int:
+        """How many positions have no outcome yet."""
+        return self.counts[State.PENDING] + self.counts[State.LEASED]
+
+    def deal(self, workers: Iterable[str]) -> None:
+        """Cut all pending positions into one slice for each of `workers`, equal to within one."""
+        names = list(workers)
+        for name in names:
+            self._tally(name)
+        for name, size in self.partition.deal(self.positions(State.PENDING), names).items():
+            self.tallies[name].slice += size
+
+    def join(self, worker: str) -> int:
+        """Give a worker that has no remainder a slice, cut from the largest; its size."""
+        tally = self._tally(worker)
+        taken = self.partition.join(worker)
+        for source, size in taken.items():
+            tally.slice += size
+            if source is not None:
+                self.tallies[source].moved -= size
+        return sum(taken.values())
+
+    def refill(self, worker: str, least: int) -> tuple[str | None, int] | None:
+        """Give a worker that has run dry part of the largest remainder; see `Partition.refill`."""
+        moved = self.partition.refill(worker, least)
+        if moved is not None:
+            source, size = moved
+            self.tallies[worker].moved += size
+            if source is not None:
+                self.tallies[source].moved -= size
+        return moved
+
+    def lease(self, worker: str, positions: RangeSet) -> Lease:
+        """Put `positions`, all of them in the worker's remainder, into its custody."""
+        self.partition.take(positions, worker)
+        self._mark(positions, State.PENDING, State.LEASED)
+        self.leases_made += 1
+        lease = Lease(self.leases_made, worker, positions.copy())
+        self.leases.setdefault(worker, {})[lease.number] = lease
+        return lease
+
+    def leases_of(self, worker: str) -> list[Lease]:
+        """The worker's live leases, oldest first."""
+        return list(self.leases.get(worker, {}).values())
+
+    def deliver(self, worker: str, positions: RangeSet) -> RangeSet:
+        """Book that `worker` saw `positions` delivered; those for which this was news.
+
+        It makes no difference by which lease the worker had them, or whether it still has it: what it saw is true.
+        """
+        news = self._settle_open(worker, State.DELIVERED, positions)
+        for position in positions.minus(news).members():
+            if self._settle_late(worker, State.DELIVERED, position):
+                news.add(position, position + 1)
+        self._forget_tried(news)
+        return news
+
+    def bury(self, letter: DeadLetter) -> bool:
+        """Book a position as rejected or in doubt; whether this was news."""
+        place = RangeSet([(letter.position, letter.position + 1)])
+        news = bool(self._settle_open(letter.worker, letter.state, place))
+        news = news or self._settle_late(letter.worker, letter.state, letter.position)
+        if news:
+            self.dead[letter.position] = letter
+            self._forget_tried(place)
+        return news
+
+    def give_back(self, lease: Lease, positions: RangeSet) -> None:
+        """Make `positions`, open in `lease`, pending again in its worker's remainder."""
+        self._close(lease, positions)
+        self._mark(positions, State.LEASED, State.PENDING)
+        self.partition.remainders[lease.worker].update(positions)
+
+    def reclaim(self, lease: Lease) -> RangeSet:
+        """Take a lost worker's lease back; its positions, now pending in that worker's remainder, may have been sent."""
+        positions = lease.open.copy()
+        self.tried.setdefault(lease.worker, RangeSet()).update(positions)
+        self.give_back(lease, positions)
+        return positions
+
+    def leave(self, worker: str, heirs: Iterable[str]) -> int:
+        """Cut the remainder of a worker that is gone among `heirs`, or leave it unassigned; its size.
+
+        Its leases must have been settled, given back or reclaimed before.
+        """
+        remainder = self.partition.leave(worker)
+        if remainder:
+            self.tallies[worker].moved -= remainder.count
+            for heir, size in self.partition.deal(remainder, heirs).items():
+                self.tallies[heir].moved += size
+        return remainder.count
+
+    def tried_among(self, positions: RangeSet) -> RangeSet:
+        """Those of `positions` that a worker which was given up may have sent."""
+        made = RangeSet()
+        for tried in self.tried.values():
+            made.update(positions.minus(positions.minus(tried)))
+        return made
+
+    def suspect(self, position: int) -> str:
+        """Who may have sent an unsettled position before it was given up; KeyError where nobody may have."""
+        for worker, tried in self.tried.items():
+            if position in tried:
+                return worker
+        raise KeyError(position)
+
+    def positions(self, *states: State) -> RangeSet:
+        """All positions that stand in one of `states`."""
+        chosen = np.isin(self.states, np.array(states, np.uint8))
+        edges = np.flatnonzero(np.diff(np.concatenate(([0], chosen.view(np.int8), [0]))))
+        return RangeSet(zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True))
+
+    def _settle_open(self, worker: str, state: State, positions: RangeSet) -> RangeSet:
+        """Settle those of `positions` that are open in the worker's own leases; which these were."""
+        news = RangeSet()
+        for lease in self.leases_of(worker):
+            for start, stop in positions:
+                news.update(lease.open.within(start, stop))
+            self._close(lease, news)
+        self._mark(news, State.LEASED, state)
+        if news:
+            self.tallies[worker].credit(state, news.count)
+        return news
+
+    def _settle_late(self, worker: str, state: State, position: int) -> bool:
+        """Settle a position that the worker has no lease of (any more); whether this was news."""
+        before = State(int(self.states[position]))
+        if before in SETTLED:
+            self.repeats += 1
+            if _WORTH[state] <= _WORTH[before]:
+                return False
+            letter = self.dead.pop(position)
+            holder: str | None = letter.worker
+            self.tallies[letter.worker].credit(before, -1)
+        else:
+            holder = self._take_from_holder(position, before)
+        if holder is not None:
+            self.tallies[holder].moved -= 1
+        self._mark(RangeSet([(position, position + 1)]), before, state)
+        tally = self._tally(worker)
+        tally.moved += 1
+        tally.credit(state, 1)
+        return True
+
+    def _take_from_holder(self, position: int, state: State) -> str | None:
+        """Take a position out of the remainder or the lease that has it; whose that was."""
+        if state is State.PENDING:
+            return self.partition.discard(position)
+        every = (lease for leases in self.leases.values() for lease in leases.values())
+        lease = next(lease for lease in every if position in lease.open)
+        self._close(lease, RangeSet([(position, position + 1)]))
+        return lease.worker
+
+    def _close(self, lease: Lease, positions: RangeSet) -> None:
+        lease.open.subtract(positions)
+        if not lease.open:
+            self.leases[lease.worker].pop(lease.number, None)
+
+    def _mark(self, positions: RangeSet, before: State, after: State) -> None:
+        for start, stop in positions:
+            self.states[start:stop] = after
+        self.counts[before] -= positions.count
+        self.counts[after] += positions.count
+
+    def _forget_tried(self, positions: RangeSet) -> None:
+        for tried in self.tried.values():
+            tried.subtract(positions)
+
+    def _tally(self, worker: str) -> Tally:
+        return self.tallies.setdefault(worker, Tally())

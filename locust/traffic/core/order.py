@@ -1,0 +1,74 @@
+"""Which record stands at which position: the identity, or a seeded permutation that needs no table.
+
+A table would cost 8 bytes a record and the time to shuffle it. A permutation that can be computed at any point
+costs nothing to keep, is the same on every machine, and a restarted master has it back from the seed alone.
+
+The construction is a balanced Feistel network over the smallest domain of 4^k values that holds N, with
+out-of-range values encrypted again until they fall in range ("cycle walking"): J. Black and P. Rogaway,
+"Ciphers with Arbitrary Finite Domains", CT-RSA 2002. The round function is the finaliser of SplitMix64
+(G. Steele, D. Lea, C. Flood, "Fast Splittable Pseudorandom Number Generators", OOPSLA 2014). It shuffles; it
+keeps no secret.
+"""
+
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+Indexes = npt.NDArray[np.uint64]
+Kind = Literal["random", "file"]
+
+ROUNDS = 12
+_GOLDEN = 0x9E3779B97F4A7C15
+_MASK64 = (1 << 64) - 1
+
+
+def _mix(value: int) -> int:
+    """SplitMix64's finaliser on one Python integer."""
+    value = ((value ^ (value >> 30)) * 0xBF58476D1CE4E5B9) & _MASK64
+    value = ((value ^ (value >> 27)) * 0x94D049BB133111EB) & _MASK64
+    return value ^ (value >> 31)
+
+
+def _mix_array(values: Indexes) -> Indexes:
+    """SplitMix64's finaliser on an array; unsigned arithmetic wraps as it should."""
+    values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return values ^ (values >> np.uint64(31))
+
+
+class Order:
+    """The bijection from the positions of a run to the indexes of its dataset, both 0..records-1.
+
+    `kind` "file" is the identity. "random" depends on `records` and `seed` (any integer, used modulo 2^64) alone.
+    """
+
+    def __init__(self, records: int, seed: int, kind: Kind) -> None:
+        self.records = records
+        self.seed = seed
+        self.kind: Kind = kind
+        self._half_bits = np.uint64(max(1, ((records - 1).bit_length() + 1) // 2))
+        self._half_mask = np.uint64((1 << int(self._half_bits)) - 1)
+        state = seed & _MASK64
+        self._keys = [np.uint64(_mix((state + nth * _GOLDEN) & _MASK64)) for nth in range(1, ROUNDS + 1)]
+
+    def _encrypt(self, values: Indexes) -> Indexes:
+        left, right = values >> self._half_bits, values & self._half_mask
+        for key in self._keys:
+            left, right = right, left ^ (_mix_array(right + key) & self._half_mask)
+        return (left << self._half_bits) | right
+
+    def indexes(self, positions: npt.ArrayLike) -> Indexes:
+        """The indexes of the records that stand at `positions`, an integer sequence of shape (n,), same shape back.
+
+        IndexError where a position is not one of the run's.
+        """
+        values = np.array(positions, dtype=np.uint64)
+        if values.size and int(values.max()) >= self.records:
+            raise IndexError(f"position {int(values.max())} in a run of {self.records} records")
+        if self.kind == "file":
+            return values
+        values = self._encrypt(values)
+        while (outside := values >= np.uint64(self.records)).any():
+            values[outside] = self._encrypt(values[outside])
+        return values

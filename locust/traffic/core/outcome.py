@@ -1,0 +1,116 @@
+"""What an attempt showed, and what follows from it.
+
+The rule is one small object, so that a locustfile with other ideas replaces it: anything with a
+`judge(answer) -> Outcome` will do.
+"""
+
+import random
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Literal, Protocol
+
+Policy = Literal["at-least-once", "at-most-once"]
+
+# Statuses by which a server asks for the request again, later (RFC 9110 15.5.9, RFC 8470, RFC 6585, RFC 9110 15.6).
+TRY_AGAIN = frozenset({408, 425, 429})
+# Of these, those by which it says that it did not act on this one.
+NOT_ACTED_ON = TRY_AGAIN | {503}
+
+BACKOFF_BASE_S = 0.2
+BACKOFF_CAP_S = 30.0
+# A server that asks for more patience than this gets this much: a run is not to hang on one answer.
+RETRY_AFTER_CAP_S = 300.0
+
+
+class Outcome(StrEnum):
+    """What an attempt showed."""
+
+    DELIVERED = "delivered"
+    RETRY = "retry"
+    REJECTED = "rejected"
+    IN_DOUBT = "in_doubt"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back for one attempt.
+
+    `status` is the HTTP status, 0 where no answer was read. `sent` is False only where the request surely never
+    reached the API (the connection could not be made). `retry_after` is in seconds. `reason` is for people.
+    """
+
+    status: int
+    reason: str = ""
+    sent: bool = True
+    retry_after: float | None = None
+
+    @property
+    def unknown(self) -> bool:
+        """Whether the API may have acted on the request without our knowing."""
+        return self.status == 0 and self.sent
+
+
+class Rule(Protocol):
+    """Judges answers."""
+
+    def judge(self, answer: Answer) -> Outcome:
+        """The outcome of the attempt that was answered so."""
+        ...
+
+
+class AtLeastOnce:
+    """2xx is delivered; what may pass is tried again, an unknown answer included; any other answer is a no."""
+
+    def judge(self, answer: Answer) -> Outcome:
+        """The outcome of the attempt that was answered so."""
+        status = answer.status
+        if 200 <= status < 300:
+            return Outcome.DELIVERED
+        if status == 0 or status >= 500 or status in TRY_AGAIN:
+            return Outcome.RETRY
+        return Outcome.REJECTED
+
+
+class AtMostOnce:
+    """As AtLeastOnce, but tried again only where the API surely did not act; otherwise in doubt.
+
+    500, 502 and 504 are in doubt: a server that broke, or a gateway that heard nothing, may have acted.
+    """
+
+    def judge(self, answer: Answer) -> Outcome:
+        """The outcome of the attempt that was answered so."""
+        outcome = AtLeastOnce().judge(answer)
+        if outcome is not Outcome.RETRY or not answer.sent or answer.status in NOT_ACTED_ON:
+            return outcome
+        return Outcome.IN_DOUBT
+
+
+RULES: dict[Policy, Rule] = {"at-least-once": AtLeastOnce(), "at-most-once": AtMostOnce()}
+
+
+def backoff(attempts: int, retry_after: float | None, chance: random.Random) -> float:
+    """Seconds to wait after the `attempts`-th attempt asked for another.
+
+    Exponential with full jitter (M. Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog, 2015); a
+    server's Retry-After is waited out first.
+    """
+    jitter = chance.uniform(0, min(BACKOFF_CAP_S, BACKOFF_BASE_S * 2 ** min(attempts - 1, 16)))
+    return jitter + min(retry_after or 0.0, RETRY_AFTER_CAP_S)
+
+
+def retry_after_s(value: str | None, now: datetime) -> float | None:
+    """Seconds that a Retry-After header asks to wait: a number of seconds or an HTTP date (RFC 9110 10.2.3).
+
+    None where there is no header, or where it is neither.
+    """
+    if value is None:
+        return None
+    if value.strip().isdigit():
+        return float(value)
+    try:
+        at = parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    return max(0.0, ((at if at.tzinfo else at.replace(tzinfo=UTC)) - now).total_seconds())

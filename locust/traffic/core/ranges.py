@@ -1,0 +1,176 @@
+"""Sets of integers kept as sorted, disjoint, non-adjacent half-open ranges.
+
+Positions travel and are stored as ranges: a slice of five million positions is one pair of numbers, and an ack
+for a thousand records that were sent in order is another.
+"""
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+import numpy.typing as npt
+
+Range = tuple[int, int]
+
+
+class RangeSet:
+    """A mutable set of non-negative integers; memory grows with its gaps, not with its members."""
+
+    __slots__ = ("_starts", "_stops", "count")
+
+    def __init__(self, ranges: Iterable[Range] = ()) -> None:
+        self._starts: list[int] = []
+        self._stops: list[int] = []
+        self.count = 0
+        for start, stop in ranges:
+            self.add(start, stop)
+
+    @classmethod
+    def of(cls, members: Iterable[int]) -> "RangeSet":
+        """Compress `members`, in any order and with repeats, into ranges."""
+        ordered = sorted(set(members))
+        made = cls()
+        if not ordered:
+            return made
+        start = previous = ordered[0]
+        for member in ordered[1:]:
+            if member != previous + 1:
+                made._append(start, previous + 1)
+                start = member
+            previous = member
+        made._append(start, previous + 1)
+        return made
+
+    def _append(self, start: int, stop: int) -> None:
+        self._starts.append(start)
+        self._stops.append(stop)
+        self.count += stop - start
+
+    def __iter__(self) -> Iterator[Range]:
+        return iter(zip(self._starts, self._stops, strict=True))
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __bool__(self) -> bool:
+        return self.count > 0
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, RangeSet):
+            return NotImplemented
+        return self._starts == other._starts and self._stops == other._stops
+
+    __hash__ = None  # type: ignore[assignment] # it is mutable
+
+    def __repr__(self) -> str:
+        return f"RangeSet({list(self)})"
+
+    def __contains__(self, member: int) -> bool:
+        at = bisect_right(self._starts, member) - 1
+        return at >= 0 and member < self._stops[at]
+
+    def members(self) -> Iterator[int]:
+        """Every member, ascending."""
+        for start, stop in self:
+            yield from range(start, stop)
+
+    def array(self) -> npt.NDArray[np.uint64]:
+        """Every member, ascending, as an array of shape (count,)."""
+        if not self._starts:
+            return np.empty(0, np.uint64)
+        return np.concatenate([np.arange(start, stop, dtype=np.uint64) for start, stop in self])
+
+    def copy(self) -> "RangeSet":
+        """An independent copy."""
+        made = RangeSet()
+        made._starts, made._stops, made.count = self._starts.copy(), self._stops.copy(), self.count
+        return made
+
+    def covers(self, start: int, stop: int) -> bool:
+        """Whether every integer of [start, stop) is a member."""
+        at = bisect_right(self._starts, start) - 1
+        return start >= stop or (at >= 0 and stop <= self._stops[at])
+
+    def add(self, start: int, stop: int) -> None:
+        """Make every integer of [start, stop) a member; those that are members already stay so."""
+        if start >= stop:
+            return
+        first = bisect_left(self._stops, start)
+        last = bisect_right(self._starts, stop)
+        if first < last:
+            start = min(start, self._starts[first])
+            stop = max(stop, self._stops[last - 1])
+            self.count -= sum(self._stops[at] - self._starts[at] for at in range(first, last))
+        self._starts[first:last] = [start]
+        self._stops[first:last] = [stop]
+        self.count += stop - start
+
+    def remove(self, start: int, stop: int) -> int:
+        """Take every integer of [start, stop) out; how many of them were members."""
+        if start >= stop:
+            return 0
+        first = bisect_right(self._stops, start)
+        last = bisect_left(self._starts, stop)
+        if first >= last:
+            return 0
+        before = self.count
+        kept: list[Range] = []
+        if self._starts[first] < start:
+            kept.append((self._starts[first], start))
+        if self._stops[last - 1] > stop:
+            kept.append((stop, self._stops[last - 1]))
+        self.count -= sum(self._stops[at] - self._starts[at] for at in range(first, last))
+        self._starts[first:last] = [a for a, _ in kept]
+        self._stops[first:last] = [b for _, b in kept]
+        self.count += sum(b - a for a, b in kept)
+        return before - self.count
+
+    def update(self, other: "RangeSet") -> None:
+        """Make every member of `other` a member."""
+        for start, stop in list(other):
+            self.add(start, stop)
+
+    def subtract(self, other: "RangeSet") -> None:
+        """Take every member of `other` out."""
+        for start, stop in list(other):
+            self.remove(start, stop)
+
+    def minus(self, other: "RangeSet") -> "RangeSet":
+        """The members that `other` has not, as a new set."""
+        made = self.copy()
+        made.subtract(other)
+        return made
+
+    def within(self, start: int, stop: int) -> "RangeSet":
+        """The members in [start, stop), as a new set."""
+        made = RangeSet()
+        first = bisect_right(self._stops, start)
+        last = bisect_left(self._starts, stop)
+        for at in range(first, last):
+            made._append(max(start, self._starts[at]), min(stop, self._stops[at]))
+        return made
+
+    def head(self, most: int) -> "RangeSet":
+        """The `most` smallest members, as a new set (all of them where there are fewer)."""
+        made = RangeSet()
+        for start, stop in self:
+            if most <= 0:
+                break
+            made._append(start, min(stop, start + most))
+            most -= stop - start
+        return made
+
+    def tail(self, most: int) -> "RangeSet":
+        """The `most` largest members, as a new set (all of them where there are fewer)."""
+        return self.minus(self.head(max(0, self.count - most)))
+
+    def parts(self, ways: int) -> list["RangeSet"]:
+        """Cut into `ways` disjoint sets whose sizes differ by one at most, the larger ones first."""
+        small, larger = divmod(self.count, ways)
+        rest = self.copy()
+        made = []
+        for nth in range(ways):
+            part = rest.head(small + (nth < larger))
+            rest.subtract(part)
+            made.append(part)
+        return made

@@ -1,0 +1,118 @@
+"""The run's account for people and programs: the status while it goes on, the delivery report at its end.
+
+Both are the same JSON object. A report adds up: records = delivered + rejected + in doubt + unsent.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from .ledger import DeadLetter, State
+from .progress import Progress
+from .ranges import RangeSet
+from .run import Run
+
+PIECE = 1 << 16
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What the master adapter knows beside the run itself: its state, its times (ISO 8601, UTC), its workers' states."""
+
+    state: str
+    reason: str
+    started: str
+    ended: str | None
+    worker_states: dict[str, str]
+
+
+def account(run: Run, standing: Standing, progress: Progress) -> dict[str, Any]:
+    """The status of a run, or, where it has ended, its delivery report."""
+    ended = standing.ended is not None
+    return {
+        "run": run.terms.run,
+        "state": standing.state,
+        "reason": standing.reason,
+        "dataset": {
+            "file": str(run.dataset.file),
+            "records": run.dataset.records,
+            "digest": f"sha256:{run.dataset.digest}",
+        },
+        "order": run.order.kind,
+        "seed": run.order.seed,
+        "policy": run.terms.policy,
+        "counts": _counts(run, ended=ended),
+        "workers": list(_workers(run, standing.worker_states)),
+        "rate": round(progress.rate, 1),
+        "eta_s": 0.0 if ended else _rounded(progress.eta_s(run.ledger.unsettled)),
+        "started": standing.started,
+        "ended": standing.ended,
+    }
+
+
+def all_delivered(account: dict[str, Any]) -> bool:
+    """Whether the report says that every record was delivered."""
+    counts = account["counts"]
+    return bool(counts["delivered"] == counts["records"])
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 1)
+
+
+def _counts(run: Run, *, ended: bool) -> dict[str, int]:
+    counts = run.ledger.counts
+    return {
+        "records": run.ledger.records,
+        "pending": 0 if ended else counts[State.PENDING],
+        "leased": counts[State.LEASED],
+        "delivered": counts[State.DELIVERED],
+        "rejected": counts[State.REJECTED],
+        "in_doubt": counts[State.IN_DOUBT],
+        "unsent": counts[State.PENDING] if ended else 0,
+        "attempts": sum(run.attempts.values()),
+        "resent": sum(run.resent.values()),
+    }
+
+
+def _workers(run: Run, states: dict[str, str]) -> Iterator[dict[str, Any]]:
+    for worker, tally in run.ledger.tallies.items():
+        yield {
+            "id": worker,
+            "slice": tally.slice,
+            "moved": tally.moved,
+            "leased": sum(lease.open.count for lease in run.ledger.leases_of(worker)),
+            "delivered": tally.delivered,
+            "rejected": tally.rejected,
+            "in_doubt": tally.in_doubt,
+            "state": states.get(worker, "gone"),
+        }
+
+
+def dead_letters(run: Run) -> Iterator[dict[str, Any]]:
+    """The dead letters in the order of their indexes in the run's order; `record` is the body as text."""
+    letters = sorted(run.ledger.dead.values(), key=lambda letter: letter.position)
+    for letter in letters:
+        yield dead_letter(run, letter)
+
+
+def dead_letter(run: Run, letter: DeadLetter) -> dict[str, Any]:
+    """One dead letter as a JSON object."""
+    index = run.order.indexes([letter.position])
+    return {
+        "index": int(index[0]),
+        "outcome": letter.state.name.lower(),
+        "attempts": letter.attempts,
+        "status": letter.status,
+        "reason": letter.reason,
+        "worker": letter.worker,
+        "key": f"{run.terms.run}-{int(index[0])}",
+        "record": run.dataset.bodies(index)[0].decode(),
+    }
+
+
+def unsent_indexes(run: Run) -> Iterator[int]:
+    """The indexes of the records that no lease and no outcome has, in the run's order."""
+    for start, stop in run.ledger.positions(State.PENDING):
+        for low in range(start, stop, PIECE):
+            yield from run.order.indexes(RangeSet([(low, min(low + PIECE, stop))]).array()).tolist()

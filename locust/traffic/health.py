@@ -1,0 +1,39 @@
+"""Whether this worker can do its job: has the master answered it lately? For a container's health check.
+
+A worker has no HTTP port, so it leaves a mark in a file (TRAFFIC_HEALTH_FILE) whenever the master has answered;
+`python -m traffic health` looks how old the mark is.
+"""
+
+import os
+import time
+from pathlib import Path
+
+FRESH_S = 10.0
+EVERY_S = 1.0
+_last = 0.0
+
+
+def _file() -> Path | None:
+    name = os.environ.get("TRAFFIC_HEALTH_FILE", "")
+    return Path(name) if name else None
+
+
+def touch() -> None:
+    """Leave the mark, once a second at most; nothing where no file is named."""
+    global _last  # noqa: PLW0603 - one process, one mark
+    file, now = _file(), time.monotonic()
+    if file is not None and now - _last >= EVERY_S:
+        _last = now
+        file.touch()
+
+
+def check() -> str | None:
+    """None where the mark is fresh; otherwise what is wrong."""
+    file = _file()
+    if file is None:
+        return "TRAFFIC_HEALTH_FILE names no file"
+    try:
+        age = time.time() - file.stat().st_mtime
+    except FileNotFoundError:
+        return f"the master has never answered this worker ({file} is not there)"
+    return None if age < FRESH_S else f"the master has not answered for {age:.0f} s"

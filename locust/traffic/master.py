@@ -1,0 +1,263 @@
+"""The master adapter: Locust's events and the workers' messages go to the core, its decisions become acts.
+
+Locust's receive loop only ever puts a message into the inbox; one greenlet of our own reads it. The core is not
+entered from two greenlets at once, because nothing in it yields.
+"""
+
+import argparse
+import logging
+import secrets
+import time
+from collections.abc import Iterable
+from typing import Any
+
+import gevent
+from gevent.queue import Empty, Queue
+from locust.env import Environment
+from locust.exception import StopTest
+from locust.runners import STATE_MISSING, STATE_SPAWNING, MasterRunner
+
+from traffic import console
+from traffic.clock import now_s
+from traffic.core.custody import Custody
+from traffic.core.dataset import Dataset, DatasetError
+from traffic.core.decisions import AllSettled, Booked, Decision, Send
+from traffic.core.order import Order
+from traffic.core.protocol import FROM_WORKER, ProtocolError, RunTerms, Terms
+from traffic.core.report import all_delivered
+from traffic.core.run import Run
+from traffic.delivery import Delivery
+from traffic.settings import Settings, SettingsError
+from traffic.state import StateError, StateFolder
+
+logger = logging.getLogger(__name__)
+
+EXIT_DELIVERED, EXIT_NOT_ALL, EXIT_REFUSED = 0, 3, 4
+TICK_S = 0.25
+PROGRESS_EVERY_S = 5.0
+# Messages that are read before Locust's own greenlets get their turn.
+BURST = 50
+# Beyond the stop timeout: for the workers' last acks to arrive.
+LAST_ACKS_S = 3.0
+# After a stop, Locust's workers report their last statistics within their interval of 3 s.
+LAST_STATISTICS_S = 3.5
+
+RefusedError = (SettingsError, DatasetError, StateError)
+
+
+class Master:
+    """What a run needs of the master process. `delivery` is the present or the latest run, None before the first."""
+
+    def __init__(self, environment: Environment, runner: MasterRunner) -> None:
+        self.environment, self.runner = environment, runner
+        self.delivery: Delivery | None = None
+        self._custody = Custody(Terms(), first_session=time.time_ns() // 1_000_000)
+        self._inbox: Queue[Any] = Queue()
+        self._starter: gevent.Greenlet[..., Any] | None = None
+        self._checked: tuple[Settings, Dataset] | None = None
+        self._progress_due = 0.0
+        for kind in FROM_WORKER:
+            runner.register_message(kind.type, self._on_message)
+        environment.events.test_start.add_listener(self._on_test_start)
+        environment.events.test_stopping.add_listener(self._on_test_stopping)
+        environment.events.quitting.add_listener(self._on_quitting)
+        gevent.spawn(self._serve).link_exception(self._on_crash)
+
+    @property
+    def headless(self) -> bool:
+        """Whether there is no web UI."""
+        return self.environment.web_ui is None
+
+    def check(self, options: argparse.Namespace) -> None:
+        """Read the options and open the file, as a start would; what was opened serves the next start.
+
+        SettingsError, DatasetError or StateError where the run would be refused.
+        """
+        settings = Settings.read(options)
+        StateFolder(settings.state_dir).prepare()
+        # In a thread, so that the workers' heartbeats are answered while a large file is read.
+        dataset = gevent.get_hub().threadpool.apply(Dataset.open, (settings.file,))
+        if self._checked is not None:
+            self._checked[1].close()
+        self._checked = (settings, dataset)
+
+    def worker_states(self) -> dict[str, str]:
+        """What Locust says of each worker that is connected, in its words."""
+        return {client.id: client.state for client in self.runner.clients.all}
+
+    # A run begins.
+
+    def _on_test_start(self, environment: Environment, **_: Any) -> None:
+        self._starter = gevent.getcurrent()
+        try:
+            if self._checked is None:
+                self.check(self._options())
+        except RefusedError as error:
+            self._refuse(error)
+        assert self._checked
+        settings, dataset = self._checked
+        self._checked = None
+        self._begin(settings, dataset)
+
+    def _options(self) -> argparse.Namespace:
+        assert self.environment.parsed_options is not None
+        return self.environment.parsed_options
+
+    def _refuse(self, error: Exception) -> None:
+        """Raise StopTest, which is how a start is called off; a headless process ends."""
+        logger.error("refused to start: %s", error)
+        if self.headless:
+            self.environment.process_exit_code = EXIT_REFUSED
+            gevent.spawn(self.runner.quit)
+        raise StopTest(str(error)) from error
+
+    def _begin(self, settings: Settings, dataset: Dataset) -> None:
+        terms = RunTerms(
+            run=f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{secrets.token_hex(2)}",
+            method=settings.method,
+            path=settings.path,
+            wait=settings.wait,
+            max_attempts=settings.max_attempts,
+            policy=settings.policy,
+        )
+        if self.delivery is not None:
+            self.delivery.close()
+        run = Run.of(terms, dataset, Order(dataset.records, settings.seed, settings.order))
+        self.delivery = Delivery(run, StateFolder(settings.state_dir), self.environment.host or "")
+        self._options().traffic_run = terms.run
+        logger.info(
+            "run %s: %d records of %s, order %s, seed %d",
+            terms.run,
+            run.ledger.records,
+            settings.file,
+            settings.order,
+            settings.seed,
+        )
+        clients = [client for client in self.runner.clients.all if client.state != STATE_MISSING]
+        workers = sorted((client.id for client in clients), key=self.runner.get_worker_index)
+        self._carry_out(self._custody.start(run, workers, now_s()))
+
+    # Messages.
+
+    def _on_message(self, environment: Environment, msg: Any, **_: Any) -> None:
+        self._inbox.put_nowait(msg)
+
+    def _serve(self) -> None:
+        ticked, read = 0.0, 0
+        while True:
+            if now_s() - ticked >= TICK_S:
+                ticked = now_s()
+                self._tick(ticked)
+            try:
+                message = self._inbox.get(timeout=TICK_S)
+            except Empty:
+                continue
+            self._read(message)
+            read += 1
+            if read % BURST == 0:
+                gevent.sleep(0)
+
+    def _read(self, message: Any) -> None:
+        kind = next(kind for kind in FROM_WORKER if kind.type == message.type)
+        try:
+            decisions = self._custody.receive(message.node_id, kind.from_wire(message.data), now_s())
+        except ProtocolError as error:
+            logger.warning("dropped a %s message from %s: %s", message.type, message.node_id, error)
+            return
+        except DatasetError as error:
+            self._fail(str(error))
+            return
+        self._carry_out(decisions)
+
+    def _tick(self, now: float) -> None:
+        self._carry_out(self._custody.expire(now))
+        for client in self.runner.clients.all:
+            if client.state == STATE_MISSING and client.id in self._custody.sessions:
+                self._carry_out(self._custody.worker_lost(client.id, "Locust reports it missing"))
+        delivery = self.delivery
+        if delivery is not None and delivery.live:
+            delivery.look(now)
+            if now >= self._progress_due:
+                self._progress_due = now + PROGRESS_EVERY_S
+                logger.info("%s", console.progress_line(delivery.account(self.worker_states())))
+
+    def _carry_out(self, decisions: Iterable[Decision]) -> None:
+        for decision in decisions:
+            if isinstance(decision, Send):
+                self.runner.send_message(decision.message.type, decision.message.to_wire(), decision.worker)
+            elif not isinstance(decision, Booked):
+                logger.info("%s", decision)
+                if isinstance(decision, AllSettled):
+                    gevent.spawn(self._complete).link_exception(self._on_crash)
+
+    # A run ends.
+
+    def _complete(self) -> None:
+        """Every record is settled: write the report, then stop Locust's test."""
+        self._finish("completed")
+        self._stop_spawning()
+        self.runner.stop()
+        self._quit_if_headless()
+
+    def _on_test_stopping(self, environment: Environment, **_: Any) -> None:
+        """Somebody stopped the test, or its time was up: take back what can be had, then report."""
+        if self.delivery is not None and self.delivery.live:
+            self.delivery.state = "stopping"
+            self._carry_out(self._custody.stop())
+            gevent.spawn(self._wind_up).link_exception(self._on_crash)
+
+    def _wind_up(self) -> None:
+        self._await_last_acks()
+        self._finish("stopped")
+        self._quit_if_headless()
+
+    def _on_quitting(self, environment: Environment, **_: Any) -> None:
+        """The process ends: nothing comes after this, so wait here for the last acks."""
+        if self.delivery is not None and self.delivery.live:
+            self.delivery.state = "stopping"
+            self._carry_out(self._custody.stop())
+            self._await_last_acks()
+            self._finish("stopped")
+
+    def _await_last_acks(self) -> None:
+        deadline = now_s() + self.environment.stop_timeout + LAST_ACKS_S
+        while not self._custody.settled_or_back and now_s() < deadline:
+            gevent.sleep(0.05)
+
+    def _finish(self, state: str, reason: str = "") -> None:
+        """Close the ledger and write the report; nothing where that has been done."""
+        delivery = self.delivery
+        if delivery is None or not delivery.live:
+            return
+        self._carry_out(self._custody.close())
+        report = delivery.finish(state, reason, self.worker_states())
+        self.environment.process_exit_code = EXIT_DELIVERED if all_delivered(report) else EXIT_NOT_ALL
+
+    def _fail(self, reason: str) -> None:
+        """End the run because it cannot go on."""
+        logger.error("the run cannot go on: %s", reason)
+        self._carry_out(self._custody.stop())
+        self._finish("failed", reason)
+        gevent.spawn(self._stop_after_failure).link_exception(self._on_crash)
+
+    def _stop_after_failure(self) -> None:
+        self._stop_spawning()
+        self.runner.stop()
+        self._quit_if_headless()
+
+    def _stop_spawning(self) -> None:
+        """End a ramp-up that is still going on: a stop in its midst would be followed by more users."""
+        if self.runner.state == STATE_SPAWNING and self._starter is not None:
+            self._starter.kill(block=True)
+        self._starter = None
+
+    def _quit_if_headless(self) -> None:
+        if self.headless:
+            gevent.sleep(LAST_STATISTICS_S)
+            self.runner.quit()
+
+    def _on_crash(self, greenlet: "gevent.Greenlet[..., Any]") -> None:
+        """A fault of our own: say so, and do not leave a run hanging that nobody serves."""
+        logger.critical("the master's side of the traffic protocol broke: %r", greenlet.exception)
+        self.environment.process_exit_code = 2
+        gevent.spawn(self.runner.quit)

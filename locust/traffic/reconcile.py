@@ -1,0 +1,45 @@
+"""Asks the target, where it can tell, what it has stored of a run, and holds it against the ledger."""
+
+import json
+import logging
+from typing import Any
+from urllib.error import HTTPError
+from urllib.parse import quote, urlsplit
+from urllib.request import Request, urlopen
+
+logger = logging.getLogger(__name__)
+
+TIMEOUT_S = 10.0
+MOST_BYTES = 1 << 20
+
+
+def fetch_audit(host: str, run: str) -> dict[str, Any] | None:
+    """What `GET /audit?run=` of the target says (see the API stub's docs); None where it offers no audit.
+
+    A target that cannot be reached, or answers something else, counts as offering none; the log says so.
+    """
+    if urlsplit(host).scheme not in ("http", "https"):
+        return None
+    url = f"{host.rstrip('/')}/audit?run={quote(run)}"
+    try:
+        with urlopen(Request(url, headers={"Accept": "application/json"}), timeout=TIMEOUT_S) as answer:  # noqa: S310 - http(s) only, see above
+            said = json.loads(answer.read(MOST_BYTES))
+    except HTTPError as error:
+        logger.info("the target offers no audit (%s answered %d)", url, error.code)
+        return None
+    except (OSError, ValueError) as error:
+        logger.warning("the target's audit could not be read (%s: %s)", url, error)
+        return None
+    if not isinstance(said, dict) or said.get("run") != run or not isinstance(said.get("stored"), int):
+        logger.info("the target offers no audit (%s answered something else)", url)
+        return None
+    return said
+
+
+def agrees(audit: dict[str, Any], counts: dict[str, int]) -> bool:
+    """Whether what the target stored is possible by the report.
+
+    It must have everything delivered; what ended rejected or in doubt it may have stored without our knowing.
+    """
+    most = counts["delivered"] + counts["in_doubt"] + counts["rejected"]
+    return bool(counts["delivered"] <= audit["stored"] <= most)

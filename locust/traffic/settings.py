@@ -1,0 +1,163 @@
+"""The options, once for all: how they are asked for, and what they may be.
+
+Every option is also an environment variable: `--traffic-file` is `TRAFFIC_FILE`. The web form and Locust's parser
+check nothing that matters, so `Settings.read` does, on the master, before a run.
+"""
+
+import argparse
+import re
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+from traffic.core.order import Kind
+from traffic.core.outcome import Policy
+
+DEFAULT_FILE = "data/traffic.json"
+DEFAULT_STATE_DIR = "state"
+ORDERS = ("random", "file")
+POLICIES = ("at-least-once", "at-most-once")
+# Methods that carry a body (RFC 9110 9.3).
+METHODS = ("POST", "PUT", "PATCH")
+_WAIT = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(?:-\s*(\d+(?:\.\d+)?)\s*)?")
+
+
+class SettingsError(Exception):
+    """One or more options that cannot be used; the text names each with its value, the rule and a remedy."""
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One option as Locust's parser and web form show it."""
+
+    name: str
+    default: str
+    help: str
+    in_form: bool = False
+    choices: tuple[str, ...] | None = None
+
+    @property
+    def flag(self) -> str:
+        """The name on the command line."""
+        return "--" + self.name.replace("_", "-")
+
+
+OPTIONS = (
+    Option("traffic_file", DEFAULT_FILE, "File of the records: a JSON array of objects", in_form=True),
+    Option("traffic_order", "random", "Order of the records: shuffled by the seed, or as in the file", True, ORDERS),
+    Option("traffic_seed", "", "Seed of the random order, a whole number; empty: a new one each run", in_form=True),
+    Option("traffic_wait", "0.1-0.9", "Seconds a user waits between requests: MIN-MAX, 0 for none", in_form=True),
+    Option("traffic_path", "/", "Path that the records are sent to"),
+    Option("traffic_method", "POST", "HTTP method that the records are sent with: POST, PUT or PATCH"),
+    Option("traffic_max_attempts", "5", "Attempts for one record before it becomes a dead letter"),
+    Option(
+        "traffic_policy",
+        "at-least-once",
+        "Whether a record whose answer is unknown is sent again: at-least-once, or at-most-once",
+    ),
+    Option("traffic_state_dir", DEFAULT_STATE_DIR, "Folder for the reports and dead letters"),
+)
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add every option to Locust's parser (for its event `init_command_line_parser`)."""
+    group = parser.add_argument_group("Traffic options", "What is replayed, and how.")
+    for option in OPTIONS:
+        extra: dict[str, Any] = {"choices": list(option.choices)} if option.choices else {}
+        group.add_argument(
+            option.flag,
+            type=str,
+            default=option.default,
+            env_var=option.name.upper(),
+            include_in_web_ui=option.in_form,
+            help=option.help,
+            **extra,
+        )
+    # Set by the master at each start; it reaches the workers with the first users.
+    group.add_argument("--traffic-run", type=str, default="", include_in_web_ui=False, help=argparse.SUPPRESS)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a run is asked to be. `wait` is in seconds; `seed` is in 0..2^63-1."""
+
+    file: Path
+    order: Kind
+    seed: int
+    path: str
+    method: str
+    wait: tuple[float, float]
+    max_attempts: int
+    policy: Policy
+    state_dir: Path
+
+    @classmethod
+    def read(cls, options: argparse.Namespace) -> "Settings":
+        """The settings that `options` ask for. SettingsError, naming every fault at once, where one cannot be used."""
+        reader = _Reader(options)
+        made = cls(
+            file=Path(reader.text("traffic_file")),
+            order=cast("Kind", reader.one_of("traffic_order", ORDERS)),
+            seed=reader.seed("traffic_seed"),
+            path=reader.path("traffic_path"),
+            method=reader.one_of("traffic_method", METHODS),
+            wait=reader.wait("traffic_wait"),
+            max_attempts=reader.whole("traffic_max_attempts", least=1, most=1000),
+            policy=cast("Policy", reader.one_of("traffic_policy", POLICIES)),
+            state_dir=Path(reader.text("traffic_state_dir")),
+        )
+        reader.finish()
+        return made
+
+
+class _Reader:
+    """Reads options by name; collects what is wrong with them. An empty value means the default."""
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        self._values = {option.name: str(getattr(options, option.name, "")).strip() for option in OPTIONS}
+        self._options = {option.name: option for option in OPTIONS}
+        self._faults: list[str] = []
+
+    def text(self, name: str) -> str:
+        return self._values[name] or self._options[name].default
+
+    def one_of(self, name: str, allowed: tuple[str, ...]) -> str:
+        value = self.text(name)
+        if value not in allowed:
+            self._fault(name, value, f"must be one of {', '.join(allowed)}")
+            return allowed[0]
+        return value
+
+    def whole(self, name: str, least: int, most: int) -> int:
+        value = self.text(name)
+        if not re.fullmatch(r"\d{1,19}", value) or not least <= int(value) <= most:
+            self._fault(name, value, f"must be a whole number from {least} to {most}")
+            return least
+        return int(value)
+
+    def seed(self, name: str) -> int:
+        return self.whole(name, 0, 2**63 - 1) if self._values[name] else secrets.randbits(32)
+
+    def path(self, name: str) -> str:
+        value = self.text(name)
+        if not re.fullmatch(r"/[!-~]*", value):
+            self._fault(name, value, "must begin with / and hold neither spaces nor characters outside ASCII")
+        return value
+
+    def wait(self, name: str) -> tuple[float, float]:
+        value = self.text(name)
+        match = _WAIT.fullmatch(value)
+        low, high = (float(match[1]), float(match[2] or match[1])) if match else (1.0, 0.0)
+        if low > high:
+            self._fault(name, value, "must be MIN-MAX in seconds with MIN not above MAX, such as 0.1-0.9, or 0")
+        return low, high
+
+    def _fault(self, name: str, value: str, rule: str) -> None:
+        option = self._options[name]
+        remedy = f"Set {option.flag} or {name.upper()} (default: {option.default})"
+        self._faults.append(f"{option.flag} {rule}, not {value!r}. {remedy}.")
+
+    def finish(self) -> None:
+        if self._faults:
+            raise SettingsError(" ".join(self._faults))

@@ -1,0 +1,137 @@
+"""What a locustfile builds on: a user that takes records and delivers each once."""
+
+import errno
+import random
+import socket
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any, Protocol
+from weakref import WeakKeyDictionary
+
+import gevent
+from locust import FastHttpUser
+from locust.env import Environment
+from locust.exception import StopUser
+from locust.user.task import LOCUST_STATE_RUNNING, LOCUST_STATE_STOPPING, LOCUST_STATE_WAITING
+
+from traffic.core.feed import Record
+from traffic.core.outcome import RULES, Answer, Outcome, Rule, retry_after_s
+from traffic.core.protocol import RunTerms
+
+PATIENCE_S = 1.0
+BEFORE_INIT_S = 0.05
+# Faults of which it is sure that no byte of the request left.
+_NOT_SENT = frozenset({errno.ECONNREFUSED, errno.EHOSTUNREACH, errno.ENETUNREACH})
+
+
+class Source(Protocol):
+    """Where a worker's users get their records from, and say what came of them."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def run(self) -> RunTerms | None: ...
+    @property
+    def over(self) -> bool: ...
+    def take(self) -> Record | None: ...
+    def book(self, record: Record, answer: Answer, outcome: Outcome) -> None: ...
+    def wait(self, timeout: float) -> None: ...
+
+
+# Users can be started before Locust's init event has made the source: they find it here when it is there.
+sources: "WeakKeyDictionary[Environment, Source]" = WeakKeyDictionary()
+
+
+class RecordUser(FastHttpUser):
+    """A user that delivers records. Subclass it, and call `deliver_next` in a task.
+
+    `rule` judges the answers; None: the rule of `--traffic-policy`. The time between tasks is `--traffic-wait`.
+    """
+
+    abstract = True
+    rule: Rule | None = None
+
+    def wait_time(self) -> float:
+        """Seconds until the next task, evenly spread over `--traffic-wait`."""
+        run = self._source().run
+        return random.uniform(*run.wait) if run else 0.0  # noqa: S311 - spreads requests, keeps no secret
+
+    def next_record(self) -> Record:
+        """The next record to send: waits until there is one, ends this user (StopUser) when the run needs it no more.
+
+        Whoever takes a record says once what came of it: see `deliver`.
+        """
+        source = self._source()
+        while True:
+            record = source.take()
+            if record is not None:
+                return record
+            if source.over:
+                raise StopUser
+            self._idle(lambda: source.wait(PATIENCE_S))
+
+    def deliver(self, record: Record) -> Answer:
+        """Send a record with the run's method and path, and book its outcome; what was answered.
+
+        The statistics show it under its path; an outcome other than delivered counts as a failure there.
+        """
+        source = self._source()
+        run = source.run
+        assert run is not None, "a record was taken, so there is a run"
+        answer = Answer(0, "the user was stopped while the answer was awaited")
+        try:
+            headers = {
+                "Content-Type": "application/json",
+                "Idempotency-Key": record.key,
+                "Traffic-Worker": source.name,
+            }
+            with self.client.request(
+                run.method, run.path, data=record.body, headers=headers, catch_response=True, allow_redirects=False
+            ) as response:
+                answer = read_answer(response)
+                if self._judge(run, answer) is Outcome.DELIVERED:
+                    response.success()
+                else:
+                    response.failure(answer.reason)
+        finally:
+            # Also where the user was killed in the midst of it: then the answer is unknown.
+            source.book(record, answer, self._judge(run, answer))
+        return answer
+
+    def deliver_next(self) -> Answer:
+        """Take the next record and deliver it."""
+        return self.deliver(self.next_record())
+
+    def _judge(self, run: RunTerms, answer: Answer) -> Outcome:
+        rule = self.rule or RULES["at-most-once" if run.policy == "at-most-once" else "at-least-once"]
+        return rule.judge(answer)
+
+    def _source(self) -> Source:
+        while (source := sources.get(self.environment)) is None:
+            self._idle(lambda: gevent.sleep(BEFORE_INIT_S))
+        return source
+
+    def _idle(self, wait: Callable[[], None]) -> None:
+        """Wait with no record in hand; Locust may end the user at once meanwhile, as it may between tasks."""
+        if self._state == LOCUST_STATE_STOPPING:
+            raise StopUser
+        self._state = LOCUST_STATE_WAITING
+        wait()
+        if self._state == LOCUST_STATE_STOPPING:
+            raise StopUser
+        self._state = LOCUST_STATE_RUNNING
+
+
+def read_answer(response: Any) -> Answer:
+    """What a FastHttpUser's response says of an attempt."""
+    error = getattr(response, "error", None)
+    status = int(response.status_code or 0)
+    if status:
+        retry_after = retry_after_s((response.headers or {}).get("Retry-After"), datetime.now(UTC))
+        return Answer(status, f"HTTP {status}", retry_after=retry_after)
+    reason = f"{type(error).__name__}: {error}" if error is not None else "no answer"
+    return Answer(0, reason, sent=not _surely_not_sent(error))
+
+
+def _surely_not_sent(error: object) -> bool:
+    return isinstance(error, socket.gaierror) or (isinstance(error, OSError) and error.errno in _NOT_SENT)

@@ -1,0 +1,122 @@
+"""The master's web routes: the check of a Start, the run's status and report, and the health check."""
+
+import argparse
+import logging
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+from flask import Blueprint, Response, jsonify, make_response, request
+from locust.runners import STATE_RUNNING, STATE_SPAWNING
+from locust.web import WebUI
+
+from traffic.core.dataset import DatasetError
+from traffic.delivery import Delivery
+from traffic.settings import OPTIONS, SettingsError
+from traffic.state import StateError, StateFolder
+
+logger = logging.getLogger(__name__)
+
+
+class MasterView(Protocol):
+    """What the routes need of the master."""
+
+    @property
+    def delivery(self) -> Delivery | None: ...
+    def check(self, options: argparse.Namespace) -> None: ...
+    def worker_states(self) -> dict[str, str]: ...
+
+
+class Web:
+    """Adds the routes to Locust's own; all but /healthz are behind its login where one is set."""
+
+    def __init__(self, web_ui: WebUI, master: MasterView) -> None:
+        self.web_ui, self.master = web_ui, master
+        assert web_ui.app is not None
+        guard = web_ui.auth_required_if_enabled
+        routes = Blueprint("traffic", __name__, url_prefix=self._options().web_base_path or None)
+        routes.add_url_rule("/healthz", "healthz", self._healthz)
+        routes.add_url_rule("/traffic/status", "status", guard(self._status))
+        routes.add_url_rule("/traffic/report", "report", guard(self._report))
+        routes.add_url_rule("/traffic/dead-letters", "dead_letters", guard(self._dead_letters))
+        web_ui.app.register_blueprint(routes)
+        self._swarm = web_ui.app.view_functions["locust.swarm"]
+        web_ui.app.view_functions["locust.swarm"] = guard(self._checked_swarm)
+
+    def _options(self) -> argparse.Namespace:
+        options = self.web_ui.environment.parsed_options
+        assert options is not None
+        return options
+
+    def _checked_swarm(self) -> Any:
+        """Locust's own answer to Start, once what it asks for has been found good; an edit of a run is not checked."""
+        runner = self.web_ui.environment.runner
+        if runner is not None and runner.state in (STATE_RUNNING, STATE_SPAWNING):
+            return self._swarm()
+        try:
+            self.master.check(self._asked())
+        except (SettingsError, DatasetError, StateError) as error:
+            logger.error("refused to start: %s", error)  # noqa: TRY400 - the text says it all
+            return jsonify({"success": False, "message": str(error), "host": self.web_ui.environment.host})
+        return self._swarm()
+
+    def _asked(self) -> argparse.Namespace:
+        """The options as the form wants them."""
+        form = {option.name: request.form[option.name] for option in OPTIONS if option.name in request.form}
+        return argparse.Namespace(**{**vars(self._options()), **form})
+
+    def _healthz(self) -> Response:
+        """200: this master takes workers and starts runs."""
+        return jsonify({"status": "ok"})
+
+    def _status(self) -> Response:
+        delivery = self.master.delivery
+        if delivery is None:
+            return jsonify(self._before_the_first_run())
+        return jsonify(delivery.account(self.master.worker_states()))
+
+    def _before_the_first_run(self) -> dict[str, Any]:
+        names = "records pending leased delivered rejected in_doubt unsent attempts resent".split()
+        workers = [
+            {"id": worker, "slice": 0, "moved": 0, "leased": 0, "delivered": 0, "rejected": 0, "in_doubt": 0}
+            | {"state": state}
+            for worker, state in self.master.worker_states().items()
+        ]
+        return {
+            "run": None,
+            "state": "ready",
+            "reason": "",
+            "dataset": {"file": self._options().traffic_file, "records": None, "digest": None},
+            "seed": None,
+            "counts": dict.fromkeys(names, 0),
+            "workers": workers,
+            "rate": 0.0,
+            "eta_s": None,
+            "started": None,
+            "ended": None,
+        }
+
+    def _report(self) -> Response:
+        return self._file("report.json", "application/json")
+
+    def _dead_letters(self) -> Response:
+        return self._file("dead-letters.jsonl", "application/jsonl; charset=utf-8")
+
+    def _file(self, name: str, kind: str) -> Response:
+        """A file of the run that `?run=` names, by default of the latest that has ended."""
+        delivery = self.master.delivery
+        folder = StateFolder(delivery.folder.path if delivery else self._options().traffic_state_dir)
+        latest = delivery.run.terms.run if delivery and delivery.report else None
+        run = request.args.get("run", latest)
+        if run is None:
+            return make_response("No run has ended yet; ?run= names an earlier one.\n", 404)
+        try:
+            path = folder.run_folder(run) / name
+            return Response(_pieces(path.open("rb")), content_type=kind)
+        except (ValueError, FileNotFoundError):
+            return make_response(f"There is no report of a run {run[:64]!r}.\n", 404)
+
+
+def _pieces(file: Any) -> Iterator[bytes]:
+    with file:
+        while piece := file.read(1 << 16):
+            yield piece

@@ -1,0 +1,139 @@
+"""The worker adapter: the master's messages fill the feed, the users empty it, and the outcomes go back as acks."""
+
+import logging
+import random
+from collections import deque
+from typing import Any
+
+import gevent
+from gevent.event import Event
+from locust.env import Environment
+from locust.runners import WorkerRunner
+
+from traffic import health
+from traffic.clock import now_s
+from traffic.core.feed import Feed, Record
+from traffic.core.link import Link
+from traffic.core.outcome import Answer, Outcome
+from traffic.core.protocol import FROM_MASTER, Message, ProtocolError, RunTerms, Terms
+
+logger = logging.getLogger(__name__)
+
+TICK_S = 0.05
+LAST_ACKS_S = 3.0
+
+
+class Worker:
+    """What the users of one worker process share. It is the `Source` of `traffic.user`."""
+
+    def __init__(self, environment: Environment, runner: WorkerRunner) -> None:
+        self.environment, self.runner = environment, runner
+        self._feed = Feed(random.Random())  # noqa: S311 - spreads retries, keeps no secret
+        self._link = Link(self._feed, Terms())
+        self._nudge = Event()
+        self._waiters: deque[Event] = deque()
+        self._expected = ""
+        for kind in FROM_MASTER:
+            runner.register_message(kind.type, self._on_message)
+        environment.events.test_start.add_listener(self._on_test_start)
+        environment.events.quitting.add_listener(self._on_quitting)
+        gevent.spawn(self._serve).link_exception(self._on_crash)
+
+    # What the users call.
+
+    @property
+    def name(self) -> str:
+        """This worker's id, as the master knows it."""
+        return self.runner.client_id
+
+    @property
+    def run(self) -> RunTerms | None:
+        """The run that records are handed out of; None while there is none."""
+        run = self._feed.run
+        return run if run is not None and run.run == self._expected else None
+
+    @property
+    def over(self) -> bool:
+        """Whether the run of this test hands out no more records."""
+        return self.run is not None and self._feed.closed and self._link.joined
+
+    def take(self) -> Record | None:
+        """A record to send now; None where there is none at the moment."""
+        if self.run is None:
+            return None
+        record = self._feed.take(now_s())
+        if not self._feed.waiting:
+            self._nudge.set()
+        return record
+
+    def book(self, record: Record, answer: Answer, outcome: Outcome) -> None:
+        """Say what came of an attempt; once for each record taken."""
+        self._feed.book(record, answer, outcome, now_s())
+        if not self._feed.in_hand:
+            self._nudge.set()
+
+    def wait(self, timeout: float) -> None:
+        """Let the calling user wait for a record, or for the run's end, `timeout` seconds at most."""
+        bell = Event()
+        self._waiters.append(bell)
+        try:
+            bell.wait(timeout)
+        finally:
+            if bell in self._waiters:
+                self._waiters.remove(bell)
+
+    # Messages.
+
+    def _on_message(self, environment: Environment, msg: Any, **_: Any) -> None:
+        kind = next(kind for kind in FROM_MASTER if kind.type == msg.type)
+        try:
+            self._link.receive(kind.from_wire(msg.data), now_s())
+        except ProtocolError as error:
+            logger.warning("dropped a %s message from the master: %s", msg.type, error)
+            return
+        health.touch()
+        self._nudge.set()
+
+    def _serve(self) -> None:
+        while True:
+            self._link.users = self.runner.user_count
+            self._send(self._link.poll(now_s()))
+            self._ring()
+            self._nudge.wait(TICK_S)
+            self._nudge.clear()
+
+    def _send(self, message: Message | None) -> None:
+        if message is not None:
+            self.runner.send_message(message.type, message.to_wire())
+
+    def _ring(self) -> None:
+        """Wake as many waiting users as there are records for, all of them where the run is over."""
+        for _ in range(len(self._waiters) if self.over else min(self._feed.waiting, len(self._waiters))):
+            self._waiters.popleft().set()
+
+    # The test's course.
+
+    def _on_test_start(self, environment: Environment, **_: Any) -> None:
+        """Learn which run the users that are about to start belong to."""
+        assert environment.parsed_options is not None
+        self._expected = environment.parsed_options.traffic_run
+
+    def _on_quitting(self, environment: Environment, **_: Any) -> None:
+        """Hand in what is known before the process ends: wait for answers that are on their way, then ack."""
+        self._feed.close()
+        self._link.leaving = True
+        deadline = now_s() + environment.stop_timeout
+        while self._feed.in_hand and self.runner.user_count and now_s() < deadline:
+            gevent.sleep(TICK_S)
+        deadline = now_s() + LAST_ACKS_S
+        while self._link.joined and now_s() < deadline:
+            self._send(self._link.flush(now_s()))
+            gevent.sleep(2 * TICK_S)
+            if self._link.at_rest:
+                return
+
+    def _on_crash(self, greenlet: "gevent.Greenlet[..., Any]") -> None:
+        """A fault of our own: a worker that cannot ack is to go, so that its records go to another."""
+        logger.critical("the worker's side of the traffic protocol broke: %r", greenlet.exception)
+        self.environment.process_exit_code = 2
+        gevent.spawn(self.runner.quit)

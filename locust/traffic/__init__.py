@@ -23,10 +23,7 @@ __all__ = ["Answer", "AtLeastOnce", "AtMostOnce", "Outcome", "RecordUser", "task
 # Users to be left in mid-request by a ramp-down or a stop would leave records in doubt: give them this long.
 STOP_TIMEOUT_S = 10
 
-events.init_command_line_parser.add_listener(add_options)
 
-
-@events.init.add_listener
 def _attach(environment: Environment, runner: Any, **_: Any) -> None:
     """Make this process a master or a worker of the traffic protocol."""
     if isinstance(runner, MasterRunner):
@@ -47,3 +44,7 @@ def _attach(environment: Environment, runner: Any, **_: Any) -> None:
             "Add --processes 4, or start one with --master and others with --worker."
         )
         sys.exit(1)
+
+
+events.init_command_line_parser.add_listener(add_options)
+events.init.add_listener(_attach)

@@ -100,8 +100,9 @@ class Master:
         self._begin(settings, dataset)
 
     def _options(self) -> argparse.Namespace:
-        assert self.environment.parsed_options is not None
-        return self.environment.parsed_options
+        options = self.environment.parsed_options
+        assert isinstance(options, argparse.Namespace)
+        return options
 
     def _refuse(self, error: Exception) -> None:
         """Raise StopTest, which is how a start is called off; a headless process ends."""
@@ -171,8 +172,10 @@ class Master:
 
     def _tick(self, now: float) -> None:
         self._carry_out(self._custody.expire(now))
+        # A worker that Locust reports missing keeps its leases until they lapse, at most 2 s later: it may be alive,
+        # and would go on handing out records that are another's by then. One that never spoke to us holds nothing.
         for client in self.runner.clients.all:
-            if client.state == STATE_MISSING and client.id in self._custody.sessions:
+            if client.state == STATE_MISSING and client.id not in self._custody.sessions:
                 self._carry_out(self._custody.worker_lost(client.id, "Locust reports it missing"))
         delivery = self.delivery
         if delivery is not None and delivery.live:

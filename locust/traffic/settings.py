@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
+from locust.argument_parser import LocustArgumentParser
+
 from traffic.core.order import Kind
 from traffic.core.outcome import Policy
 
@@ -60,12 +62,11 @@ OPTIONS = (
 )
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
+def add_options(parser: LocustArgumentParser, **_: Any) -> None:
     """Add every option to Locust's parser (for its event `init_command_line_parser`)."""
-    group = parser.add_argument_group("Traffic options", "What is replayed, and how.")
     for option in OPTIONS:
         extra: dict[str, Any] = {"choices": list(option.choices)} if option.choices else {}
-        group.add_argument(
+        parser.add_argument(
             option.flag,
             type=str,
             default=option.default,
@@ -75,7 +76,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
             **extra,
         )
     # Set by the master at each start; it reaches the workers with the first users.
-    group.add_argument("--traffic-run", type=str, default="", include_in_web_ui=False, help=argparse.SUPPRESS)
+    parser.add_argument("--traffic-run", type=str, default="", include_in_web_ui=False, help=argparse.SUPPRESS)
 
 
 @dataclass(frozen=True, slots=True)

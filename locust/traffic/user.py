@@ -10,7 +10,7 @@ from weakref import WeakKeyDictionary
 
 import gevent
 from locust import FastHttpUser
-from locust.env import Environment
+from locust.env import Environment  # noqa: TC002 - a registry's key
 from locust.exception import StopUser
 from locust.user.task import LOCUST_STATE_RUNNING, LOCUST_STATE_STOPPING, LOCUST_STATE_WAITING
 
@@ -28,14 +28,25 @@ class Source(Protocol):
     """Where a worker's users get their records from, and say what came of them."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """The worker's id."""
+
     @property
-    def run(self) -> RunTerms | None: ...
+    def run(self) -> RunTerms | None:
+        """The run that records are handed out of; None while there is none."""
+
     @property
-    def over(self) -> bool: ...
-    def take(self) -> Record | None: ...
-    def book(self, record: Record, answer: Answer, outcome: Outcome) -> None: ...
-    def wait(self, timeout: float) -> None: ...
+    def over(self) -> bool:
+        """Whether the run hands out no more records."""
+
+    def take(self) -> Record | None:
+        """A record to send now; None where there is none at the moment."""
+
+    def book(self, record: Record, answer: Answer, outcome: Outcome) -> None:
+        """Say what came of an attempt; once for each record taken."""
+
+    def wait(self, timeout: float) -> None:
+        """Wait for a record, or for the run's end, `timeout` seconds at most."""
 
 
 # Users can be started before Locust's init event has made the source: they find it here when it is there.
@@ -85,8 +96,9 @@ class RecordUser(FastHttpUser):
                 "Idempotency-Key": record.key,
                 "Traffic-Worker": source.name,
             }
+            body: Any = record.body  # Locust's annotation forgets bytes
             with self.client.request(
-                run.method, run.path, data=record.body, headers=headers, catch_response=True, allow_redirects=False
+                run.method, run.path, data=body, headers=headers, catch_response=True, allow_redirects=False
             ) as response:
                 answer = read_answer(response)
                 if self._judge(run, answer) is Outcome.DELIVERED:

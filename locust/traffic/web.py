@@ -2,7 +2,7 @@
 
 import argparse
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
 from flask import Blueprint, Response, jsonify, make_response, request
@@ -17,13 +17,21 @@ from traffic.state import StateError, StateFolder
 logger = logging.getLogger(__name__)
 
 
+COUNTS = ("records", "pending", "leased", "delivered", "rejected", "in_doubt", "unsent", "attempts", "resent")
+
+
 class MasterView(Protocol):
     """What the routes need of the master."""
 
     @property
-    def delivery(self) -> Delivery | None: ...
-    def check(self, options: argparse.Namespace) -> None: ...
-    def worker_states(self) -> dict[str, str]: ...
+    def delivery(self) -> Delivery | None:
+        """The present or the latest run."""
+
+    def check(self, options: argparse.Namespace) -> None:
+        """Raise what a start with these options would be refused for."""
+
+    def worker_states(self) -> dict[str, str]:
+        """Each connected worker's state, by worker."""
 
 
 class Web:
@@ -32,7 +40,7 @@ class Web:
     def __init__(self, web_ui: WebUI, master: MasterView) -> None:
         self.web_ui, self.master = web_ui, master
         assert web_ui.app is not None
-        guard = web_ui.auth_required_if_enabled
+        guard: Callable[[Callable[[], Any]], Callable[[], Any]] = web_ui.auth_required_if_enabled
         routes = Blueprint("traffic", __name__, url_prefix=self._options().web_base_path or None)
         routes.add_url_rule("/healthz", "healthz", self._healthz)
         routes.add_url_rule("/traffic/status", "status", guard(self._status))
@@ -44,7 +52,7 @@ class Web:
 
     def _options(self) -> argparse.Namespace:
         options = self.web_ui.environment.parsed_options
-        assert options is not None
+        assert isinstance(options, argparse.Namespace)
         return options
 
     def _checked_swarm(self) -> Any:
@@ -75,7 +83,6 @@ class Web:
         return jsonify(delivery.account(self.master.worker_states()))
 
     def _before_the_first_run(self) -> dict[str, Any]:
-        names = "records pending leased delivered rejected in_doubt unsent attempts resent".split()
         workers = [
             {"id": worker, "slice": 0, "moved": 0, "leased": 0, "delivered": 0, "rejected": 0, "in_doubt": 0}
             | {"state": state}
@@ -87,7 +94,7 @@ class Web:
             "reason": "",
             "dataset": {"file": self._options().traffic_file, "records": None, "digest": None},
             "seed": None,
-            "counts": dict.fromkeys(names, 0),
+            "counts": dict.fromkeys(COUNTS, 0),
             "workers": workers,
             "rate": 0.0,
             "eta_s": None,

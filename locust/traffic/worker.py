@@ -43,7 +43,7 @@ class Worker:
 
     @property
     def name(self) -> str:
-        """This worker's id, as the master knows it."""
+        """The worker's id, as the master knows it."""
         return self.runner.client_id
 
     @property

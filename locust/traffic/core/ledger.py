@@ -171,7 +171,7 @@ class Ledger:
         self.partition.remainders[lease.worker].update(positions)
 
     def reclaim(self, lease: Lease) -> RangeSet:
-        """Take a lost worker's lease back; its positions, now pending in that worker's remainder, may have been sent."""
+        """Take a lost worker's lease back; its positions, pending in its remainder now, may have been sent."""
         positions = lease.open.copy()
         self.tried.setdefault(lease.worker, RangeSet()).update(positions)
         self.give_back(lease, positions)

@@ -23,7 +23,7 @@ class ProtocolError(Exception):
 class Terms:
     """The protocol's times in seconds, and the bounds of a lease. The same on both sides of a release."""
 
-    lease_s: float = 6.0
+    lease_s: float = 5.0
     ack_s: float = 0.25
     idle_ack_s: float = 1.0
     hello_s: float = 0.5
@@ -90,10 +90,12 @@ class RunTerms:
     policy: str
 
     def to_wire(self) -> dict[str, Any]:
+        """Return the terms as a dict that msgpack can carry."""
         return {**{field.name: getattr(self, field.name) for field in fields(self)}, "wait": list(self.wait)}
 
     @classmethod
     def from_wire(cls, data: Any) -> "RunTerms | None":
+        """Read the terms that `data` holds; None is no run. ProtocolError where it holds neither."""
         if data is None:
             return None
         low, high = (_number(end) for end in _list(_field(data, "wait")))
@@ -118,10 +120,12 @@ class Failure:
     reason: str
 
     def to_wire(self) -> list[Any]:
+        """Return the fields in their order."""
         return [self.position, self.in_doubt, self.attempts, self.status, self.reason]
 
     @classmethod
     def from_wire(cls, data: Any) -> "Failure":
+        """Read the fields in their order. ProtocolError or ValueError where they are others."""
         position, in_doubt, attempts, status, reason = _list(data)
         return cls(_int(position), _bool(in_doubt), _int(attempts), _int(status), _str(reason))
 

@@ -1,8 +1,9 @@
 """`python -m stub`: reads the settings, serves until SIGTERM, finishes what it has."""
 
 import asyncio
-import logging
+import math
 import os
+import resource
 import signal
 import socket
 import sys
@@ -12,12 +13,16 @@ from types import FrameType
 import uvicorn
 import uvloop
 
+from stub import logs
 from stub.app import Stub, make_app
+from stub.connection import Connection, ConnectionLimits, limited
 from stub.settings import SettingError, Settings, read_settings
 from stub.store import Store
 from stub.store_mongo import MongoStore
 from stub.store_sqlite import SqliteStore
 
+MANY_DESCRIPTORS = 65_536
+SPARE_DESCRIPTORS = 100  # for the store, the listener and the logs
 EXIT_REFUSED = 4  # as everywhere in the project: it refused to start
 
 
@@ -45,6 +50,23 @@ class Server(uvicorn.Server):
         if self.started:
             self._announcement = asyncio.create_task(self._announce())
 
+        self._checking = asyncio.create_task(self._check_connections())
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Let go of those who were made to wait on purpose, then finish the rest."""
+        self._stub.misbehaviour.stopping.set()
+        await super().shutdown(sockets)
+        self._checking.cancel()
+
+    async def _check_connections(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(1)
+            now = loop.time()
+            for connection in list(self.server_state.connections):
+                if isinstance(connection, Connection):
+                    connection.check(now)
+
     async def _announce(self) -> None:
         await self._stub.ready.wait()
         settings = self._stub.settings
@@ -56,20 +78,34 @@ class Server(uvicorn.Server):
 def make_server(settings: Settings) -> Server:
     """Put the server together, not yet listening."""
     app = make_app(settings, make_store(settings))
+    limits = ConnectionLimits(
+        connections=min(settings.max_connections, _descriptors() - SPARE_DESCRIPTORS),
+        head_timeout=settings.head_timeout,
+        idle_timeout=settings.idle_timeout,
+    )
     config = uvicorn.Config(
         app,
         host=settings.host,
         port=settings.port,
-        http="httptools",
+        http=limited(limits),
         ws="none",
         log_config=None,
         access_log=False,
         server_header=False,
         proxy_headers=False,
-        timeout_keep_alive=75,
+        timeout_keep_alive=math.ceil(settings.idle_timeout),
         timeout_graceful_shutdown=int(settings.stop_timeout) or 1,
     )
     return Server(config, app.state.stub)
+
+
+def _descriptors() -> int:
+    """Allow this process all the descriptors that it may have; returns how many."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MANY_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, MANY_DESCRIPTORS)
+    if soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    return max(soft, wanted)
 
 
 def _stopped(_signal: int, _frame: FrameType | None) -> None:
@@ -78,8 +114,7 @@ def _stopped(_signal: int, _frame: FrameType | None) -> None:
 
 def main() -> int:
     """Run the stub; returns the exit code."""
-    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.INFO)
-    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
+    logs.set_up()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _stopped)
     try:

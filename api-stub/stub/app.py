@@ -16,6 +16,9 @@ from starlette.routing import Route
 from stub import negotiate, page
 from stub.commit import GroupCommit, Limits
 from stub.message import Message, answer, iso
+from stub.metrics import MEDIA_TYPE as METRICS_TYPE
+from stub.metrics import Metrics
+from stub.misbehave import Misbehaviour
 from stub.openapi import description
 from stub.post import PostMessage
 from stub.problem import MEDIA_TYPE, Problem, unavailable
@@ -35,7 +38,10 @@ class Stub:
     def __init__(self, settings: Settings, store: Store) -> None:
         self.settings = settings
         self.store = store
-        self.commit = GroupCommit(store, Limits(waiting=settings.max_waiting, writers=settings.writers))
+        self.metrics = Metrics()
+        limits = Limits(waiting=settings.max_waiting, writers=settings.writers)
+        self.commit = GroupCommit(store, limits, self.metrics)
+        self.misbehaviour = Misbehaviour(settings.misbehave, settings.seed, settings.misbehave_header, self.metrics)
         self.ready = asyncio.Event()
 
     @contextlib.asynccontextmanager
@@ -110,6 +116,11 @@ class Stub:
         await self.store.ping()
         return _json({"status": "ok", "server": self.settings.server_name, "waiting": self.commit.waiting})
 
+    async def show_metrics(self, _request: Request) -> Response:
+        """Give what was counted since the start, as Prometheus reads it."""
+        text = self.metrics.text(self.commit.waiting, self.commit.store_up)
+        return Response(text, headers={"content-type": METRICS_TYPE})
+
     async def openapi(self, _request: Request) -> Response:
         """Describe the API, as OpenAPI 3.1."""
         return _json(description(self.settings))
@@ -123,12 +134,13 @@ def make_app(settings: Settings, store: Store) -> Starlette:
     """Put the application together; `app.state.stub` is its Stub."""
     stub = Stub(settings, store)
     routes = [
-        Route("/", PostMessage(stub.commit, settings), methods=["POST"]),
+        Route("/", PostMessage(stub.commit, settings, stub.misbehaviour, stub.metrics), methods=["POST"]),
         Route("/", stub.newest, methods=["GET"]),
         Route("/messages", stub.keyed, methods=["GET"]),
         Route("/messages/{id}", stub.one, methods=["GET"]),
         Route("/audit", stub.audit, methods=["GET"]),
         Route("/healthz", stub.health, methods=["GET"]),
+        Route("/metrics", stub.show_metrics, methods=["GET"]),
         Route("/openapi.json", stub.openapi, methods=["GET"]),
         Route("/docs", stub.docs, methods=["GET"]),
     ]

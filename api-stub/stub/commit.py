@@ -6,13 +6,18 @@ DeWitt et al., "Implementation techniques for main memory database systems", 198
 """
 
 import asyncio
+import logging
+import time
 from collections import deque
 from collections.abc import Sequence
 
 import msgspec
 
 from stub.message import Message, Written
+from stub.metrics import Metrics
 from stub.store import Store, StoreDownError
+
+logger = logging.getLogger(__name__)
 
 
 class OverloadedError(Exception):
@@ -32,9 +37,11 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 class GroupCommit:
     """Gathers the messages of all requests into batches, and hands each request its own answer."""
 
-    def __init__(self, store: Store, limits: Limits) -> None:
+    def __init__(self, store: Store, limits: Limits, metrics: Metrics | None = None) -> None:
         self._store = store
         self._limits = limits
+        self._metrics = metrics or Metrics()
+        self._store_up = True
         self._waiting: deque[tuple[Message, asyncio.Future[Written]]] = deque()
         self._size = 0
         self._arrived = asyncio.Event()
@@ -45,6 +52,11 @@ class GroupCommit:
     def waiting(self) -> int:
         """How many messages wait for a writer."""
         return len(self._waiting)
+
+    @property
+    def store_up(self) -> bool:
+        """Whether the last write succeeded."""
+        return self._store_up and bool(self._writers)
 
     def start(self) -> None:
         """Begin to write."""
@@ -91,17 +103,27 @@ class GroupCommit:
         return batch
 
     async def _write(self, batch: Sequence[tuple[Message, asyncio.Future[Written]]]) -> None:
+        started = time.monotonic()
         try:
             written = await self._store.write([message for message, _ in batch])
         except StoreDownError as e:
+            self._note(False, str(e))
             self._refuse(batch, e)
             self._refuse(self._take_all(), e)  # these would only wait for the same failure
-        except Exception as e:  # noqa: BLE001 - the writer must outlive one batch; each request reports the error
+        except Exception as e:  # noqa: BLE001 - the writer must outlive a batch; each request reports the error
             self._refuse(batch, e)
         else:
+            self._note(True, f"wrote {len(batch)} messages")
+            self._metrics.write_seconds.add(time.monotonic() - started)
+            self._metrics.batch_messages.add(len(batch))
             for (_, answer), result in zip(batch, written, strict=True):
                 if not answer.done():  # its request was given up
                     answer.set_result(result)
+
+    def _note(self, up: bool, why: str) -> None:
+        if up is not self._store_up:
+            logger.warning("store %s: %s", "is back" if up else "is down", why)
+        self._store_up = up
 
     def _take_all(self) -> list[tuple[Message, asyncio.Future[Written]]]:
         everything = list(self._waiting)

@@ -156,6 +156,16 @@ def _newest() -> Schema:
     return operation
 
 
+def _metrics() -> Schema:
+    content = {"text/plain": {"schema": {"type": "string"}}}
+    return {
+        "operationId": "metrics",
+        "summary": "What was counted since the start",
+        "parameters": [],
+        "responses": {"200": {"description": "As Prometheus reads it.", "content": content}},
+    }
+
+
 def description(settings: Settings) -> Schema:
     """Return the whole description."""
     bad = {"400": _problem("A parameter is missing or cannot be used.")}
@@ -189,6 +199,7 @@ def description(settings: Settings) -> Schema:
                     **bad,
                 )
             },
+            "/metrics": {"get": _metrics()},
             "/healthz": {"get": _get("health", "Whether a POST would be stored now", "Health", [])},
         },
         "components": {

@@ -6,11 +6,13 @@ where they would be paid for on every record (docs/adr/0002).
 
 import asyncio
 import re
+import time
 from datetime import UTC, datetime
 
 from starlette.types import Message as Event
 from starlette.types import Receive, Scope, Send
 
+from stub.answer import created, refused
 from stub.commit import GroupCommit, OverloadedError
 from stub.message import (
     BadKeyError,
@@ -19,11 +21,12 @@ from stub.message import (
     Verdict,
     Written,
     WrongShapeError,
-    answer,
     make_message,
     read_key,
 )
-from stub.problem import MEDIA_TYPE, Headers, Problem, unavailable
+from stub.metrics import Metrics
+from stub.misbehave import Misbehaviour, Wire
+from stub.problem import Problem, unavailable
 from stub.settings import Settings
 from stub.store import StoreDownError
 
@@ -38,25 +41,44 @@ class ClientGoneError(Exception):
 class PostMessage:
     """The ASGI application behind `POST /`."""
 
-    def __init__(self, commit: GroupCommit, settings: Settings) -> None:
+    def __init__(self, commit: GroupCommit, settings: Settings, misbehaviour: Misbehaviour, metrics: Metrics) -> None:
         self._commit = commit
         self._settings = settings
+        self._misbehaviour = misbehaviour
+        self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one POST."""
+        started = time.monotonic()
         try:
-            written = await self._store(dict(scope["headers"]), receive)
+            status = await self._answer(Wire(scope, receive, send))
         except ClientGoneError:
-            return
-        except Problem as problem:
-            headers = [(b"content-type", MEDIA_TYPE), *problem.headers]
-            await _respond(send, problem.status, headers, problem.body)
-        else:
-            await _respond(send, 201, _headers(written), answer(written.stored))
+            status = 0
+        self._metrics.posts[status] += 1
+        self._metrics.post_seconds.add(time.monotonic() - started)
 
-    async def _store(self, headers: dict[bytes, bytes], receive: Receive) -> Written:
-        key, worker = _read_headers(headers)
-        body = await self._read_body(headers, receive)
+    async def _answer(self, wire: Wire) -> int:
+        headers = dict(wire.scope["headers"])
+        fate = None
+        try:
+            key, worker = _read_headers(headers)
+            fate = self._misbehaviour.fate(headers.get(b"stub-misbehave"), key)
+            body = await self._read_body(headers, wire.receive)
+            if fate is not None:
+                plan, met = fate
+                await asyncio.sleep(met.latency)
+                if met.hurt is not None and not met.hurt.after:
+                    return await self._misbehaviour.hurt(plan, met.hurt, None, wire)
+            answer = created(await self._store(body, key, worker))
+        except Problem as problem:
+            answer = refused(problem)
+        else:
+            if fate is not None and (hurt := fate[1].hurt) is not None:
+                return await self._misbehaviour.hurt(fate[0], hurt, answer, wire)
+        await answer.send(wire.send)
+        return answer.status
+
+    async def _store(self, body: bytes, key: str | None, worker: str | None) -> Written:
         now = datetime.now(UTC)
         try:
             message = make_message(body, key, worker, self._settings.server_name, now)
@@ -74,6 +96,8 @@ class PostMessage:
             raise unavailable(detail) from e
         if written.verdict is Verdict.CONFLICT:
             raise Problem(422, _conflict(written))
+        if written.verdict is Verdict.REPLAYED:
+            self._metrics.replayed += 1
         return written
 
     async def _read_body(self, headers: dict[bytes, bytes], receive: Receive) -> bytes:
@@ -132,19 +156,3 @@ def _too_large(most: int) -> Problem:
 
 def _conflict(written: Written) -> str:
     return f"Idempotency-Key {written.stored.key} was used with another payload; a new payload needs a new key"
-
-
-def _headers(written: Written) -> Headers:
-    headers = [
-        (b"content-type", b"application/json"),
-        (b"location", f"/messages/{written.stored.id}".encode()),
-    ]
-    if written.verdict is Verdict.REPLAYED:
-        headers.append((b"idempotency-replayed", b"true"))
-    return headers
-
-
-async def _respond(send: Send, status: int, headers: Headers, body: bytes) -> None:
-    headers.append((b"content-length", str(len(body)).encode()))
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})

@@ -22,7 +22,8 @@ class Problem(Exception):  # noqa: N818 - RFC 9457's word
     @property
     def body(self) -> bytes:
         """The problem document; `type` is left out, which means `about:blank`: the status says it all."""
-        title = HTTPStatus(self.status).phrase
+        known = self.status in HTTPStatus._value2member_map_
+        title = HTTPStatus(self.status).phrase if known else "Error"
         return msgspec.json.encode({"title": title, "status": self.status, "detail": self.detail})
 
 

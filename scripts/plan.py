@@ -1,0 +1,118 @@
+"""What stack.py is to start, as the environment says it; and whether it can be."""
+
+import contextlib
+import errno
+import socket
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+ROOT = Path(__file__).resolve().parents[1]
+HERE = "127.0.0.1"
+
+
+class RefusedError(Exception):
+    """Nothing was started; the text says why, and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to start. `host` None: the API stub, on `api_port`."""
+
+    workers: int
+    users: int
+    spawn_rate: float
+    file: str
+    host: str | None
+    state: Path
+    api_port: int
+    web_port: int
+    master_port: int
+
+    @classmethod
+    def read(cls, env: Mapping[str, str]) -> "Plan":
+        """The plan that the environment asks for. RefusedError where a variable cannot be used."""
+        users = _whole(env, "USERS", 20, 1, 1_000_000)
+        return cls(
+            workers=_whole(env, "WORKERS", 4, 1, 1000),
+            users=users,
+            spawn_rate=_rate(env, users),
+            file=env.get("FILE") or "data/traffic.json",
+            host=_host(env),
+            state=Path(env.get("STATE") or "state").absolute(),
+            api_port=_whole(env, "API_PORT", 4000, 1, 65535),
+            web_port=_whole(env, "WEB_PORT", 8089, 1, 65535),
+            master_port=_whole(env, "MASTER_PORT", 5557, 1, 65535),
+        )
+
+    @property
+    def target(self) -> str:
+        """Where the records go."""
+        return self.host or f"http://{HERE}:{self.api_port}"
+
+    def locust(self, *more: str) -> list[str]:
+        """Locust's command line: a master, and its workers as its children."""
+        port = str(self.master_port)
+        return [
+            *(sys.executable, "-P", "-m", "locust", "-f", str(ROOT / "locust/locustfile.py")),
+            *("--processes", str(self.workers), "--users", str(self.users), "--spawn-rate", f"{self.spawn_rate:g}"),
+            *("--master-bind-host", HERE, "--master-host", HERE, "--master-bind-port", port, "--master-port", port),
+            *("--host", self.target, "--traffic-file", self.file, "--traffic-state-dir", str(self.state)),
+            *more,
+        ]
+
+
+def _whole(env: Mapping[str, str], name: str, default: int, least: int, most: int) -> int:
+    given = env.get(name, "").strip() or str(default)
+    if not (given.isascii() and given.isdigit() and least <= int(given) <= most):
+        raise RefusedError(f"{name} must be a whole number from {least} to {most}, not {given!r}. Try {name}={default}")
+    return int(given)
+
+
+def _rate(env: Mapping[str, str], users: int) -> float:
+    given = env.get("SPAWN_RATE", "").strip() or str(users)
+    with contextlib.suppress(ValueError):
+        if 0 < float(given) <= 1_000_000:  # noqa: PLR2004 - as many as there can be users
+            return float(given)
+    raise RefusedError(f"SPAWN_RATE must be users a second, more than 0, not {given!r}. Try SPAWN_RATE={users}")
+
+
+def _host(env: Mapping[str, str]) -> str | None:
+    given = env.get("HOST", "").strip()
+    if not given:
+        return None
+    parts = urlsplit(given)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        rule = "HOST must be a URL such as https://staging.example"
+        raise RefusedError(f"{rule}, not {given!r}. Without HOST (HOST=) the API stub is started")
+    return given
+
+
+def check_ports(ports: Mapping[str, int]) -> None:
+    """RefusedError where something listens on one of `ports`, by the variable that names it, or two are the same."""
+    taken: dict[int, str] = {}
+    for name, port in ports.items():
+        fault = f"{taken[port]} is the same" if port in taken else _busy(port)
+        if fault:
+            raise RefusedError(f"port {port} ({name}) cannot be had: {fault}. Choose another: {name}={free_port()}")
+        taken[port] = name
+
+
+def _busy(port: int) -> str | None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HERE, port))
+        except OSError as error:
+            in_use = error.errno == errno.EADDRINUSE
+            return "another program uses it" if in_use else str(error.strerror)
+    return None
+
+
+def free_port() -> int:
+    """A port that nobody has at this moment."""
+    with socket.socket() as probe:
+        probe.bind((HERE, 0))
+        return int(probe.getsockname()[1])

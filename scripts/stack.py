@@ -1,0 +1,222 @@
+"""The whole stack as plain processes: the API stub on SQLite, Locust's master, and its workers.
+
+    stack.py local     with the web UI, until it is stopped
+    stack.py replay    one run to its end; its report is the last line on stdout
+
+It is set up by the environment: WORKERS, USERS, SPAWN_RATE, FILE, HOST (another API: then no stub is started), STATE,
+API_PORT, WEB_PORT, MASTER_PORT. TRAFFIC_* and STUB_* reach Locust and the stub as they are. Everything listens on
+127.0.0.1. Exit codes: 0 all delivered, 3 not all, 4 refused to start; anything else is a crash.
+"""
+
+import contextlib
+import fcntl
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from urllib.error import URLError
+from urllib.request import ProxyHandler, build_opener
+
+from plan import HERE, ROOT, Plan, RefusedError, check_ports
+from processes import TICK_S, Child, Relay, say
+
+EXIT_CRASHED, EXIT_REFUSED = 1, 4
+READY_S = 30.0
+# The master waits for its users (10 s) and for the workers' last acks and statistics; the stub for its requests.
+LOCUST_GRACE_S, STUB_GRACE_S = 30.0, 25.0
+_open = build_opener(ProxyHandler({})).open  # no proxy stands between us and ourselves
+
+
+class FailedError(Exception):
+    """A part of the stack did not come up; the text says which, and why."""
+
+
+@contextlib.contextmanager
+def sole_user(state: Path) -> Iterator[None]:
+    """Keep other stacks out of the state folder. RefusedError where one is in it, or it cannot be written."""
+    try:
+        state.mkdir(parents=True, exist_ok=True)
+        lock = (state / "stack.lock").open("wb")
+    except OSError as error:
+        remedy = "Choose another: STATE=..."
+        raise RefusedError(f"the state folder {state} cannot be written ({error.strerror}). {remedy}") from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            message = f"another stack uses the state folder {state}. Choose another: STATE={state.name}-2"
+            raise RefusedError(message) from None
+        yield
+
+
+class Stack:
+    """The running processes. `stop` is told when a signal asks for the end; asked twice, nothing is waited for."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.asked: list[int] = []
+        self.stub: Child | None = None
+        self.locust: Child | None = None
+        self.relay: Relay | None = None
+        self.code: int | None = None
+
+    def stop(self, number: int, _frame: object) -> None:
+        """Take a signal."""
+        self.asked.append(number)
+        say("stopping; once more to stop at once" if len(self.asked) == 1 else "stopping at once")
+
+    def start(self, *options: str, attended: bool) -> None:
+        """Start the stub, where one is wanted, and Locust. FailedError where the stub does not come up."""
+        if self.plan.host is None:
+            self._start_stub()
+        if self.asked:
+            return
+        self.locust = Child(self.plan.locust(*options), os.environ, -1)
+        assert self.locust.process.stdout is not None
+        self.relay = Relay(self.locust.process.stdout, self.plan.state / "locust.log", attended=attended)
+
+    def _start_stub(self) -> None:
+        plan = self.plan
+        env = os.environ | {
+            "PYTHONPATH": str(ROOT / "api-stub"),
+            "STORE_URL": f"sqlite:///{plan.state / 'messages.db'}",
+            "STUB_HOST": HERE,
+            "STUB_PORT": str(plan.api_port),
+        }
+        with self.stub_log.open("wb") as log:
+            self.stub = Child([sys.executable, "-P", "-m", "stub"], env, log)
+        if not self.await_answer(f"{plan.target}/healthz", self.stub):
+            raise FailedError(f"the API stub {self._fate()}; its log ({self.stub_log}) ends:\n{self._last_words()}")
+
+    @property
+    def stub_log(self) -> Path:
+        """Where the stub writes."""
+        return self.plan.state / "stub.log"
+
+    def _fate(self) -> str:
+        assert self.stub is not None
+        code = self.stub.code
+        return f"did not answer within {READY_S:g} s" if code is None else f"ended with exit code {code}"
+
+    def _last_words(self) -> str:
+        return self.stub_log.read_text(errors="replace").rstrip()[-2000:] or "(it is empty)"
+
+    def await_answer(self, url: str, child: Child) -> bool:
+        """Wait until `url` answers 200; False where `child` ends or time is up before. A signal ends the wait."""
+        deadline = time.monotonic() + READY_S
+        while not self.asked:
+            if child.code is not None or time.monotonic() > deadline:
+                return False
+            with contextlib.suppress(URLError, OSError), _open(url, timeout=1):
+                return True
+            time.sleep(TICK_S)
+        return True
+
+    def wait(self) -> None:
+        """Until Locust ends, or a signal asks for the end, or the stub dies."""
+        while self.locust is not None and self.locust.code is None and not self.asked:
+            if self.stub is not None and self.stub.code is not None:
+                say(f"the API stub {self._fate()}: the run is ended. Its log ends:\n{self._last_words()}")
+                return
+            time.sleep(TICK_S)
+
+    def end(self) -> int | None:
+        """End Locust, then the stub; Locust's exit code, None where it was never started."""
+        if self.locust is not None:
+            self.code, self.locust = self.locust.end(LOCUST_GRACE_S, self._hurried), None
+        if self.relay is not None:
+            self.relay.finish()
+        if self.stub is not None:
+            self.stub.end(STUB_GRACE_S, self._hurried)
+            self.stub = None
+        return self.code
+
+    def _hurried(self) -> bool:
+        return len(self.asked) > 1
+
+
+def local(stack: Stack) -> int:
+    """Serve the web UI until a signal comes; the exit code, 0 where one came."""
+    url = f"http://{HERE}:{stack.plan.web_port}"
+    stack.start("--web-host", HERE, "--web-port", str(stack.plan.web_port), attended=True)
+    if stack.locust is not None and not stack.await_answer(f"{url}/healthz", stack.locust):
+        raise FailedError(f"Locust's web UI did not come up; its log is {stack.plan.state / 'locust.log'}")
+    if not stack.asked:
+        stored = "" if stack.plan.host else f"\n  messages  {stack.plan.target}"
+        say(f"the stack is up:\n  web UI    {url}  (open it and press Start){stored}\nCtrl-C ends it.")
+    stack.wait()
+    code = stack.end()
+    return 0 if stack.asked else code or EXIT_CRASHED
+
+
+def replay(stack: Stack) -> int:
+    """Make one run, print its report; the exit code."""
+    plan = stack.plan
+    path = plan.state / "report.json"
+    before = _version(path)
+    say(f"{plan.workers} workers and {plan.users} users replay {plan.file} to {plan.target}")
+    stack.start("--headless", "--only-summary", attended=False)
+    stack.wait()
+    code = stack.end()
+    for line in stack.relay.report if stack.relay else ():
+        print(line)
+    if code is not None and _version(path) != before:
+        print("report: " + json.dumps(json.loads(path.read_bytes())), flush=True)
+        return code
+    return _explain(stack, code)
+
+
+def _version(path: Path) -> tuple[int, int] | None:
+    """What changes when a report takes the place of the one before."""
+    with contextlib.suppress(FileNotFoundError):
+        status = path.stat()
+        return status.st_ino, status.st_mtime_ns
+    return None
+
+
+def _explain(stack: Stack, code: int | None) -> int:
+    """Say why there is no report; the exit code."""
+    if stack.relay is not None and stack.relay.refusal:
+        say(f"refused to start: {stack.relay.refusal}")
+        return EXIT_REFUSED
+    if stack.asked:
+        say("stopped before there was anything to report")
+        return 128 + stack.asked[0]
+    say(f"Locust ended with exit code {code} and left no report; its whole log is {stack.plan.state / 'locust.log'}")
+    return code or EXIT_CRASHED
+
+
+def main(arguments: list[str]) -> int:
+    """Run one command; its exit code."""
+    commands = {"local": local, "replay": replay}
+    if len(arguments) != 1 or arguments[0] not in commands:
+        say("usage: stack.py local|replay")
+        return EXIT_REFUSED
+    try:
+        plan = Plan.read(os.environ)
+        ports = {"MASTER_PORT": plan.master_port}
+        ports |= {} if plan.host else {"API_PORT": plan.api_port}
+        ports |= {"WEB_PORT": plan.web_port} if arguments[0] == "local" else {}
+        check_ports(ports)
+        with sole_user(plan.state):
+            return _run(commands[arguments[0]], Stack(plan))
+    except (RefusedError, FailedError) as error:
+        say(f"refused to start: {error}")
+        return EXIT_REFUSED
+
+
+def _run(command: Callable[[Stack], int], stack: Stack) -> int:
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:  # nohup
+            signal.signal(number, stack.stop)
+    try:
+        return command(stack)
+    finally:
+        stack.end()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

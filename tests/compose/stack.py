@@ -1,0 +1,172 @@
+"""A stack of docker-compose.yml under its own name and ports: brought up, asked, and always taken down."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import httpx
+
+ROOT = Path(__file__).parents[2]
+KEPT = ("PATH", "HOME", "TMPDIR", "CI")
+T = TypeVar("T")
+
+
+class DeadlineError(AssertionError):
+    """A condition was not met in time."""
+
+
+def compose(
+    *arguments: str,
+    project: str = "static",
+    env: dict[str, str] | None = None,
+    timeout: float = 60,
+    check: bool = True,
+) -> subprocess.CompletedProcess[str]:
+    """Run docker compose as on a fresh clone: no `.env` is read, no variable of the caller's reaches it."""
+    kept = {key: value for key, value in os.environ.items() if key in KEPT or key.startswith(("DOCKER_", "XDG_"))}
+    command = [
+        "docker",
+        "compose",
+        "--env-file",
+        os.devnull,
+        "--progress",
+        "plain",
+        "-p",
+        project,
+        *arguments,
+    ]
+    done = subprocess.run(
+        command,
+        cwd=ROOT,
+        env=kept | (env or {}),
+        timeout=timeout,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if check and done.returncode:
+        raise AssertionError(f"{' '.join(command)} ended with {done.returncode}\n{done.stdout}\n{done.stderr}")
+    return done
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that nobody listens on; all different."""
+    with ExitStack() as held:
+        sockets = [held.enter_context(socket.socket()) for _ in range(count)]
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        return [one.getsockname()[1] for one in sockets]
+
+
+def until(what: str, seconds: float, ask: Callable[[], T]) -> T:
+    """Ask until the answer is true in Python's sense, and return it. Raises DeadlineError."""
+    deadline = time.monotonic() + seconds
+    while not (answer := ask()):
+        if time.monotonic() > deadline:
+            raise DeadlineError(f"{what}: not within {seconds} s; the last answer was {answer!r}")
+        time.sleep(0.25)
+    return answer
+
+
+@dataclass
+class Stack:
+    """One project of docker-compose.yml."""
+
+    project: str
+    env: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        web, api = free_ports(2)
+        self.web = f"http://127.0.0.1:{web}"
+        self.api = f"http://127.0.0.1:{api}"
+        self.env = {"WEB_PORT": str(web), "API_PORT": str(api), **self.env}
+
+    def compose(self, *arguments: str, timeout: float = 60, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run docker compose on this stack."""
+        return compose(*arguments, project=self.project, env=self.env, timeout=timeout, check=check)
+
+    def up(self, *arguments: str) -> None:
+        """Build and start, and wait until every service is healthy."""
+        self.compose("up", "-d", "--build", "--wait", "--wait-timeout", "240", *arguments, timeout=900)
+
+    def down(self) -> None:
+        """Take away all that `up` made, its images' names included; the layers stay for the next build."""
+        self.compose("down", "-v", "--remove-orphans", "-t", "10", timeout=120, check=False)
+        images = [f"{self.project}-locust", f"{self.project}-api"]
+        subprocess.run(["docker", "image", "rm", *images], capture_output=True, timeout=60, check=False)
+
+    def logs(self) -> str:
+        """What the containers are and what they wrote last."""
+        listed = self.compose("ps", "-a", check=False).stdout
+        return f"{listed}\n{self.compose('logs', '--no-color', '--tail', '60', check=False).stdout}"
+
+    def containers(self) -> list[dict[str, Any]]:
+        """What `docker compose ps` knows of each container, those that ended included."""
+        lines = self.compose("ps", "-a", "--format", "json").stdout.splitlines()
+        return [json.loads(line) for line in lines]
+
+    def run(self, service: str, *command: str, index: int = 1, check: bool = True) -> str:
+        """Run a command in a running container, and return what it wrote."""
+        return self.compose("exec", "-T", "--index", str(index), service, *command, check=check).stdout.strip()
+
+    def mongo(self, expression: str) -> Any:
+        """Evaluate an expression over `db` in the database itself, with the password of the secret's file."""
+        password = 'require("fs").readFileSync("/data/configdb/password", "utf8")'
+        login = f'db.getSiblingDB("admin").auth("traffic", {password})'
+        script = f"{login}; print(EJSON.stringify({expression}))"
+        return json.loads(self.run("mongo", "mongosh", "--quiet", "--norc", "traffic", "--eval", script))
+
+    def master(self, path: str) -> Any:
+        """GET JSON of the master."""
+        answer = httpx.get(self.web + path, timeout=10)
+        answer.raise_for_status()
+        return answer.json()
+
+    def ready(self, workers: int, seconds: float = 60) -> None:
+        """Wait until so many workers can take part in a run; after a run they register anew."""
+
+        def states() -> list[str]:
+            return [worker["state"] for worker in self.master("/stats/requests")["workers"]]
+
+        until(f"{workers} workers are ready", seconds, lambda: states().count("ready") == workers)
+
+    def start(self, **fields: str | int) -> dict[str, Any]:
+        """Press Start without a browser: what the web UI's form sends."""
+        form = {"user_count": "20", "spawn_rate": "20", **{key: str(value) for key, value in fields.items()}}
+        answer = httpx.post(f"{self.web}/swarm", data=form, timeout=30)
+        answer.raise_for_status()
+        return dict(answer.json())
+
+    def ended(self, after: str | None, seconds: float = 120) -> dict[str, Any]:
+        """Wait for the end of the run that follows run `after`, and return its status."""
+
+        def status() -> dict[str, Any] | None:
+            now = self.master("/traffic/status")
+            return now if now.get("run") not in (None, after) and now["state"] in ENDED else None
+
+        return until(f"the run after {after} ends", seconds, status)
+
+
+ENDED = ("completed", "stopped", "failed")
+"""The states of a run that is over, as `/traffic/status` has them."""
+
+
+@contextmanager
+def running(stack: Stack, *arguments: str) -> Iterator[Stack]:
+    """Bring a stack up for a while. Its logs are printed where something failed meanwhile."""
+    try:
+        stack.up(*arguments)
+        yield stack
+    except BaseException:
+        sys.stderr.write(stack.logs())
+        raise
+    finally:
+        stack.down()

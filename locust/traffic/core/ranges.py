@@ -144,6 +144,8 @@ class RangeSet:
     def within(self, start: int, stop: int) -> "RangeSet":
         """The members in [start, stop), as a new set."""
         made = RangeSet()
+        if start >= stop:
+            return made
         first = bisect_right(self._stops, start)
         last = bisect_left(self._starts, stop)
         for at in range(first, last):

@@ -11,7 +11,8 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
-from starlette.routing import Route
+from starlette.routing import Route, request_response
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from stub import negotiate, page
 from stub.commit import GroupCommit, Limits
@@ -81,6 +82,8 @@ class Stub:
         """Show the newest messages, as a page or as JSON."""
         limit = _number(request, "limit", PAGE, MAX_PAGE)
         before = request.query_params.get("before")
+        if before == "":
+            raise Problem(400, "before must be the id of a message")
         messages = await self.store.newest(limit, before)
         stored = await self.store.count()
         older = f"/?before={messages[-1].id}&limit={limit}" if messages and len(messages) == limit else None
@@ -130,12 +133,24 @@ class Stub:
         return HTMLResponse(page.docs_page(description(self.settings)), headers=page.SECURITY_HEADERS)
 
 
+class Root:
+    """The path `/`: one route for both of its methods, so that a third is told of both."""
+
+    def __init__(self, post: ASGIApp, get: ASGIApp) -> None:
+        self._post = post
+        self._get = get
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Hand a request on by its method."""
+        await (self._post if scope["method"] == "POST" else self._get)(scope, receive, send)
+
+
 def make_app(settings: Settings, store: Store) -> Starlette:
     """Put the application together; `app.state.stub` is its Stub."""
     stub = Stub(settings, store)
+    post = PostMessage(stub.commit, settings, stub.misbehaviour, stub.metrics)
     routes = [
-        Route("/", PostMessage(stub.commit, settings, stub.misbehaviour, stub.metrics), methods=["POST"]),
-        Route("/", stub.newest, methods=["GET"]),
+        Route("/", Root(post, request_response(stub.newest)), methods=["GET", "POST"]),
         Route("/messages", stub.keyed, methods=["GET"]),
         Route("/messages/{id}", stub.one, methods=["GET"]),
         Route("/audit", stub.audit, methods=["GET"]),

@@ -17,12 +17,20 @@ MAX_KEY = 255  # characters; Stripe's limit for an idempotency key
 _KEY = re.compile(r"(?P<run>.+)-(?P<index>0|[1-9][0-9]{0,17})")  # 18 digits fit a signed 64-bit column
 _SEQUENCE = itertools.count(int.from_bytes(os.urandom(3)))
 _PROCESS = os.urandom(7).hex()
-# The whole body is read, also the members that the stub ignores. Floats stay text: `1e999` is JSON, too.
-_DECODER = msgspec.json.Decoder(float_hook=str)
+
+
+class _Unread(str):
+    """A float as it is spelled: `1e999` is JSON, though it is no float of ours."""
+
+    __slots__ = ()
+
+
+# The whole body is read, also the members that the stub ignores.
+_DECODER = msgspec.json.Decoder(float_hook=_Unread)
 
 
 class BadKeyError(ValueError):
-    """The `Idempotency-Key` header is not one that can be stored."""
+    """A header that is to be stored cannot be."""
 
 
 class BrokenJsonError(ValueError):
@@ -80,12 +88,20 @@ def read_key(header: str | None) -> str | None:
     """
     if header is None:
         return None
-    key = header.strip()
-    if len(key) > 1 and key[0] == key[-1] == '"':
-        key = re.sub(r'\\(["\\])', r"\1", key[1:-1])
-    if not 0 < len(key) <= MAX_KEY or not key.isascii() or not key.isprintable():
-        raise BadKeyError(f"Idempotency-Key must be 1 to {MAX_KEY} printable ASCII characters")
-    return key
+    given = read_name(header, "Idempotency-Key", MAX_KEY)
+    if len(given) > 1 and given[0] == given[-1] == '"':
+        given = re.sub(r'\\(["\\])', r"\1", given[1:-1])
+    if not given:
+        raise BadKeyError("Idempotency-Key must not be empty")
+    return given
+
+
+def read_name(header: str, what: str, most: int) -> str:
+    """Return a header's value that is printable ASCII. Raises BadKeyError."""
+    name = header.strip(" \t")
+    if not 0 < len(name) <= most or not name.isascii() or not name.isprintable():
+        raise BadKeyError(f"{what} must be 1 to {most} printable ASCII characters")
+    return name
 
 
 def split_key(key: str | None) -> tuple[str | None, int | None]:

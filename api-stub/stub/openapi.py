@@ -85,7 +85,7 @@ def _problem(description: str, **more: Schema) -> Schema:
 
 
 def _header(name: str, description: str, most: int) -> Schema:
-    schema = {"type": "string", "minLength": 1, "maxLength": most, "pattern": "^[!-~]+$"}
+    schema = {"type": "string", "minLength": 1, "maxLength": most, "pattern": _PRINTABLE}
     return {"name": name, "in": "header", "description": description, "schema": schema}
 
 
@@ -96,6 +96,7 @@ def _query(name: str, description: str, schema: Schema, required: bool = False) 
 _DOWN = _problem("The store does not answer, or too many wait. Send it again, with the same key.", headers=_RETRY_AFTER)
 _ID = {"name": "id", "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
 _TO_MESSAGE = {"stored": {"operationId": "message", "parameters": {"id": "$response.body#/id"}}}
+_PRINTABLE = r'^(?!""$)[!-~]([ -~]*[!-~])?$'
 _TEXT = {"type": "string", "minLength": 1, "maxLength": 255}
 
 

@@ -23,6 +23,7 @@ from stub.message import (
     WrongShapeError,
     make_message,
     read_key,
+    read_name,
 )
 from stub.metrics import Metrics
 from stub.misbehave import Misbehaviour, Wire
@@ -139,15 +140,16 @@ def _read_headers(headers: dict[bytes, bytes]) -> tuple[str | None, str | None]:
     media_type = headers.get(b"content-type", b"")
     if not _JSON.fullmatch(media_type):
         raise Problem(415, f"Content-Type must be application/json, got {media_type.decode('latin-1')!r}")
-    key, worker = headers.get(b"idempotency-key"), headers.get(b"traffic-worker")
-    if worker is not None and len(worker) > MAX_WORKER:
-        raise Problem(400, f"Traffic-Worker must be at most {MAX_WORKER} characters, got {len(worker)}")
+    key, worker = (_text(headers, name) for name in (b"idempotency-key", b"traffic-worker"))
     try:
-        return read_key(key.decode("latin-1") if key is not None else None), worker.decode(
-            "latin-1"
-        ) if worker else None
+        return read_key(key), None if worker is None else read_name(worker, "Traffic-Worker", MAX_WORKER)
     except BadKeyError as e:
         raise Problem(400, str(e)) from e
+
+
+def _text(headers: dict[bytes, bytes], name: bytes) -> str | None:
+    value = headers.get(name)
+    return None if value is None else value.decode("latin-1")
 
 
 def _too_large(most: int) -> Problem:

@@ -152,6 +152,8 @@ async def test_broken_json_is_a_bad_request(client: httpx.AsyncClient, body: byt
         b'{"name":"a"}',
         b'{"msg":"a"}',
         b'{"name":1,"msg":"a"}',
+        b'{"name":"a","msg":1.5}',
+        b"1.5",
         b'{"name":"a","msg":null}',
         b'{"name":["a"],"msg":"b"}',
         b'{"name":"a","msg":"b","n":1' + b"0" * 5000 + b"}",
@@ -193,6 +195,12 @@ async def test_a_body_of_unknown_length_past_the_limit_is_too_large(client: http
 @pytest.mark.parametrize("key", ["", " ", '""', "x" * 256, "ñ".encode().decode("latin-1"), "a\tb"])
 async def test_a_key_that_cannot_be_stored_is_a_bad_request(client: httpx.AsyncClient, key: str) -> None:
     headers = [(b"content-type", b"application/json"), (b"idempotency-key", key.encode("latin-1"))]
+    assert_problem(await client.post("/", json=HELLO, headers=headers), 400)
+
+
+@pytest.mark.parametrize("worker", [b"", b"x" * 256, "ñ".encode("latin-1"), b"a\x9b"])
+async def test_a_worker_that_cannot_be_stored_is_a_bad_request(client: httpx.AsyncClient, worker: bytes) -> None:
+    headers = [(b"content-type", b"application/json"), (b"traffic-worker", worker)]
     assert_problem(await client.post("/", json=HELLO, headers=headers), 400)
 
 
@@ -330,7 +338,9 @@ async def test_a_parameter_that_cannot_be_used_is_a_bad_request(client: httpx.As
 
 
 async def test_a_method_that_is_not_offered_is_refused(client: httpx.AsyncClient) -> None:
-    assert_problem(await client.delete("/"), 405)
+    answer = await client.delete("/")
+    assert_problem(answer, 405)
+    assert {"GET", "POST"} <= {method.strip() for method in answer.headers["allow"].split(",")}
 
 
 async def test_it_is_healthy_while_the_store_answers(client: httpx.AsyncClient) -> None:

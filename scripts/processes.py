@@ -85,7 +85,7 @@ class Relay:
     """
 
     NOISE = re.compile(r"\[[^]]*\] [^/]*/INFO/locust\.")
-    REFUSAL = re.compile(r"(?:\[[^]]*\] [^/]*/ERROR/traffic\.\w+: refused to start|locust: error): (.*)")
+    REFUSAL = re.compile(r"(?:\[[^]]*\] [^/]*/ERROR/traffic\.\w+: refused to start|[\w.]+: error): (.*)")
     REPORT = re.compile(r"\[[^]]*\] [^/]*/INFO/traffic\.\w+: (delivery report, run .*)")
 
     def __init__(self, source: IO[bytes], copy: Path, *, attended: bool) -> None:

@@ -1,0 +1,84 @@
+"""What cannot be replayed is refused before anything is sent, and a headless run says so with exit code 4."""
+
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from support.recorder import recording
+from support.stack import Done, replay
+
+
+@dataclass(frozen=True)
+class Case:
+    """A file's bytes (None: there is none; "": the project's own), or options; and what is to be said of them."""
+
+    name: str
+    says: tuple[str, ...]
+    content: bytes | None = b"[{}]"
+    options: dict[str, str] = field(default_factory=dict)
+
+
+CASES = [
+    Case("missing", ("no such file", "--traffic-file", "looked for: "), content=None),
+    Case("empty", ("is empty",), content=b""),
+    Case("not JSON", ("line 2, column 11", "record 1"), content=b'[{"a": 1},\n {"name": Ana}]'),
+    Case("cut short", ("line 1, column ", "record 1"), content=b'[{"a": 1}, {"name": "An'),
+    Case("not an array", ("line 1, column 1", "an object", "array"), content=b'{"name": "Ana"}'),
+    Case("holds a string", ("line 3, column 1", "record 2", "a string"), content=b'[{}, {},\n\n"Ana"]'),
+    Case("no records", ("line 1, column ", "empty"), content=b"[ ]"),
+    Case("seed abc", ("--traffic-seed", "'abc'", "TRAFFIC_SEED"), options={"TRAFFIC_SEED": "abc"}),
+    Case("wait 3-1", ("--traffic-wait", "'3-1'", "TRAFFIC_WAIT"), options={"TRAFFIC_WAIT": "3-1"}),
+    Case("order sideways", ("--traffic-order", "'sideways'", "random"), options={"TRAFFIC_ORDER": "sideways"}),
+    Case("two faults", ("--traffic-path", "--traffic-seed"), options={"TRAFFIC_PATH": "x", "TRAFFIC_SEED": "-1"}),
+]
+
+
+@dataclass(frozen=True)
+class Refused:
+    """What came of a case."""
+
+    file: Path
+    done: Done
+    requests: int
+
+
+def attempt(case: Case, folder: Path) -> Refused:
+    file = folder / "records.json"
+    if case.content is not None:
+        file.write_bytes(case.content)
+    with recording() as api:
+        done = replay(folder / "state", HOST=api.url, FILE=file, WORKERS=1, USERS=2, **case.options)
+        return Refused(file, done, api.requests)
+
+
+@pytest.fixture(scope="module")
+def attempts(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Future]]:
+    """All cases that were chosen, under way, two at a time."""
+    calls = [getattr(item, "callspec", None) for item in request.session.items]
+    chosen = [call.params["case"] for call in calls if call is not None and "case" in call.params]
+    pool = ThreadPoolExecutor(2)
+    yield {case.name: pool.submit(attempt, case, tmp_path_factory.mktemp("refused")) for case in chosen}
+    pool.shutdown(cancel_futures=True)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_it_is_refused_with_the_reason_before_anything_is_sent(case: Case, attempts: dict[str, Future]) -> None:
+    refused: Refused = attempts[case.name].result()
+    done = refused.done
+    assert done.code == 4, done.err
+    assert refused.requests == 0
+    assert done.out == ""
+    reason = done.err.splitlines()[-1]
+    assert reason.startswith("refused to start: ")
+    assert [said for said in case.says if said not in reason] == [], reason
+    assert bool(case.options) or str(refused.file) in reason
+    assert not (done.state / "report.json").exists()
+
+
+@pytest.mark.xfail(reason="Locust logs the StopTest that calls a start off with its traceback", strict=False)
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_a_refusal_does_not_look_like_a_crash(case: Case, attempts: dict[str, Future]) -> None:
+    assert "Traceback" not in attempts[case.name].result().done.log

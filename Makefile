@@ -19,7 +19,7 @@ MASTER_PORT ?= 5557
 MAKEFLAGS += --no-print-directory
 
 bin := $(VENV)/bin
-setup = $(PYTHON) scripts/venv.py $(VENV)
+setup = $(PYTHON) scripts/venv_setup.py $(VENV)
 setup_run := locust/requirements.txt api-stub/requirements.txt
 setup_test := tests/requirements.txt
 
@@ -76,7 +76,7 @@ lint: ## check style, types and the architecture; change nothing
 	$(bin)/ruff check .
 	$(bin)/ruff format --check .
 	$(bin)/mypy locust/traffic locust/locustfile.py api-stub/stub
-	MYPYPATH=scripts $(bin)/mypy scripts/stack.py scripts/venv.py
+	MYPYPATH=scripts $(bin)/mypy scripts/stack.py scripts/venv_setup.py
 	PYTHONPATH=locust:api-stub $(bin)/lint-imports
 
 fmt: ## format the code, and mend what can be mended

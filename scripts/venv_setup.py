@@ -1,6 +1,6 @@
 """Make a virtual environment from hashed requirement files: once, and again only when one of them has changed.
 
-    python3 scripts/venv.py .venv locust/requirements.txt api-stub/requirements.txt
+    python3 scripts/venv_setup.py .venv locust/requirements.txt api-stub/requirements.txt
 
 Calls at the same time wait for each other. The file keeps to what old Pythons can read, so that one of them is told
 what it lacks. It writes to stderr alone: stdout belongs to the program that comes after it.

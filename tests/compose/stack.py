@@ -66,7 +66,7 @@ def free_ports(count: int) -> list[int]:
         return [one.getsockname()[1] for one in sockets]
 
 
-def until(what: str, seconds: float, ask: Callable[[], T]) -> T:
+def until(what: str, seconds: float, ask: Callable[[], T | None]) -> T:
     """Ask until the answer is true in Python's sense, and return it. Raises DeadlineError."""
     deadline = time.monotonic() + seconds
     while not (answer := ask()):

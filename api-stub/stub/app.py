@@ -128,6 +128,10 @@ class Stub:
         """Describe the API, as OpenAPI 3.1."""
         return _json(description(self.settings))
 
+    async def script(self, _request: Request) -> Response:
+        """Give the script of the newest page."""
+        return Response(page.script(), media_type="text/javascript", headers={"cache-control": "max-age=3600"})
+
     async def docs(self, _request: Request) -> Response:
         """Describe the API to people."""
         return HTMLResponse(page.docs_page(description(self.settings)), headers=page.SECURITY_HEADERS)
@@ -157,6 +161,7 @@ def make_app(settings: Settings, store: Store) -> Starlette:
         Route("/healthz", stub.health, methods=["GET"]),
         Route("/metrics", stub.show_metrics, methods=["GET"]),
         Route("/openapi.json", stub.openapi, methods=["GET"]),
+        Route("/page.js", stub.script, methods=["GET"]),
         Route("/docs", stub.docs, methods=["GET"]),
     ]
     handlers: dict[Any, Any] = {

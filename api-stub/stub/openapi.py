@@ -2,10 +2,11 @@
 
 from typing import Any
 
+from stub.gaps import MAX_GAPS
 from stub.message import MAX_KEY
 from stub.post import MAX_WORKER
 from stub.settings import Settings
-from stub.store import MAX_GAPS, MAX_SHOWN
+from stub.store import MAX_SHOWN
 
 Schema = dict[str, Any]
 

@@ -1,13 +1,14 @@
 """What people see: the newest messages, and the API's reference. Rule: text that others wrote is escaped."""
 
 import zlib
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import jinja2
 
-from stub.message import iso
+from stub.message import iso, split_key
 from stub.store import Summary
 
 # Nothing is loaded from elsewhere, and a script that got through the escaping would not run.
@@ -18,8 +19,9 @@ SECURITY_HEADERS = {
     "referrer-policy": "no-referrer",
 }
 
+_TEMPLATES = Path(__file__).parent / "templates"
 _ENVIRONMENT = jinja2.Environment(
-    loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
+    loader=jinja2.FileSystemLoader(_TEMPLATES),
     autoescape=True,
     undefined=jinja2.StrictUndefined,
     trim_blocks=True,
@@ -38,8 +40,19 @@ _ENVIRONMENT.filters.update(iso=iso, hue=hue)
 def messages_page(messages: Sequence[Summary], stored: int, older: str | None, first: bool, server: str) -> str:
     """Write the page of the newest messages."""
     return _ENVIRONMENT.get_template("messages.html").render(
-        messages=messages, stored=stored, older=older, first=first, server=server
+        messages=messages,
+        servers=sorted(Counter(m.server for m in messages).items()),
+        run=next((run for m in messages if (run := split_key(m.key)[0])), None),
+        stored=stored,
+        older=older,
+        first=first,
+        server=server,
     )
+
+
+def script() -> str:
+    """Return the script of the newest page."""
+    return (_TEMPLATES / "page.js").read_text(encoding="utf-8")
 
 
 def docs_page(description: dict[str, Any]) -> str:

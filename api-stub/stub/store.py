@@ -8,7 +8,6 @@ import msgspec
 
 from stub.message import Message, Written
 
-MAX_GAPS = 1000  # missing indexes that an audit lists
 MAX_SHOWN = 2000  # characters of a name and of a msg that a list of messages shows
 
 
@@ -59,26 +58,6 @@ class Tally(msgspec.Struct, frozen=True):
     replayed: int
     conflicts: int
     highest: int
-
-
-class Gaps:
-    """Finds the missing among indexes that come in rising order, without holding them."""
-
-    def __init__(self, limit: int = MAX_GAPS) -> None:
-        self.found: list[int] = []
-        self._limit = limit
-        self._next = 0
-
-    @property
-    def full(self) -> bool:
-        """Whether as many are found as were asked for."""
-        return len(self.found) >= self._limit
-
-    def feed(self, index: int) -> None:
-        """Take the next stored index."""
-        room = self._limit - len(self.found)
-        self.found.extend(range(self._next, min(index, self._next + room)))
-        self._next = index + 1
 
 
 class Store(Protocol):

@@ -4,14 +4,16 @@ from collections.abc import Awaitable, Sequence
 from datetime import UTC
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import pymongo
 from bson.codec_options import CodecOptions
 from pymongo import AsyncMongoClient, IndexModel, UpdateOne
 from pymongo.errors import BulkWriteError, PyMongoError
 from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
+from stub import gaps
 from stub.message import Message, Verdict, Written, judge
-from stub.store import MAX_SHOWN, Audit, Gaps, StoreDownError, Summary, Tally, missing, total
+from stub.store import MAX_SHOWN, Audit, StoreDownError, Summary, Tally, highest, missing, total
 
 if TYPE_CHECKING:
     from pymongo.asynchronous.collection import AsyncCollection
@@ -29,6 +31,8 @@ _INDEXES = [
         partialFilterExpression={"run": {"$exists": True}},
     ),
 ]
+_INDEX_ALONE = {"_id": False, "index": True}
+_AUDIT_TIMEOUT = 60.0  # seconds; an audit reads all of a run's index
 _COUNTER = {Verdict.REPLAYED: "replayed", Verdict.CONFLICT: "conflicts"}
 _TALLY: Document = {
     "_id": {"server": "$server", "worker": "$worker"},
@@ -156,20 +160,29 @@ class MongoStore:
 
     async def audit(self, run: str) -> Audit:
         """Sum up a run, from what a majority holds."""
-        return await _answered(self._audit(run))
+        with pymongo.timeout(_AUDIT_TIMEOUT):
+            return await _answered(self._audit(run))
 
     async def _audit(self, run: str) -> Audit:
         messages = self._messages.with_options(read_concern=ReadConcern("majority"))
         cursor = await messages.aggregate([{"$match": {"run": run}}, {"$group": _TALLY}])
         tallies = [_tally(d) async for d in cursor]
-        gaps = Gaps()
-        if missing(tallies):
-            columns = {"_id": False, "index": True}
-            async for d in messages.find({"run": run}, columns, sort=[("index", 1)]):
-                gaps.feed(d["index"])
-                if gaps.full:
-                    break
-        return total(run, tallies, gaps.found)
+        found = await self._gaps(messages, run, highest(tallies) or 0) if missing(tallies) else []
+        return total(run, tallies, found)
+
+    async def _gaps(self, messages: "AsyncCollection[Document]", run: str, top: int) -> list[int]:
+        search = gaps.search(top)
+        ask = next(search)
+        while True:
+            asked = {"run": run, "index": {"$gte": ask.first, "$lt": ask.end}}
+            try:
+                if ask.which:
+                    stored = await messages.find(asked, _INDEX_ALONE).to_list()
+                    ask = search.send([int(document["index"]) for document in stored])
+                else:
+                    ask = search.send(await messages.count_documents(asked))
+            except StopIteration as found:
+                return list(found.value)
 
 
 async def _answered(asked: Awaitable[T]) -> T:

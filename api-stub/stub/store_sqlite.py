@@ -8,8 +8,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
+from stub import gaps
 from stub.message import Message, Verdict, Written, judge
-from stub.store import MAX_SHOWN, Audit, Gaps, StoreDownError, Summary, Tally, missing, total
+from stub.store import MAX_SHOWN, Audit, StoreDownError, Summary, Tally, highest, missing, total
 
 T = TypeVar("T")
 
@@ -34,6 +35,8 @@ _TALLIES = """
 SELECT server, worker, count(*), sum(replayed), sum(conflicts), max("index") FROM messages
 WHERE run = ? GROUP BY server, worker
 """
+_HOW_MANY = 'SELECT count(*) FROM messages WHERE run = ? AND "index" >= ? AND "index" < ?'
+_WHICH = 'SELECT "index" FROM messages WHERE run = ? AND "index" >= ? AND "index" < ?'
 _NEWEST = """
 SELECT id, substr(name, 1, :cut), substr(msg, 1, :cut), max(length(name), length(msg)) > :cut, received,
 server, worker, key FROM messages WHERE id < :before ORDER BY id DESC LIMIT :limit
@@ -178,16 +181,21 @@ def _audit(db: sqlite3.Connection, run: str) -> Audit:
     db.execute("BEGIN")
     try:
         tallies = [Tally(*row) for row in db.execute(_TALLIES, (run,))]
-        gaps = _gaps(db, run) if missing(tallies) else []
+        found = _gaps(db, run, highest(tallies) or 0) if missing(tallies) else []
     finally:
         db.execute("ROLLBACK")
-    return total(run, tallies, gaps)
+    return total(run, tallies, found)
 
 
-def _gaps(db: sqlite3.Connection, run: str) -> list[int]:
-    gaps = Gaps()
-    for (index,) in db.execute('SELECT "index" FROM messages WHERE run = ? ORDER BY "index"', (run,)):
-        gaps.feed(index)
-        if gaps.full:
-            break
-    return gaps.found
+def _gaps(db: sqlite3.Connection, run: str, top: int) -> list[int]:
+    search = gaps.search(top)
+    ask = next(search)
+    while True:
+        asked = (run, ask.first, ask.end)
+        try:
+            if ask.which:
+                ask = search.send([index for (index,) in db.execute(_WHICH, asked)])
+            else:
+                ask = search.send(db.execute(_HOW_MANY, asked).fetchone()[0])
+        except StopIteration as found:
+            return list(found.value)

@@ -305,6 +305,19 @@ async def test_a_browser_gets_a_page_with_text_time_server_and_worker(client: ht
         assert text in answer.text
 
 
+async def test_the_page_shows_which_server_took_how_many(client: httpx.AsyncClient) -> None:
+    for index in range(3):
+        await post(client, HELLO, f"run-a-{index}")
+    text = (await client.get("/", headers={"accept": "text/html"})).text
+    assert "Of these 3:" in text
+    assert 'href="/audit?run=run-a"' in text
+
+
+async def test_the_pages_script_is_the_stubs_own(client: httpx.AsyncClient) -> None:
+    assert '<script src="/page.js" defer></script>' in (await client.get("/", headers={"accept": "text/html"})).text
+    assert (await client.get("/page.js")).headers["content-type"].startswith("text/javascript")
+
+
 async def test_the_page_escapes_what_others_wrote(client: httpx.AsyncClient) -> None:
     attack = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>"
     headers = {"traffic-worker": "<script>alert(2)</script>"}

@@ -6,8 +6,9 @@ costs nothing to keep, is the same on every machine, and a restarted master has 
 The construction is a balanced Feistel network over the smallest domain of 4^k values that holds N, with
 out-of-range values encrypted again until they fall in range ("cycle walking"): J. Black and P. Rogaway,
 "Ciphers with Arbitrary Finite Domains", CT-RSA 2002. The round function is the finaliser of SplitMix64
-(G. Steele, D. Lea, C. Flood, "Fast Splittable Pseudorandom Number Generators", OOPSLA 2014). It shuffles; it
-keeps no secret.
+(G. Steele, D. Lea, C. Flood, "Fast Splittable Pseudorandom Number Generators", OOPSLA 2014). Such a network is an
+even permutation of its domain, which a shuffle is for half of the seeds only: so half of the seeds swap the indexes
+0 and 1. It shuffles; it keeps no secret.
 """
 
 from typing import Literal
@@ -21,6 +22,7 @@ Kind = Literal["random", "file"]
 ROUNDS = 12
 _GOLDEN = 0x9E3779B97F4A7C15
 _MASK64 = (1 << 64) - 1
+_ONE, _TWO = np.uint64(1), np.uint64(2)
 
 
 def _mix(value: int) -> int:
@@ -51,6 +53,7 @@ class Order:
         self._half_mask = np.uint64((1 << int(self._half_bits)) - 1)
         state = seed & _MASK64
         self._keys = [np.uint64(_mix((state + nth * _GOLDEN) & _MASK64)) for nth in range(1, ROUNDS + 1)]
+        self._odd = records > 1 and _mix((state + (ROUNDS + 1) * _GOLDEN) & _MASK64) & 1 == 1
 
     def _encrypt(self, values: Indexes) -> Indexes:
         left, right = values >> self._half_bits, values & self._half_mask
@@ -63,7 +66,10 @@ class Order:
 
         IndexError where a position is not one of the run's.
         """
-        values = np.array(positions, dtype=np.uint64)
+        try:
+            values = np.array(positions, dtype=np.uint64)
+        except OverflowError as error:
+            raise IndexError(f"a position in a run of {self.records} records: {error}") from error
         if values.size and int(values.max()) >= self.records:
             raise IndexError(f"position {int(values.max())} in a run of {self.records} records")
         if self.kind == "file":
@@ -71,4 +77,4 @@ class Order:
         values = self._encrypt(values)
         while (outside := values >= np.uint64(self.records)).any():
             values[outside] = self._encrypt(values[outside])
-        return values
+        return np.where(values < _TWO, values ^ _ONE, values) if self._odd else values

@@ -15,8 +15,6 @@ MASTER_PORT ?= 5557
 
 .DEFAULT_GOAL := help
 .SUFFIXES:
-# A recursive make says on stdout which folder it enters: the report is to be the last line there.
-MAKEFLAGS += --no-print-directory
 
 bin := $(VENV)/bin
 setup = $(PYTHON) scripts/venv_setup.py $(VENV)

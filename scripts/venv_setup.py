@@ -33,14 +33,14 @@ def too_old(version: "tuple[int, ...]") -> "str | None":
 
 
 def usable(venv: Path) -> bool:
-    """Whether `venv` is one that can be installed into: its Python is there, not too old, and has pip."""
+    """Whether `venv` is an environment whose Python is there and not too old."""
     try:
         text = (venv / "pyvenv.cfg").read_text(encoding="utf-8")
     except OSError:
         return False
     version = re.search(r"^version(?:_info)? *= *(\d+)\.(\d+)", text, re.MULTILINE)
     new_enough = version is not None and (int(version[1]), int(version[2])) >= OLDEST
-    return new_enough and (venv / "bin/python").exists() and any(venv.glob("lib/python3*/site-packages/pip"))
+    return new_enough and (venv / "bin/python").exists()
 
 
 def digests(files: "list[str]") -> "dict[str, str]":
@@ -74,6 +74,8 @@ def install(venv: Path, files: "list[str]") -> None:
     if not usable(venv):
         say(f"making {venv}")
         make(venv)
+    if not any(venv.glob("lib/python3*/site-packages/pip")):  # other tools make environments without it
+        run(venv, "-m", "ensurepip")
     stamp = read_stamp(venv)
     if wanted.items() <= stamp.items():
         return
@@ -81,10 +83,14 @@ def install(venv: Path, files: "list[str]") -> None:
     kept = {file: digest for file, digest in digests(list(stamp)).items() if stamp[file] == digest}
     write_stamp(venv, kept)
     say("installing " + ", ".join(files))
-    asked = [word for file in files for word in ("-r", file)]
-    if subprocess.call([str(venv / "bin/python"), *PIP, "--require-hashes", *asked], stdout=sys.stderr):
-        raise SetupError("pip could not install the requirements: its reason stands above")
+    run(venv, *PIP, "--require-hashes", *[word for file in files for word in ("-r", file)])
     write_stamp(venv, {**kept, **wanted})
+
+
+def run(venv: Path, *arguments: str) -> None:
+    """Let the environment's Python do it. SetupError where it fails."""
+    if subprocess.call([str(venv / "bin/python"), *arguments], stdout=sys.stderr):
+        raise SetupError(f"{arguments[1]} could not install what is needed: its reason stands above")
 
 
 def write_stamp(venv: Path, stamp: "dict[str, str]") -> None:

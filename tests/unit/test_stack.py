@@ -239,11 +239,18 @@ def test_a_folder_that_is_no_environment_is_left_alone(tmp_path: Path) -> None:
     assert (tmp_path / "venv/thesis.txt").exists()
 
 
-@pytest.mark.parametrize("damage", ["bin/python", "pyvenv.cfg", "lib/python3.11/site-packages/pip"])
+@pytest.mark.parametrize("damage", ["bin/python", "pyvenv.cfg"])
 def test_a_broken_environment_is_not_used(venv: Path, damage: str) -> None:
     assert venv_setup.usable(venv)
     (venv / damage).rename(venv / "gone")
     assert not venv_setup.usable(venv)
+
+
+def test_an_environment_without_pip_gets_one_and_is_not_made_anew(venv: Path) -> None:
+    (venv / "lib/python3.11/site-packages/pip").rename(venv / "gone")
+    venv_setup.install(venv, ["a.txt"])
+    assert [call.split()[1] for call in (venv.parent / "calls").read_text().splitlines()] == ["ensurepip", "pip"]
+    assert (venv / "gone").exists()
 
 
 def test_an_environment_of_an_old_python_is_not_used(venv: Path) -> None:

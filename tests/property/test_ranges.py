@@ -1,5 +1,7 @@
 """RangeSet is a Python set of integers, whatever is done to it, and stays sorted, disjoint and non-adjacent."""
 
+from itertools import pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
@@ -24,7 +26,7 @@ def check(made: RangeSet, members: set[int]) -> None:
     assert made.count == len(made) == len(members)
     assert bool(made) == bool(members)
     assert all(start < stop for start, stop in pairs)
-    assert all(before < start for (_, before), (start, _) in zip(pairs, pairs[1:], strict=False))
+    assert all(before < start for (_, before), (start, _) in pairwise(pairs))
 
 
 class SetMachine(RuleBasedStateMachine):

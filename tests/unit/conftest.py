@@ -3,6 +3,6 @@
 import os
 
 os.environ["LOCUST_SKIP_MONKEY_PATCH"] = "1"
-import locust  # noqa: E402, F401 - what is set above counts at the first import
+import locust  # noqa: F401 - what is set above counts at the first import
 
 del os.environ["LOCUST_SKIP_MONKEY_PATCH"]  # real Locusts that other tests start are to patch themselves

@@ -11,9 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from compose.stack import Stack, running
-
-RECORDS = 100
+from compose.stack import RECORDS, Stack, running
 
 
 def missing(what: str) -> None:

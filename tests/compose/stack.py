@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import httpx
 
 ROOT = Path(__file__).parents[2]
+RECORDS = 100  # in data/traffic.json
 KEPT = ("PATH", "HOME", "TMPDIR", "CI")
 T = TypeVar("T")
 

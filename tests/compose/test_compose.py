@@ -1,12 +1,13 @@
 """The whole stack in containers, with the real MongoDB: `docker compose up --scale worker=4`."""
 
 import re
+import subprocess
 from collections import Counter
 
 import httpx
 import pytest
 
-from compose.stack import Stack, running, until
+from compose.stack import RECORDS, Stack, running, until
 
 pytestmark = pytest.mark.timeout(900)  # the first start builds two images
 
@@ -89,15 +90,38 @@ def test_start_delivers_every_record_once_and_again_under_a_new_run_id(stack, ch
         check_delivered(status)
 
 
-def test_a_worker_whose_process_dies_comes_back_by_itself(stack):
-    def healthy() -> int:
-        return sum(one["Service"] == "worker" and one["Health"] == "healthy" for one in stack.containers())
+def healthy_workers(stack: Stack) -> int:
+    return sum(one["Service"] == "worker" and one["Health"] == "healthy" for one in stack.containers())
 
-    until("four workers are healthy", 60, lambda: healthy() == 4)
+
+def test_a_worker_that_is_stopped_in_mid_run_hands_in_its_acks_so_that_nothing_is_sent_twice(stack):
+    last = stack.master("/traffic/status").get("run")
+    stack.ready(4)
+    stack.start(traffic_wait="0.8-1.2")
+
+    def well_under_way() -> bool:
+        now = stack.master("/traffic/status")
+        return now["run"] != last and now["counts"]["delivered"] > RECORDS // 3
+
+    until("a third is delivered", 60, well_under_way)
+    worker = stack.compose("ps", "-q", "worker").stdout.split()[0]
+    try:
+        subprocess.run(["docker", "stop", "--time", "30", worker], check=True, capture_output=True, timeout=60)
+        status = stack.ended(after=last)
+    finally:
+        subprocess.run(["docker", "start", worker], check=True, capture_output=True, timeout=60)
+    assert status["counts"]["delivered"] == RECORDS
+    audit = httpx.get(f"{stack.api}/audit", params={"run": status["run"]}, timeout=10).json()
+    assert (audit["stored"], audit["posts"]) == (RECORDS, RECORDS)
+    until("it is back", 60, lambda: healthy_workers(stack) == 4)
+
+
+def test_a_worker_whose_process_dies_comes_back_by_itself(stack):
+    until("four workers are healthy", 60, lambda: healthy_workers(stack) == 4)
     kill = "import os, signal; [os.kill(int(p), signal.SIGKILL) for p in os.listdir('/proc') if p.isdigit() and"
     stack.run("worker", "python", "-c", f"{kill} int(p) not in (1, os.getpid())]", index=2, check=False)
-    until("the killed worker is seen to be gone", 30, lambda: healthy() < 4)
-    until("it is back and the master has answered it", 60, lambda: healthy() == 4)
+    until("the killed worker is seen to be gone", 30, lambda: healthy_workers(stack) < 4)
+    until("it is back and the master has answered it", 60, lambda: healthy_workers(stack) == 4)
 
 
 def test_two_stacks_stand_side_by_side_and_a_password_may_hold_anything(stack, project):

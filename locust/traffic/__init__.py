@@ -1,50 +1,21 @@
 """Replays a file of records through Locust's workers, each record once in total.
 
-A locustfile imports `RecordUser` and `task` from here; importing it is what makes a master hand out records.
+A locustfile imports what it needs from here, and importing it is what makes a master deal records to its workers.
+The names are looked up late, so that `traffic.core` can be used without Locust, and without the monkey patching
+that comes with it.
 """
 
-import logging
-import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from locust import events, task
-from locust.env import Environment
-from locust.runners import MasterRunner, WorkerRunner
-
-from traffic.core.outcome import Answer, AtLeastOnce, AtMostOnce, Outcome
-from traffic.master import Master
-from traffic.settings import add_options
-from traffic.user import RecordUser, sources
-from traffic.web import Web
-from traffic.worker import Worker
+if TYPE_CHECKING:
+    from traffic.plugin import Answer, AtLeastOnce, AtMostOnce, Outcome, RecordUser, task
 
 __all__ = ["Answer", "AtLeastOnce", "AtMostOnce", "Outcome", "RecordUser", "task"]
 
-# Users to be left in mid-request by a ramp-down or a stop would leave records in doubt: give them this long.
-STOP_TIMEOUT_S = 10
 
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module 'traffic' has no attribute {name!r}")
+    from traffic import plugin  # noqa: PLC0415 - see above
 
-def _attach(environment: Environment, runner: Any, **_: Any) -> None:
-    """Make this process a master or a worker of the traffic protocol."""
-    if isinstance(runner, MasterRunner):
-        assert environment.parsed_options is not None
-        # Without it, workers that join later get no users.
-        environment.parsed_options.enable_rebalancing = True
-        environment.stop_timeout = environment.stop_timeout or STOP_TIMEOUT_S
-        # The workers' requests are built as host + path.
-        environment.host = (environment.host or "").rstrip("/") or None
-        master = Master(environment, runner)
-        if environment.web_ui is not None:
-            Web(environment.web_ui, master)
-    elif isinstance(runner, WorkerRunner):
-        sources[environment] = Worker(environment, runner)
-    else:
-        logging.getLogger(__name__).error(
-            "records are dealt by a master to its workers, and this process is neither. "
-            "Add --processes 4, or start one with --master and others with --worker."
-        )
-        sys.exit(1)
-
-
-events.init_command_line_parser.add_listener(add_options)
-events.init.add_listener(_attach)
+    return getattr(plugin, name)

@@ -158,7 +158,8 @@ class Custody:
         made = [*self._book(worker, ack), *self._take_back(session, ack)]
         if ack.leaving:
             return [*made, *self._on_leaving(session, ack)]
-        grant = self._grant(session, ack.wants) if ack.wants and not self._over else None
+        wants = ack.wants - self._on_its_way(session, ack)
+        grant = self._grant(session, wants) if wants > 0 and not self._over else None
         made.append(Send(worker, grant or self._acked(session)))
         return [*made, *self._end_if_settled()]
 
@@ -210,6 +211,13 @@ class Custody:
             if self.run.ledger.bury(letter):
                 letters.append(letter)
         return [Booked(delivered, tuple(letters))] if delivered or letters else []
+
+    def _on_its_way(self, session: Session, ack: Ack) -> int:
+        """Records in leases that the worker had not read of when it asked: it will have them without asking again."""
+        if self.run is None:
+            return 0
+        leases = self.run.ledger.leases_of(session.worker)
+        return sum(lease.open.count for lease in leases if session.granted[lease.number] > ack.heard)
 
     def _take_back(self, session: Session, ack: Ack) -> list[Decision]:
         """Make pending again what the worker has been told to hold and does not."""

@@ -1,0 +1,57 @@
+"""A made-up API: it answers, fails, is slow, or stores a record and loses the answer. It keeps the books that count."""
+
+import random
+from collections import Counter
+from dataclasses import dataclass, field
+
+from traffic.core.outcome import Answer
+
+
+@dataclass
+class Weather:
+    """How likely (0 to 1) each misfortune is, and how long an answer takes at most, in seconds."""
+
+    refuse: float = 0.0
+    fail: float = 0.0
+    reject: float = 0.0
+    lose_before: float = 0.0
+    lose_after: float = 0.0
+    slow_s: float = 0.05
+
+
+@dataclass
+class Api:
+    """Honours the key: a record is stored once, however often it comes.
+
+    `posts` counts what arrived, by key; `failed` says whether a 503 was ever answered.
+    """
+
+    chance: random.Random
+    weather: Weather = field(default_factory=Weather)
+    stored: set[str] = field(default_factory=set)
+    posts: Counter[str] = field(default_factory=Counter)
+    failed: bool = False
+
+    def post(self, key: str) -> tuple[Answer, float]:
+        """Take one request; what the sender will see, and after how many seconds."""
+        after = self.chance.uniform(0.001, self.weather.slow_s)
+        fate, w = self.chance.random(), self.weather
+        for answer, arrives, stores, share in (
+            (Answer(0, "refused", sent=False), False, False, w.refuse),
+            (Answer(0, "lost"), False, False, w.lose_before),
+            (Answer(0, "lost"), True, True, w.lose_after),
+            (Answer(503, "HTTP 503", retry_after=self.chance.choice([None, 0.5])), True, False, w.fail),
+            (Answer(404, "HTTP 404"), True, False, w.reject),
+        ):
+            if fate < share:
+                return self._take(key, answer, arrives=arrives, stores=stores), after
+            fate -= share
+        return self._take(key, Answer(201, "HTTP 201"), arrives=True, stores=True), after
+
+    def _take(self, key: str, answer: Answer, *, arrives: bool, stores: bool) -> Answer:
+        self.failed |= answer.status == 503
+        if arrives:
+            self.posts[key] += 1
+        if stores:
+            self.stored.add(key)
+        return answer

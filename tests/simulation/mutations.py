@@ -1,0 +1,93 @@
+"""Ways to break the protocol on purpose, each by taking one of its rules away. The simulation has to notice."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from traffic.core.custody import Custody, Session
+from traffic.core.feed import Feed, Record
+from traffic.core.link import Link
+from traffic.core.partition import Partition
+from traffic.core.protocol import Ack, Grant
+from traffic.core.ranges import RangeSet
+
+FOREVER = float("inf")
+
+
+def no_fencing(patch: pytest.MonkeyPatch) -> None:
+    """A worker hands out records however long ago the master answered it (P5)."""
+    take, on_answer = Feed.take, Link._on_answer
+
+    def take_anyway(self: Feed, now: float) -> Record | None:
+        self.deadline = FOREVER
+        return take(self, now)
+
+    def never_lapse(self: Link, message: Any) -> None:
+        on_answer(self, message)
+        self._until = FOREVER
+
+    patch.setattr(Feed, "take", take_anyway)
+    patch.setattr(Link, "_on_answer", never_lapse)
+
+
+def ack_before_the_answer(patch: pytest.MonkeyPatch) -> None:
+    """A worker reports a record as delivered when it sends it (P2)."""
+    take = Feed.take
+
+    def take_and_boast(self: Feed, now: float) -> Record | None:
+        record = take(self, now)
+        if record is not None:
+            self._delivered.append(record.position)
+        return record
+
+    patch.setattr(Feed, "take", take_and_boast)
+
+
+def reclaim_without_a_generation(patch: pytest.MonkeyPatch) -> None:
+    """Messages of a session that is over count as if they were of the present one (P1, P5)."""
+    on_foreign_ack, receive = Custody._on_foreign_ack, Link.receive
+
+    def on_any_ack(self: Custody, session: Session | None, worker: str, ack: Ack, now: float) -> Any:
+        made = self._take_back(session, ack) if session is not None else []
+        return [*made, *on_foreign_ack(self, session, worker, ack, now)]
+
+    def receive_any(self: Link, message: Any, now: float) -> None:
+        if isinstance(message, Grant) and self.joined and message.session != self.session:
+            self.feed.offer(message)
+        receive(self, message, now)
+
+    patch.setattr(Custody, "_on_foreign_ack", on_any_ack)
+    patch.setattr(Link, "receive", receive_any)
+
+
+def healing_off(patch: pytest.MonkeyPatch) -> None:
+    """A lease whose message was lost stays leased (P9)."""
+
+    def nothing(self: Custody, session: Session, ack: Ack) -> list[Any]:
+        return []
+
+    patch.setattr(Custody, "_take_back", nothing)
+
+
+def double_recut(patch: pytest.MonkeyPatch) -> None:
+    """The remainder of a worker that is gone is cut among the others and stays where it was (P1)."""
+
+    def leave(self: Partition, worker: str) -> RangeSet:
+        return self.remainders.get(worker, RangeSet()).copy()
+
+    patch.setattr(Partition, "leave", leave)
+
+
+MUTATIONS: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
+    mutate.__name__: mutate
+    for mutate in (no_fencing, ack_before_the_answer, reclaim_without_a_generation, healing_off, double_recut)
+}
+
+
+@contextmanager
+def mutated(name: str) -> Iterator[None]:
+    """Within this block the protocol is broken in that way."""
+    with pytest.MonkeyPatch.context() as patch:
+        MUTATIONS[name](patch)
+        yield

@@ -1,0 +1,73 @@
+"""One seed, one schedule: which faults happen when. The same seed makes the same world, to the last message."""
+
+import random
+
+from simulation.api import Weather
+from simulation.world import World
+
+HORIZON_S = 12.0
+# The longest an honest run may still take once the faults are over: leases lapse, backoffs end.
+GRACE_S = 240.0
+
+
+def run_schedule(seed: int) -> World:
+    """Live through the schedule of `seed`; the world at its end. BrokenPromiseError where a promise was broken."""
+    chance = random.Random(seed)
+    policy = "at-most-once" if chance.random() < 0.2 else "at-least-once"
+    world = World(seed, records=chance.choice([1, 7, 40, 60]), policy=policy, max_attempts=chance.choice([1, 3, 6]))
+    for _ in range(chance.randint(1, 5)):
+        world.join(users=chance.choice([0, 1, 2, 5]))
+    if chance.random() < 0.8:
+        _make_hostile(world, chance)
+    world.run_for(chance.choice([0.0, 0.2, 1.0]))
+    world.start()
+    _live_through(world, chance)
+    _calm(world)
+    world.join(users=3)
+    world.run_until_settled(GRACE_S)
+    world.check_end()
+    return world
+
+
+def _make_hostile(world: World, chance: random.Random) -> None:
+    net = world.network
+    net.lose = chance.choice([0.0, 0.05, 0.3])
+    net.double = chance.choice([0.0, 0.1])
+    net.slow_s = chance.choice([0.01, 0.2, 3.0])
+    net.in_order = chance.random() < 0.5
+    world.faults |= net.lose > 0 or net.slow_s > 1
+    share = chance.choice([0.0, 0.1, 0.25])
+    kinds = ["refuse", "fail", "reject", "lose_before", "lose_after"]
+    world.api.weather = Weather(
+        **{kind: share for kind in chance.sample(kinds, 2)}, slow_s=chance.choice([0.02, 0.5, 8.0])
+    )
+
+
+def _live_through(world: World, chance: random.Random) -> None:
+    end = world.now + chance.uniform(0.5, HORIZON_S)
+    while world.now < end and world.settled_at is None:
+        world.run_for(chance.expovariate(1.0))
+        hosts = world.alive()
+        act = chance.choice(["crash", "freeze", "cut", "leave", "join", "none", "none"])
+        if act == "join" and len(hosts) < 7:
+            world.join(users=chance.choice([1, 3]))
+        elif hosts and act != "none" and act != "join":
+            _hurt(world, chance, act)
+
+
+def _hurt(world: World, chance: random.Random, act: str) -> None:
+    host = chance.choice(world.alive())
+    if act == "crash":
+        world.crash(host)
+    elif act == "leave":
+        world.leave(host)
+    else:
+        getattr(world, act)(host, chance.choice([0.5, 3.0, 5.5, 9.0]))
+
+
+def _calm(world: World) -> None:
+    """The faults are over: from here on the run has to end by itself."""
+    net = world.network
+    net.lose = net.double = 0.0
+    net.slow_s = 0.01
+    world.api.weather = Weather()

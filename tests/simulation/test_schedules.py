@@ -1,0 +1,65 @@
+"""The promises hold in hostile worlds, and the simulation notices where they do not."""
+
+import pytest
+from simulation.mutations import MUTATIONS, mutated
+from simulation.schedule import run_schedule
+from simulation.world import BrokenPromiseError, World
+from traffic.core.invariants import BrokenInvariantError
+
+SEEDS = 400
+BLOCKS = 8
+
+
+@pytest.mark.parametrize("block", range(BLOCKS))
+def test_the_promises_hold_in_every_schedule(block: int) -> None:
+    for seed in range(block * SEEDS // BLOCKS, (block + 1) * SEEDS // BLOCKS):
+        run_schedule(seed)
+
+
+def test_one_seed_makes_one_world() -> None:
+    first, second = run_schedule(7), run_schedule(7)
+    assert first.now == second.now
+    assert first.api.posts == second.api.posts
+    assert first.run
+    assert second.run
+    assert first.run.ledger.tallies == second.run.ledger.tallies
+
+
+@pytest.mark.parametrize("name", MUTATIONS)
+def test_the_simulation_finds_a_rule_that_was_taken_away(name: str) -> None:
+    with mutated(name):
+        found = next((seed for seed in range(SEEDS) if _breaks(seed)), None)
+    assert found is not None, f"{name} went unnoticed in {SEEDS} schedules"
+    run_schedule(found)  # and it was the mutation that did it
+
+
+def _breaks(seed: int) -> bool:
+    try:
+        run_schedule(seed)
+    except (BrokenPromiseError, BrokenInvariantError):
+        return True
+    return False
+
+
+def test_without_faults_each_record_is_posted_once_and_slices_are_equal() -> None:
+    world = World(seed=1, records=60)
+    for _ in range(4):
+        world.join()
+    world.run_for(1.0)
+    world.start()
+    assert world.run
+    assert [tally.slice for tally in world.run.ledger.tallies.values()] == [15, 15, 15, 15]
+    world.run_until_settled(30.0)
+    world.check_end()
+    assert set(world.api.posts.values()) == {1}
+    assert world.run.ledger.counts[2] == 60
+
+
+def test_a_worker_without_users_does_not_keep_its_slice_from_the_others() -> None:
+    world = World(seed=2, records=60)
+    busy, *_ = [world.join(users=1), world.join(users=0), world.join(users=0)]
+    world.run_for(1.0)
+    world.start()
+    world.run_until_settled(60.0)
+    assert world.run
+    assert world.run.ledger.tallies[busy.name].delivered == 60

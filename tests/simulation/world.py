@@ -1,0 +1,311 @@
+"""A master, its workers and the wire between them, under a virtual clock.
+
+Every message is packed and unpacked as on Locust's wire. What the world checks at every step is written down from
+the promises P1 to P5, P8 and P9, not from the code.
+"""
+
+import heapq
+import itertools
+import os
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import Any
+
+import msgpack
+from simulation.api import Api
+from traffic.core.custody import Custody
+from traffic.core.dataset import Dataset
+from traffic.core.decisions import AllSettled, Decision, Send
+from traffic.core.feed import Feed, Record
+from traffic.core.invariants import check_ledger
+from traffic.core.ledger import State
+from traffic.core.link import Link
+from traffic.core.order import Order
+from traffic.core.outcome import RULES, Answer
+from traffic.core.protocol import FROM_MASTER, FROM_WORKER, Message, RunTerms, Terms
+from traffic.core.run import Run
+
+POLL_S, TICK_S = 0.05, 0.25
+KINDS = {kind.type: kind for kind in (*FROM_MASTER, *FROM_WORKER)}
+_FOLDER = Path(mkdtemp(prefix="traffic-simulation-"))
+
+
+class BrokenPromiseError(AssertionError):
+    """The run did what a promise rules out."""
+
+
+def dataset(records: int) -> Dataset:
+    """A file of that many small records."""
+    path = _FOLDER / f"{os.getpid()}-{records}.json"
+    if not path.exists():
+        path.write_text("[" + ",".join(f'{{"n":{n}}}' for n in range(records)) + "]")
+    return Dataset.open(path)
+
+
+@dataclass
+class Network:
+    """How likely a message is lost or doubled, and how long it travels at most, in seconds; who is cut off."""
+
+    lose: float = 0.0
+    double: float = 0.0
+    slow_s: float = 0.01
+    in_order: bool = True
+    cut: set[str] = field(default_factory=set)
+
+
+@dataclass
+class Host:
+    """One worker process. `skew` is how far its clock is ahead of the master's; no two agree."""
+
+    name: str
+    link: Link
+    users: int
+    skew: float
+    alive: bool = True
+    frozen_until: float = 0.0
+    flying: dict[int, Record] = field(default_factory=dict)
+    backlog: list[Callable[[], None]] = field(default_factory=list)
+
+
+class World:
+    """Advance it with `run_for`; break things in between with the other methods. Raises BrokenPromiseError."""
+
+    def __init__(self, seed: int, records: int = 40, policy: str = "at-least-once", max_attempts: int = 4) -> None:
+        self.chance = random.Random(seed)
+        self.now = 1000.0
+        self.terms = Terms(lease_records=8, window_records=12)
+        self.network, self.api = Network(), Api(self.chance)
+        self.custody = Custody(self.terms, first_session=1)
+        self.hosts: dict[str, Host] = {}
+        self.policy, self.max_attempts, self.records = policy, max_attempts, records
+        self.run: Run | None = None
+        self.settled_at: float | None = None
+        self.faults = False
+        self._master_acted = False
+        self._seen_delivered: set[int] = set()
+        self._agenda: list[tuple[float, int, Callable[[], None]]] = []
+        self._ticket = itertools.count()
+        self._arrival: dict[tuple[str, str], float] = {}
+        self._names = itertools.count(1)
+        self._at(self.now + TICK_S, self._tick_master)
+
+    # What happens.
+
+    def start(self) -> None:
+        """Begin a run with the hosts there are."""
+        terms = RunTerms("run", "POST", "/", (0.0, 0.0), self.max_attempts, self.policy)
+        data = dataset(self.records)
+        self.run = Run.of(terms, data, Order(data.records, self.chance.randrange(1 << 32), "random"))
+        self._carry_out(self.custody.start(self.run, [host.name for host in self.alive()], self.now))
+
+    def join(self, users: int = 2) -> Host:
+        """A new worker process comes up."""
+        feed = Feed(random.Random(self.chance.random()))
+        host = Host(f"w{next(self._names)}", Link(feed, self.terms), users, self.chance.uniform(-500, 500))
+        self.hosts[host.name] = host
+        self._poll(host)
+        return host
+
+    def alive(self) -> list[Host]:
+        """The worker processes that run, frozen ones included."""
+        return [host for host in self.hosts.values() if host.alive]
+
+    def crash(self, host: Host) -> None:
+        """Kill -9: what it had in hand is gone with it."""
+        self.faults = True
+        host.alive = False
+        host.flying.clear()
+
+    def freeze(self, host: Host, seconds: float) -> None:
+        """SIGSTOP, and SIGCONT after a while; what was sent to it waits meanwhile."""
+        self.faults = True
+        host.frozen_until = self.now + seconds
+        self._at(host.frozen_until, lambda: self._thaw(host))
+
+    def cut(self, host: Host, seconds: float) -> None:
+        """Lose every message from and to it for a while."""
+        self.faults = True
+        self.network.cut.add(host.name)
+        self._at(self.now + seconds, lambda: self.network.cut.discard(host.name))
+
+    def leave(self, host: Host) -> None:
+        """SIGTERM: the worker hands in what it has, as the adapter does, and exits."""
+        host.link.leaving = True
+        host.link.feed.close()
+        self._depart(host, self.now + 10.0)
+
+    def run_for(self, seconds: float) -> None:
+        """Let the world go on, checking the promises after everything that happens."""
+        until = self.now + seconds
+        while self._agenda and self._agenda[0][0] <= until:
+            self.now, _, act = heapq.heappop(self._agenda)
+            act()
+            self.check()
+        self.now = until
+
+    def run_until_settled(self, within: float) -> None:
+        """P9: with a worker alive and the faults over, the run ends by itself."""
+        until = self.now + within
+        while self.settled_at is None and self.now < until:
+            self.run_for(0.5)
+        if self.settled_at is None:
+            assert self.run
+            raise BrokenPromiseError(f"P9: not settled after {within} s; counts {self.run.ledger.counts}")
+
+    # What must hold.
+
+    def check(self) -> None:
+        """Every promise that can be seen from outside at any moment."""
+        if self.run is None:
+            return
+        if self._master_acted:
+            self._master_acted = False
+            check_ledger(self.run.ledger)
+            self._check_delivered()
+        for host in self.alive():
+            in_hand = host.link.feed.waiting + host.link.feed.in_hand
+            most = self.terms.window_records + self.terms.lease_records + host.users
+            self._promise(in_hand <= most, f"P8: {host.name} holds {in_hand} records")
+
+    def check_end(self) -> None:
+        """What the report may say at the end, held against the API's own books."""
+        assert self.run
+        counts, stored = self.run.ledger.counts, len(self.api.stored)
+        self._promise(sum(counts[State.DELIVERED :]) == self.records, "P2: the outcomes do not add up")
+        self._promise(counts[State.DELIVERED] <= stored <= self.records, "P2: delivered more than was stored")
+        if not self.faults:
+            self._promise(set(self.api.posts.values()) <= {1}, f"P3: {self.api.posts.most_common(3)}")
+        if self.policy == "at-most-once":
+            self._promise(max(self.api.posts.values(), default=1) <= self._asked_for(), "P4: sent twice at-most-once")
+
+    def _asked_for(self) -> int:
+        """At-most-once repeats only what the API said it had not acted on."""
+        return self.max_attempts if self.api.failed else 1
+
+    def _check_delivered(self) -> None:
+        assert self.run
+        delivered = set(self.run.ledger.positions(State.DELIVERED).members())
+        self._promise(delivered >= self._seen_delivered, "a delivered record was undelivered")
+        fresh = sorted(delivered - self._seen_delivered)
+        for index in self.run.order.indexes(fresh).tolist():
+            self._promise(f"run-{index}" in self.api.stored, f"P2: record {index} delivered, but never stored")
+        self._seen_delivered = delivered
+
+    def _check_fence(self, host: Host, record: Record) -> None:
+        """P5: a record is handed out only by the worker that the master thinks has it."""
+        assert self.run
+        if State(int(self.run.ledger.states[record.position])) is State.LEASED:
+            held = any(record.position in lease.open for lease in self.run.ledger.leases_of(host.name))
+            self._promise(held, f"P5: {host.name} hands out position {record.position}, leased to another")
+
+    def _promise(self, holds: bool, what: str) -> None:
+        if not holds:
+            raise BrokenPromiseError(f"{what} (at {self.now - 1000:.2f} s)")
+
+    # How it is done.
+
+    def _at(self, when: float, act: Callable[[], None]) -> None:
+        heapq.heappush(self._agenda, (when, next(self._ticket), act))
+
+    def _tick_master(self) -> None:
+        self._carry_out(self.custody.expire(self.now))
+        self._at(self.now + TICK_S, self._tick_master)
+
+    def _carry_out(self, decisions: list[Decision]) -> None:
+        self._master_acted |= bool(decisions)
+        for decision in decisions:
+            if isinstance(decision, Send):
+                self._send("master", decision.worker, decision.message)
+            elif isinstance(decision, AllSettled):
+                self.settled_at = self.now
+
+    def _send(self, sender: str, receiver: str, message: Message) -> None:
+        data = msgpack.packb(message.to_wire())
+        copies = 1 + (self.chance.random() < self.network.double)
+        for _ in range(copies):
+            if {sender, receiver} & self.network.cut or self.chance.random() < self.network.lose:
+                continue
+            when = self.now + self.chance.uniform(0.0001, self.network.slow_s)
+            if self.network.in_order:
+                when = max(when, self._arrival.get((sender, receiver), 0.0))
+                self._arrival[sender, receiver] = when
+            self._at(when, lambda: self._arrive(sender, receiver, message.type, data))
+
+    def _arrive(self, sender: str, receiver: str, kind: str, data: bytes) -> None:
+        message: Any = KINDS[kind].from_wire(msgpack.unpackb(data))
+        if receiver == "master":
+            self._master_acted = True
+            self._carry_out(self.custody.receive(sender, message, self.now))
+            return
+        host = self.hosts.get(receiver)
+        if host is not None and host.alive:
+            self._when_awake(host, lambda: host.link.receive(message, self._clock(host)))
+
+    def _when_awake(self, host: Host, act: Callable[[], None]) -> None:
+        if self.now < host.frozen_until:
+            host.backlog.append(act)
+        else:
+            act()
+
+    def _thaw(self, host: Host) -> None:
+        if host.alive and self.now >= host.frozen_until:
+            backlog, host.backlog = host.backlog, []
+            # Whatever comes first after a freeze: users, timers or what was received.
+            self.chance.shuffle(backlog)
+            for act in backlog:
+                act()
+
+    def _clock(self, host: Host) -> float:
+        return self.now + host.skew
+
+    def _poll(self, host: Host) -> None:
+        if not host.alive:
+            return
+        if self.now >= host.frozen_until:
+            self._step(host)
+        self._at(self.now + POLL_S * self.chance.uniform(0.5, 1.5), lambda: self._poll(host))
+
+    def _step(self, host: Host) -> None:
+        """One turn of a worker: its users take records, its link says what is due."""
+        acts = [lambda: self._take(host), lambda: self._speak(host)]
+        self.chance.shuffle(acts)
+        for act in acts:
+            act()
+
+    def _take(self, host: Host) -> None:
+        host.link.users = host.users
+        while len(host.flying) < host.users:
+            record = host.link.feed.take(self._clock(host))
+            if record is None:
+                return
+            self._check_fence(host, record)
+            host.flying[id(record)] = record
+            answer, after = self.api.post(record.key)
+            self.faults |= answer.status != 201
+            self._at(self.now + after, lambda r=record, a=answer: self._when_awake(host, lambda: self._book(host, r, a)))
+
+    def _book(self, host: Host, record: Record, answer: Answer) -> None:
+        if host.alive and host.flying.pop(id(record), None) is not None:
+            outcome = RULES[self.policy].judge(answer)  # type: ignore[index]
+            host.link.feed.book(record, answer, outcome, self._clock(host))
+
+    def _speak(self, host: Host) -> None:
+        message = host.link.poll(self._clock(host))
+        if message is not None:
+            self._send(host.name, "master", message)
+
+    def _depart(self, host: Host, until: float) -> None:
+        if not host.alive:
+            return
+        if self.now >= host.frozen_until and not host.flying:
+            message = host.link.flush(self._clock(host))
+            if message is not None:
+                self._send(host.name, "master", message)
+            if host.link.at_rest or self.now >= until:
+                self.faults |= not host.link.at_rest
+                host.alive = False
+                return
+        self._at(self.now + 0.1, lambda: self._depart(host, until))

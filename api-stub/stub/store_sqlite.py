@@ -24,7 +24,8 @@ CREATE INDEX IF NOT EXISTS by_run ON messages (run, "index", server, worker, rep
     WHERE run IS NOT NULL;
 """
 _FIELDS = 'id, name, msg, received, server, worker, key, run, "index", payload'
-_INSERT = f"INSERT INTO messages ({_FIELDS}) VALUES (?,?,?,?,?,?,?,?,?,?) ON CONFLICT (key) DO NOTHING"  # noqa: S608 - no text of a caller
+_ROW = "(?,?,?,?,?,?,?,?,?,?)"
+_ROWS_AT_ONCE = 128  # a power of two; with ten values a row, far below SQLite's limit of variables
 _BY_KEY = f"SELECT {_FIELDS} FROM messages WHERE key = ?"  # noqa: S608 - as above
 _BY_ID = f"SELECT {_FIELDS} FROM messages WHERE id = ?"  # noqa: S608 - as above
 _COUNT_AGAIN = {
@@ -133,7 +134,8 @@ def _touch(db: sqlite3.Connection) -> None:
 def _write(db: sqlite3.Connection, batch: Sequence[Message]) -> list[Written]:
     db.execute("BEGIN IMMEDIATE")
     try:
-        written = [_put(db, message) for message in batch]
+        fresh = _insert(db, batch)
+        written = [Written(Verdict.FIRST, m) for m in batch] if fresh == len(batch) else _settle(db, batch)
         db.execute("COMMIT")
     except BaseException:
         if db.in_transaction:
@@ -142,12 +144,32 @@ def _write(db: sqlite3.Connection, batch: Sequence[Message]) -> list[Written]:
     return written
 
 
-def _put(db: sqlite3.Connection, message: Message) -> Written:
-    if db.execute(_INSERT, _row(message)).rowcount == 1:
-        return Written(Verdict.FIRST, message)
+def _insert(db: sqlite3.Connection, batch: Sequence[Message]) -> int:
+    """Insert those whose keys are new; returns how many.
+
+    Many rows go in one statement: each statement gives up Python's lock, and has to wait for it again while the
+    event loop is busy. The rows of a statement are a power of two, so that a few prepared statements serve all.
+    """
+    inserted, rest = 0, list(batch)
+    while rest:
+        rows = min(_ROWS_AT_ONCE, 1 << (len(rest).bit_length() - 1))
+        values = ",".join([_ROW] * rows)
+        statement = f"INSERT INTO messages ({_FIELDS}) VALUES {values} ON CONFLICT (key) DO NOTHING"  # noqa: S608 - no text of a caller
+        inserted += db.execute(statement, [v for m in rest[:rows] for v in _row(m)]).rowcount
+        del rest[:rows]
+    return inserted
+
+
+def _settle(db: sqlite3.Connection, batch: Sequence[Message]) -> list[Written]:
+    return [Written(Verdict.FIRST, m) if m.key is None else _settle_one(db, m) for m in batch]
+
+
+def _settle_one(db: sqlite3.Connection, message: Message) -> Written:
     first = _find(db, _BY_KEY, message.key)
     if first is None:
         raise StoreDownError(f"SQLite refused key {message.key} and does not hold it")
+    if first.id == message.id:
+        return Written(Verdict.FIRST, message)
     written = judge(message, first)
     db.execute(_COUNT_AGAIN[written.verdict], (message.key,))
     return written

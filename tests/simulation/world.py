@@ -285,7 +285,9 @@ class World:
             host.flying[id(record)] = record
             answer, after = self.api.post(record.key)
             self.faults |= answer.status != 201
-            self._at(self.now + after, lambda r=record, a=answer: self._when_awake(host, lambda: self._book(host, r, a)))
+            self._at(
+                self.now + after, lambda r=record, a=answer: self._when_awake(host, lambda: self._book(host, r, a))
+            )
 
     def _book(self, host: Host, record: Record, answer: Answer) -> None:
         if host.alive and host.flying.pop(id(record), None) is not None:

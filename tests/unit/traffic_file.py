@@ -1,0 +1,64 @@
+"""Traffic files for tests, and a second, simple opinion on what is good and where a fault is."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import numpy as np
+
+from traffic.core import scan
+from traffic.core.dataset import Dataset, DatasetError
+
+MARK = "¦"
+
+
+@contextmanager
+def window(size: int) -> Iterator[None]:
+    """Read files through windows of `size` bytes, so that every boundary falls somewhere."""
+    with patch.object(scan, "WINDOW", size):
+        yield
+
+
+def written(folder: Path, data: bytes | str) -> Path:
+    """A file that holds `data`."""
+    path = folder / "traffic.json"
+    path.write_bytes(data.encode() if isinstance(data, str) else data)
+    return path
+
+
+def bodies(path: Path, indexes: list[int] | None = None) -> list[bytes]:
+    """What the dataset of a good file gives, by default all of it in the file's order."""
+    dataset = Dataset.open(path)
+    try:
+        return dataset.bodies(np.array(range(dataset.records) if indexes is None else indexes, np.uint64))
+    finally:
+        dataset.close()
+
+
+def refusal(path: Path) -> DatasetError:
+    """The error of a file that must be refused."""
+    try:
+        dataset = Dataset.open(path)
+    except DatasetError as error:
+        return error
+    dataset.close()
+    raise AssertionError(f"{dataset.records} records were accepted of {path.read_bytes()[:200]!r}")
+
+
+def place(before: str) -> tuple[int, int]:
+    """Line and column, in characters from 1, of what comes after `before`; a byte order mark is no character."""
+    lines = before.removeprefix("\ufeff").split("\n")
+    return len(lines), len(lines[-1]) + 1
+
+
+def _refuse(constant: str) -> Any:
+    raise ValueError(constant)
+
+
+def strictly_read(data: bytes) -> Any:
+    """What RFC 8259 sees in a file. ValueError where it is none (UnicodeDecodeError where it is not UTF-8)."""
+    text = data.decode("utf-8").removeprefix("\ufeff")
+    return json.loads(text, parse_int=str, parse_float=str, parse_constant=_refuse)

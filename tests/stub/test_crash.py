@@ -12,6 +12,7 @@ from pathlib import Path
 import httpx
 from pymongo import MongoClient
 
+from support import plain_http
 from support.mongod import Mongod, free_port, running_mongod
 from support.stub_process import StubProcess, running_stub, until
 
@@ -44,7 +45,7 @@ class Senders:
         self._pool.shutdown()
 
     def _send_on(self) -> None:
-        with httpx.Client(timeout=30) as client:
+        with plain_http.client() as client:
             while not self._enough.is_set():
                 index = next(self._indexes)
                 self.answers[index] = self._deliver(client, index)
@@ -77,7 +78,7 @@ def under_load(url: str, kill: Callable[[], None]) -> Senders:
 
 def assert_each_is_stored_once(senders: Senders) -> None:
     count = len(senders.answers)
-    with httpx.Client(base_url=senders.url, timeout=30) as client:
+    with plain_http.client(base_url=senders.url) as client:
         found = client.get("/audit?run=run").json()
         assert found["stored"] == count
         assert found["indexes"] == {"max": count - 1, "missing": 0, "missing_below_max": []}
@@ -113,7 +114,7 @@ def test_kill_9_of_the_stub_under_load(store_url: str) -> None:
 
 def send_all(stub: StubProcess, keys: int) -> list[bytes]:
     host, port = stub.url.removeprefix("http://").split(":")
-    line = http.client.HTTPConnection(host, int(port), timeout=30)
+    line = http.client.HTTPConnection(host, int(port))
     bodies = []
     with closing(line):
         for index in range(keys):
@@ -132,7 +133,7 @@ def test_eight_stubs_and_the_same_thousand_keys_from_all_at_once_make_a_thousand
 
         with ThreadPoolExecutor(stubs) as pool:
             answers = list(pool.map(send_all, running, itertools.repeat(keys)))
-        found = httpx.get(f"{running[0].url}/audit?run=run", timeout=30).json()
+        found = plain_http.get(f"{running[0].url}/audit?run=run").json()
     assert all(seen == answers[0] for seen in answers)
     assert (found["stored"], found["posts"], found["replayed"]) == (keys, keys * stubs, keys * (stubs - 1))
     assert sum(found["by_server"].values()) == keys

@@ -9,6 +9,7 @@ from contextlib import ExitStack
 import httpx
 import pytest
 
+from support import plain_http
 from support.stub_process import StubProcess, running_stub, until
 
 HEAD = b"POST / HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
@@ -40,7 +41,7 @@ def read_all(s: socket.socket) -> bytes:
 
 def memory(stub: StubProcess) -> int:
     """Bytes of resident memory."""
-    lines = httpx.get(f"{stub.url}/metrics").text.splitlines()
+    lines = plain_http.get(f"{stub.url}/metrics").text.splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("process_resident_memory_bytes "))
 
 
@@ -73,7 +74,7 @@ def test_a_head_of_any_size_is_refused_while_it_arrives(stub: StubProcess) -> No
             s.sendall(b"x-more: " + b"x" * 64 * 1024 + b"\r\n")
         pytest.fail("64 MB of headers were taken")
     assert memory(stub) - before < 8 * MEGABYTE
-    assert httpx.get(f"{stub.url}/healthz").status_code == 200
+    assert plain_http.get(f"{stub.url}/healthz").status_code == 200
 
 
 def test_a_head_past_the_limit_is_told_so(stub: StubProcess) -> None:
@@ -121,7 +122,7 @@ def test_ten_thousand_idle_connections_leave_room_for_work(stub: StubProcess) ->
     with ExitStack() as stack:
         for _ in range(count):
             stack.enter_context(connect(stub))
-        stored = httpx.post(stub.url, json={"name": "a", "msg": "b"}, timeout=30)
+        stored = plain_http.post(stub.url, json={"name": "a", "msg": "b"})
         assert stored.status_code == 201
         assert memory(stub) - before < count * 16 * 1024
 
@@ -136,25 +137,25 @@ def test_past_the_limit_a_connection_is_refused_and_those_before_it_are_served(s
             assert read_all(s).startswith(b"HTTP/1.1 200 ")
         for _ in until():
             with contextlib.suppress(httpx.TransportError):
-                if httpx.get(f"{stub.url}/healthz").status_code == 200:
+                if plain_http.get(f"{stub.url}/healthz").status_code == 200:
                     return
 
 
 def test_a_slow_reader_takes_no_more_than_its_buffer(stub: StubProcess) -> None:
     for _ in range(40):
-        httpx.post(stub.url, json={"name": "a", "msg": "x" * 2000}, timeout=30).raise_for_status()
+        plain_http.post(stub.url, json={"name": "a", "msg": "x" * 2000}).raise_for_status()
     before = memory(stub)
     with ExitStack() as stack:
         for _ in range(50):
             s = stack.enter_context(connect(stub))
             s.sendall(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n" * 100)
-        assert httpx.get(f"{stub.url}/healthz", timeout=30).status_code == 200
+        assert plain_http.get(f"{stub.url}/healthz").status_code == 200
         assert memory(stub) - before < 64 * MEGABYTE
 
 
 @pytest.mark.parametrize("depth", [500, 5_000, 400_000])
 def test_deep_json_is_stored_or_refused_and_never_a_fault(stub: StubProcess, depth: int) -> None:
     body = b'{"name":"a","msg":"b","deep":' + b"[" * depth + b"]" * depth + b"}"
-    answer = httpx.post(stub.url, content=body, headers={"content-type": "application/json"}, timeout=30)
+    answer = plain_http.post(stub.url, content=body, headers={"content-type": "application/json"})
     assert answer.status_code in (201, 400)
-    assert httpx.get(f"{stub.url}/healthz").status_code == 200
+    assert plain_http.get(f"{stub.url}/healthz").status_code == 200

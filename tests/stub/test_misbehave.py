@@ -10,6 +10,7 @@ from functools import partial
 import httpx
 import pytest
 
+from support import plain_http
 from support.stub_process import StubProcess, running_stub, until
 
 HELLO = {"name": "Ana", "msg": "¡hola!"}
@@ -38,11 +39,11 @@ def read_all(s: socket.socket) -> bytes:
 
 def post(url: str, words: str | None = None, key: str = "run-0") -> httpx.Response:
     headers = {"idempotency-key": key} | ({"stub-misbehave": words} if words else {})
-    return httpx.post(url, json=HELLO, headers=headers, timeout=30)
+    return plain_http.post(url, json=HELLO, headers=headers)
 
 
 def stored(stub: StubProcess) -> int:
-    return int(httpx.get(f"{stub.url}/audit?run=run").json()["stored"])
+    return int(plain_http.get(f"{stub.url}/audit?run=run").json()["stored"])
 
 
 @pytest.mark.parametrize(("words", "left"), [("close", 0), ("close-after", 1)])
@@ -72,7 +73,7 @@ def test_who_hangs_is_let_go_when_the_stub_stops(sqlite_url: str, words: str, le
         waiting = send(stub, words)
         hung = f'stub_misbehaved_total{{fault="{words}"}} 1'
         for _ in until():
-            if hung in httpx.get(f"{stub.url}/metrics").text:
+            if hung in plain_http.get(f"{stub.url}/metrics").text:
                 break
         assert stored(stub) == left
         with ThreadPoolExecutor(1) as pool:
@@ -97,7 +98,7 @@ def test_an_error_after_storing_is_settled_by_a_retry(stub: StubProcess) -> None
 
 def test_a_refused_request_is_refused_also_when_hurt_after_storing(stub: StubProcess) -> None:
     headers = {"stub-misbehave": "close-after"}
-    assert httpx.post(stub.url, json=[], headers=headers, timeout=30).status_code == 422
+    assert plain_http.post(stub.url, json=[], headers=headers).status_code == 422
 
 
 def test_words_that_make_no_sense_are_a_bad_request(stub: StubProcess) -> None:
@@ -121,7 +122,7 @@ def test_the_header_can_be_switched_off(sqlite_url: str) -> None:
 def test_the_same_seed_and_keys_meet_the_same_faults_in_any_order(sqlite_url: str) -> None:
     def met(seed: str, turn: int) -> list[int]:
         env = {"STUB_MISBEHAVE": "error=503@0.3, error=429@0.2, latency=0-0.002", "STUB_SEED": seed}
-        with running_stub(sqlite_url, **env) as stub, httpx.Client(timeout=30) as client, ThreadPoolExecutor(8) as pool:
+        with running_stub(sqlite_url, **env) as stub, plain_http.client() as client, ThreadPoolExecutor(8) as pool:
             order = list(range(100))[::turn]
 
             def status(index: int) -> int:
@@ -137,7 +138,7 @@ def test_a_run_of_retries_ends_with_each_message_once(store_url: str) -> None:
     words = "error=503@0.1, error-after=500@0.1, reset@0.1, reset-after@0.1, close@0.1, close-after@0.1, cut@0.1"
 
     def deliver(url: str, index: int) -> int:
-        with httpx.Client(timeout=30) as client:
+        with plain_http.client() as client:
             for attempt in range(1, 10):
                 try:
                     headers = {"idempotency-key": f"run-{index}"}
@@ -150,8 +151,8 @@ def test_a_run_of_retries_ends_with_each_message_once(store_url: str) -> None:
     with running_stub(store_url, STUB_MISBEHAVE=f"{words}, attempts=3") as stub:
         with ThreadPoolExecutor(8) as pool:
             attempts = sum(pool.map(partial(deliver, stub.url), range(100)))
-        found = httpx.get(f"{stub.url}/audit?run=run").json()
-        hurt = [line for line in httpx.get(f"{stub.url}/metrics").text.splitlines() if "misbehaved_total{" in line]
+        found = plain_http.get(f"{stub.url}/audit?run=run").json()
+        hurt = [line for line in plain_http.get(f"{stub.url}/metrics").text.splitlines() if "misbehaved_total{" in line]
     assert found["stored"] == 100
     assert found["indexes"] == {"max": 99, "missing": 0, "missing_below_max": []}
     assert found["posts"] <= attempts

@@ -5,9 +5,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-import httpx
 import pytest
 
+from support import plain_http
 from support.stub_process import running_stub
 
 HOOKS = Path(__file__).parents[1] / "support" / "fresh_keys.py"
@@ -21,7 +21,7 @@ def test_the_stub_does_what_its_description_says(store_url: str, tmp_path: Path)
         command += ["--max-examples", "50", "--seed", "2", "--no-color"]
         env = {**os.environ, "SCHEMATHESIS_HOOKS": HOOKS.stem, "PYTHONPATH": str(HOOKS.parent)}
         found = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=500, check=False)
-        served = httpx.get(f"{stub.url}/metrics").text
+        served = plain_http.get(f"{stub.url}/metrics").text
     assert found.returncode == 0, found.stdout[-8000:] + found.stderr[-2000:]
     assert 'stub_posts_total{status="201"}' in served
     assert 'stub_posts_total{status="500"}' not in served

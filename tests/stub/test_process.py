@@ -9,6 +9,7 @@ from pathlib import Path
 
 import httpx
 
+from support import plain_http
 from support.mongod import Mongod, free_port, running_mongod
 from support.stub_process import StubProcess, running_stub, until
 
@@ -16,7 +17,7 @@ HELLO = {"name": "Ana", "msg": "¡hola!"}
 
 
 def post(url: str, key: str, record: object = HELLO) -> httpx.Response:
-    return httpx.post(url, json=record, headers={"idempotency-key": key}, timeout=30)
+    return plain_http.post(url, json=record, headers={"idempotency-key": key})
 
 
 def test_it_says_where_it_is_and_stores_what_it_is_sent(store_url: str) -> None:
@@ -67,7 +68,7 @@ def test_kill_9_loses_no_answered_message(store_url: str) -> None:
         stub.kill()
     assert {a.status_code for a in answers} == {201}
     with running_stub(store_url) as stub:
-        found = httpx.get(f"{stub.url}/audit?run=run").json()
+        found = plain_http.get(f"{stub.url}/audit?run=run").json()
         again = post(stub.url, "run-7")
     assert (found["stored"], found["posts"]) == (100, 100)
     assert again.content == answers[7].content
@@ -79,7 +80,7 @@ def test_sigterm_answers_the_request_that_it_has(store_url: str) -> None:
     head = f"POST / HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
     with running_stub(store_url) as stub, connect(stub) as half_sent:
         half_sent.sendall(head.encode() + body[:-1])
-        assert httpx.get(f"{stub.url}/healthz").status_code == 200  # so the half has arrived, too
+        assert plain_http.get(f"{stub.url}/healthz").status_code == 200  # so the half has arrived, too
         with ThreadPoolExecutor(1) as pool:
             stopping = pool.submit(stub.stop)
             wait_until_refused(stub.url)
@@ -96,7 +97,7 @@ def test_two_stubs_on_one_store_share_the_keys_and_the_audit(store_url: str) -> 
         with ThreadPoolExecutor(16) as pool:
             jobs = [pool.submit(post, stub.url, f"run-{i}") for i in range(200) for stub in (a, b)]
             answers = [job.result() for job in jobs]
-        found = httpx.get(f"{b.url}/audit?run=run").json()
+        found = plain_http.get(f"{b.url}/audit?run=run").json()
     assert {answer.status_code for answer in answers} == {201}
     assert (found["stored"], found["posts"], found["replayed"]) == (200, 400, 200)
     assert sum(found["by_server"].values()) == 200
@@ -108,14 +109,14 @@ def test_while_mongod_is_away_it_answers_503_and_is_back_by_itself(mongod: Mongo
     with own_data as own, running_stub(f"{own.url}/t", STUB_STORE_TIMEOUT="0.5") as stub:
         first = post(stub.url, "run-0")
         own.kill()
-        for answer in (post(stub.url, "run-1"), httpx.get(f"{stub.url}/healthz"), httpx.get(stub.url)):
+        for answer in (post(stub.url, "run-1"), plain_http.get(f"{stub.url}/healthz"), plain_http.get(stub.url)):
             assert answer.status_code == 503
             assert answer.headers["retry-after"] == "1"
             assert answer.headers["content-type"] == "application/problem+json"
         own.start()
         assert await_status(stub.url, "run-1", 201).json()["index"] == 1
         assert post(stub.url, "run-0").content == first.content
-        found = httpx.get(f"{stub.url}/audit?run=run").json()
+        found = plain_http.get(f"{stub.url}/audit?run=run").json()
     assert (found["stored"], found["indexes"]["missing"]) == (2, 0)
 
 
@@ -133,14 +134,14 @@ def connect(stub: StubProcess) -> socket.socket:
 def when_listening(url: str) -> httpx.Response:
     for _ in until():
         with contextlib.suppress(httpx.ConnectError):
-            return httpx.get(url, timeout=30)
+            return plain_http.get(url)
     raise AssertionError
 
 
 def wait_until_refused(url: str) -> None:
     for _ in until():
         try:
-            httpx.get(f"{url}/healthz", timeout=30)
+            plain_http.get(f"{url}/healthz")
         except httpx.TransportError:
             return
 

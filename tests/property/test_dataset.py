@@ -160,6 +160,7 @@ def test_a_damaged_file_is_refused_or_still_good(folder, data, size):
 
 
 @given(parts=st.lists(tokens, max_size=20), size=windows)
+@example(parts=[b"NaN" * 6, b"\x80"], size=5)
 def test_a_heap_of_tokens_is_refused_or_good(folder, parts, size):
     check(folder, b"[{" + b"".join(parts), size)
 

@@ -5,14 +5,18 @@ The rule is one small object, so that a locustfile with other ideas replaces it:
 """
 
 import random
+import re
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal, Protocol
 
 Policy = Literal["at-least-once", "at-most-once"]
 
+# RFC 9110 15.3 and 15.6.
+_SUCCESSFUL = range(200, 300)
+_SERVER_ERROR = 500
 # Statuses by which a server asks for the request again, later (RFC 9110 15.5.9, RFC 8470, RFC 6585, RFC 9110 15.6).
 TRY_AGAIN = frozenset({408, 425, 429})
 # Of these, those by which it says that it did not act on this one.
@@ -66,9 +70,9 @@ class AtLeastOnce:
     def judge(self, answer: Answer) -> Outcome:
         """The outcome of the attempt that was answered so."""
         status = answer.status
-        if 200 <= status < 300:
+        if status in _SUCCESSFUL:
             return Outcome.DELIVERED
-        if status == 0 or status >= 500 or status in TRY_AGAIN:
+        if status == 0 or status >= _SERVER_ERROR or status in TRY_AGAIN:
             return Outcome.RETRY
         return Outcome.REJECTED
 
@@ -107,10 +111,10 @@ def retry_after_s(value: str | None, now: datetime) -> float | None:
     """
     if value is None:
         return None
-    if value.strip().isdigit():
+    if re.fullmatch(r"[ \t]*[0-9]+[ \t]*", value):
         return float(value)
     try:
         at = parsedate_to_datetime(value)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     return max(0.0, ((at if at.tzinfo else at.replace(tzinfo=UTC)) - now).total_seconds())

@@ -24,6 +24,7 @@ MAX_RECORD = 16 << 20
 MAX_DEPTH = 500
 # An error nearer than this to a window's end may come from the cut: no escape or literal is longer.
 _LONGEST_TOKEN = 16
+_LONGEST_CHARACTER = 4
 
 _WHITE = re.compile(r"[ \t\n\r]*")
 _BOM = b"\xef\xbb\xbf"
@@ -70,8 +71,8 @@ class Scan:
     def fail(self, what: str, remedy: str, at: int | None = None, record: int | None = None) -> NoReturn:
         """Raise DatasetError for the character at `at`, counted from the window's start (default: `self.at`)."""
         at = self.at if at is None else at
-        reach = self.text[: max(at, 0)] + self._peek(max(at, 0), 4)
-        bad = _not_utf8(reach.encode("latin-1"), final=False)
+        # From the file, because the place may lie behind the window.
+        bad = _not_utf8(self._read(self.base, max(at, 0) + _LONGEST_CHARACTER), final=False)
         if bad is not None and bad.start <= at:
             self._fail_utf8(bad, record)
         self._fail_at(self.base + at, what, remedy, record)

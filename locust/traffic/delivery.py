@@ -5,20 +5,24 @@ from typing import Any
 
 from traffic import console
 from traffic.clock import now_s, timestamp
+from traffic.core.patience import Patience, Verdict
 from traffic.core.progress import Progress
 from traffic.core.report import Standing, account, dead_letters, unsent_indexes
 from traffic.core.run import Run
 from traffic.reconcile import agrees, fetch_audit
+from traffic.settings import Settings
 from traffic.state import StateFolder
 
 logger = logging.getLogger(__name__)
 
 
 class Delivery:
-    """One run. `state` is running, stopping, completed, stopped or failed; `live` until its report is being made."""
+    """One run. `state` is running, paused, stopping, completed, stopped or failed; `live` until its report is made."""
 
-    def __init__(self, run: Run, folder: StateFolder, host: str) -> None:
-        self.run, self.folder, self.host = run, folder, host
+    def __init__(self, run: Run, settings: Settings, host: str) -> None:
+        self.run, self.host = run, host
+        self.folder = StateFolder(settings.state_dir)
+        self.patience = Patience(settings.give_up_s)
         self.state, self.reason = "running", ""
         self.live = True
         self.report: dict[str, Any] | None = None
@@ -30,6 +34,17 @@ class Delivery:
     def look(self, now: float) -> None:
         """Note how far the run has come."""
         self._progress.note(self.run.ledger.records - self.run.ledger.unsettled, now)
+
+    def weigh(self, stalled: str, now: float) -> Verdict:
+        """Take why the run can make no progress (empty: it can), be paused or go on accordingly; the verdict."""
+        verdict = self.patience.look(stalled, now) if self.state in ("running", "paused") else Verdict.GOING
+        if verdict is Verdict.PAUSED and self.state == "running":
+            self.state, self.reason = "paused", stalled
+            logger.warning("the run is paused: %s; it is given up after %g s", stalled, self.patience.give_up_s)
+        elif verdict is Verdict.GOING and self.state == "paused":
+            self.state, self.reason = "running", ""
+            logger.info("the run goes on")
+        return verdict
 
     def account(self, worker_states: dict[str, str]) -> dict[str, Any]:
         """The run's status now; its report once it has one."""

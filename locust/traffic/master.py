@@ -15,7 +15,15 @@ import gevent
 from gevent.queue import Empty, Queue
 from locust.env import Environment
 from locust.exception import StopTest
-from locust.runners import STATE_MISSING, STATE_SPAWNING, MasterRunner
+from locust.rpc import Message as LocustMessage
+from locust.runners import (
+    STATE_CLEANUP,
+    STATE_MISSING,
+    STATE_SPAWNING,
+    STATE_STOPPED,
+    STATE_STOPPING,
+    MasterRunner,
+)
 
 from traffic import console
 from traffic.clock import now_s
@@ -23,7 +31,8 @@ from traffic.core.custody import Custody
 from traffic.core.dataset import Dataset, DatasetError
 from traffic.core.decisions import AllSettled, Booked, Decision, Send
 from traffic.core.order import Order
-from traffic.core.protocol import FROM_WORKER, ProtocolError, RunTerms, Terms
+from traffic.core.patience import Verdict
+from traffic.core.protocol import FROM_WORKER, REGISTER, ProtocolError, RunTerms, Terms
 from traffic.core.report import all_delivered
 from traffic.core.run import Run
 from traffic.delivery import Delivery
@@ -35,6 +44,8 @@ logger = logging.getLogger(__name__)
 EXIT_DELIVERED, EXIT_NOT_ALL, EXIT_REFUSED = 0, 3, 4
 TICK_S = 0.25
 PROGRESS_EVERY_S = 5.0
+# A worker that speaks to us and that Locust does not list for this long is asked to register again.
+UNLISTED_S = 1.0
 # Messages that are read before Locust's own greenlets get their turn.
 BURST = 50
 # Beyond the stop timeout: for the workers' last acks to arrive.
@@ -56,6 +67,7 @@ class Master:
         self._starter: gevent.Greenlet[..., Any] | None = None
         self._checked: tuple[Settings, Dataset] | None = None
         self._progress_due = 0.0
+        self._unlisted: dict[str, float] = {}
         for kind in FROM_WORKER:
             runner.register_message(kind.type, self._on_message)
         environment.events.test_start.add_listener(self._on_test_start)
@@ -89,6 +101,8 @@ class Master:
 
     def _on_test_start(self, environment: Environment, **_: Any) -> None:
         self._starter = gevent.getcurrent()
+        if self.delivery is not None and self.delivery.live:
+            return  # a run that had lost its last worker, and with it Locust's test, goes on
         try:
             if self._checked is None:
                 self.check(self._options())
@@ -124,7 +138,7 @@ class Master:
         if self.delivery is not None:
             self.delivery.close()
         run = Run.of(terms, dataset, Order(dataset.records, settings.seed, settings.order))
-        self.delivery = Delivery(run, StateFolder(settings.state_dir), self.environment.host or "")
+        self.delivery = Delivery(run, settings, self.environment.host or "")
         self._options().traffic_run = terms.run
         logger.info(
             "run %s: %d records of %s, order %s, seed %d",
@@ -177,12 +191,34 @@ class Master:
         for client in self.runner.clients.all:
             if client.state == STATE_MISSING and client.id not in self._custody.sessions:
                 self._carry_out(self._custody.worker_lost(client.id, "Locust reports it missing"))
-        delivery = self.delivery
-        if delivery is not None and delivery.live:
-            delivery.look(now)
-            if now >= self._progress_due:
-                self._progress_due = now + PROGRESS_EVERY_S
-                logger.info("%s", console.progress_line(delivery.account(self.worker_states())))
+        self._ask_unlisted_to_register(now)
+        if self.delivery is not None and self.delivery.live:
+            self._watch(self.delivery, now)
+
+    def _ask_unlisted_to_register(self, now: float) -> None:
+        """Locust's workers register once; one that its master has forgotten would never get users again."""
+        absent = [worker for worker in self._custody.sessions if worker not in self.runner.clients]
+        self._unlisted = {worker: self._unlisted.get(worker, now) for worker in absent}
+        for worker, since in self._unlisted.items():
+            if now - since >= UNLISTED_S:
+                self._unlisted[worker] = now
+                self.runner.server.send_to_client(LocustMessage(REGISTER, None, worker))
+
+    def _watch(self, delivery: Delivery, now: float) -> None:
+        """Look how the run goes: tell, pause, give up, or bring Locust's test back where it ended without us."""
+        delivery.look(now)
+        stalled = self._custody.stalled
+        verdict = delivery.weigh(stalled, now)
+        if verdict is Verdict.GIVEN_UP:
+            self._fail(f"{stalled}; given up after {delivery.patience.give_up_s:g} s without progress")
+            return
+        if now >= self._progress_due:
+            self._progress_due = now + PROGRESS_EVERY_S
+            logger.info("%s", console.progress_line(delivery.account(self.worker_states())))
+        idle = self.runner.state in (STATE_STOPPED, STATE_STOPPING, STATE_CLEANUP)
+        if idle and delivery.state != "stopping" and self.runner.worker_count and self._starter is None:
+            logger.info("run %s goes on: a worker is back", delivery.run.terms.run)
+            self._starter = gevent.spawn(self.runner.start, self.runner.target_user_count, self.runner.spawn_rate)
 
     def _carry_out(self, decisions: Iterable[Decision]) -> None:
         for decision in decisions:
@@ -198,12 +234,19 @@ class Master:
     def _complete(self) -> None:
         """Every record is settled: write the report, then stop Locust's test."""
         self._finish("completed")
-        self._stop_spawning()
-        self.runner.stop()
-        self._quit_if_headless()
+        self._stop_locust()
 
     def _on_test_stopping(self, environment: Environment, **_: Any) -> None:
-        """Somebody stopped the test, or its time was up: take back what can be had, then report."""
+        """Somebody stopped the test, or its time was up: take back what can be had, then report.
+
+        Locust stops the test, too, when its last worker is gone: then the run waits for another.
+        """
+        self._starter = None
+        if self.runner.worker_count:
+            self.stop_run()
+
+    def stop_run(self) -> None:
+        """Hand out no more, wait for the workers' last acks, and report; nothing where no run is live."""
         if self.delivery is not None and self.delivery.live:
             self.delivery.state = "stopping"
             self._carry_out(self._custody.stop())
@@ -212,6 +255,7 @@ class Master:
     def _wind_up(self) -> None:
         self._await_last_acks()
         self._finish("stopped")
+        self._forget_missing()
         self._quit_if_headless()
 
     def _on_quitting(self, environment: Environment, **_: Any) -> None:
@@ -241,12 +285,19 @@ class Master:
         logger.error("the run cannot go on: %s", reason)
         self._carry_out(self._custody.stop())
         self._finish("failed", reason)
-        gevent.spawn(self._stop_after_failure).link_exception(self._on_crash)
+        gevent.spawn(self._stop_locust).link_exception(self._on_crash)
 
-    def _stop_after_failure(self) -> None:
+    def _stop_locust(self) -> None:
         self._stop_spawning()
         self.runner.stop()
+        self._forget_missing()
         self._quit_if_headless()
+
+    def _forget_missing(self) -> None:
+        """A worker that is missing would keep Locust's state at "stopping" for a minute, and its page with it."""
+        for client in self.runner.clients.missing:
+            del self.runner.clients[client.id]
+        self.runner.check_stopped()
 
     def _stop_spawning(self) -> None:
         """End a ramp-up that is still going on: a stop in its midst would be followed by more users."""

@@ -4,7 +4,7 @@ import logging
 import sys
 from typing import Any
 
-from locust import events, task
+from locust import events, runners, task
 from locust.env import Environment
 from locust.runners import MasterRunner, WorkerRunner
 
@@ -19,6 +19,9 @@ __all__ = ["Answer", "AtLeastOnce", "AtMostOnce", "Outcome", "RecordUser", "task
 
 # Users to be left in mid-request by a ramp-down or a stop would leave records in doubt: give them this long.
 STOP_TIMEOUT_S = 10
+# A minute after a worker went missing, Locust deals out all users anew, killing those of healthy workers in
+# mid-request. Nothing is gained by it here: a lost worker's records go to the others long before.
+NEVER = -(10**9)
 
 
 def _attach(environment: Environment, runner: Any, **_: Any) -> None:
@@ -30,6 +33,7 @@ def _attach(environment: Environment, runner: Any, **_: Any) -> None:
         environment.stop_timeout = environment.stop_timeout or STOP_TIMEOUT_S
         # The workers' requests are built as host + path.
         environment.host = (environment.host or "").rstrip("/") or None
+        runners.HEARTBEAT_DEAD_INTERNAL = NEVER
         master = Master(environment, runner)
         if environment.web_ui is not None:
             Web(environment.web_ui, master)

@@ -5,6 +5,7 @@ check nothing that matters, so `Settings.read` does, on the master, before a run
 """
 
 import argparse
+import os
 import re
 import secrets
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ ORDERS = ("random", "file")
 POLICIES = ("at-least-once", "at-most-once")
 # Methods that carry a body (RFC 9110 9.3).
 METHODS = ("POST", "PUT", "PATCH")
+LONGEST_WAIT_S = 3600
 _WAIT = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(?:-\s*(\d+(?:\.\d+)?)\s*)?")
 
 
@@ -58,14 +60,25 @@ OPTIONS = (
         "at-least-once",
         "Whether a record whose answer is unknown is sent again: at-least-once, or at-most-once",
     ),
+    Option("traffic_give_up", "60", "Seconds that a run without a worker, or with a dead API, waits before it ends"),
     Option("traffic_state_dir", DEFAULT_STATE_DIR, "Folder for the reports and dead letters"),
 )
+
+
+class _Offered(list[str]):
+    """What the web form offers for an option. Any value passes the parser: `Settings.read` names all faults at once."""
+
+    def __contains__(self, value: object) -> bool:
+        return True
 
 
 def add_options(parser: LocustArgumentParser, **_: Any) -> None:
     """Add every option to Locust's parser (for its event `init_command_line_parser`)."""
     for option in OPTIONS:
-        extra: dict[str, Any] = {"choices": list(option.choices)} if option.choices else {}
+        if not os.environ.get(option.name.upper()):
+            # Set to nothing, as Compose files do, is not set: the parser would hold "" against the choices.
+            os.environ.pop(option.name.upper(), None)
+        extra: dict[str, Any] = {"choices": _Offered(option.choices)} if option.choices else {}
         parser.add_argument(
             option.flag,
             type=str,
@@ -91,6 +104,7 @@ class Settings:
     wait: tuple[float, float]
     max_attempts: int
     policy: Policy
+    give_up_s: int
     state_dir: Path
 
     @classmethod
@@ -106,6 +120,7 @@ class Settings:
             wait=reader.wait("traffic_wait"),
             max_attempts=reader.whole("traffic_max_attempts", least=1, most=1000),
             policy=cast("Policy", reader.one_of("traffic_policy", POLICIES)),
+            give_up_s=reader.whole("traffic_give_up", least=1, most=86400),
             state_dir=Path(reader.text("traffic_state_dir")),
         )
         reader.finish()
@@ -116,7 +131,8 @@ class _Reader:
     """Reads options by name; collects what is wrong with them. An empty value means the default."""
 
     def __init__(self, options: argparse.Namespace) -> None:
-        self._values = {option.name: str(getattr(options, option.name, "")).strip() for option in OPTIONS}
+        given = {option.name: getattr(options, option.name, None) for option in OPTIONS}
+        self._values = {name: "" if value is None else str(value).strip() for name, value in given.items()}
         self._options = {option.name: option for option in OPTIONS}
         self._faults: list[str] = []
 
@@ -150,13 +166,14 @@ class _Reader:
         value = self.text(name)
         match = _WAIT.fullmatch(value)
         low, high = (float(match[1]), float(match[2] or match[1])) if match else (1.0, 0.0)
-        if low > high:
-            self._fault(name, value, "must be MIN-MAX in seconds with MIN not above MAX, such as 0.1-0.9, or 0")
+        if low > high or high > LONGEST_WAIT_S:
+            rule = f"must be MIN-MAX in seconds, MIN not above MAX and MAX not above {LONGEST_WAIT_S}, such as 0.1-0.9"
+            self._fault(name, value, f"{rule}, or 0 for no wait")
         return low, high
 
     def _fault(self, name: str, value: str, rule: str) -> None:
         option = self._options[name]
-        remedy = f"Set {option.flag} or {name.upper()} (default: {option.default})"
+        remedy = f"Set {option.flag} or {name.upper()} (default: {option.default or 'empty'})"
         self._faults.append(f"{option.flag} {rule}, not {value!r}. {remedy}.")
 
     def finish(self) -> None:

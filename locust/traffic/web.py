@@ -30,6 +30,9 @@ class MasterView(Protocol):
     def check(self, options: argparse.Namespace) -> None:
         """Raise what a start with these options would be refused for."""
 
+    def stop_run(self) -> None:
+        """End the run that is live, if any."""
+
     def worker_states(self) -> dict[str, str]:
         """Each connected worker's state, by worker."""
 
@@ -47,8 +50,9 @@ class Web:
         routes.add_url_rule("/traffic/report", "report", guard(self._report))
         routes.add_url_rule("/traffic/dead-letters", "dead_letters", guard(self._dead_letters))
         web_ui.app.register_blueprint(routes)
-        self._swarm = web_ui.app.view_functions["locust.swarm"]
-        web_ui.app.view_functions["locust.swarm"] = guard(self._checked_swarm)
+        views = web_ui.app.view_functions
+        self._swarm, self._stop = views["locust.swarm"], views["locust.stop"]
+        views["locust.swarm"], views["locust.stop"] = guard(self._checked_swarm), guard(self._stop_paused_too)
 
     def _options(self) -> argparse.Namespace:
         options = self.web_ui.environment.parsed_options
@@ -60,12 +64,30 @@ class Web:
         runner = self.web_ui.environment.runner
         if runner is not None and runner.state in (STATE_RUNNING, STATE_SPAWNING):
             return self._swarm()
+        delivery = self.master.delivery
+        if delivery is not None and delivery.live:
+            return self._refused(
+                f"Run {delivery.run.terms.run} is {delivery.state} ({delivery.reason}); stop it first."
+            )
+        if not self.master.worker_states():
+            return self._refused("No worker is connected. Start one, or wait until it has registered.")
         try:
             self.master.check(self._asked())
         except (SettingsError, DatasetError, StateError) as error:
-            logger.error("refused to start: %s", error)  # noqa: TRY400 - the text says it all
-            return jsonify({"success": False, "message": str(error), "host": self.web_ui.environment.host})
+            return self._refused(str(error))
         return self._swarm()
+
+    def _refused(self, why: str) -> Any:
+        """Answer as Locust does where it does not start."""
+        logger.error("refused to start: %s", why)
+        return jsonify({"success": False, "message": why, "host": self.web_ui.environment.host})
+
+    def _stop_paused_too(self) -> Any:
+        """Locust's own answer to Stop; a run that waits for a worker has no Locust test to stop any more."""
+        runner, delivery = self.web_ui.environment.runner, self.master.delivery
+        if runner is not None and not runner.user_count and delivery is not None and delivery.state == "paused":
+            self.master.stop_run()
+        return self._stop()
 
     def _asked(self) -> argparse.Namespace:
         """The options as the form wants them."""

@@ -7,7 +7,9 @@ from typing import Any
 
 import gevent
 from gevent.event import Event
+from locust import __version__
 from locust.env import Environment
+from locust.rpc import Message as LocustMessage
 from locust.runners import WorkerRunner
 
 from traffic import health
@@ -15,7 +17,7 @@ from traffic.clock import now_s
 from traffic.core.feed import Feed, Record
 from traffic.core.link import Link
 from traffic.core.outcome import Answer, Outcome
-from traffic.core.protocol import FROM_MASTER, Message, ProtocolError, RunTerms, Terms
+from traffic.core.protocol import FROM_MASTER, REGISTER, Message, ProtocolError, RunTerms, Terms
 
 logger = logging.getLogger(__name__)
 
@@ -32,10 +34,13 @@ class Worker:
         self._link = Link(self._feed, Terms())
         self._nudge = Event()
         self._waiters: deque[Event] = deque()
-        self._expected = ""
+        # The first users may have been spawned before this object was made.
+        self._expected = getattr(environment.parsed_options, "traffic_run", "")
+        runner.register_message(REGISTER, self._on_register)
         for kind in FROM_MASTER:
             runner.register_message(kind.type, self._on_message)
         environment.events.test_start.add_listener(self._on_test_start)
+        environment.events.test_stop.add_listener(self._on_test_stop)
         environment.events.quitting.add_listener(self._on_quitting)
         gevent.spawn(self._serve).link_exception(self._on_crash)
 
@@ -94,6 +99,10 @@ class Worker:
         health.touch()
         self._nudge.set()
 
+    def _on_register(self, environment: Environment, msg: Any, **_: Any) -> None:
+        """The master's Locust does not know this worker (any more): say that it is ready, as at its start."""
+        self.runner.client.send(LocustMessage("client_ready", __version__, self.name))
+
     def _serve(self) -> None:
         while True:
             self._link.users = self.runner.user_count
@@ -117,6 +126,13 @@ class Worker:
         """Learn which run the users that are about to start belong to."""
         assert environment.parsed_options is not None
         self._expected = environment.parsed_options.traffic_run
+
+    def _on_test_stop(self, environment: Environment, **_: Any) -> None:
+        """Every user has ended: be ready for the next start at once, which Locust is only after the stop timeout.
+
+        The next spawn message brings the timeout back.
+        """
+        environment.stop_timeout = 0
 
     def _on_quitting(self, environment: Environment, **_: Any) -> None:
         """Hand in what is known before the process ends: wait for answers that are on their way, then ack."""

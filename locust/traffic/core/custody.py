@@ -43,6 +43,7 @@ class Session:
     received: int = 0
     sent: int = 0
     users: int = 0
+    trouble: str = ""
     # The message number by which each live lease was granted.
     granted: dict[int, int] = field(default_factory=dict)
 
@@ -104,6 +105,14 @@ class Custody:
         return [Send(session.worker, self._acked(session)) for session in self.sessions.values()]
 
     @property
+    def stalled(self) -> str:
+        """Why the run can make no progress; empty where it can."""
+        if not self.sessions:
+            return "no worker is there"
+        troubles = [session.trouble for session in self.sessions.values() if session.users]
+        return f"the API cannot be reached: {troubles[0]}" if troubles and all(troubles) else ""
+
+    @property
     def settled_or_back(self) -> bool:
         """Whether no worker holds a record any more."""
         return self.run is None or self.run.ledger.counts[State.LEASED] == 0
@@ -154,7 +163,7 @@ class Custody:
             return []
         session.received = ack.seq
         session.deadline = now + self.terms.lease_s
-        session.users = ack.users
+        session.users, session.trouble = ack.users, ack.trouble
         made = [*self._book(worker, ack), *self._take_back(session, ack)]
         if ack.leaving:
             return [*made, *self._on_leaving(session, ack)]

@@ -16,13 +16,17 @@ from .protocol import Failure, Grant, RunTerms
 from .ranges import RangeSet
 
 STOPPED = "the run was stopped while the answer was awaited"
+# After this many attempts in a row that did not reach the API, it is taken for dead: one attempt a second probes it.
+DEAD_AFTER = 5
+PROBE_S = 1.0
 
 
 @dataclass(slots=True, eq=False)
 class Record:
     """A record in a worker's hands: `index` is its place in the file, `body` its bytes as they stand there.
 
-    `attempts` counts those made by this worker; `doubted` says that one of them had no answer.
+    `attempts` counts those made by this worker, `unreached` those of them that did not reach the API: they do not
+    count against the record. `doubted` says that one of them had no answer.
     """
 
     run: str
@@ -32,6 +36,7 @@ class Record:
     body: bytes
     again: bool
     attempts: int = 0
+    unreached: int = 0
     doubted: bool = False
 
     @property
@@ -59,6 +64,10 @@ class Feed:
         self.closed = True
         self.attempts = 0
         self.resent = 0
+        # Why the API cannot be reached, as the latest attempt saw it; empty where it can.
+        self.trouble = ""
+        self._unreached = 0
+        self._probe_due = 0.0
 
     @property
     def waiting(self) -> int:
@@ -105,7 +114,7 @@ class Feed:
 
     def take(self, now: float) -> Record | None:
         """A record to send now; None where there is none yet, or the worker's custody has lapsed."""
-        if self.closed or now >= self.deadline:
+        if self.closed or now >= self.deadline or (self.trouble and now < self._probe_due):
             return None
         if self._retries and self._retries[0][0] <= now:
             record = heapq.heappop(self._retries)[2]
@@ -114,6 +123,7 @@ class Feed:
         else:
             return None
         self._flying[record.position] = record
+        self._probe_due = now + PROBE_S
         self.resent += bool(record.attempts or record.again)
         self.attempts += 1
         record.attempts += 1
@@ -124,6 +134,7 @@ class Feed:
         if self._flying.get(record.position) is not record:
             return
         del self._flying[record.position]
+        self._note_reach(answer)
         if self.run is None or record.run != self.run.run:
             return
         if record.session != self.session and outcome is not Outcome.RETRY:
@@ -135,6 +146,10 @@ class Feed:
             self._fail(record, answer, in_doubt=outcome is Outcome.IN_DOUBT)
         elif record.session == self.session:
             self._retry(record, answer, now)
+
+    def _note_reach(self, answer: Answer) -> None:
+        self._unreached = 0 if answer.sent else self._unreached + 1
+        self.trouble = answer.reason if self._unreached >= DEAD_AFTER else ""
 
     def next_retry(self) -> float | None:
         """When the next backoff is over; None where no record waits for one."""
@@ -170,11 +185,12 @@ class Feed:
 
     def _retry(self, record: Record, answer: Answer, now: float) -> None:
         assert self.run is not None
+        record.unreached += not answer.sent
         if self.closed and not record.doubted:
             self._held.remove(record.position, record.position + 1)
         elif self.closed:
             self._fail(record, answer, in_doubt=True)
-        elif record.attempts >= self.run.max_attempts:
+        elif answer.sent and record.attempts - record.unreached >= self.run.max_attempts:
             self._fail(record, answer, in_doubt=record.doubted)
         else:
             due = now + backoff(record.attempts, answer.retry_after, self._chance)

@@ -162,6 +162,7 @@ class Link:
             attempts=self.feed.attempts,
             resent=self.feed.resent,
             users=self.users,
+            trouble=self.feed.trouble,
             leaving=self.leaving,
         )
 

@@ -13,6 +13,8 @@ import numpy as np
 from .ranges import Range, RangeSet
 
 VERSION = 1
+# Master to worker, without content: register with Locust's own master again.
+REGISTER = "traffic.register"
 
 
 class ProtocolError(Exception):
@@ -186,8 +188,9 @@ class Ack(Message):
 
     `seq` counts the acks of a session; `heard` is the newest number of the master's that has been read. `delivered`
     (ranges of positions) and `failed` hold every outcome that the master has not confirmed; `holds` every position
-    in hand. `wants` is in records. `attempts` and `resent` count since the run began on this worker. `leaving`:
-    the worker is going, and what it does not hold any more is handed back.
+    in hand. `wants` is in records. `attempts` and `resent` count since the run began on this worker. `trouble`
+    says why the API cannot be reached, if it cannot. `leaving`: the worker is going, and what it does not hold any
+    more is handed back.
     """
 
     type = "traffic.ack"
@@ -203,6 +206,7 @@ class Ack(Message):
         "attempts": _int,
         "resent": _int,
         "users": _int,
+        "trouble": _str,
         "leaving": _bool,
     }
 
@@ -217,6 +221,7 @@ class Ack(Message):
     attempts: int
     resent: int
     users: int
+    trouble: str
     leaving: bool
 
 

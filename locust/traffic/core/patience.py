@@ -1,0 +1,34 @@
+"""When a run that makes no progress is called paused, and when it is given up (promise P9)."""
+
+from enum import Enum
+
+# A worker that comes back, or an API that is restarted, needs this long without anybody being told.
+GRACE_S = 3.0
+
+
+class Verdict(Enum):
+    """What is to be thought of a run."""
+
+    GOING = "going"
+    PAUSED = "paused"
+    GIVEN_UP = "given up"
+
+
+class Patience:
+    """Watches one run. Times are seconds on any one clock."""
+
+    def __init__(self, give_up_s: float) -> None:
+        self.give_up_s = give_up_s
+        self._since: float | None = None
+
+    def look(self, stalled: str, now: float) -> Verdict:
+        """Take why the run can make no progress at `now` (empty: it can); what follows."""
+        if not stalled:
+            self._since = None
+            return Verdict.GOING
+        if self._since is None:
+            self._since = now
+        waited = now - self._since
+        if waited >= self.give_up_s:
+            return Verdict.GIVEN_UP
+        return Verdict.PAUSED if waited >= min(GRACE_S, self.give_up_s / 2) else Verdict.GOING

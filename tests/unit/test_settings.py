@@ -1,0 +1,207 @@
+"""The options: what each may be, as Locust's own parser and the environment hand it on."""
+
+import argparse
+from pathlib import Path
+
+import locust
+import pytest
+from locust.argument_parser import get_parser, ui_extra_args_dict
+from locust.event import Events
+
+from traffic.settings import OPTIONS, Settings, SettingsError, add_options
+
+NAMES = [option.name for option in OPTIONS]
+
+
+@pytest.fixture(autouse=True)
+def alone(monkeypatch, tmp_path):
+    """No environment, no configuration file and no locustfile but the test's."""
+    for option in OPTIONS:
+        monkeypatch.delenv(option.name.upper(), raising=False)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setattr(locust, "events", Events())
+    locust.events.init_command_line_parser.add_listener(add_options)
+
+
+def parsed(*arguments: str) -> argparse.Namespace:
+    """What Locust's parser makes of a command line."""
+    return get_parser().parse_args(list(arguments))
+
+
+def settings(**options: object) -> Settings:
+    """The settings that the named options ask for, all others at their defaults."""
+    return Settings.read(argparse.Namespace(**{**vars(parsed()), **options}))
+
+
+def fault(**options: object) -> str:
+    """Why they are refused."""
+    with pytest.raises(SettingsError) as caught:
+        settings(**options)
+    return str(caught.value)
+
+
+def test_without_options_a_run_is_what_the_readme_says():
+    made = settings()
+    assert (made.file, made.state_dir) == (Path("data/traffic.json"), Path("state"))
+    assert (made.order, made.policy, made.max_attempts) == ("random", "at-least-once", 5)
+    assert (made.method, made.path, made.wait) == ("POST", "/", (0.1, 0.9))
+
+
+GOOD = [
+    ("traffic_file", "other.json", "file", Path("other.json")),
+    ("traffic_file", " /a b/ñ.json ", "file", Path("/a b/ñ.json")),
+    ("traffic_order", "file", "order", "file"),
+    ("traffic_order", "random", "order", "random"),
+    ("traffic_seed", "0", "seed", 0),
+    ("traffic_seed", 0, "seed", 0),
+    ("traffic_seed", " 42 ", "seed", 42),
+    ("traffic_seed", "007", "seed", 7),
+    ("traffic_seed", str(2**63 - 1), "seed", 2**63 - 1),
+    ("traffic_path", "/", "path", "/"),
+    ("traffic_path", "/v1/messages?dry=1&a=%20", "path", "/v1/messages?dry=1&a=%20"),
+    ("traffic_method", "PUT", "method", "PUT"),
+    ("traffic_method", "PATCH", "method", "PATCH"),
+    ("traffic_wait", "0", "wait", (0.0, 0.0)),
+    ("traffic_wait", "2.5", "wait", (2.5, 2.5)),
+    ("traffic_wait", "0-0", "wait", (0.0, 0.0)),
+    ("traffic_wait", " 0.25 - 1 ", "wait", (0.25, 1.0)),
+    ("traffic_wait", "1-1", "wait", (1.0, 1.0)),
+    ("traffic_wait", "0-3600", "wait", (0.0, 3600.0)),
+    ("traffic_max_attempts", "1", "max_attempts", 1),
+    ("traffic_max_attempts", "1000", "max_attempts", 1000),
+    ("traffic_policy", "at-least-once", "policy", "at-least-once"),
+    ("traffic_policy", "at-most-once", "policy", "at-most-once"),
+    ("traffic_state_dir", "/var/lib/traffic", "state_dir", Path("/var/lib/traffic")),
+]
+
+
+@pytest.mark.parametrize(("option", "value", "name", "read"), GOOD)
+def test_a_good_value_is_read(option, value, name, read):
+    assert getattr(settings(**{option: value}), name) == read
+
+
+BAD = [
+    ("traffic_order", "sorted", "must be one of random, file, not 'sorted'"),
+    ("traffic_order", "Random", "must be one of random, file"),
+    ("traffic_seed", "-1", "must be a whole number from 0 to 9223372036854775807, not '-1'"),
+    ("traffic_seed", str(2**63), "must be a whole number from 0"),
+    ("traffic_seed", "9" * 5000, "must be a whole number from 0"),
+    ("traffic_seed", "1.0", "must be a whole number from 0"),
+    ("traffic_seed", "1e3", "must be a whole number from 0"),
+    ("traffic_seed", "1_000", "must be a whole number from 0"),
+    ("traffic_seed", "x", "must be a whole number from 0"),
+    ("traffic_path", "v1", "must begin with / and hold neither spaces nor characters outside ASCII, not 'v1'"),
+    ("traffic_path", "/a b", "must begin with /"),
+    ("traffic_path", "/ñ", "must begin with /"),
+    ("traffic_path", "/a\r\nHost: b", "must begin with /"),
+    ("traffic_path", "http://other/", "must begin with /"),
+    ("traffic_method", "GET", "must be one of POST, PUT, PATCH, not 'GET'"),
+    ("traffic_method", "post", "must be one of POST, PUT, PATCH"),
+    ("traffic_wait", "0.9-0.1", "must be MIN-MAX in seconds, MIN not above MAX and MAX not above 3600"),
+    ("traffic_wait", "-1", "must be MIN-MAX in seconds"),
+    ("traffic_wait", "1-", "must be MIN-MAX in seconds"),
+    ("traffic_wait", "0,1-0,9", "must be MIN-MAX in seconds"),
+    ("traffic_wait", "1-2-3", "must be MIN-MAX in seconds"),
+    ("traffic_wait", "1s", "must be MIN-MAX in seconds"),
+    ("traffic_wait", "inf", "must be MIN-MAX in seconds"),
+    ("traffic_wait", "nan", "must be MIN-MAX in seconds"),
+    ("traffic_wait", "0-3600.5", "must be MIN-MAX in seconds"),
+    ("traffic_wait", "9" * 400, "must be MIN-MAX in seconds"),
+    ("traffic_max_attempts", "0", "must be a whole number from 1 to 1000, not '0'"),
+    ("traffic_max_attempts", "1001", "must be a whole number from 1 to 1000"),
+    ("traffic_max_attempts", "many", "must be a whole number from 1 to 1000"),
+    ("traffic_policy", "exactly-once", "must be one of at-least-once, at-most-once, not 'exactly-once'"),
+]
+
+
+@pytest.mark.parametrize(("option", "value", "rule"), BAD)
+def test_a_bad_value_is_refused_with_the_rule_the_value_and_a_remedy(option, value, rule):
+    flag = "--" + option.replace("_", "-")
+    said = fault(**{option: value})
+    assert said.startswith(f"{flag} {rule}")
+    assert repr(value) in said
+    assert f"Set {flag} or {option.upper()} (default: " in said
+
+
+def test_all_faults_are_told_at_once():
+    bad = {option: value for option, value, _ in BAD}
+    said = fault(**bad)
+    assert all(f"--{option.replace('_', '-')} must" in said for option in bad)
+
+
+def test_the_remedy_names_the_default():
+    assert "Set --traffic-wait or TRAFFIC_WAIT (default: 0.1-0.9)." in fault(traffic_wait="x")
+    assert "Set --traffic-seed or TRAFFIC_SEED (default: empty)." in fault(traffic_seed="x")
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("empty", ["", "  ", None])
+def test_an_empty_value_means_the_default(name, empty):
+    default, made = settings(traffic_seed="1"), settings(**{"traffic_seed": "1", name: empty})
+    same = [field for field in Settings.__slots__ if name != "traffic_seed" or field != "seed"]
+    assert [getattr(made, field) for field in same] == [getattr(default, field) for field in same]
+
+
+def test_without_a_seed_each_run_has_a_new_one():
+    seeds = {settings(traffic_seed="").seed for _ in range(20)}
+    assert len(seeds) > 15
+    assert all(0 <= seed < 2**63 for seed in seeds)
+
+
+def test_options_that_are_missing_altogether_are_at_their_defaults():
+    assert Settings.read(argparse.Namespace(traffic_seed="1")) == settings(traffic_seed="1")
+
+
+def test_the_command_line_reaches_the_settings_through_locusts_parser():
+    made = Settings.read(parsed("--traffic-file", "x.json", "--traffic-order", "file", "--traffic-wait", "0"))
+    assert (made.file, made.order, made.wait) == (Path("x.json"), "file", (0.0, 0.0))
+
+
+@pytest.mark.parametrize(("option", "value", "name", "read"), [one for one in GOOD if isinstance(one[1], str)])
+def test_the_environment_reaches_the_settings_through_locusts_parser(monkeypatch, option, value, name, read):
+    monkeypatch.setenv(option.upper(), value)
+    assert getattr(Settings.read(parsed()), name) == read
+
+
+def test_the_command_line_beats_the_environment(monkeypatch):
+    monkeypatch.setenv("TRAFFIC_SEED", "1")
+    assert Settings.read(parsed("--traffic-seed", "2")).seed == 2
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_environment_variable_set_to_nothing_is_the_default(monkeypatch, name):
+    monkeypatch.setenv(name.upper(), "")
+    monkeypatch.setenv("TRAFFIC_SEED", "" if name == "traffic_seed" else "1")
+    made = Settings.read(parsed())
+    assert (made.order, made.policy, made.method, made.wait) == ("random", "at-least-once", "POST", (0.1, 0.9))
+
+
+@pytest.mark.parametrize(("option", "value", "rule"), BAD)
+def test_locusts_parser_lets_a_bad_value_pass_so_that_the_master_tells_all_faults(option, value, rule):
+    options = parsed(f"--{option.replace('_', '-')}={value}")
+    with pytest.raises(SettingsError, match=rule.split(",", maxsplit=1)[0]):
+        Settings.read(options)
+
+
+def test_the_web_form_shows_what_a_person_would_change_there():
+    shown = {name: extra for name, extra in ui_extra_args_dict([]).items() if name.startswith("traffic")}
+    assert list(shown) == ["traffic_file", "traffic_order", "traffic_seed", "traffic_wait"]
+    assert shown["traffic_order"]["choices"] == ["random", "file"]
+    assert [extra["default_value"] for extra in shown.values()] == ["data/traffic.json", "random", "", "0.1-0.9"]
+    assert all(extra["help_text"] for extra in shown.values())
+
+
+def test_every_option_is_text_that_the_spawn_message_can_carry():
+    options = parsed()
+    assert {name: type(getattr(options, name)) for name in [*NAMES, "traffic_run"]} == dict.fromkeys(
+        [*NAMES, "traffic_run"], str
+    )
+
+
+def test_the_run_id_that_the_master_hands_on_is_no_option_for_people(capsys):
+    with pytest.raises(SystemExit):
+        parsed("--help")
+    shown = capsys.readouterr().out
+    assert "--traffic-run" not in shown
+    assert all(option.flag in shown for option in OPTIONS)

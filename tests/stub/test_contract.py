@@ -1,27 +1,15 @@
 """What every store must do, held against SQLite and a real MongoDB through the stub's own HTTP interface."""
 
 import asyncio
-import json
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
 import httpx
 import pytest
 from starlette.applications import Starlette
 
+from support.posting import HELLO, assert_problem, post
+
 pytestmark = pytest.mark.anyio
-
-HELLO = {"name": "Ana", "msg": "¡hola!"}
-
-
-async def post(
-    client: httpx.AsyncClient, record: object = HELLO, key: str | None = None, **headers: str
-) -> httpx.Response:
-    body = record if isinstance(record, bytes) else json.dumps(record, ensure_ascii=False).encode()
-    sent = {"content-type": "application/json", **headers}
-    if key is not None:
-        sent["idempotency-key"] = key
-    return await client.post("/", content=body, headers=sent)
 
 
 async def audit(client: httpx.AsyncClient, run: str) -> dict[str, object]:
@@ -94,114 +82,6 @@ async def test_a_key_of_another_form_is_kept_without_a_run(client: httpx.AsyncCl
     stored = (await post(client, HELLO, key)).json()
     assert (stored["key"], stored["run"], stored["index"]) == (key, None, None)
     assert (await post(client, HELLO, key)).headers["idempotency-replayed"] == "true"
-
-
-@pytest.mark.parametrize(
-    "payload",
-    [
-        pytest.param(rb'{"name":"\"\\\/\b\f\n\r\t\u0041\u00e9\u0000\ud83d\ude00","msg":"x"}', id="every escape"),
-        pytest.param('{"name":"Ñandú ¡¿ 你好 مرحبا 👩‍👩‍👧","msg":"\x7f\u2028"}'.encode(), id="many scripts"),
-        pytest.param(b'{"name":"a","msg":"' + b"x" * 200_000 + b'"}', id="200 KB"),
-        pytest.param(b'{"name":"a","msg":"b","n":9223372036854775807,"m":-9223372036854775808}', id="64 bits"),
-        pytest.param(b'{"name":"a","msg":"b","n":123456789012345678901234567890}', id="past 64 bits"),
-        pytest.param(b'{"name":"a","msg":"b","n":[1.0,1e999,1E-7,-0,0.1000],"":{"$x.y":null}}', id="odd numbers"),
-        pytest.param(b' {"msg":"b" ,\n"name":"a","name":"z"}\r\n', id="space, order, a member twice"),
-    ],
-)
-async def test_a_payload_comes_back_byte_for_byte(client: httpx.AsyncClient, payload: bytes) -> None:
-    first = await post(client, payload, "run-0")
-    again = await post(client, payload, "run-0")
-    stored = json.loads(payload)
-    assert first.status_code == 201
-    assert payload in first.content
-    assert again.content == first.content
-    assert first.json()["name"] == stored["name"]
-    assert payload in (await client.get("/messages", params={"key": "run-0"})).content
-
-
-@pytest.mark.parametrize(
-    "body",
-    [
-        b"",
-        b"{",
-        b'{"name":"a","msg":"b",}',
-        b'{"name":"a","msg":"b"} x',
-        b'{"name":"a","msg":"\xff"}',
-        b'{"name":"a","msg":"b","x":"\xff"}',
-        b'{"name":"a","msg":"\xed\xa0\x80"}',
-        rb'{"name":"a","msg":"\ud800"}',
-        b'{"name":"a","msg":"b","x":NaN}',
-        b'\xef\xbb\xbf{"name":"a","msg":"b"}',
-        b'{"name":"a","msg":"line\nfeed"}',
-        b"[" * 200_000,
-    ],
-)
-async def test_broken_json_is_a_bad_request(client: httpx.AsyncClient, body: bytes) -> None:
-    assert_problem(await post(client, body), 400)
-    assert (await client.get("/")).json()["stored"] == 0
-
-
-@pytest.mark.parametrize(
-    "body",
-    [
-        b"[]",
-        b'"text"',
-        b"null",
-        b"1",
-        b"{}",
-        b'{"name":"a"}',
-        b'{"msg":"a"}',
-        b'{"name":1,"msg":"a"}',
-        b'{"name":"a","msg":1.5}',
-        b"1.5",
-        b'{"name":"a","msg":null}',
-        b'{"name":["a"],"msg":"b"}',
-        b'{"name":"a","msg":"b","n":1' + b"0" * 5000 + b"}",
-    ],
-)
-async def test_another_shape_cannot_be_processed(client: httpx.AsyncClient, body: bytes) -> None:
-    assert_problem(await post(client, body), 422)
-    assert (await client.get("/")).json()["stored"] == 0
-
-
-@pytest.mark.parametrize("media_type", ["", "text/plain", "application/x-www-form-urlencoded", "application/jsonx"])
-async def test_what_is_not_json_by_its_type_is_refused(client: httpx.AsyncClient, media_type: str) -> None:
-    assert_problem(await client.post("/", content=b"{}", headers={"content-type": media_type}), 415)
-
-
-@pytest.mark.parametrize("media_type", ["application/json", "Application/JSON; charset=utf-8", "application/x.y+json"])
-async def test_json_is_known_by_its_type(client: httpx.AsyncClient, media_type: str) -> None:
-    assert (await client.post("/", json=HELLO, headers={"content-type": media_type})).status_code == 201
-
-
-async def test_a_body_past_the_limit_is_too_large(client: httpx.AsyncClient) -> None:
-    envelope = len(b'{"name":"a","msg":""}')
-    fits = {"name": "a", "msg": "x" * (1024 * 1024 - envelope)}
-    exact = json.dumps(fits, separators=(",", ":")).encode()
-    assert len(exact) == 1024 * 1024
-    assert (await post(client, exact)).status_code == 201
-    assert_problem(await post(client, exact + b" "), 413)
-
-
-async def test_a_body_of_unknown_length_past_the_limit_is_too_large(client: httpx.AsyncClient) -> None:
-    async def parts() -> AsyncIterator[bytes]:
-        for _ in range(100):
-            yield b" " * 20_000
-
-    answer = await client.post("/", content=parts(), headers={"content-type": "application/json"})
-    assert_problem(answer, 413)
-
-
-@pytest.mark.parametrize("key", ["", " ", '""', "x" * 256, "ñ".encode().decode("latin-1"), "a\tb"])
-async def test_a_key_that_cannot_be_stored_is_a_bad_request(client: httpx.AsyncClient, key: str) -> None:
-    headers = [(b"content-type", b"application/json"), (b"idempotency-key", key.encode("latin-1"))]
-    assert_problem(await client.post("/", json=HELLO, headers=headers), 400)
-
-
-@pytest.mark.parametrize("worker", [b"", b"x" * 256, "ñ".encode("latin-1"), b"a\x9b"])
-async def test_a_worker_that_cannot_be_stored_is_a_bad_request(client: httpx.AsyncClient, worker: bytes) -> None:
-    headers = [(b"content-type", b"application/json"), (b"traffic-worker", worker)]
-    assert_problem(await client.post("/", json=HELLO, headers=headers), 400)
 
 
 async def test_many_posts_of_one_key_at_once_store_it_once(client: httpx.AsyncClient) -> None:
@@ -277,58 +157,6 @@ async def test_an_audit_lists_at_most_a_thousand_missing(client: httpx.AsyncClie
     }
 
 
-async def test_the_newest_come_first_and_in_pages(client: httpx.AsyncClient) -> None:
-    for index in range(5):
-        await post(client, {"name": "n", "msg": str(index)})
-    seen = []
-    path = "/?limit=2"
-    while path:
-        listed = (await client.get(path)).json()
-        seen.append([m["msg"] for m in listed["messages"]])
-        path = listed["older"]
-    assert seen == [["4", "3"], ["2", "1"], ["0"]]
-
-
-async def test_a_list_cuts_long_texts_and_says_so(client: httpx.AsyncClient) -> None:
-    await post(client, {"name": "n", "msg": "ñ" * 2001})
-    await post(client, {"name": "n", "msg": "ñ" * 2000})
-    fits, cut = (await client.get("/")).json()["messages"]
-    assert (fits["clipped"], fits["msg"]) == (False, "ñ" * 2000)
-    assert (cut["clipped"], cut["msg"]) == (True, "ñ" * 2000)
-
-
-async def test_a_browser_gets_a_page_with_text_time_server_and_worker(client: httpx.AsyncClient) -> None:
-    stored = (await post(client, HELLO, "run-0", **{"traffic-worker": "worker-3"})).json()
-    answer = await client.get("/", headers={"accept": "text/html,application/xhtml+xml,*/*;q=0.8"})
-    assert answer.headers["content-type"] == "text/html; charset=utf-8"
-    for text in ("Ana", "¡hola!", stored["received"], "server-1", "worker-3"):
-        assert text in answer.text
-
-
-async def test_the_page_shows_which_server_took_how_many(client: httpx.AsyncClient) -> None:
-    for index in range(3):
-        await post(client, HELLO, f"run-a-{index}")
-    text = (await client.get("/", headers={"accept": "text/html"})).text
-    assert "Of these 3:" in text
-    assert 'href="/audit?run=run-a"' in text
-
-
-async def test_the_pages_script_is_the_stubs_own(client: httpx.AsyncClient) -> None:
-    assert '<script src="/page.js" defer></script>' in (await client.get("/", headers={"accept": "text/html"})).text
-    assert (await client.get("/page.js")).headers["content-type"].startswith("text/javascript")
-
-
-async def test_the_page_escapes_what_others_wrote(client: httpx.AsyncClient) -> None:
-    attack = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>"
-    headers = {"traffic-worker": "<script>alert(2)</script>"}
-    await post(client, {"name": attack, "msg": attack}, "<script>-0", **headers)
-    answer = await client.get("/", headers={"accept": "text/html"})
-    assert "<script>alert" not in answer.text
-    assert "<img" not in answer.text
-    assert "&lt;script&gt;alert(1)" in answer.text
-    assert "default-src 'none'" in answer.headers["content-security-policy"]
-
-
 @pytest.mark.parametrize("path", ["/messages/none", "/messages?key=none", "/nowhere"])
 async def test_what_is_not_there_is_not_found(client: httpx.AsyncClient, path: str) -> None:
     assert_problem(await client.get(path), 404)
@@ -366,11 +194,3 @@ async def test_the_documentation_names_every_path(client: httpx.AsyncClient) -> 
     docs = (await client.get("/docs")).text
     assert all(path in docs for path in described["paths"])
     assert "http" not in docs.replace("<!doctype html>", "").lower().split("<body>")[0]
-
-
-def assert_problem(answer: httpx.Response, status: int) -> None:
-    assert answer.status_code == status, answer.text
-    assert answer.headers["content-type"] == "application/problem+json"
-    problem = answer.json()
-    assert problem["status"] == status
-    assert problem["detail"]

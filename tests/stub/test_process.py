@@ -2,12 +2,14 @@
 
 import contextlib
 import json
+import signal
 import socket
 import stat
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
+from pymongo import MongoClient
 
 from support import plain_http
 from support.mongod import Mongod, free_port, running_mongod
@@ -118,6 +120,39 @@ def test_while_mongod_is_away_it_answers_503_and_is_back_by_itself(mongod: Mongo
         assert post(stub.url, "run-0").content == first.content
         found = plain_http.get(f"{stub.url}/audit?run=run").json()
     assert (found["stored"], found["indexes"]["missing"]) == (2, 0)
+
+
+def test_while_mongod_does_not_answer_it_says_503_and_the_write_is_settled_by_a_retry(
+    mongod: Mongod, tmp_path: Path
+) -> None:
+    own_data = running_mongod(tmp_path / "data")
+    with own_data as own, running_stub(f"{own.url}/t", STUB_STORE_TIMEOUT="0.5") as stub:
+        post(stub.url, "run-0")
+        assert own.process is not None
+        own.process.send_signal(signal.SIGSTOP)
+        assert post(stub.url, "run-1").status_code == 503
+        own.process.send_signal(signal.SIGCONT)
+        assert await_status(stub.url, "run-1", 201).json()["index"] == 1
+        found = plain_http.get(f"{stub.url}/audit?run=run").json()
+        assert "store is down" in stub.errors
+        assert "store is back" in stub.errors
+    assert (found["stored"], found["indexes"]["missing"]) == (2, 0)
+
+
+def test_it_logs_in_with_the_password_from_a_file(mongod: Mongod, tmp_path: Path) -> None:
+    password = "p@ss/w:rd%ñ"
+    (tmp_path / "password").write_text(f"{password}\n", encoding="utf-8")
+    with running_mongod(tmp_path / "data") as own:
+        with MongoClient[dict[str, object]](own.url) as client:
+            durable = {"w": 1, "j": True}
+            client.admin.command("createUser", "traffic", pwd=password, roles=["root"], writeConcern=durable)
+        own.kill()
+        own.options = ("--auth",)
+        own.start()
+        url = f"mongodb://traffic@127.0.0.1:{own.port}/traffic?authSource=admin"
+        with running_stub(url, STORE_PASSWORD_FILE=str(tmp_path / "password")) as stub:
+            assert post(stub.url, "run-0").status_code == 201
+            assert stub.ready_line.endswith(f"({url})\n")
 
 
 def test_the_database_file_is_no_ones_but_the_owners_to_write(sqlite_url: str) -> None:

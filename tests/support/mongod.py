@@ -44,10 +44,11 @@ def free_port() -> int:
 
 @dataclass
 class Mongod:
-    """A running mongod; it can be killed and started again on the same data and port."""
+    """A running mongod; it can be killed and started again on the same data and port, also with other options."""
 
     dbpath: Path
     port: int
+    options: tuple[str, ...] = ()
     process: "subprocess.Popen[bytes] | None" = None
 
     @property
@@ -66,6 +67,7 @@ class Mongod:
             "--setParameter",
             "diagnosticDataCollectionEnabled=false",
         ]
+        command += self.options
         with self._log.open("ab") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log)
         self._await_answer()

@@ -92,8 +92,10 @@ class PostMessage:
     async def _put(self, message: Message) -> Written:
         try:
             written = await self._commit.put(message)
-        except (StoreDownError, OverloadedError) as e:
-            detail = f"not stored for certain: {e}; send it again with the same Idempotency-Key"
+        except OverloadedError as e:
+            raise unavailable(f"not stored: {e}; send it again") from e
+        except StoreDownError as e:
+            detail = f"it is not known whether this was stored: {e}; send it again with the same Idempotency-Key"
             raise unavailable(detail) from e
         if written.verdict is Verdict.CONFLICT:
             raise Problem(422, _conflict(written))

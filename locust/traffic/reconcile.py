@@ -2,10 +2,11 @@
 
 import json
 import logging
+from http.client import HTTPException
 from typing import Any
 from urllib.error import HTTPError
 from urllib.parse import quote, urlsplit
-from urllib.request import Request, urlopen
+from urllib.request import ProxyHandler, Request, build_opener
 
 logger = logging.getLogger(__name__)
 
@@ -18,22 +19,34 @@ def fetch_audit(host: str, run: str) -> dict[str, Any] | None:
 
     A target that cannot be reached, or answers something else, counts as offering none; the log says so.
     """
-    if urlsplit(host).scheme not in ("http", "https"):
-        return None
     url = f"{host.rstrip('/')}/audit?run={quote(run)}"
     try:
-        with urlopen(Request(url, headers={"Accept": "application/json"}), timeout=TIMEOUT_S) as answer:  # noqa: S310 - http(s) only, see above
-            said = json.loads(answer.read(MOST_BYTES))
+        if urlsplit(url).scheme not in ("http", "https"):
+            return None
+        said = _get(url)
     except HTTPError as error:
         logger.info("the target offers no audit (%s answered %d)", url, error.code)
+        error.close()
         return None
-    except (OSError, ValueError) as error:
+    # A server that speaks no HTTP raises HTTPException; JSON that never closes its brackets, RecursionError.
+    except (OSError, ValueError, HTTPException, RecursionError) as error:
         logger.warning("the target's audit could not be read (%s: %s)", url, error)
         return None
-    if not isinstance(said, dict) or said.get("run") != run or not isinstance(said.get("stored"), int):
+    if not isinstance(said, dict) or said.get("run") != run or not _is_count(said.get("stored")):
         logger.info("the target offers no audit (%s answered something else)", url)
         return None
     return said
+
+
+def _get(url: str) -> Any:
+    # Without a proxy, as the records were sent.
+    opener = build_opener(ProxyHandler({}))
+    with opener.open(Request(url, headers={"Accept": "application/json"}), timeout=TIMEOUT_S) as answer:  # noqa: S310 - http(s) only, see fetch_audit
+        return json.loads(answer.read(MOST_BYTES))
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
 
 def agrees(audit: dict[str, Any], counts: dict[str, int]) -> bool:

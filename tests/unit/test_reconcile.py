@@ -1,0 +1,200 @@
+"""The target's own account, held against the ledger: a real server, honest, odd or broken."""
+
+import json
+import logging
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import pytest
+
+from traffic import reconcile
+from traffic.reconcile import agrees, fetch_audit
+
+RUN = "20260102-030405-abcd"
+AUDIT = {"run": RUN, "stored": 100, "posts": 101, "replayed": 1, "conflicts": 0}
+
+
+class Target:
+    """An HTTP server that answers every GET with the bytes given."""
+
+    def __init__(self) -> None:
+        self.status, self.body, self.raw, self.location = 200, b"", b"", ""
+        self.asked: list[tuple[str, str | None]] = []
+        target = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                target.asked.append((self.path, self.headers["Accept"]))
+                if target.raw:
+                    self.wfile.write(target.raw)
+                    return
+                self.send_response(target.status)
+                if target.location:
+                    self.send_header("Location", target.location)
+                self.send_header("Content-Length", str(len(target.body)))
+                self.end_headers()
+                self.wfile.write(target.body)
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self.server = HTTPServer(("127.0.0.1", 0), Handler)
+        self.host = f"http://127.0.0.1:{self.server.server_port}"
+
+
+@pytest.fixture
+def target() -> Iterator[Target]:
+    made = Target()
+    thread = threading.Thread(target=made.server.serve_forever, args=(0.01,))
+    thread.start()
+    yield made
+    made.server.shutdown()
+    thread.join()
+    made.server.server_close()
+
+
+@pytest.fixture
+def said(target, caplog) -> Callable[..., tuple[object, str]]:
+    """What fetch_audit makes of an answer, and what the log says."""
+
+    def ask(status: int = 200, body: bytes | object = b"", raw: bytes = b"") -> tuple[object, str]:
+        target.status, target.raw = status, raw
+        target.body = body if isinstance(body, bytes) else json.dumps(body).encode()
+        with caplog.at_level(logging.INFO):
+            return fetch_audit(target.host, RUN), caplog.text
+
+    return ask
+
+
+def test_an_audit_is_read_as_the_target_says_it(target, said):
+    assert said(body=AUDIT)[0] == AUDIT
+    assert target.asked == [(f"/audit?run={RUN}", "application/json")]
+
+
+def test_a_host_with_a_path_and_a_slash_is_asked_below_it(target):
+    target.body = json.dumps(AUDIT).encode()
+    assert fetch_audit(target.host + "/base/", RUN) == AUDIT
+    assert target.asked[0][0] == f"/base/audit?run={RUN}"
+
+
+@pytest.mark.parametrize("status", [400, 401, 404, 405, 500, 503])
+def test_a_target_without_an_audit_offers_none(said, status):
+    audit, log = said(status, b"nothing here")
+    assert audit is None
+    assert f"answered {status}" in log
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"<html>Hello</html>", b"\xff\xfe", b'{"run": ', b"[" * 100_000, b'{"a": "' + b"x" * (2 << 20) + b'"}'],
+)
+def test_an_answer_that_is_no_json_offers_none(said, body):
+    audit, log = said(body=body)
+    assert audit is None
+    assert "the target's audit could not be read" in log
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        *[[], "100", 100, None, {}, {"stored": 100}],
+        {**AUDIT, "run": "another"},
+        {"run": RUN},
+        {**AUDIT, "stored": "100"},
+        {**AUDIT, "stored": None},
+        {**AUDIT, "stored": True},
+        {**AUDIT, "stored": 1.5},
+        {**AUDIT, "stored": -1},
+    ],
+)
+def test_an_answer_about_something_else_offers_none(said, body):
+    audit, log = said(body=body)
+    assert audit is None
+    assert "answered something else" in log
+
+
+@pytest.mark.parametrize(
+    "raw", [b"SSH-2.0-x\r\n", b"\r\n", b"HTTP/1.1 abc\r\n\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{"]
+)
+def test_a_target_that_speaks_no_proper_http_offers_none(said, raw):
+    audit, log = said(raw=raw)
+    assert audit is None
+    assert "the target's audit could not be read" in log
+
+
+def test_a_target_that_hangs_up_offers_none(caplog):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        host = f"http://127.0.0.1:{server.getsockname()[1]}"
+
+        def hang_up() -> None:
+            server.accept()[0].close()
+
+        thread = threading.Thread(target=hang_up)
+        thread.start()
+        assert fetch_audit(host, RUN) is None
+        thread.join()
+    assert "the target's audit could not be read" in caplog.text
+
+
+def test_a_target_that_is_not_there_offers_none(caplog):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    assert fetch_audit(f"http://127.0.0.1:{port}", RUN) is None
+    assert "the target's audit could not be read" in caplog.text
+
+
+def test_a_target_that_never_answers_is_not_waited_for(monkeypatch, caplog):
+    monkeypatch.setattr(reconcile, "TIMEOUT_S", 0.05)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        assert fetch_audit(f"http://127.0.0.1:{server.getsockname()[1]}", RUN) is None
+    assert "timed out" in caplog.text
+
+
+@pytest.mark.parametrize("host", ["", "api", "ftp://127.0.0.1", "file:///etc", "127.0.0.1:80"])
+def test_what_is_no_http_host_is_not_asked(host, caplog):
+    assert fetch_audit(host, RUN) is None
+    assert caplog.text == ""
+
+
+@pytest.mark.parametrize(
+    "host", ["http://", "http://[", "http://a b", "http://ñandú.invalid:x", "http://127.0.0.1:99999999"]
+)
+def test_a_host_that_is_no_address_offers_none(host):
+    assert fetch_audit(host, RUN) is None
+
+
+def test_a_redirect_to_a_file_is_not_followed(target, tmp_path, said):
+    path = tmp_path / "audit"
+    path.write_text(json.dumps(AUDIT))
+    target.location = path.as_uri()
+    assert said(302)[0] is None
+
+
+def test_a_proxy_is_passed_by_as_it_was_for_the_records(target, monkeypatch):
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    monkeypatch.delenv("no_proxy", raising=False)
+    target.body = json.dumps(AUDIT).encode()
+    assert fetch_audit(target.host, RUN) == AUDIT
+
+
+@pytest.mark.parametrize(
+    ("stored", "delivered", "rejected", "in_doubt", "possible"),
+    [
+        (100, 100, 0, 0, True),
+        (99, 100, 0, 0, False),  # a delivered record is not there
+        (101, 100, 0, 0, False),  # one is there that nobody sent
+        (98, 98, 0, 2, True),  # neither in doubt was stored
+        (100, 98, 0, 2, True),  # both were
+        (99, 98, 1, 1, True),
+        (101, 98, 1, 1, False),
+        (0, 0, 0, 0, True),
+        (1, 0, 0, 0, False),
+    ],
+)
+def test_a_report_is_possible_where_all_delivered_are_stored_and_no_more_than_was_sent(
+    stored, delivered, rejected, in_doubt, possible
+):
+    counts = {"delivered": delivered, "rejected": rejected, "in_doubt": in_doubt}
+    assert agrees({"stored": stored}, counts) == possible

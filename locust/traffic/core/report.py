@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from .dataset import DatasetError
 from .ledger import DeadLetter, State
 from .progress import Progress
 from .ranges import RangeSet
@@ -17,7 +18,7 @@ PIECE = 1 << 16
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What the master adapter knows beside the run itself: its state, its times (ISO 8601, UTC), its workers' states."""
+    """What the master adapter knows of a run beside it: its state, times (ISO 8601, UTC), and workers' states."""
 
     state: str
     reason: str
@@ -90,15 +91,19 @@ def _workers(run: Run, states: dict[str, str]) -> Iterator[dict[str, Any]]:
 
 
 def dead_letters(run: Run) -> Iterator[dict[str, Any]]:
-    """The dead letters in the order of their indexes in the run's order; `record` is the body as text."""
+    """The dead letters in the run's order."""
     letters = sorted(run.ledger.dead.values(), key=lambda letter: letter.position)
     for letter in letters:
         yield dead_letter(run, letter)
 
 
 def dead_letter(run: Run, letter: DeadLetter) -> dict[str, Any]:
-    """One dead letter as a JSON object."""
+    """One dead letter as a JSON object. `record` is the body as text, None where it cannot be read any more."""
     index = run.order.indexes([letter.position])
+    try:
+        body = run.dataset.bodies(index)[0].decode()
+    except (DatasetError, UnicodeDecodeError):
+        body = None
     return {
         "index": int(index[0]),
         "outcome": letter.state.name.lower(),
@@ -107,7 +112,7 @@ def dead_letter(run: Run, letter: DeadLetter) -> dict[str, Any]:
         "reason": letter.reason,
         "worker": letter.worker,
         "key": f"{run.terms.run}-{int(index[0])}",
-        "record": run.dataset.bodies(index)[0].decode(),
+        "record": body,
     }
 
 

@@ -1,0 +1,72 @@
+"""Whatever becomes of a run's records, its report adds up and lists every one that is not delivered (P2)."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from traffic.core.invariants import check_ledger
+from traffic.core.ledger import DeadLetter, State
+from traffic.core.progress import Progress
+from traffic.core.report import account, all_delivered, dead_letters, unsent_indexes
+from traffic.core.run import Run
+from unit.a_run import ENDED, a_run, standing
+
+RECORDS = 12
+WORKERS = ["a", "b", "c"]
+ENDS = ["delivered", "rejected", "in doubt", "given back", "reclaimed"]
+moves = st.lists(
+    st.tuples(st.sampled_from(WORKERS), st.integers(1, 4), st.sampled_from([*ENDS, "leave"])),
+    max_size=12,
+)
+
+
+@pytest.fixture(scope="module")
+def origin(tmp_path_factory):
+    made = a_run(tmp_path_factory.mktemp("run"), RECORDS, [], "random")
+    yield made
+    made.dataset.close()
+
+
+def move(run: Run, worker: str, size: int, end: str) -> None:
+    """Let a worker have some records, and let something become of them; or let it leave."""
+    ledger = run.ledger
+    if end == "leave":
+        ledger.leave(worker, [name for name in ledger.partition.remainders if name != worker])
+        return
+    if not ledger.partition.remainders.get(worker):
+        ledger.join(worker)
+    positions = ledger.partition.remainders[worker].head(size)
+    if not positions:
+        return
+    lease = ledger.lease(worker, positions)
+    if end == "delivered":
+        ledger.deliver(worker, positions)
+    elif end == "given back":
+        ledger.give_back(lease, positions)
+    elif end == "reclaimed":
+        ledger.reclaim(lease)
+    else:
+        state = State.REJECTED if end == "rejected" else State.IN_DOUBT
+        for position in positions.members():
+            ledger.bury(DeadLetter(position, state, 1, 422, "no", worker))
+
+
+@given(dealt=st.lists(st.sampled_from(WORKERS), unique=True), moves=moves)
+def test_a_report_adds_up_and_misses_nobody(origin, dealt, moves):
+    run = Run.of(origin.terms, origin.dataset, origin.order)
+    run.ledger.deal(dealt)
+    for worker, size, end in moves:
+        move(run, worker, size, end)
+        check_ledger(run.ledger)
+    report = account(run, standing("stopped", ENDED), Progress())
+    counts = report["counts"]
+    assert counts["records"] == RECORDS
+    assert counts["delivered"] + counts["rejected"] + counts["in_doubt"] + counts["unsent"] == RECORDS
+    assert all_delivered(report) == (counts["delivered"] == RECORDS)
+    for kind in ("delivered", "rejected", "in_doubt"):
+        assert sum(worker[kind] for worker in report["workers"]) == counts[kind]
+    letters, unsent = list(dead_letters(run)), list(unsent_indexes(run))
+    assert (len(letters), len(unsent)) == (counts["rejected"] + counts["in_doubt"], counts["unsent"])
+    delivered = run.order.indexes(np.flatnonzero(run.ledger.states == State.DELIVERED)).tolist()
+    assert sorted([*delivered, *unsent, *(letter["index"] for letter in letters)]) == list(range(RECORDS))

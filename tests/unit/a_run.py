@@ -1,0 +1,46 @@
+"""A run to make reports of: its ledger is moved by hand."""
+
+import json
+from pathlib import Path
+
+from traffic.core.dataset import Dataset
+from traffic.core.ledger import DeadLetter, State
+from traffic.core.order import Kind, Order
+from traffic.core.protocol import RunTerms
+from traffic.core.ranges import RangeSet
+from traffic.core.report import Standing
+from traffic.core.run import Run
+from unit.traffic_file import written
+
+STARTED, ENDED = "2026-01-02T03:04:05.000Z", "2026-01-02T03:05:05.000Z"
+
+
+def a_run(folder: Path, records: int, workers: list[str], kind: Kind = "file") -> Run:
+    """A run of `records` records, dealt to `workers`."""
+    path = written(folder, json.dumps([{"n": n, "msg": f"ñ{n}"} for n in range(records)], ensure_ascii=False))
+    terms = RunTerms("20260102-030405-abcd", "POST", "/", (0.0, 0.0), 5, "at-least-once")
+    run = Run.of(terms, Dataset.open(path), Order(records, 7, kind))
+    run.ledger.deal(workers)
+    return run
+
+
+def lease(run: Run, worker: str, *positions: int) -> None:
+    """Put positions of the worker's slice into its custody."""
+    run.ledger.lease(worker, RangeSet.of(positions))
+
+
+def deliver(run: Run, worker: str, *positions: int) -> None:
+    """Lease and deliver positions of the worker's slice."""
+    lease(run, worker, *positions)
+    run.ledger.deliver(worker, RangeSet.of(positions))
+
+
+def bury(run: Run, worker: str, position: int, state: State, status: int = 422, reason: str = "HTTP 422") -> None:
+    """Lease a position of the worker's slice and book it as a dead letter."""
+    lease(run, worker, position)
+    run.ledger.bury(DeadLetter(position, state, 3, status, reason, worker))
+
+
+def standing(state: str = "running", ended: str | None = None, **worker_states: str) -> Standing:
+    """What the master adapter would say."""
+    return Standing(state, "", STARTED, ended, worker_states)

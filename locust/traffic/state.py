@@ -33,8 +33,9 @@ class StateFolder:
             self.path.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryFile(dir=self.path):
                 pass
-        except OSError as error:
-            what = f"the state folder {self.path.absolute()} cannot be written ({error.strerror})"
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or error
+            what = f"the state folder {str(self.path.absolute())!r} cannot be written ({reason})"
             raise StateError(f"{what}. Name another with --traffic-state-dir, or give this user the right.") from error
 
     def run_folder(self, run: str) -> Path:
@@ -61,8 +62,13 @@ class StateFolder:
 def _write(path: Path, lines: Iterable[str]) -> None:
     """Write lines to a file that appears under its name only when it is whole and on disk."""
     draft = path.with_name(path.name + ".part")
-    with draft.open("w", encoding="utf-8") as file:
-        file.writelines(line + "\n" for line in lines)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)
+    try:
+        # The name of a file need not be UTF-8; escaped by a backslash, what is not is right in JSON, too.
+        with draft.open("w", encoding="utf-8", errors="backslashreplace") as file:
+            file.writelines(line + "\n" for line in lines)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
+    except BaseException:
+        draft.unlink(missing_ok=True)
+        raise

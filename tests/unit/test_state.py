@@ -1,0 +1,144 @@
+"""The state folder: whole files or none."""
+
+import json
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from traffic.state import StateError, StateFolder
+
+REPORT = {"run": "20260102-030405-abcd", "state": "completed", "dataset": {"file": "ñ.json"}}
+LETTERS = [{"index": 3, "record": '{"msg": "ñ\\n"}'}, {"index": 1, "record": None}]
+
+
+def held(folder: Path) -> dict[str, str]:
+    """Every file below a folder, with its text."""
+    return {str(path.relative_to(folder)): path.read_text("utf-8") for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_report_and_its_lists_are_written_for_the_run_and_the_report_as_the_latest(tmp_path):
+    path = StateFolder(tmp_path).write_report(REPORT, LETTERS, [7, 0])
+    assert path == tmp_path / "runs" / "20260102-030405-abcd" / "report.json"
+    files = held(tmp_path)
+    assert json.loads(files.pop("report.json")) == REPORT
+    assert json.loads(files.pop("runs/20260102-030405-abcd/report.json")) == REPORT
+    lines = files.pop("runs/20260102-030405-abcd/dead-letters.jsonl").splitlines()
+    assert [json.loads(line) for line in lines] == LETTERS
+    assert files.pop("runs/20260102-030405-abcd/unsent.txt") == "7\n0\n"
+    assert files == {}, "and nothing else"
+
+
+def test_texts_are_written_as_they_are_not_escaped(tmp_path):
+    StateFolder(tmp_path).write_report(REPORT, LETTERS, [])
+    assert '"ñ.json"' in held(tmp_path)["report.json"]
+
+
+def test_a_run_without_a_loss_has_empty_lists(tmp_path):
+    StateFolder(tmp_path).write_report(REPORT, [], [])
+    files = held(tmp_path / "runs" / REPORT["run"])
+    assert (files["dead-letters.jsonl"], files["unsent.txt"]) == ("", "")
+
+
+def test_the_latest_report_is_replaced_and_those_of_earlier_runs_stay(tmp_path):
+    folder = StateFolder(tmp_path)
+    folder.write_report(REPORT, [], [])
+    folder.write_report({"run": "second"}, [], [])
+    files = held(tmp_path)
+    assert json.loads(files["report.json"]) == {"run": "second"}
+    assert json.loads(files[f"runs/{REPORT['run']}/report.json"]) == REPORT
+
+
+def test_a_file_name_that_is_not_utf8_does_not_cost_the_report(tmp_path):
+    odd = os.fsdecode(b"caf\xe9.json")
+    StateFolder(tmp_path).write_report({"run": "odd", "dataset": {"file": odd}}, [{"reason": odd}], [])
+    assert json.loads(held(tmp_path)["report.json"])["dataset"]["file"] == odd
+    assert json.loads(held(tmp_path)["runs/odd/dead-letters.jsonl"])["reason"] == odd
+
+
+def failing(_handle):
+    raise OSError(28, "No space left on device")
+
+
+def test_a_write_that_fails_leaves_the_old_report_whole_and_nothing_half_done(tmp_path, monkeypatch):
+    folder = StateFolder(tmp_path)
+    folder.write_report(REPORT, LETTERS, [1])
+    before = held(tmp_path)
+    monkeypatch.setattr(os, "fsync", failing)
+    with pytest.raises(OSError, match="No space left"):
+        folder.write_report({**REPORT, "state": "other"}, [], [])
+    assert held(tmp_path) == before
+
+
+def test_a_list_that_breaks_while_it_is_written_leaves_the_old_one_whole(tmp_path):
+    folder = StateFolder(tmp_path)
+    folder.write_report(REPORT, LETTERS, [1])
+    before = held(tmp_path)
+
+    def broken():
+        yield {"index": 9}
+        raise RuntimeError("no more")
+
+    with pytest.raises(RuntimeError, match="no more"):
+        folder.write_report({**REPORT, "state": "other"}, broken(), [])
+    assert held(tmp_path) == before
+
+
+def test_a_file_is_on_disk_before_it_has_its_name(tmp_path, monkeypatch):
+    synced, sync = [], os.fsync
+
+    def watching(handle):
+        sync(handle)
+        synced.append(os.fstat(handle).st_ino)
+
+    monkeypatch.setattr(os, "fsync", watching)
+    path = StateFolder(tmp_path).write_report(REPORT, [], [])
+    assert {path.stat().st_ino, (tmp_path / "report.json").stat().st_ino} <= set(synced)
+    assert stat.S_ISREG(path.stat().st_mode)
+
+
+GOOD_IDS = ["20260102-030405-abcd", "a", "A" * 64, "0-"]
+BAD_IDS = ["", ".", "..", "../x", "a/b", "a b", "-a", "a.b", "A" * 65, "ñ", "a\n", "a\0", "~"]
+
+
+@pytest.mark.parametrize("run", GOOD_IDS)
+def test_a_run_id_names_a_folder(tmp_path, run):
+    assert StateFolder(tmp_path).run_folder(run) == tmp_path / "runs" / run
+
+
+@pytest.mark.parametrize("run", BAD_IDS)
+def test_what_is_no_run_id_reaches_no_folder(tmp_path, run):
+    with pytest.raises(ValueError, match="is no run id"):
+        StateFolder(tmp_path).run_folder(run)
+    with pytest.raises(ValueError, match="is no run id"):
+        StateFolder(tmp_path).write_report({"run": run}, [], [])
+    assert held(tmp_path) == {}
+
+
+def test_preparing_makes_the_folder_and_leaves_it_empty(tmp_path):
+    StateFolder(tmp_path / "a" / "b").prepare()
+    StateFolder(tmp_path / "a" / "b").prepare()
+    assert list((tmp_path / "a" / "b").iterdir()) == []
+
+
+def test_a_folder_that_is_a_file_is_refused_with_a_remedy(tmp_path):
+    (tmp_path / "state").write_text("x")
+    with pytest.raises(StateError) as caught:
+        StateFolder(tmp_path / "state").prepare()
+    assert str(caught.value) == (
+        f"the state folder '{tmp_path}/state' cannot be written (File exists). "
+        "Name another with --traffic-state-dir, or give this user the right."
+    )
+
+
+def test_a_name_that_no_folder_can_have_is_refused(tmp_path):
+    with pytest.raises(StateError, match="cannot be written"):
+        StateFolder(tmp_path / "a\0b").prepare()
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_without_the_right_to_write_is_refused(tmp_path):
+    tmp_path.chmod(0o500)
+    with pytest.raises(StateError, match="Permission denied"):
+        StateFolder(tmp_path).prepare()

@@ -4,13 +4,16 @@ A worker has no HTTP port, so it leaves a mark in a file (TRAFFIC_HEALTH_FILE) w
 `python -m traffic health` looks how old the mark is.
 """
 
+import logging
 import os
 import time
 from pathlib import Path
 
+logger = logging.getLogger(__name__)
+
 FRESH_S = 10.0
 EVERY_S = 1.0
-_last = 0.0
+_last = -EVERY_S
 
 
 def _file() -> Path | None:
@@ -19,12 +22,18 @@ def _file() -> Path | None:
 
 
 def touch() -> None:
-    """Leave the mark, once a second at most; nothing where no file is named."""
+    """Leave the mark, once a second at most; nothing where no file is named.
+
+    It is called where a message is read, so a disk that refuses is for the log, not for the caller.
+    """
     global _last  # noqa: PLW0603 - one process, one mark
     file, now = _file(), time.monotonic()
     if file is not None and now - _last >= EVERY_S:
         _last = now
-        file.touch()
+        try:
+            file.touch()
+        except OSError as error:
+            logger.warning("the health mark %s cannot be left (%s): this worker will count as unhealthy", file, error)
 
 
 def check() -> str | None:
@@ -36,4 +45,6 @@ def check() -> str | None:
         age = time.time() - file.stat().st_mtime
     except FileNotFoundError:
         return f"the master has never answered this worker ({file} is not there)"
+    except OSError as error:
+        return f"TRAFFIC_HEALTH_FILE cannot be looked at ({file}: {error.strerror})"
     return None if age < FRESH_S else f"the master has not answered for {age:.0f} s"

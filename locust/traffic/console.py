@@ -13,21 +13,28 @@ def progress_line(status: dict[str, Any]) -> str:
     eta = "" if status["eta_s"] is None else f", about {status['eta_s']:.0f} s to go"
     failed = counts["rejected"] + counts["in_doubt"]
     bad = f", {failed} not delivered" if failed else ""
-    return f"progress: {settled} of {records(counts['records'])} ({share}%){bad}, {status['rate']:g}/s{eta}"
+    return f"progress: {settled} of {records(counts['records'])} ({share}%){bad}, {_rate(status['rate'])}{eta}"
 
 
 def report_table(report: dict[str, Any]) -> str:
     """The delivery report as text of several lines."""
     counts = report["counts"]
+    attempts = (
+        f"{counts['attempts']} attempt{'' if counts['attempts'] == 1 else 's'}, {counts['resent']} of them repeats"
+    )
     lines = [
         f"delivery report, run {report['run']}: {report['state']} {report['reason']}".rstrip(),
         f"  {records(counts['records'])} = {counts['delivered']} delivered + {counts['rejected']} rejected"
         f" + {counts['in_doubt']} in doubt + {counts['unsent']} unsent",
-        f"  {counts['attempts']} attempts, {counts['resent']} of them repeats; {report['seconds']} s, {report['rate']}/s",
+        f"  {attempts}; {report['seconds']} s, {_rate(report['rate'])}",
         *_worker_lines(report["workers"]),
         _audit_line(report["audit"]),
     ]
     return "\n".join(lines)
+
+
+def _rate(rate: float) -> str:
+    return f"{rate:.1f}".removesuffix(".0") + "/s"
 
 
 def _worker_lines(workers: list[dict[str, Any]]) -> list[str]:

@@ -20,7 +20,7 @@ class Progress:
     @property
     def rate(self) -> float:
         """Records settled a second, over the last ten seconds; 0 before there are two looks."""
-        if len(self._seen) < 2:
+        if not self._seen:
             return 0.0
         (since, before), (until, after) = self._seen[0], self._seen[-1]
         return (after - before) / (until - since) if until > since else 0.0

@@ -1,0 +1,93 @@
+"""What a person reads in the terminal, word for word."""
+
+import pytest
+
+from traffic import console
+from traffic.core.ledger import State
+from traffic.core.progress import Progress
+from traffic.core.report import account
+from unit.a_run import ENDED, a_run, bury, deliver, standing
+
+
+def status(**counts: int) -> dict:
+    """A status of a hundred records."""
+    zero = dict.fromkeys(["pending", "leased", "delivered", "rejected", "in_doubt", "unsent", "attempts", "resent"], 0)
+    return {"counts": {"records": 100, **zero, **counts}, "rate": 0.0, "eta_s": None}
+
+
+@pytest.mark.parametrize(
+    ("made", "line"),
+    [
+        (status(pending=100), "progress: 0 of 100 records (0%), 0/s"),
+        (
+            status(pending=50, leased=10) | {"rate": 4.5, "eta_s": 13.3},
+            "progress: 40 of 100 records (40%), 4.5/s, about 13 s to go",
+        ),
+        (
+            status(pending=1, rejected=2, in_doubt=1) | {"rate": 20.0, "eta_s": 0.1},
+            "progress: 99 of 100 records (99%), 3 not delivered, 20/s, about 0 s to go",
+        ),
+        (
+            status() | {"rate": 1234567.8, "eta_s": 0.0},
+            "progress: 100 of 100 records (100%), 1234567.8/s, about 0 s to go",
+        ),
+        (status(records=1, pending=1), "progress: 0 of 1 record (0%), 0/s"),
+        (status(records=1000, pending=1), "progress: 999 of 1000 records (99%), 0/s"),
+    ],
+)
+def test_the_progress_is_one_line(made, line):
+    assert console.progress_line(made) == line
+
+
+@pytest.fixture
+def report(tmp_path):
+    run = a_run(tmp_path, 10, ["worker-1", "host_0123456789abcdef"])
+    deliver(run, "worker-1", 0, 1, 2, 3)
+    bury(run, "worker-1", 4, State.REJECTED)
+    run.ledger.leave("host_0123456789abcdef", ["worker-1"])
+    deliver(run, "worker-1", 5, 6, 7)
+    run.note_attempts("worker-1", 11, 2)
+    made = account(run, standing("stopped", ENDED), Progress())
+    run.dataset.close()
+    return made | {"seconds": 60.0, "rate": 0.1, "audit": None}
+
+
+def test_the_report_is_a_table(report):
+    assert console.report_table(report) == (
+        "delivery report, run 20260102-030405-abcd: stopped\n"
+        "  10 records = 7 delivered + 1 rejected + 0 in doubt + 2 unsent\n"
+        "  11 attempts, 2 of them repeats; 60.0 s, 0.1/s\n"
+        "  worker                     slice      moved  delivered   rejected   in doubt\n"
+        "  worker-1                       5         +5          7          1          0\n"
+        "  host_0123456789abcdef          5         -5          0          0          0\n"
+        "  the target offers no audit: this report rests on its answers alone"
+    )
+
+
+def test_the_report_says_why_a_run_ended(report):
+    first = console.report_table(report | {"state": "failed", "reason": "the disk is full"}).splitlines()[0]
+    assert first == "delivery report, run 20260102-030405-abcd: failed the disk is full"
+
+
+@pytest.mark.parametrize(
+    ("audit", "line"),
+    [
+        (
+            {"stored": 7, "posts": 11, "agrees": True},
+            "  the target's audit: 7 stored of 11 POSTs; it agrees with this report",
+        ),
+        (
+            {"stored": 6, "posts": 11, "agrees": False},
+            "  the target's audit: 6 stored of 11 POSTs; it DOES NOT AGREE with this report",
+        ),
+        ({"stored": 7, "agrees": True}, "  the target's audit: 7 stored of ? POSTs; it agrees with this report"),
+    ],
+)
+def test_the_report_says_what_the_target_says(report, audit, line):
+    assert console.report_table(report | {"audit": audit}).splitlines()[-1] == line
+
+
+def test_a_report_without_workers_has_an_empty_table(report):
+    lines = console.report_table(report | {"workers": []}).splitlines()
+    assert lines[3] == "  worker      slice      moved  delivered   rejected   in doubt"
+    assert len(lines) == 5

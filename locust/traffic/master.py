@@ -9,6 +9,7 @@ import logging
 import secrets
 import time
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import gevent
@@ -50,8 +51,8 @@ UNLISTED_S = 1.0
 BURST = 50
 # Beyond the stop timeout: for the workers' last acks to arrive.
 LAST_ACKS_S = 3.0
-# After a stop, Locust's workers report their last statistics within their interval of 3 s.
-LAST_STATISTICS_S = 3.5
+# The workers send their last statistics when their users have ended; give them time to arrive.
+LAST_STATISTICS_S = 1.0
 
 RefusedError = (SettingsError, DatasetError, StateError)
 
@@ -67,6 +68,7 @@ class Master:
         self._starter: gevent.Greenlet[..., Any] | None = None
         self._checked: tuple[Settings, Dataset] | None = None
         self._progress_due = 0.0
+        self._ending_until = 0.0
         self._unlisted: dict[str, float] = {}
         for kind in FROM_WORKER:
             runner.register_message(kind.type, self._on_message)
@@ -88,10 +90,17 @@ class Master:
         settings = Settings.read(options)
         StateFolder(settings.state_dir).prepare()
         # In a thread, so that the workers' heartbeats are answered while a large file is read.
-        dataset = gevent.get_hub().threadpool.apply(Dataset.open, (settings.file,))
+        dataset = gevent.get_hub().threadpool.apply(_open, (settings.file,))
+        if isinstance(dataset, DatasetError):
+            raise dataset
         if self._checked is not None:
             self._checked[1].close()
         self._checked = (settings, dataset)
+
+    @property
+    def ending(self) -> bool:
+        """Whether a run has ended of which the last statistics may still be on their way."""
+        return now_s() < self._ending_until or self.runner.state in (STATE_STOPPING, STATE_CLEANUP)
 
     def worker_states(self) -> dict[str, str]:
         """What Locust says of each worker that is connected, in its words."""
@@ -290,6 +299,7 @@ class Master:
     def _stop_locust(self) -> None:
         self._stop_spawning()
         self.runner.stop()
+        self._ending_until = now_s() + LAST_STATISTICS_S
         self._forget_missing()
         self._quit_if_headless()
 
@@ -315,3 +325,11 @@ class Master:
         logger.critical("the master's side of the traffic protocol broke: %r", greenlet.exception)
         self.environment.process_exit_code = 2
         gevent.spawn(self.runner.quit)
+
+
+def _open(file: Path) -> Dataset | DatasetError:
+    """Open a dataset in a thread; an error raised there would be printed with its trace before it arrives."""
+    try:
+        return Dataset.open(file)
+    except DatasetError as error:
+        return error

@@ -1,6 +1,7 @@
 """The master's web routes: the check of a Start, the run's status and report, and the health check."""
 
 import argparse
+import json
 import logging
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol
@@ -30,6 +31,10 @@ class MasterView(Protocol):
     def check(self, options: argparse.Namespace) -> None:
         """Raise what a start with these options would be refused for."""
 
+    @property
+    def ending(self) -> bool:
+        """Whether a run has ended of which the last statistics may still be on their way."""
+
     def stop_run(self) -> None:
         """End the run that is live, if any."""
 
@@ -50,6 +55,7 @@ class Web:
         routes.add_url_rule("/traffic/report", "report", guard(self._report))
         routes.add_url_rule("/traffic/dead-letters", "dead_letters", guard(self._dead_letters))
         web_ui.app.register_blueprint(routes)
+        web_ui.app.after_request(self._keep_polling)
         views = web_ui.app.view_functions
         self._swarm, self._stop = views["locust.swarm"], views["locust.stop"]
         views["locust.swarm"], views["locust.stop"] = guard(self._checked_swarm), guard(self._stop_paused_too)
@@ -77,6 +83,14 @@ class Web:
             return self._refused(str(error))
         return self._swarm()
 
+    def _keep_polling(self, response: Response) -> Response:
+        """Locust's page asks for statistics while a test runs; told that it is stopping, it would never ask again."""
+        if request.endpoint == "locust.request_stats" and self.master.ending and response.is_json:
+            said = response.get_json()
+            if said.get("state") != "ready":
+                response.set_data(json.dumps({**said, "state": STATE_RUNNING}))
+        return response
+
     def _refused(self, why: str) -> Any:
         """Answer as Locust does where it does not start."""
         logger.error("refused to start: %s", why)
@@ -101,8 +115,8 @@ class Web:
     def _status(self) -> Response:
         delivery = self.master.delivery
         if delivery is None:
-            return jsonify(self._before_the_first_run())
-        return jsonify(delivery.account(self.master.worker_states()))
+            return _json(self._before_the_first_run())
+        return _json(delivery.account(self.master.worker_states()))
 
     def _before_the_first_run(self) -> dict[str, Any]:
         workers = [
@@ -143,6 +157,11 @@ class Web:
             return Response(_pieces(path.open("rb")), content_type=kind)
         except (ValueError, FileNotFoundError):
             return make_response(f"There is no report of a run {run[:64]!r}.\n", 404)
+
+
+def _json(value: dict[str, Any]) -> Response:
+    """Answer with JSON whose members stand in the order that the docs give."""
+    return Response(json.dumps(value, ensure_ascii=False, indent=2) + "\n", content_type="application/json")
 
 
 def _pieces(file: Any) -> Iterator[bytes]:

@@ -128,10 +128,12 @@ class Worker:
         self._expected = environment.parsed_options.traffic_run
 
     def _on_test_stop(self, environment: Environment, **_: Any) -> None:
-        """Every user has ended: be ready for the next start at once, which Locust is only after the stop timeout.
+        """Every user has ended: send the last statistics now, and be ready for the next start at once.
 
-        The next spawn message brings the timeout back.
+        Locust would wait for its next interval with the one, and for the stop timeout with the other; the next
+        spawn message brings that timeout back.
         """
+        self.runner._send_stats()
         environment.stop_timeout = 0
 
     def _on_quitting(self, environment: Environment, **_: Any) -> None:

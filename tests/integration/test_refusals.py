@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from support.recorder import recording
-from support.stack import Done, replay
+from support.stack import Done, chosen_values, replay
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Case:
 
 
 CASES = [
-    Case("missing", ("no such file", "--traffic-file", "looked for: "), content=None),
+    Case("missing", ("--traffic-file", "looked for: "), content=None),
     Case("empty", ("is empty",), content=b""),
     Case("not JSON", ("line 2, column 11", "record 1"), content=b'[{"a": 1},\n {"name": Ana}]'),
     Case("cut short", ("line 1, column ", "record 1"), content=b'[{"a": 1}, {"name": "An'),
@@ -57,10 +57,9 @@ def attempt(case: Case, folder: Path) -> Refused:
 @pytest.fixture(scope="module")
 def attempts(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Future]]:
     """All cases that were chosen, under way, two at a time."""
-    calls = [getattr(item, "callspec", None) for item in request.session.items]
-    chosen = [call.params["case"] for call in calls if call is not None and "case" in call.params]
     pool = ThreadPoolExecutor(2)
-    yield {case.name: pool.submit(attempt, case, tmp_path_factory.mktemp("refused")) for case in chosen}
+    chosen = {case.name: case for case in chosen_values(request, "case")}
+    yield {name: pool.submit(attempt, case, tmp_path_factory.mktemp("refused")) for name, case in chosen.items()}
     pool.shutdown(cancel_futures=True)
 
 

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from support.recorder import Post, recording
-from support.stack import ROOT, Done, replay
+from support.stack import ROOT, Done, chosen_values, replay
 from support.stub_process import running_stub
 
 RECORDS = 100
@@ -39,8 +39,7 @@ def runs(
     request: pytest.FixtureRequest, pool: ThreadPoolExecutor, stub_url: str, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[tuple[int, int], Future[Done]]:
     """The runs of all sizes that were chosen, under way."""
-    calls = [getattr(item, "callspec", None) for item in request.session.items]
-    chosen = {call.params["size"] for call in calls if call is not None and "size" in call.params}
+    chosen = set(chosen_values(request, "size"))
     folder = tmp_path_factory.mktemp("runs")
 
     def run(size: tuple[int, int]) -> Done:

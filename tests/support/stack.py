@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from support.mongod import free_port
 
 ROOT = Path(__file__).parents[2]
@@ -125,6 +127,12 @@ def replay(state: Path, *, make: bool = False, **variables: object) -> Done:
     """Run a replay to its end."""
     with running("replay", state, make=make, **variables) as stack:
         return stack.wait()
+
+
+def chosen_values(request: pytest.FixtureRequest, parameter: str) -> list[Any]:
+    """The values of a parameter in those of the asking module's tests that this session runs."""
+    calls = [getattr(item, "callspec", None) for item in request.session.items if item.path == request.path]
+    return [call.params[parameter] for call in calls if call is not None and parameter in call.params]
 
 
 def until(condition: Callable[[], object], what: str, seconds: float = 60) -> None:

@@ -6,10 +6,12 @@ import logging
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
+import gevent
 from flask import Blueprint, Response, jsonify, make_response, request
 from locust.runners import STATE_RUNNING, STATE_SPAWNING
 from locust.web import WebUI
 
+from traffic.clock import now_s
 from traffic.core.dataset import DatasetError
 from traffic.delivery import Delivery
 from traffic.settings import OPTIONS, SettingsError
@@ -18,6 +20,7 @@ from traffic.state import StateError, StateFolder
 logger = logging.getLogger(__name__)
 
 
+PATIENCE_S = 15.0
 COUNTS = ("records", "pending", "leased", "delivered", "rejected", "in_doubt", "unsent", "attempts", "resent")
 
 
@@ -70,11 +73,14 @@ class Web:
         runner = self.web_ui.environment.runner
         if runner is not None and runner.state in (STATE_RUNNING, STATE_SPAWNING):
             return self._swarm()
+        self._await_the_end_of_the_last()
         delivery = self.master.delivery
         if delivery is not None and delivery.live:
             return self._refused(
                 f"Run {delivery.run.terms.run} is {delivery.state} ({delivery.reason}); stop it first."
             )
+        if self.master.ending:
+            return self._refused("The last run is still ending. Try again in a moment.")
         if not self.master.worker_states():
             return self._refused("No worker is connected. Start one, or wait until it has registered.")
         try:
@@ -102,6 +108,12 @@ class Web:
         if runner is not None and not runner.user_count and delivery is not None and delivery.state == "paused":
             self.master.stop_run()
         return self._stop()
+
+    def _await_the_end_of_the_last(self) -> None:
+        """Start was pressed as a run ended: Locust's workers are ready for another a moment later."""
+        deadline = now_s() + PATIENCE_S
+        while self.master.ending and now_s() < deadline:
+            gevent.sleep(0.05)
 
     def _asked(self) -> argparse.Namespace:
         """The options as the form wants them."""

@@ -81,9 +81,9 @@ def test_another_password_than_the_databases_own_is_refused_with_the_remedy(stac
 
 def test_start_delivers_every_record_once_and_again_under_a_new_run_id(stack, check_delivered):
     last = stack.master("/traffic/status").get("run")
+    stack.ready(4)
     for _ in range(2):
-        stack.ready(4)
-        stack.start()
+        assert stack.start()["success"]
         status = stack.ended(after=last)
         assert status["run"] != last
         last = status["run"]

@@ -1,0 +1,1 @@
+"""Real processes, faults at random, and a checker that trusts none of our own counters."""

@@ -1,0 +1,114 @@
+# ruff: noqa: T201 - a command prints
+"""`python -m chaos --rounds 100 [--first 0]`: live through many rounds; a failing seed is named and replayable.
+
+`python -m chaos --kill-at 0.3 --times 20`: one of four workers killed at 30% of 3,000 records, again and again.
+"""
+
+import argparse
+import shutil
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+from tempfile import mkdtemp
+
+from chaos.faults import Act, Scenario
+from chaos.history import CAUSES
+from chaos.rounds import Result, live
+
+
+def killed_at(share: float, seed: int) -> Scenario:
+    """One of four workers is killed when `share` of 3,000 records has been sent."""
+    act = Act("kill", worker=seed, share=share)
+    return Scenario(seed, records=3000, workers=4, users=40, wait="0.02-0.1", acts=(act,))
+
+
+def line(result: Result) -> str:
+    """A round in one line."""
+    counts, resends = result.counts, result.resends
+    why = ", ".join(f"{times} {cause}" for cause, times in sorted(resends.causes.items()))
+    parts = [
+        f"seed {result.scenario.seed}: {'ok' if result.good else 'BROKEN'}",
+        str(result.scenario),
+        f"done: {', '.join(result.done) or 'nothing'}",
+        f"delivered {counts.get('delivered')} rejected {counts.get('rejected')} in doubt {counts.get('in_doubt')}"
+        f" unsent {counts.get('unsent')} stored {result.verdict.stored if result.verdict else '?'}",
+        f"{resends.posts} POSTs, {resends.again} again" + (f" ({why})" if why else ""),
+        f"exit {result.exit_code}, {result.seconds:.0f} s",
+    ]
+    if result.starved:
+        parts.append(f"{result.starved} unhurt workers given up")
+    return " | ".join(parts)
+
+
+def summary(results: list[Result]) -> str:
+    """All rounds in a few lines."""
+    verdicts = [result.verdict for result in results if result.verdict]
+    causes = sum((result.resends.causes for result in results), Counter[str]())
+    uncaused = sum(len(result.resends.uncaused) for result in results)
+    figures = {
+        "rounds": len(results),
+        "records": sum(result.scenario.records for result in results),
+        "lost": sum(len(verdict.lost) for verdict in verdicts),
+        "stored twice": sum(len(verdict.duplicated) for verdict in verdicts),
+        "unexpected": sum(len(verdict.unexpected) for verdict in verdicts),
+        "did not end": sum(not result.ended for result in results),
+        "without a report": len(results) - len(verdicts),
+        "report unequal": sum(bool(verdict.lies) for verdict in verdicts),
+        "delivered": sum(result.counts.get("delivered", 0) for result in results),
+        "rejected": sum(result.counts.get("rejected", 0) for result in results),
+        "in doubt": sum(result.counts.get("in_doubt", 0) for result in results),
+        "unsent": sum(result.counts.get("unsent", 0) for result in results),
+        "POSTs": sum(result.resends.posts for result in results),
+        "sent again": sum(result.resends.again for result in results),
+        **{f"  {cause}": causes[cause] for cause in CAUSES},
+        "  without a cause": uncaused,
+        "seconds": round(sum(result.seconds for result in results)),
+    }
+    ends = Counter(result.exit_code for result in results)
+    figures_text = "\n".join(f"{name:<32}{value:>9}" for name, value in figures.items())
+    return f"{figures_text}\n{'exit codes':<32}{dict(ends)}"
+
+
+def run(scenarios: Iterable[Scenario], keep: Path, replay: str) -> list[Result]:
+    """Live through the scenarios, telling each on stdout; folders of good rounds are removed."""
+    results = []
+    for scenario in scenarios:
+        folder = keep / f"{time.strftime('%H%M%S')}-{scenario.seed}"
+        folder.mkdir(parents=True)
+        result = live(scenario, folder)
+        results.append(result)
+        print(line(result), flush=True)
+        if result.good:
+            shutil.rmtree(folder, ignore_errors=True)
+            continue
+        for fault in result.faults():
+            print(f"  BROKEN: {fault}")
+        print(f"  logs: {folder}\n  replay it: {replay.format(seed=scenario.seed)}", flush=True)
+    return results
+
+
+def main() -> int:
+    """Run the rounds; 1 where a promise was broken."""
+    parser = argparse.ArgumentParser(prog="python -m chaos")
+    parser.add_argument("--rounds", type=int, default=10, help="how many rounds")
+    parser.add_argument("--first", type=int, default=0, help="the first seed")
+    parser.add_argument("--kill-at", type=float, help="kill one of four workers at this share of 3,000 records")
+    parser.add_argument("--times", type=int, default=20, help="with --kill-at: how many times")
+    parser.add_argument("--keep", type=Path, help="where the folders of broken rounds stay")
+    asked = parser.parse_args()
+    keep = asked.keep or Path(mkdtemp(prefix="traffic-chaos-"))
+    if asked.kill_at is not None:
+        scenarios = [killed_at(asked.kill_at, asked.first + n) for n in range(asked.times)]
+        replay = f"PYTHONPATH=tests:locust python -m chaos --kill-at {asked.kill_at:g} --times 1 --first {{seed}}"
+    else:
+        scenarios = [Scenario.of(asked.first + n) for n in range(asked.rounds)]
+        replay = "make chaos ROUNDS=1 FIRST={seed}"
+    results = run(scenarios, keep, replay)
+    print(summary(results))
+    return int(not all(result.good for result in results))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,82 @@
+"""What happens in a round, drawn from its seed."""
+
+import random
+from dataclasses import dataclass, field
+from typing import Literal
+
+Kind = Literal["kill", "freeze", "cut", "hole", "half", "term", "join", "api"]
+# cut: both ends are told. hole: neither is, bytes wait. half: the worker is told, the master is not.
+KINDS: tuple[Kind, ...] = ("kill", "freeze", "cut", "hole", "half", "term", "join", "api")
+_WEIGHTS = (3, 3, 2, 2, 1, 2, 2, 2)
+LASTING = ("freeze", "cut", "hole", "half", "api")
+FAULTS_S = 8.0
+
+_MISBEHAVIOUR = (
+    "none",
+    "latency=0.01-0.2",
+    "latency=long:0.02",
+    "error=503@0.1, retry-after=1",
+    "error=503@0.05, error=500@0.05, error=429@0.05",
+    "error-after=500@0.1, error-after=503@0.05",
+    "close-after@0.05, reset-after@0.05, cut@0.05, latency=0-0.05",
+    "close@0.1, reset@0.1",
+    "error=503@0.3, reset-after@0.1, error=404@0.02",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """One fault: `at` seconds after the first POST, or when `share` of the records has been sent."""
+
+    kind: Kind
+    at: float = 0.0
+    worker: int = 0
+    lasts: float = 0.0
+    share: float | None = None
+
+    def __str__(self) -> str:
+        when = f"{self.share:.0%}" if self.share is not None else f"{self.at:.1f}"
+        return f"{self.kind}@{when}" + (f"+{self.lasts:.1f}" if self.kind in LASTING else "")
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """A round: its size, the API's manners, and the faults in the order of their times."""
+
+    seed: int
+    records: int = 1000
+    workers: int = 4
+    users: int = 8
+    wait: str = "0.01-0.05"
+    misbehave: str = "none"
+    policy: str = "at-least-once"
+    max_attempts: int = 5
+    acts: tuple[Act, ...] = field(default=())
+
+    @classmethod
+    def of(cls, seed: int) -> "Scenario":
+        """The round of a seed."""
+        chance = random.Random(seed)
+        acts = [_act(chance) for _ in range(chance.randint(1, 5))]
+        return cls(
+            seed,
+            records=chance.randint(500, 1500),
+            workers=chance.randint(2, 4),
+            users=chance.randint(4, 16),
+            misbehave=chance.choice(_MISBEHAVIOUR),
+            policy=chance.choices(("at-least-once", "at-most-once"), (5, 1))[0],
+            max_attempts=chance.choice((2, 5, 5, 8)),
+            acts=tuple(sorted(acts, key=lambda act: act.at)),
+        )
+
+    def __str__(self) -> str:
+        policy = "" if self.policy == "at-least-once" else f" {self.policy}"
+        acts = " ".join(map(str, self.acts)) or "no fault"
+        return f"{self.records}r {self.workers}w {self.users}u{policy} [{acts}] api: {self.misbehave}"
+
+
+def _act(chance: random.Random) -> Act:
+    kind = chance.choices(KINDS, _WEIGHTS)[0]
+    at, worker = chance.uniform(0.0, FAULTS_S), chance.randrange(1 << 16)
+    lasts = chance.uniform(0.5, 3.0) if kind == "api" else chance.uniform(1.0, 9.0)
+    return Act(kind, at, worker, lasts if kind in LASTING else 0.0)

@@ -1,0 +1,228 @@
+"""An HTTP API in a process of its own that notes every POST and answers as it is told, badly where it is told so.
+
+Started as a program it serves: the port stands in its first line of output, and each line of input is one command.
+"""
+
+import asyncio
+import contextlib
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from email.utils import formatdate
+from typing import Any, Self
+
+DEADLINE_S = 30.0
+
+
+@dataclass(frozen=True)
+class Step:
+    """What to do with one POST.
+
+    `act` is "answer"; "hang" (read it, never answer); "close" (read it, then cut the connection); "cut" (cut the
+    connection as soon as the head is there). `retry_after` is sent as it stands, `retry_date_s` as the HTTP date
+    so many seconds from now. `delay` is in seconds.
+    """
+
+    status: int = 201
+    act: str = "answer"
+    delay: float = 0.0
+    retry_after: str | None = None
+    retry_date_s: float | None = None
+    location: str | None = None
+
+
+@dataclass(frozen=True)
+class Post:
+    """One POST as it came in; `attempt` counts those of its record from 1, `at` and `done` are of time.monotonic().
+
+    `status` is 0 and `done` None where nothing was answered (yet).
+    """
+
+    index: int
+    attempt: int
+    key: str
+    worker: str
+    body: str
+    at: float
+    status: int
+    done: float | None
+
+
+class FakeApi:
+    """The API as a test holds it: tells it what to answer, and reads what it was sent."""
+
+    def __init__(self) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        self.url = f"http://127.0.0.1:{self._read()}"
+
+    def _read(self) -> Any:
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        assert line, "the fake API has ended"
+        return json.loads(line)
+
+    def _ask(self, do: str, **what: Any) -> Any:
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps({"do": do, **what}) + "\n")
+        self._process.stdin.flush()
+        return self._read()
+
+    def script(self, steps: Mapping[int, Sequence[Step]]) -> None:
+        """Answer record by record: the first attempt by the first step, and so on; what has no step, by the default."""
+        self._ask("script", steps={index: [asdict(step) for step in its] for index, its in steps.items()})
+
+    def always(self, step: Step) -> None:
+        """Set the default step."""
+        self._ask("always", step=asdict(step))
+
+    @property
+    def count(self) -> int:
+        """How many POSTs have come in."""
+        return int(self._ask("count"))
+
+    def posts(self, since: int = 0) -> list[Post]:
+        """The POSTs in the order of their arrival, but for the first `since`."""
+        return [Post(**post) for post in self._ask("posts", since=since)]
+
+    def forget(self) -> None:
+        """Begin to count anew, without a script."""
+        self._ask("forget")
+
+    def refuse(self) -> None:
+        """Close the listening socket and every connection: whoever comes is refused."""
+        self._ask("refuse")
+
+    def accept(self) -> None:
+        """Listen again, on the same port."""
+        self._ask("accept")
+
+    def close(self) -> None:
+        """End it."""
+        with contextlib.suppress(OSError):
+            self._process.communicate("", DEADLINE_S)
+        self._process.kill()
+        self._process.wait()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+@contextlib.contextmanager
+def fake_api() -> Iterator[FakeApi]:
+    """Run one for the length of a block."""
+    with FakeApi() as api:
+        yield api
+
+
+class _Serving:
+    """The program's side."""
+
+    def __init__(self) -> None:
+        self.port = 0
+        self.posts: list[dict[str, Any]] = []
+        self.attempts: dict[int, int] = {}
+        self.steps: dict[int, list[Step]] = {}
+        self.default = Step()
+        self.server: asyncio.Server | None = None
+        self.connections: set[asyncio.StreamWriter] = set()
+
+    async def listen(self) -> None:
+        self.server = await asyncio.start_server(self._serve, "127.0.0.1", self.port, backlog=256)
+        self.port = self.server.sockets[0].getsockname()[1]
+
+    async def obey(self, do: str, **what: Any) -> Any:
+        match do:
+            case "script":
+                self.steps = {int(index): [Step(**step) for step in its] for index, its in what["steps"].items()}
+            case "always":
+                self.default = Step(**what["step"])
+            case "count":
+                return len(self.posts)
+            case "posts":
+                return self.posts[what["since"] :]
+            case "forget":
+                self.posts, self.attempts, self.steps = [], {}, {}
+                self.default = Step()
+            case "refuse" if self.server is not None:
+                self.server.close()
+                self.server = None
+                for connection in list(self.connections):
+                    connection.transport.abort()
+            case "accept":
+                await self.listen()
+        return None
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections.add(writer)
+        try:
+            while await self._exchange(reader, writer):
+                pass
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass
+        finally:
+            self.connections.discard(writer)
+            writer.close()
+
+    async def _exchange(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        """Serve one request; whether the connection goes on."""
+        head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
+        method, path, _ = head[0].split(" ")
+        headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in head[1:-2])}
+        if method == "GET":
+            return await _answer(writer, 404 if path.startswith("/audit") else 200, {})
+        index = int(headers["idempotency-key"].rpartition("-")[2])
+        attempt = self.attempts[index] = self.attempts.get(index, 0) + 1
+        mine = self.steps.get(index, [])
+        step = mine[attempt - 1] if attempt <= len(mine) else self.default
+        post = {"index": index, "attempt": attempt, "key": headers["idempotency-key"], "at": time.monotonic()}
+        post |= {"worker": headers.get("traffic-worker", ""), "body": "", "status": 0, "done": None}
+        self.posts.append(post)
+        if step.act != "cut":
+            post["body"] = (await reader.readexactly(int(headers.get("content-length", 0)))).decode("latin-1")
+        return await self._act(step, post, reader, writer)
+
+    async def _act(
+        self, step: Step, post: dict[str, Any], reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> bool:
+        if step.delay:
+            await asyncio.sleep(step.delay)
+        if step.act == "hang":
+            await reader.read(1)  # until the other side gives up
+        if step.act != "answer":
+            writer.transport.abort()
+            return False
+        extra = {"Retry-After": step.retry_after, "Location": step.location}
+        if step.retry_date_s is not None:
+            extra["Retry-After"] = formatdate(time.time() + step.retry_date_s, usegmt=True)
+        post["status"], post["done"] = step.status, time.monotonic()
+        return await _answer(writer, step.status, {name: value for name, value in extra.items() if value is not None})
+
+
+async def _answer(writer: asyncio.StreamWriter, status: int, extra: Mapping[str, str]) -> bool:
+    body = b"" if status == 204 else b"{}"
+    lines = [f"HTTP/1.1 {status} Scripted", "Content-Type: application/json", f"Content-Length: {len(body)}"]
+    lines += [f"{name}: {value}" for name, value in extra.items()]
+    writer.write("\r\n".join([*lines, "", ""]).encode("latin-1") + body)
+    await writer.drain()
+    return True
+
+
+async def _main() -> None:
+    serving = _Serving()
+    await serving.listen()
+    print(serving.port, flush=True)  # noqa: T201 - the program's answer
+    loop = asyncio.get_running_loop()
+    while line := await loop.run_in_executor(None, sys.stdin.readline):
+        print(json.dumps(await serving.obey(**json.loads(line))), flush=True)  # noqa: T201 - as above
+
+
+if __name__ == "__main__":
+    asyncio.run(_main())

@@ -82,6 +82,7 @@ def make_server(settings: Settings) -> Server:
     limits = ConnectionLimits(
         connections=min(settings.max_connections, _descriptors() - SPARE_DESCRIPTORS),
         head_timeout=settings.head_timeout,
+        body_timeout=settings.body_timeout,
         idle_timeout=settings.idle_timeout,
     )
     config = uvicorn.Config(

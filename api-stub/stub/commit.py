@@ -7,6 +7,7 @@ DeWitt et al., "Implementation techniques for main memory database systems", 198
 
 import asyncio
 import logging
+import sys
 import time
 from collections import deque
 from collections.abc import Sequence
@@ -25,12 +26,12 @@ class OverloadedError(Exception):
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    """Bounds of the queue (messages waiting, and their payloads' characters) and of a batch."""
+    """Bounds of the queue and of a batch: in messages, and in bytes of memory."""
 
     waiting: int = 10_000
-    waiting_size: int = 64 * 1024 * 1024
+    waiting_size: int = 128 * 1024 * 1024
     batch: int = 1_000
-    batch_size: int = 8 * 1024 * 1024
+    batch_size: int = 16 * 1024 * 1024
     writers: int = 1  # batches on their way to the store at once
 
 
@@ -66,7 +67,7 @@ class GroupCommit:
         """Store a message; durable on return. Raises OverloadedError or StoreDownError."""
         if not self._writers:
             raise StoreDownError("the store has not been opened yet")
-        size = len(message.payload)
+        size = _memory(message)
         if len(self._waiting) >= self._limits.waiting or self._size + size > self._limits.waiting_size:
             raise OverloadedError(f"{len(self._waiting)} messages are waiting to be written")
         if self._closing:
@@ -97,8 +98,9 @@ class GroupCommit:
         room = self._limits.batch_size
         while self._waiting and len(batch) < self._limits.batch and room > 0:
             message, answer = self._waiting.popleft()
-            self._size -= len(message.payload)
-            room -= len(message.payload)
+            size = _memory(message)
+            self._size -= size
+            room -= size
             batch.append((message, answer))
         return batch
 
@@ -136,3 +138,8 @@ class GroupCommit:
         for _, answer in batch:
             if not answer.done():
                 answer.set_exception(error)
+
+
+def _memory(message: Message) -> int:
+    """Bytes that a message's text takes: its payload, and about as much again for what was read out of it."""
+    return 2 * sys.getsizeof(message.payload)

@@ -9,10 +9,13 @@ import enum
 import socket
 import struct
 from asyncio import Transport
+from http import HTTPStatus
 from typing import ClassVar
 
 import msgspec
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from stub.problem import MEDIA_TYPE, Problem
 
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # linger for no time
 
@@ -26,6 +29,7 @@ class ConnectionLimits(msgspec.Struct, frozen=True, kw_only=True):
     connections: int = 12_000
     head: int = 64 * 1024
     head_timeout: float = 10.0
+    body_timeout: float = 10.0
     idle_timeout: float = 75.0
     linger_timeout: float = 10.0  # to send the rest of a body that was refused
     write_timeout: float = 30.0  # to take an answer
@@ -36,7 +40,8 @@ class Phase(enum.Enum):
 
     REQUEST = "a request"
     HEAD = "the rest of a head"
-    ANSWER = "nothing: it awaits an answer, and its body has its own deadline"
+    BODY = "the rest of a body"
+    ANSWER = "nothing: it awaits an answer"
     LEFTOVER = "the rest of a body that nobody wants"
 
 
@@ -55,7 +60,7 @@ class Connection(HttpToolsProtocol):
         super().connection_made(transport)
         self._enter(Phase.REQUEST)
         if len(self.connections) > self.limits.connections:
-            self._refuse("503 Service Unavailable", "too many connections")
+            self._refuse(503, f"there are {self.limits.connections} connections already; try again")
 
     def data_received(self, data: bytes) -> None:
         """Read on, but no endless head."""
@@ -63,7 +68,7 @@ class Connection(HttpToolsProtocol):
             self._head_size += len(data)
         super().data_received(data)
         if self._phase is Phase.HEAD and self._head_size > self.limits.head:
-            self._refuse("431 Request Header Fields Too Large", f"a head may have {self.limits.head} bytes")
+            self._refuse(431, f"a request's head may have {self.limits.head} bytes")
 
     def on_message_begin(self) -> None:
         """Begin a request."""
@@ -75,14 +80,13 @@ class Connection(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """Hand the request to the application."""
         self._head_size = 0
-        self._enter(Phase.ANSWER)
+        self._enter(Phase.BODY)
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
         """Note that all of the request is here."""
         self._complete = True
-        if self._phase is Phase.LEFTOVER:
-            self._enter(Phase.REQUEST)
+        self._enter(Phase.REQUEST if self._phase is Phase.LEFTOVER else Phase.ANSWER)
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
@@ -102,14 +106,16 @@ class Connection(HttpToolsProtocol):
 
     def check(self, now: float) -> None:
         """Close the connection if its client is too slow. Called about once a second."""
-        waited = now - self._since
-        if self._stalled_since is not None and now - self._stalled_since > self.limits.write_timeout:
+        waited, limits = now - self._since, self.limits
+        if self._stalled_since is not None and now - self._stalled_since > limits.write_timeout:
             self.transport.abort()
-        elif self._phase is Phase.HEAD and waited > self.limits.head_timeout:
-            self._refuse("408 Request Timeout", f"the head was not complete after {self.limits.head_timeout:g} s")
-        elif self._phase is Phase.LEFTOVER and waited > self.limits.linger_timeout:
+        elif self._phase is Phase.HEAD and waited > limits.head_timeout:
+            self._refuse(408, f"the head was not complete after {limits.head_timeout:g} s")
+        elif self._phase is Phase.BODY and waited > limits.body_timeout:
+            self._refuse(408, f"the body was not complete after {limits.body_timeout:g} s")
+        elif self._phase is Phase.LEFTOVER and waited > limits.linger_timeout:
             self.transport.abort()
-        elif self._phase is Phase.REQUEST and waited > self.limits.idle_timeout and self._is_answered():
+        elif self._phase is Phase.REQUEST and waited > limits.idle_timeout and self._is_answered():
             self.transport.close()
 
     def reset(self) -> None:
@@ -129,11 +135,13 @@ class Connection(HttpToolsProtocol):
         self._phase = phase
         self._since = self.loop.time()
 
-    def _refuse(self, status: str, why: str) -> None:
+    def _refuse(self, status: int, detail: str) -> None:
         if self.transport.is_closing():
             return
-        head = f"HTTP/1.1 {status}\r\ncontent-type: text/plain\r\ncontent-length: {len(why)}\r\nconnection: close"
-        self.transport.write(f"{head}\r\n\r\n{why}".encode())
+        problem = Problem(status, detail)
+        head = f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\ncontent-type: {MEDIA_TYPE.decode()}\r\n"
+        head += f"content-length: {len(problem.body)}\r\nconnection: close\r\n\r\n"
+        self.transport.write(head.encode() + problem.body)
         self.transport.close()
 
 

@@ -9,10 +9,10 @@ import re
 import time
 from datetime import UTC, datetime
 
-from starlette.types import Message as Event
 from starlette.types import Receive, Scope, Send
 
 from stub.answer import created, refused
+from stub.body import Bodies, ClientGoneError
 from stub.commit import GroupCommit, OverloadedError
 from stub.message import (
     BadKeyError,
@@ -35,16 +35,13 @@ MAX_WORKER = 255  # characters
 _JSON = re.compile(rb"application/(json|[\w.+-]+\+json)\s*(;.*)?", re.IGNORECASE | re.DOTALL)
 
 
-class ClientGoneError(Exception):
-    """The sender went away before its request was complete; nobody waits for an answer."""
-
-
 class PostMessage:
     """The ASGI application behind `POST /`."""
 
     def __init__(self, commit: GroupCommit, settings: Settings, misbehaviour: Misbehaviour, metrics: Metrics) -> None:
         self._commit = commit
         self._settings = settings
+        self._bodies = Bodies(settings.max_body)
         self._misbehaviour = misbehaviour
         self._metrics = metrics
 
@@ -64,7 +61,7 @@ class PostMessage:
         try:
             key, worker = _read_headers(headers)
             fate = self._misbehaviour.fate(headers.get(b"stub-misbehave"), key)
-            body = await self._read_body(headers, wire.receive)
+            body = await self._bodies.read(headers.get(b"content-length"), wire.receive)
             if fate is not None:
                 plan, met = fate
                 await asyncio.sleep(met.latency)
@@ -103,40 +100,6 @@ class PostMessage:
             self._metrics.replayed += 1
         return written
 
-    async def _read_body(self, headers: dict[bytes, bytes], receive: Receive) -> bytes:
-        most = self._settings.max_body
-        declared = headers.get(b"content-length")
-        if declared is not None and int(declared) > most:
-            raise _too_large(most)
-        event = await receive()
-        body = _part(event)
-        if event.get("more_body"):
-            body = await self._read_rest(body, receive)
-        if len(body) > most:
-            raise _too_large(most)
-        return body
-
-    async def _read_rest(self, first: bytes, receive: Receive) -> bytes:
-        body = bytearray(first)
-        try:
-            async with asyncio.timeout(self._settings.body_timeout):
-                more = True
-                while more and len(body) <= self._settings.max_body:
-                    event = await receive()
-                    body += _part(event)
-                    more = event.get("more_body", False)
-        except TimeoutError as e:
-            late = f"the body was not complete after {self._settings.body_timeout:g} s"
-            raise Problem(408, late, [(b"connection", b"close")]) from e
-        return bytes(body)
-
-
-def _part(event: Event) -> bytes:
-    if event["type"] == "http.disconnect":
-        raise ClientGoneError
-    part: bytes = event.get("body", b"")
-    return part
-
 
 def _read_headers(headers: dict[bytes, bytes]) -> tuple[str | None, str | None]:
     media_type = headers.get(b"content-type", b"")
@@ -152,10 +115,6 @@ def _read_headers(headers: dict[bytes, bytes]) -> tuple[str | None, str | None]:
 def _text(headers: dict[bytes, bytes], name: bytes) -> str | None:
     value = headers.get(name)
     return None if value is None else value.decode("latin-1")
-
-
-def _too_large(most: int) -> Problem:
-    return Problem(413, f"the body must be at most {most} bytes")
 
 
 def _conflict(written: Written) -> str:

@@ -89,7 +89,7 @@ async def test_past_its_bound_the_queue_refuses_and_keeps_what_it_has(commit: Gr
 
 
 async def test_the_queue_is_bounded_in_size_too(paper: Paper) -> None:
-    commit = GroupCommit(paper, Limits(waiting_size=1000))  # type: ignore[arg-type]
+    commit = GroupCommit(paper, Limits(waiting_size=2000))  # type: ignore[arg-type]
     commit.start()
     with pytest.raises(OverloadedError):
         await commit.put(message("x" * 1000))

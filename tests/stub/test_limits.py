@@ -2,6 +2,7 @@
 
 import contextlib
 import resource
+import select
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -51,9 +52,10 @@ def test_a_head_that_does_not_end_is_timed_out(impatient: StubProcess) -> None:
         assert read_all(s).startswith(b"HTTP/1.1 408 ")
 
 
-def test_a_body_that_does_not_end_is_timed_out(impatient: StubProcess) -> None:
+@pytest.mark.parametrize("begun", [b"", b"{"])
+def test_a_body_that_does_not_end_is_timed_out(impatient: StubProcess, begun: bytes) -> None:
     with connect(impatient) as s:
-        s.sendall(HEAD + b"content-length: 100\r\n\r\n{")
+        s.sendall(HEAD + b"content-length: 100\r\n\r\n" + begun)
         answer = read_all(s)
     assert answer.startswith(b"HTTP/1.1 408 ")
     assert b"application/problem+json" in answer
@@ -109,6 +111,19 @@ def test_a_gigabyte_in_parts_is_refused_and_takes_no_memory(stub: StubProcess) -
     assert answers.startswith(b"HTTP/1.1 413 ")
     assert b"HTTP/1.1 200 " in answers
     assert memory(stub) - before < 8 * MEGABYTE
+
+
+def test_many_incomplete_bodies_take_no_more_than_their_share_of_memory(stub: StubProcess) -> None:
+    before = memory(stub)
+    with ExitStack() as stack:
+        senders = [stack.enter_context(connect(stub)) for _ in range(200)]
+        for s in senders:
+            s.sendall(HEAD + f"content-length: {MEGABYTE}\r\n\r\n".encode() + b" " * (MEGABYTE - 1))
+        assert plain_http.post(stub.url, json={"name": "a", "msg": "b"}).status_code == 201
+        for _ in until():
+            if len(select.select(senders, [], [], 0)[0]) > 100:  # these have been told 503
+                break
+        assert memory(stub) - before < 128 * MEGABYTE
 
 
 def test_ten_thousand_idle_connections_leave_room_for_work(stub: StubProcess) -> None:

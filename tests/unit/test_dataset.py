@@ -110,9 +110,10 @@ def test_a_symbolic_link_is_followed(tmp_path):
 def test_500_levels_are_read_and_501_are_refused(tmp_path):
     deepest = '{"a":' * 250 + "[" * 250 + "]" * 250 + "}" * 250
     assert bodies(written(tmp_path, f"[{deepest}]")) == [deepest.encode()]
-    error = refusal(written(tmp_path, f'[{{}}, {{"a":{deepest}}}]'))
-    assert error.what == "is nested more than 500 levels deep"
-    assert (error.record, error.line, error.column) == (1, 1, 6)
+    for deeper in (f'{{"a":{deepest}}}', '{"":' + "[" * 500 + "]" * 500 + "}"):
+        error = refusal(written(tmp_path, f"[{{}}, {deeper}]"))
+        assert error.what == "is nested more than 500 levels deep"
+        assert (error.record, error.line, error.column) == (1, 1, 6)
 
 
 def test_brackets_in_strings_and_beside_each_other_are_no_depth(tmp_path):

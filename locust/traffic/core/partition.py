@@ -50,8 +50,7 @@ class Partition:
         share = self.pending // len(self.remainders)
         while own.count < share:
             richest = self._richest(worker)
-            if richest is None or len(self.remainders[richest]) <= share:
-                break
+            assert richest is not None, "all together have a share each, so another has more than one"
             most = min(share - own.count, len(self.remainders[richest]) - share)
             taken[richest] = self._move(richest, worker, most)
         return taken

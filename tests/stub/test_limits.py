@@ -116,14 +116,14 @@ def test_a_gigabyte_in_parts_is_refused_and_takes_no_memory(stub: StubProcess) -
 def test_many_incomplete_bodies_take_no_more_than_their_share_of_memory(stub: StubProcess) -> None:
     before = memory(stub)
     with ExitStack() as stack:
-        senders = [stack.enter_context(connect(stub)) for _ in range(200)]
+        senders = [stack.enter_context(connect(stub)) for _ in range(400)]
         for s in senders:
             s.sendall(HEAD + f"content-length: {MEGABYTE}\r\n\r\n".encode() + b" " * (MEGABYTE - 1))
         assert plain_http.post(stub.url, json={"name": "a", "msg": "b"}).status_code == 201
         for _ in until():
-            if len(select.select(senders, [], [], 0)[0]) > 100:  # these have been told 503
+            if len(select.select(senders, [], [], 0)[0]) > 300:  # these have been told 503
                 break
-        assert memory(stub) - before < 128 * MEGABYTE
+        assert memory(stub) - before < 192 * MEGABYTE  # bytearrays grow in steps
 
 
 def test_ten_thousand_idle_connections_leave_room_for_work(stub: StubProcess) -> None:

@@ -36,9 +36,9 @@ class Step:
 
 @dataclass(frozen=True)
 class Post:
-    """One POST as it came in; `attempt` counts those of its record from 1, `at` and `done` are of time.monotonic().
+    """One POST as it came in; `attempt` counts those of its record from 1. Times are of time.monotonic().
 
-    `status` is 0 and `done` None where nothing was answered (yet).
+    `status` is 0 and `done` None where nothing was answered (yet); `not_before` is what Retry-After asked for.
     """
 
     index: int
@@ -49,6 +49,7 @@ class Post:
     at: float
     status: int
     done: float | None
+    not_before: float | None
 
 
 class FakeApi:
@@ -89,6 +90,10 @@ class FakeApi:
         """The POSTs in the order of their arrival, but for the first `since`."""
         return [Post(**post) for post in self._ask("posts", since=since)]
 
+    def gets(self) -> list[str]:
+        """The paths that were asked for by GET."""
+        return list(self._ask("gets"))
+
     def forget(self) -> None:
         """Begin to count anew, without a script."""
         self._ask("forget")
@@ -128,6 +133,7 @@ class _Serving:
     def __init__(self) -> None:
         self.port = 0
         self.posts: list[dict[str, Any]] = []
+        self.gets: list[str] = []
         self.attempts: dict[int, int] = {}
         self.steps: dict[int, list[Step]] = {}
         self.default = Step()
@@ -148,15 +154,17 @@ class _Serving:
                 return len(self.posts)
             case "posts":
                 return self.posts[what["since"] :]
+            case "gets":
+                return self.gets
             case "forget":
-                self.posts, self.attempts, self.steps = [], {}, {}
+                self.posts, self.gets, self.attempts, self.steps = [], [], {}, {}
                 self.default = Step()
             case "refuse" if self.server is not None:
                 self.server.close()
                 self.server = None
                 for connection in list(self.connections):
                     connection.transport.abort()
-            case "accept":
+            case "accept" if self.server is None:
                 await self.listen()
         return None
 
@@ -177,6 +185,7 @@ class _Serving:
         method, path, _ = head[0].split(" ")
         headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in head[1:-2])}
         if method == "GET":
+            self.gets.append(path)
             return await _answer(writer, 404 if path.startswith("/audit") else 200, {})
         index = int(headers["idempotency-key"].rpartition("-")[2])
         attempt = self.attempts[index] = self.attempts.get(index, 0) + 1
@@ -184,6 +193,7 @@ class _Serving:
         step = mine[attempt - 1] if attempt <= len(mine) else self.default
         post = {"index": index, "attempt": attempt, "key": headers["idempotency-key"], "at": time.monotonic()}
         post |= {"worker": headers.get("traffic-worker", ""), "body": "", "status": 0, "done": None}
+        post["not_before"] = None
         self.posts.append(post)
         if step.act != "cut":
             post["body"] = (await reader.readexactly(int(headers.get("content-length", 0)))).decode("latin-1")
@@ -199,15 +209,19 @@ class _Serving:
         if step.act != "answer":
             writer.transport.abort()
             return False
-        extra = {"Retry-After": step.retry_after, "Location": step.location}
-        if step.retry_date_s is not None:
-            extra["Retry-After"] = formatdate(time.time() + step.retry_date_s, usegmt=True)
         post["status"], post["done"] = step.status, time.monotonic()
+        extra = {"Location": step.location, "Retry-After": step.retry_after}
+        if step.retry_after is not None:
+            post["not_before"] = post["done"] + float(step.retry_after)
+        if step.retry_date_s is not None:
+            date = int(time.time() + step.retry_date_s)
+            extra["Retry-After"] = formatdate(date, usegmt=True)
+            post["not_before"] = post["done"] + date - time.time()
         return await _answer(writer, step.status, {name: value for name, value in extra.items() if value is not None})
 
 
 async def _answer(writer: asyncio.StreamWriter, status: int, extra: Mapping[str, str]) -> bool:
-    body = b"" if status == 204 else b"{}"
+    body = b"" if status in (204, 304) else b"{}"
     lines = [f"HTTP/1.1 {status} Scripted", "Content-Type: application/json", f"Content-Length: {len(body)}"]
     lines += [f"{name}: {value}" for name, value in extra.items()]
     writer.write("\r\n".join([*lines, "", ""]).encode("latin-1") + body)

@@ -1,0 +1,298 @@
+"""What an API may answer, and what becomes of the record: by whole runs against an API that answers by a script."""
+
+import json
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from support.cluster import Cluster, records_file
+from support.fake_api import FakeApi, Post, Step, fake_api
+
+pytestmark = pytest.mark.timeout(180)
+
+# Locust waits a minute for an answer; here, one that hangs is given up sooner.
+IMPATIENT = """
+from traffic import RecordUser, task
+
+class Posting(RecordUser):
+    network_timeout = 1.0
+
+    @task
+    def post(self):
+        self.deliver_next()
+"""
+RECORDS, MAX_ATTEMPTS = 60, 3
+TRY_AGAIN = {4: 408, 5: 425, 6: 429, 7: 500, 8: 503, 9: 502, 10: 504, 11: 599}
+SUCCESSFUL = {12: 200, 13: 202, 14: 204, 15: 299}
+REJECTED = {20: 400, 21: 404, 22: 422, 23: 302, 24: 307, 25: 304, 26: 418}
+UNKNOWN = {40: "hang", 41: "close", 42: "cut"}
+EXHAUSTED, NEVER_ANSWERED = 45, 46
+PATIENT, DATED = 30, 31
+HURDLES: dict[int, list[Step]] = (
+    {index: [Step(status), Step(status)] for index, status in TRY_AGAIN.items()}
+    | {index: [Step(status)] for index, status in SUCCESSFUL.items()}
+    | {index: [Step(status, location="/elsewhere")] for index, status in REJECTED.items()}
+    | {index: [Step(act=act)] for index, act in UNKNOWN.items()}
+    | {EXHAUSTED: [Step(503), Step(429), Step(500)], NEVER_ANSWERED: [Step(act="close")] * MAX_ATTEMPTS}
+    | {PATIENT: [Step(503, retry_after="2")], DATED: [Step(429, retry_date_s=3)]}
+)
+
+
+@dataclass(frozen=True)
+class Outcomes:
+    """What came of a run: `posts` by index, what the API was asked for by GET, and what the master left."""
+
+    posts: dict[int, list[Post]]
+    gets: list[str]
+    code: int
+    report: dict[str, Any]
+    dead: dict[int, dict[str, Any]]
+
+
+def by_index(api: FakeApi) -> dict[int, list[Post]]:
+    found: dict[int, list[Post]] = defaultdict(list)
+    for post in api.posts():
+        found[post.index].append(post)
+    return found
+
+
+def headless(folder: Path, locustfile: str, script: dict[int, list[Step]], **variables: object) -> Outcomes:
+    """A run to its end: two workers with one user each, who sends a record every 50 ms."""
+    variables = {"TRAFFIC_FILE": records_file(folder, RECORDS), "TRAFFIC_ORDER": "file"} | variables
+    with fake_api() as api:
+        api.always(Step(delay=0.05))
+        api.script(script)
+        with Cluster(folder, api.url, workers=2, users=2, locustfile=locustfile, **variables) as cluster:
+            code = cluster.wait()
+            dead = {letter["index"]: letter for letter in cluster.dead_letters}
+            return Outcomes(by_index(api), api.gets(), code, cluster.report, dead)
+
+
+@pytest.fixture(scope="module")
+def at_least_once(tmp_path_factory: pytest.TempPathFactory) -> Outcomes:
+    """A run over all hurdles."""
+    return headless(tmp_path_factory.mktemp("run"), IMPATIENT, HURDLES, TRAFFIC_MAX_ATTEMPTS=MAX_ATTEMPTS)
+
+
+def test_the_report_adds_up_and_the_exit_code_says_that_not_all_was_delivered(at_least_once: Outcomes) -> None:
+    counts = at_least_once.report["counts"]
+    bad = len(REJECTED) + 2
+    assert at_least_once.code == 3
+    assert at_least_once.report["state"] == "completed"
+    assert (counts["records"], counts["delivered"]) == (RECORDS, RECORDS - bad)
+    assert (counts["rejected"], counts["in_doubt"], counts["unsent"]) == (bad - 1, 1, 0)
+    assert counts["attempts"] == sum(len(posts) for posts in at_least_once.posts.values())
+    assert counts["resent"] == counts["attempts"] - RECORDS
+    assert set(at_least_once.posts) == set(range(RECORDS))
+
+
+def test_every_attempt_of_a_record_has_one_key_and_no_two_records_share_one(at_least_once: Outcomes) -> None:
+    run = at_least_once.report["run"]
+    keys = {index: {post.key for post in posts} for index, posts in at_least_once.posts.items()}
+    assert keys == {index: {f"{run}-{index}"} for index in range(RECORDS)}
+
+
+@pytest.mark.parametrize("index", TRY_AGAIN, ids=TRY_AGAIN.get)
+def test_an_answer_that_may_pass_is_tried_again_until_it_does(index: int, at_least_once: Outcomes) -> None:
+    assert [post.status for post in at_least_once.posts[index]] == [TRY_AGAIN[index]] * 2 + [201]
+    assert index not in at_least_once.dead
+
+
+@pytest.mark.parametrize("index", SUCCESSFUL, ids=SUCCESSFUL.get)
+def test_any_2xx_is_delivered(index: int, at_least_once: Outcomes) -> None:
+    assert [post.status for post in at_least_once.posts[index]] == [SUCCESSFUL[index]]
+    assert index not in at_least_once.dead
+
+
+@pytest.mark.parametrize("index", REJECTED, ids=REJECTED.get)
+def test_any_other_answer_is_a_no_at_once_and_a_redirect_is_not_followed(index: int, at_least_once: Outcomes) -> None:
+    assert len(at_least_once.posts[index]) == 1
+    letter = at_least_once.dead[index]
+    assert (letter["outcome"], letter["status"], letter["attempts"]) == ("rejected", REJECTED[index], 1)
+    assert not [path for path in at_least_once.gets if "elsewhere" in path]
+
+
+@pytest.mark.parametrize("index", UNKNOWN, ids=UNKNOWN.get)
+def test_a_record_whose_answer_is_unknown_is_sent_again_with_its_key(index: int, at_least_once: Outcomes) -> None:
+    assert [post.status for post in at_least_once.posts[index]] == [0, 201]
+    assert index not in at_least_once.dead
+
+
+@pytest.mark.parametrize("index", [PATIENT, DATED], ids=["in seconds", "as a date"])
+def test_retry_after_is_waited_out_while_the_user_sends_other_records(index: int, at_least_once: Outcomes) -> None:
+    first, second = at_least_once.posts[index]
+    assert first.not_before is not None
+    assert first.done is not None
+    assert second.at >= first.not_before
+    assert second.status == 201
+    everything = [post for posts in at_least_once.posts.values() for post in posts]
+    assert [post for post in everything if first.done < post.at < second.at and post.worker == first.worker]
+
+
+def test_attempts_that_are_used_up_leave_a_dead_letter(at_least_once: Outcomes) -> None:
+    posts = at_least_once.posts[EXHAUSTED]
+    assert [post.status for post in posts] == [503, 429, 500]
+    letter = at_least_once.dead[EXHAUSTED]
+    assert letter == {
+        "index": EXHAUSTED,
+        "outcome": "rejected",
+        "attempts": MAX_ATTEMPTS,
+        "status": 500,
+        "reason": "HTTP 500",
+        "worker": posts[-1].worker,
+        "key": posts[-1].key,
+        "record": json.dumps({"name": f"n{EXHAUSTED}", "msg": f"m{EXHAUSTED}"}),
+    }
+
+
+def test_attempts_that_never_had_an_answer_leave_the_record_in_doubt(at_least_once: Outcomes) -> None:
+    assert len(at_least_once.posts[NEVER_ANSWERED]) == MAX_ATTEMPTS
+    letter = at_least_once.dead[NEVER_ANSWERED]
+    assert (letter["outcome"], letter["status"], letter["attempts"]) == ("in_doubt", 0, MAX_ATTEMPTS)
+    assert letter["reason"]
+
+
+def test_nothing_else_is_a_dead_letter(at_least_once: Outcomes) -> None:
+    assert set(at_least_once.dead) == {*REJECTED, EXHAUSTED, NEVER_ANSWERED}
+
+
+OWN_RULE = """
+from traffic import Answer, AtLeastOnce, Outcome, RecordUser, task
+
+class Teapots:
+    def judge(self, answer):
+        if answer.status == 404:
+            return Outcome.DELIVERED
+        return Outcome.RETRY if answer.status == 418 else AtLeastOnce().judge(answer)
+
+class Posting(RecordUser):
+    rule = Teapots()
+
+    @task
+    def post(self):
+        record = self.next_record()
+        answer = self.deliver(record)
+        assert isinstance(answer, Answer)
+        print("sent", record.index, answer.status, record.body.decode(), flush=True)
+"""
+
+
+def test_a_locustfile_may_have_its_own_rule_and_its_own_way_to_deliver(tmp_path: Path) -> None:
+    script = {3: [Step(404)], 4: [Step(418), Step(418)], 5: [Step(400)]}
+    done = headless(tmp_path, OWN_RULE, script)
+    statuses = {index: [post.status for post in done.posts[index]] for index in script}
+    assert statuses == {3: [404], 4: [418, 418, 201], 5: [400]}
+    assert (done.code, set(done.dead)) == (3, {5})
+    assert done.report["counts"]["delivered"] == RECORDS - 1
+    said = [line for log in tmp_path.glob("worker-*.log") for line in log.read_text().splitlines() if "sent " in line]
+    assert len(said) == RECORDS + 2
+    assert 'sent 3 404 {"name": "n3", "msg": "m3"}' in said
+
+
+# The rest shares one master, its web UI, and its workers.
+
+
+@pytest.fixture(scope="module")
+def shared_api() -> Iterator[FakeApi]:
+    with fake_api() as api:
+        yield api
+
+
+@pytest.fixture(scope="module")
+def shared_cluster(shared_api: FakeApi, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    folder = tmp_path_factory.mktemp("cluster")
+    with Cluster(folder, shared_api.url, web=True, locustfile=IMPATIENT, TRAFFIC_ORDER="file") as cluster:
+        cluster.await_web(2)
+        yield cluster
+
+
+@pytest.fixture
+def api(shared_api: FakeApi) -> FakeApi:
+    shared_api.accept()
+    shared_api.forget()
+    shared_api.always(Step(delay=0.02))
+    return shared_api
+
+
+@pytest.fixture
+def cluster(shared_cluster: Cluster, api: FakeApi) -> Iterator[Cluster]:
+    """The shared cluster, between two runs."""
+    yield shared_cluster
+    if shared_cluster.status["ended"] is None:
+        shared_cluster.stop()
+        shared_cluster.until(lambda: shared_cluster.status["ended"], "a run that a test left behind ends")
+
+
+def begin(cluster: Cluster, file: Path, users: int = 4, **form: object) -> None:
+    answer = cluster.swarm(users, traffic_file=file, **form)
+    assert answer["success"], answer
+
+
+def test_at_most_once_sends_nothing_again_whose_answer_is_unknown(
+    cluster: Cluster, api: FakeApi, tmp_path: Path
+) -> None:
+    doubtful = {3: Step(act="hang"), 4: Step(act="close"), 5: Step(act="cut"), 6: Step(500), 7: Step(502), 8: Step(504)}
+    refused = {10: Step(503), 11: Step(429), 12: Step(408), 13: Step(425)}
+    api.script({index: [step] for index, step in (doubtful | refused | {15: Step(404)}).items()})
+    begin(cluster, records_file(tmp_path, 40), traffic_policy="at-most-once")
+    report = cluster.await_state("completed")
+    posts = by_index(api)
+    dead = {letter["index"]: letter for letter in cluster.dead_letters}
+    assert {index: len(posts[index]) for index in posts} == {index: 1 + (index in refused) for index in range(40)}
+    assert {index for index, letter in dead.items() if letter["outcome"] == "in_doubt"} == set(doubtful)
+    assert all(dead[index]["attempts"] == 1 and dead[index]["reason"] for index in doubtful)
+    assert [dead[index]["status"] for index in doubtful] == [0, 0, 0, 500, 502, 504]
+    assert report["policy"] == "at-most-once"
+    counts = report["counts"]
+    assert (counts["delivered"], counts["in_doubt"], counts["rejected"]) == (40 - 7, 6, 1)
+
+
+def test_a_run_outlasts_an_api_that_is_down_for_a_while(cluster: Cluster, api: FakeApi, tmp_path: Path) -> None:
+    begin(cluster, records_file(tmp_path, 300))
+    cluster.until(lambda: api.count > 50, "records are sent")
+    api.refuse()
+    reason = cluster.await_state("paused")["reason"]
+    assert reason.startswith("the API cannot be reached: ")
+    assert "refused" in reason
+    assert f"the run is paused: {reason}" in cluster.master.log
+    api.accept()
+    report = cluster.await_state("completed")
+    assert "the run goes on" in cluster.master.log
+    assert report["counts"]["delivered"] == 300
+    assert set(by_index(api)) == set(range(300))
+    assert report["reason"] == ""
+    assert cluster.dead_letters == []
+
+
+def test_a_run_whose_api_stays_dead_ends_with_a_report(cluster: Cluster, api: FakeApi, tmp_path: Path) -> None:
+    begin(cluster, records_file(tmp_path, 300), traffic_give_up=3)
+    cluster.until(lambda: api.count > 50, "records are sent")
+    api.refuse()
+    report = cluster.await_state("failed", 20)
+    assert report["reason"].startswith("the API cannot be reached: ")
+    assert report["reason"].endswith("; given up after 3 s without progress")
+    counts = report["counts"]
+    sent = set(by_index(api))
+    unsent = {int(index) for index in cluster.file_of_run("unsent.txt")}
+    assert counts["delivered"] + counts["in_doubt"] + counts["unsent"] == 300
+    assert counts["delivered"] >= 30
+    assert not unsent & sent
+    assert len(unsent) == counts["unsent"] > 0
+
+
+def test_a_large_record_is_delivered_whole(cluster: Cluster, api: FakeApi, tmp_path: Path) -> None:
+    file = tmp_path / "large.json"
+    records = [
+        {"name": "large", "msg": "x" * 200_000},
+        {"name": "small", "msg": ""},
+        {"name": "large", "msg": "é" * 100_000},
+    ]
+    file.write_text(json.dumps(records, ensure_ascii=False), encoding="utf-8")
+    begin(cluster, file)
+    assert cluster.await_state("completed")["counts"]["delivered"] == 3
+    bodies = {index: posts[0].body.encode("latin-1") for index, posts in by_index(api).items()}
+    assert [json.loads(bodies[index]) for index in range(3)] == records

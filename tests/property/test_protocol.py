@@ -6,6 +6,7 @@ The world is the simulation's; here Hypothesis chooses what happens next, and sh
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+
 from simulation.api import Weather
 from simulation.world import Host, World
 
@@ -55,7 +56,7 @@ class Protocol(RuleBasedStateMachine):
         self.world.leave(self._one(data))
 
     @rule(lose=SHARES, double=SHARES, slow_s=st.sampled_from([0.01, 0.5, 4.0]), in_order=st.booleans())
-    def the_network_changes(self, lose: float, double: float, slow_s: float, in_order: bool) -> None:  # noqa: FBT001
+    def the_network_changes(self, lose: float, double: float, slow_s: float, in_order: bool) -> None:
         network = self.world.network
         network.lose, network.double, network.slow_s, network.in_order = lose, double, slow_s, in_order
         self.world.faults |= lose > 0 or slow_s > 1

@@ -1,4 +1,4 @@
-"""`python -m simulation --seeds 1000 [--first 0]`: live through many schedules; a failing seed is named and replayable."""
+"""`python -m simulation --seeds 1000 [--first 0]`: live through many schedules; name the seeds that fail."""
 
 import argparse
 import os

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
+
 from traffic.core.custody import Custody, Session
 from traffic.core.feed import Feed, Record
 from traffic.core.link import Link

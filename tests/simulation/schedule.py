@@ -38,9 +38,7 @@ def _make_hostile(world: World, chance: random.Random) -> None:
     world.faults |= net.lose > 0 or net.slow_s > 1
     share = chance.choice([0.0, 0.1, 0.25])
     kinds = ["refuse", "fail", "reject", "lose_before", "lose_after"]
-    world.api.weather = Weather(
-        **{kind: share for kind in chance.sample(kinds, 2)}, slow_s=chance.choice([0.02, 0.5, 8.0])
-    )
+    world.api.weather = Weather(**dict.fromkeys(chance.sample(kinds, 2), share), slow_s=chance.choice([0.02, 0.5, 8.0]))
 
 
 def _live_through(world: World, chance: random.Random) -> None:
@@ -51,7 +49,7 @@ def _live_through(world: World, chance: random.Random) -> None:
         act = chance.choice(["crash", "freeze", "cut", "leave", "join", "none", "none"])
         if act == "join" and len(hosts) < 7:
             world.join(users=chance.choice([1, 3]))
-        elif hosts and act != "none" and act != "join":
+        elif hosts and act not in {"join", "none"}:
             _hurt(world, chance, act)
 
 

@@ -1,6 +1,7 @@
 """The promises hold in hostile worlds, and the simulation notices where they do not."""
 
 import pytest
+
 from simulation.mutations import MUTATIONS, mutated
 from simulation.schedule import run_schedule
 from simulation.world import BrokenPromiseError, World

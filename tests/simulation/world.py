@@ -15,6 +15,7 @@ from tempfile import mkdtemp
 from typing import Any
 
 import msgpack
+
 from simulation.api import Api
 from traffic.core.custody import Custody
 from traffic.core.dataset import Dataset

@@ -1,4 +1,3 @@
-# ruff: noqa: T201 - a command prints
 """`python -m chaos --rounds 100 [--first 0]`: live through many rounds; a failing seed is named and replayable.
 
 `python -m chaos --kill-at 0.3 --times 20`: one of four workers killed at 30% of 3,000 records, again and again.

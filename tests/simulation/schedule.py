@@ -8,6 +8,8 @@ from simulation.world import World
 HORIZON_S = 12.0
 # The longest an honest run may still take once the faults are over: leases lapse, backoffs end.
 GRACE_S = 240.0
+# The share of runs that a person stops.
+STOPPED = 0.15
 
 
 def run_schedule(seed: int) -> World:
@@ -22,6 +24,10 @@ def run_schedule(seed: int) -> World:
     world.run_for(chance.choice([0.0, 0.2, 1.0]))
     world.start()
     _live_through(world, chance)
+    if chance.random() < STOPPED and world.settled_at is None:
+        world.stop(patience=chance.choice([0.0, 2.0, 13.0]))
+        world.check_stopped()
+        return world
     _calm(world)
     world.join(users=3)
     world.run_until_settled(GRACE_S)

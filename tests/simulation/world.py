@@ -138,6 +138,15 @@ class World:
         host.link.feed.close()
         self._depart(host, self.now + 10.0)
 
+    def stop(self, patience: float) -> None:
+        """A person stops the run: last acks are waited for so long, then it is closed."""
+        self._carry_out(self.custody.stop())
+        until = self.now + patience
+        while not self.custody.settled_or_back and self.now < until:
+            self.run_for(0.1)
+        self._carry_out(self.custody.close())
+        self.check()
+
     def run_for(self, seconds: float) -> None:
         """Let the world go on, checking the promises after everything that happens."""
         until = self.now + seconds
@@ -181,6 +190,15 @@ class World:
             self._promise(set(self.api.posts.values()) <= {1}, f"P3: {self.api.posts.most_common(3)}")
         if self.policy == "at-most-once":
             self._promise(max(self.api.posts.values(), default=1) <= self._asked_for(), "P4: sent twice at-most-once")
+
+    def check_stopped(self) -> None:
+        """P2 of a run that was stopped: what it calls unsent was never stored, and nothing is leased for ever."""
+        assert self.run
+        ledger = self.run.ledger
+        self._promise(ledger.counts[State.LEASED] == 0, "P2: a closed run has leases")
+        unsent = self.run.order.indexes(ledger.positions(State.PENDING).array()).tolist()
+        lies = [index for index in unsent if f"run-{index}" in self.api.stored]
+        self._promise(not lies, f"P2: called unsent, and stored: {lies}")
 
     def _asked_for(self) -> int:
         """At-most-once repeats only what the API said it had not acted on."""

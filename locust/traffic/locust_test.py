@@ -1,0 +1,114 @@
+"""Locust's own test around a run: ending it, bringing it back, and what has to be done because of Locust's flaws.
+
+docs/locust-flaws.md lists them with their cures.
+"""
+
+import logging
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import gevent
+from locust.env import Environment
+from locust.rpc import Message
+from locust.runners import STATE_CLEANUP, STATE_MISSING, STATE_SPAWNING, STATE_STOPPED, STATE_STOPPING, MasterRunner
+
+from traffic.clock import now_s
+from traffic.core.protocol import REGISTER
+
+logger = logging.getLogger(__name__)
+
+# The workers send their last statistics when their users have ended; give them time to arrive.
+LAST_STATISTICS_S = 1.0
+# A worker that speaks to us and that Locust does not list for this long is asked to register again.
+UNLISTED_S = 1.0
+
+
+class LocustTest:
+    """Locust's test, from its start (or several, where it lost its last worker) to its end."""
+
+    def __init__(self, environment: Environment, runner: MasterRunner) -> None:
+        self.environment, self.runner = environment, runner
+        self._starter: gevent.Greenlet[..., Any] | None = None
+        self._ending_until = 0.0
+        self._unlisted: dict[str, float] = {}
+
+    @property
+    def headless(self) -> bool:
+        """Whether there is no web UI, so that the process ends with the run."""
+        return self.environment.web_ui is None
+
+    @property
+    def ending(self) -> bool:
+        """Whether a test has ended of which the last statistics may still be on their way."""
+        return now_s() < self._ending_until or self.runner.state in {STATE_STOPPING, STATE_CLEANUP}
+
+    @property
+    def missing(self) -> list[str]:
+        """The workers that Locust has not heard of for some seconds."""
+        return [client.id for client in self.runner.clients.all if client.state == STATE_MISSING]
+
+    def worker_states(self) -> dict[str, str]:
+        """What Locust says of each worker that is connected, in its words."""
+        return {client.id: client.state for client in self.runner.clients.all}
+
+    def present(self) -> list[str]:
+        """The workers that a run can be dealt to, in the order in which they came."""
+        workers = [client.id for client in self.runner.clients.all if client.state != STATE_MISSING]
+        return sorted(workers, key=self.runner.get_worker_index)
+
+    def started(self) -> None:
+        """Remember which greenlet is starting the users: call it from Locust's test_start."""
+        self._starter = gevent.getcurrent()
+
+    def stopped(self) -> None:
+        """Forget it: call it from Locust's test_stopping."""
+        self._starter = None
+
+    def bring_back(self) -> bool:
+        """Start the test again where Locust ended it for want of workers and one is back; whether it did."""
+        idle = self.runner.state in {STATE_STOPPED, STATE_STOPPING, STATE_CLEANUP}
+        if not idle or not self.runner.worker_count or self._starter is not None:
+            return False
+        users, rate = self.runner.target_user_count, self.runner.spawn_rate
+        self._starter = gevent.spawn(self.runner.start, users, rate)
+        return True
+
+    def stop(self) -> None:
+        """End the test; the process, too, where it is headless. Not from a message handler: it waits."""
+        if self.runner.state == STATE_SPAWNING and self._starter is not None:
+            # A stop in the midst of a ramp-up would be followed by more users.
+            self._starter.kill(block=True)
+        self._starter = None
+        self.runner.stop()
+        self.wind_up()
+
+    def wind_up(self) -> None:
+        """Do what is left to do once the test has been stopped."""
+        self._ending_until = now_s() + LAST_STATISTICS_S
+        # A worker that is missing would keep Locust's state at "stopping" for a minute, and its page with it.
+        for worker in self.missing:
+            del self.runner.clients[worker]
+        self.runner.check_stopped()
+        if self.headless:
+            gevent.sleep(LAST_STATISTICS_S)
+            self.runner.quit()
+
+    def refuse(self, exit_code: int) -> None:
+        """Let a headless process end with this code: without it, it would wait for a test that never starts."""
+        if self.headless:
+            self.environment.process_exit_code = exit_code
+            gevent.spawn(self.runner.quit)
+
+    def ask_to_register(self, speaking: Iterable[str], now: float) -> None:
+        """Have workers that speak to us register with Locust, which asks nobody twice: else they get no users."""
+        absent = [worker for worker in speaking if worker not in self.runner.clients]
+        self._unlisted = {worker: self._unlisted.get(worker, now) for worker in absent}
+        for worker, since in self._unlisted.items():
+            if now - since >= UNLISTED_S:
+                self._unlisted[worker] = now
+                self.runner.server.send_to_client(Message(REGISTER, None, worker))
+
+
+def watched(act: Callable[[], None], on_crash: Callable[["gevent.Greenlet[..., Any]"], None]) -> None:
+    """Run `act` in a greenlet of its own whose failure does not go unseen."""
+    gevent.spawn(act).link_exception(on_crash)

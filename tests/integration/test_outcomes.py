@@ -228,7 +228,9 @@ def cluster(shared_cluster: Cluster, api: FakeApi) -> Iterator[Cluster]:
 
 
 def begin(cluster: Cluster, file: Path, users: int = 4, **form: object) -> None:
-    answer = cluster.swarm(users, traffic_file=file, **form)
+    # What one Start asks for, the next would inherit.
+    usual: dict[str, object] = {"traffic_policy": "at-least-once", "traffic_give_up": 60}
+    answer = cluster.swarm(users, **(usual | {"traffic_file": file} | form))
     assert answer["success"], answer
 
 

@@ -224,7 +224,7 @@ class Cluster:
 
     def stop(self) -> None:
         """Press Stop."""
-        plain_http.get(f"{self.web}/stop")
+        plain_http.post(f"{self.web}/stop").raise_for_status()
 
     def await_state(self, state: str, seconds: float = DEADLINE_S) -> dict[str, Any]:
         """The run's status, once its state is `state`."""

@@ -51,7 +51,8 @@ data: ## write a traffic file: N records from SEED into FILE
 ##@ Develop
 .PHONY: test test-unit test-integration test-compose test-browser lint fmt lock mongod
 # ARGS goes to pytest: make test ARGS='-k refus'
-pytest = @$(setup) $(setup_test) && exec $(bin)/python -m pytest $(ARGS)
+# importlib: so that two folders may have a test file of the same name.
+pytest = @$(setup) $(setup_test) && exec $(bin)/python -m pytest --import-mode=importlib $(ARGS)
 browser_tests := $(wildcard tests/browser/test_*.py tests/compose/test_*browser*.py)
 
 test: ## all tests; those for Docker, MongoDB or a browser where it is there

@@ -28,7 +28,6 @@ class Delivery:
         self.report: dict[str, Any] | None = None
         self._progress = Progress()
         self._started, self._began = timestamp(), now_s()
-        self._ended: str | None = None
         self.look(self._began)
 
     def look(self, now: float) -> None:
@@ -50,14 +49,14 @@ class Delivery:
         """The run's status now; its report once it has one."""
         if self.report is not None:
             return self.report
-        standing = Standing(self.state, self.reason, self._started, self._ended, worker_states)
+        standing = Standing(self.state, self.reason, self._started, None, worker_states)
         return account(self.run, standing, self._progress)
 
     def finish(self, state: str, reason: str, worker_states: dict[str, str]) -> dict[str, Any]:
         """Make the delivery report, hold it against the target's audit, write it, print it; the report."""
         self.live = False
-        self._ended, seconds = timestamp(), now_s() - self._began
-        standing = Standing(state, reason, self._started, self._ended, worker_states)
+        seconds = now_s() - self._began
+        standing = Standing(state, reason, self._started, timestamp(), worker_states)
         report = account(self.run, standing, self._progress)
         settled = self.run.ledger.records - self.run.ledger.unsettled
         report |= {"seconds": round(seconds, 3), "rate": round(settled / seconds, 1) if seconds > 0 else 0.0}
@@ -76,6 +75,7 @@ class Delivery:
         try:
             path = self.folder.write_report(report, dead_letters(self.run), unsent_indexes(self.run))
         except OSError as error:
-            logger.error("the report could not be written to %s (%s); it follows here", self.folder.path, error)  # noqa: TRY400 - the reason is all there is to say
+            reason = f"{error.strerror or error}"
+            logger.error("the report could not be written to %s (%s); it follows here", self.folder.path, reason)  # noqa: TRY400 - the reason is all there is to say
             return
         logger.info("report written to %s", path)

@@ -246,11 +246,19 @@ class Master:
         self.environment.process_exit_code = EXIT_DELIVERED if all_delivered(report) else EXIT_NOT_ALL
 
     def _fail(self, reason: str) -> None:
-        """End the run because it cannot go on."""
+        """End the run because it cannot go on; not here, where the workers' messages are read."""
+        if self.delivery is None or self.delivery.state == "stopping":
+            return
         logger.error("the run cannot go on: %s", reason)
+        self.delivery.state = "stopping"
         self._carry_out(self._custody.stop())
-        self._finish("failed", reason)
-        watched(self.test.stop, self._on_crash)
+
+        def end() -> None:
+            self._await_last_acks()
+            self._finish("failed", reason)
+            self.test.stop()
+
+        watched(end, self._on_crash)
 
     def _on_crash(self, greenlet: "gevent.Greenlet[..., Any]") -> None:
         """A fault of our own: say so, and do not leave a run hanging that nobody serves."""

@@ -15,7 +15,7 @@ from traffic.clock import now_s
 from traffic.core.dataset import DatasetError
 from traffic.delivery import Delivery
 from traffic.locust_test import LocustTest
-from traffic.settings import OPTIONS, SettingsError
+from traffic.settings import OPTIONS, Settings, SettingsError
 from traffic.state import StateError, StateFolder
 
 logger = logging.getLogger(__name__)
@@ -157,7 +157,7 @@ class Web:
     def _file(self, name: str, kind: str) -> Response:
         """A file of the run that `?run=` names, by default of the latest that has ended."""
         delivery = self.master.delivery
-        folder = StateFolder(delivery.folder.path if delivery else self._options().traffic_state_dir)
+        folder = delivery.folder if delivery else StateFolder(Settings.read(self._options()).state_dir)
         latest = delivery.run.terms.run if delivery and delivery.report else None
         run = request.args.get("run", latest)
         if run is None:
@@ -171,7 +171,9 @@ class Web:
 
 def _json(value: dict[str, Any]) -> Response:
     """Answer with JSON whose members stand in the order that the docs give."""
-    return Response(json.dumps(value, ensure_ascii=False, indent=2) + "\n", content_type="application/json")
+    text = json.dumps(value, ensure_ascii=False, indent=2) + "\n"
+    # A file's name need not be text; it is shown with its odd bytes spelled out.
+    return Response(text.encode(errors="backslashreplace"), content_type="application/json")
 
 
 def _pieces(file: Any) -> Iterator[bytes]:

@@ -88,6 +88,7 @@ class Ledger:
         self.records = records
         self.states = np.zeros(records, np.uint8)
         self.partition = Partition()
+        self.partition.unassigned.add(0, records)
         self.leases: dict[str, dict[int, Lease]] = {}
         self.tallies: dict[str, Tally] = {}
         self.tried: dict[str, RangeSet] = {}
@@ -102,11 +103,12 @@ class Ledger:
         return self.counts[State.PENDING] + self.counts[State.LEASED]
 
     def deal(self, workers: Iterable[str]) -> None:
-        """Cut all pending positions into one slice for each of `workers`, equal to within one."""
+        """Cut what is unassigned into one slice for each of `workers`, equal to within one; without one it stays so."""
         names = list(workers)
         for name in names:
             self._tally(name)
-        for name, size in self.partition.deal(self.positions(State.PENDING), names).items():
+        positions, self.partition.unassigned = self.partition.unassigned, RangeSet()
+        for name, size in self.partition.deal(positions, names).items():
             self.tallies[name].slice += size
 
     def join(self, worker: str) -> int:

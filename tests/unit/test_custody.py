@@ -1,0 +1,238 @@
+"""The master's side, message by message: whose word counts, and until when."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from traffic.core.custody import Custody
+from traffic.core.dataset import Dataset
+from traffic.core.decisions import AllSettled, Decision, LeaseReclaimed, LeaseReturned, Send, WorkerGone
+from traffic.core.invariants import check_ledger
+from traffic.core.ledger import State
+from traffic.core.order import Order
+from traffic.core.protocol import (
+    VERSION,
+    Ack,
+    Acked,
+    Failure,
+    Grant,
+    Hello,
+    Message,
+    ProtocolError,
+    RunTerms,
+    Terms,
+    Welcome,
+)
+from traffic.core.run import Run
+
+TERMS = Terms(lease_s=5.0, lease_records=10)
+
+
+class Bench:
+    """A master with a run of `records`, and workers that are spoken for by the test."""
+
+    def __init__(self, tmp_path: Path, records: int, policy: str = "at-least-once") -> None:
+        file = tmp_path / "traffic.json"
+        file.write_text("[" + ",".join(f'{{"n":{n}}}' for n in range(records)) + "]")
+        terms = RunTerms("run", "POST", "/", (0.0, 0.0), 5, policy)
+        dataset = Dataset.open(file)
+        self.run = Run.of(terms, dataset, Order(records, 1, "file"))
+        self.custody = Custody(TERMS, first_session=100)
+        self.now = 0.0
+
+    def hello(self, worker: str, number: int = 1) -> int:
+        """The session that the worker is welcomed into."""
+        made = self.custody.receive(worker, Hello(VERSION, number), self.now)
+        return next(one.message.session for one in sends(made) if isinstance(one.message, Welcome))
+
+    def start(self, *workers: str) -> dict[str, int]:
+        """Begin the run; each worker's session."""
+        for worker in workers:
+            self.hello(worker)
+        made = self.custody.start(self.run, list(workers), self.now)
+        return {one.worker: one.message.session for one in sends(made) if isinstance(one.message, Welcome)}
+
+    def ack(self, worker: str, session: int, seq: int, **said: object) -> list[Decision]:
+        """What the master decides on an ack that says nothing but what is given."""
+        blank = {"heard": 0, "run": "run", "delivered": (), "failed": (), "holds": (), "wants": 0, "attempts": 0}
+        blank |= {"resent": 0, "users": 1, "trouble": "", "leaving": False}
+        return self.custody.receive(worker, Ack(session=session, seq=seq, **{**blank, **said}), self.now)  # type: ignore[arg-type]
+
+    def state(self, position: int) -> State:
+        return State(int(self.run.ledger.states[position]))
+
+
+def sends(made: list[Decision]) -> list[Send]:
+    return [one for one in made if isinstance(one, Send)]
+
+
+def the_message(made: list[Decision]) -> Message:
+    (send,) = sends(made)
+    return send.message
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    made = Bench(tmp_path, 100)
+    yield made
+    check_ledger(made.run.ledger)
+    made.run.dataset.close()
+
+
+def test_a_lease_is_cut_from_the_workers_own_slice_and_bounded(bench: Bench) -> None:
+    sessions = bench.start("a", "b", "c", "d")
+    grant = the_message(bench.ack("b", sessions["b"], 1, wants=50))
+    assert isinstance(grant, Grant)
+    assert grant.positions == ((25, 35),)
+    assert grant.index_list() == list(range(25, 35))
+    assert grant.bodies[0] == b'{"n":25}'
+
+
+def test_an_ack_is_read_once(bench: Bench) -> None:
+    session = bench.start("a")["a"]
+    assert bench.ack("a", session, 1, wants=5)
+    assert bench.ack("a", session, 1, wants=5) == []
+
+
+def test_a_lease_that_was_never_heard_of_goes_back(bench: Bench) -> None:
+    session = bench.start("a")["a"]
+    lost = the_message(bench.ack("a", session, 1, wants=5))
+    bench.ack("a", session, 2)  # nothing heard yet: the lease may be on its way
+    assert bench.state(0) is State.LEASED
+    assert isinstance(lost, Grant)
+    made = bench.ack("a", session, 3, heard=lost.seq + 1)
+    assert any(isinstance(one, LeaseReturned) for one in made)
+    assert bench.state(0) is State.PENDING
+
+
+def test_what_is_held_stays_leased(bench: Bench) -> None:
+    session = bench.start("a")["a"]
+    grant = the_message(bench.ack("a", session, 1, wants=5))
+    assert isinstance(grant, Grant)
+    bench.ack("a", session, 2, heard=grant.seq, holds=((1, 5),), delivered=((0, 1),))
+    assert bench.run.ledger.counts == [95, 4, 1, 0, 0]
+
+
+def test_a_worker_that_is_silent_for_the_lease_is_given_up_and_its_share_is_cut_among_the_others(bench: Bench) -> None:
+    sessions = bench.start("a", "b", "c")
+    bench.ack("a", sessions["a"], 1, wants=5)
+    bench.now = 4.9
+    bench.ack("b", sessions["b"], 1)
+    bench.ack("c", sessions["c"], 1)
+    assert bench.custody.expire(bench.now) == []
+    bench.now = 5.0
+    made = bench.custody.expire(bench.now)
+    assert [type(one) for one in made] == [LeaseReclaimed, WorkerGone]
+    assert {name: len(rest) for name, rest in bench.run.ledger.partition.remainders.items()} == {"b": 50, "c": 50}
+
+
+def test_a_late_ack_from_a_reclaimed_lease_is_booked_and_does_not_count_twice(bench: Bench) -> None:
+    sessions = bench.start("a", "b")
+    bench.ack("a", sessions["a"], 1, wants=5)
+    bench.now = 6.0
+    bench.ack("b", sessions["b"], 1)
+    bench.custody.expire(bench.now)
+    made = bench.ack("a", sessions["a"], 2, delivered=((0, 3),))
+    again = next(one.message.session for one in sends(made) if isinstance(one.message, Welcome))
+    bench.ack("a", again, 1, delivered=((0, 3),))
+    assert bench.run.ledger.counts[State.DELIVERED] == 3
+    assert bench.run.ledger.tallies["a"].delivered == 3
+
+
+def test_what_a_former_session_says_it_holds_is_void(bench: Bench) -> None:
+    old = bench.start("a", "b")["a"]
+    bench.ack("a", old, 1, wants=5)
+    new = bench.hello("a", 2)
+    bench.ack("a", old, 2, holds=((0, 5),))
+    assert bench.state(0) is State.PENDING
+    assert new > old
+
+
+def test_an_old_hello_does_not_end_a_session(bench: Bench) -> None:
+    session = bench.start("a")["a"]
+    bench.ack("a", session, 1, wants=5)
+    assert bench.custody.receive("a", Hello(VERSION, 1), bench.now) == []
+    assert bench.state(0) is State.LEASED
+
+
+def test_delivered_overrules_rejected_and_nothing_overrules_delivered(bench: Bench) -> None:
+    sessions = bench.start("a", "b")
+    refused = Failure(0, in_doubt=False, attempts=1, status=404, reason="HTTP 404")
+    bench.ack("a", sessions["a"], 1, failed=(refused,))
+    assert bench.state(0) is State.REJECTED
+    bench.ack("b", sessions["b"], 1, delivered=((0, 1),))
+    assert bench.state(0) is State.DELIVERED
+    bench.ack("a", sessions["a"], 2, failed=(refused,))
+    assert bench.state(0) is State.DELIVERED
+    assert bench.run.ledger.dead == {}
+
+
+def test_a_worker_that_leaves_hands_back_what_it_does_not_hold(bench: Bench) -> None:
+    sessions = bench.start("a", "b")
+    bench.ack("a", sessions["a"], 1, wants=5)
+    made = bench.ack("a", sessions["a"], 2, leaving=True, delivered=((0, 1),))
+    assert isinstance(sends(made)[0].message, Acked)
+    assert any(isinstance(one, WorkerGone) for one in made)
+    assert len(bench.run.ledger.partition.remainders["b"]) == 99
+    assert not bench.run.ledger.tried_among(bench.run.ledger.positions(State.PENDING)), "nothing may have been sent"
+
+
+def test_a_worker_that_joins_gets_an_equal_share(bench: Bench) -> None:
+    bench.start("a", "b")
+    bench.hello("c")
+    assert sorted(len(rest) for rest in bench.run.ledger.partition.remainders.values()) == [33, 33, 34]
+
+
+def test_the_last_outcome_ends_the_run_and_every_worker_is_told(bench: Bench) -> None:
+    sessions = bench.start("a", "b")
+    made = bench.ack("a", sessions["a"], 1, delivered=((0, 100),))
+    assert AllSettled("run") in made
+    told = {one.worker for one in sends(made) if isinstance(one.message, Acked) and one.message.over}
+    assert told == {"a", "b"}
+
+
+def test_at_most_once_puts_a_lost_workers_records_in_doubt(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, 100, policy="at-most-once")
+    sessions = bench.start("a", "b")
+    bench.ack("a", sessions["a"], 1, wants=5)
+    bench.custody.worker_lost("a", "test")
+    assert bench.run.ledger.counts == [95, 0, 0, 0, 5]
+    check_ledger(bench.run.ledger)
+
+
+def test_closing_leaves_in_doubt_what_may_have_been_sent_and_unsent_what_was_not(bench: Bench) -> None:
+    sessions = bench.start("a", "b")
+    bench.ack("a", sessions["a"], 1, wants=5)
+    bench.ack("b", sessions["b"], 1, wants=5)
+    bench.custody.worker_lost("a", "test")  # five that may have been sent, pending again
+    bench.custody.stop()
+    bench.custody.close()
+    assert bench.run.ledger.counts == [90, 0, 0, 0, 10]
+
+
+def test_a_position_that_the_run_does_not_have_is_refused(bench: Bench) -> None:
+    session = bench.start("a")["a"]
+    with pytest.raises(ProtocolError, match="does not have"):
+        bench.ack("a", session, 1, delivered=((99, 101),))
+
+
+def test_another_version_of_the_protocol_is_refused(bench: Bench) -> None:
+    with pytest.raises(ProtocolError, match="same release"):
+        bench.custody.receive("a", Hello(VERSION + 1, 1), 0.0)
+
+
+def test_the_outcomes_of_another_run_are_not_booked(bench: Bench) -> None:
+    session = bench.start("a")["a"]
+    bench.ack("a", session, 1, run="another", delivered=((0, 5),))
+    assert bench.run.ledger.counts[State.DELIVERED] == 0
+
+
+def test_a_run_without_workers_or_with_a_dead_api_is_stalled(bench: Bench) -> None:
+    assert bench.custody.stalled == "no worker is there"
+    sessions = bench.start("a", "b")
+    bench.ack("a", sessions["a"], 1, trouble="refused")
+    bench.ack("b", sessions["b"], 1)
+    assert bench.custody.stalled == ""
+    bench.ack("b", sessions["b"], 2, trouble="refused")
+    assert bench.custody.stalled == "the API cannot be reached: refused"

@@ -1,0 +1,208 @@
+"""The worker's side: what it hands out, until when, and what it tells."""
+
+import random
+
+import numpy as np
+import pytest
+
+from traffic.core.feed import DEAD_AFTER, PROBE_S, Feed
+from traffic.core.link import Link
+from traffic.core.outcome import Answer, Outcome
+from traffic.core.protocol import Ack, Acked, Grant, Hello, ProtocolError, RunTerms, Terms, Welcome
+
+RUN = RunTerms("run", "POST", "/", (0.0, 0.0), 3, "at-least-once")
+OK, BUSY = Answer(201), Answer(503, retry_after=2.0)
+LOST, REFUSED = Answer(0, "lost"), Answer(0, "refused", sent=False)
+
+
+def grant(start: int, stop: int, session: int = 7, seq: int = 2, answers: int = 1) -> Grant:
+    indexes = np.arange(start, stop, dtype="<u8")
+    bodies = tuple(b'{"n":%d}' % n for n in range(start, stop))
+    return Grant(session, seq, answers, seq, ((start, stop),), (), indexes.tobytes(), bodies)
+
+
+@pytest.fixture
+def link() -> Link:
+    made = Link(Feed(random.Random(1)), Terms())
+    made.users = 2
+    assert isinstance(made.poll(0.0), Hello)
+    made.receive(Welcome(7, 1, RUN), 0.1)
+    return made
+
+
+def joined(link: Link, now: float = 0.2) -> Ack:
+    """The first ack, answered by a lease of four records."""
+    ack = link.poll(now)
+    assert isinstance(ack, Ack)
+    link.receive(grant(0, 4), now + 0.1)
+    return ack
+
+
+def test_hello_is_repeated_until_it_is_answered() -> None:
+    link = Link(Feed(random.Random(1)), Terms(hello_s=0.5))
+    assert [link.poll(now) is not None for now in (0.0, 0.4, 0.5, 0.9, 1.0)] == [True, False, True, False, True]
+
+
+def test_the_first_ack_asks_for_records_and_a_full_feed_asks_for_none(link: Link) -> None:
+    assert joined(link).wants == 4
+    later = link.poll(1.0)
+    assert isinstance(later, Ack)
+    assert later.wants == 0
+    assert later.holds == ((0, 4),)
+
+
+def test_custody_counts_from_when_the_answered_ack_was_sent(link: Link) -> None:
+    joined(link, now=0.2)
+    assert link.feed.take(5.19) is not None
+    assert link.feed.take(5.2) is None
+
+
+def test_a_lapsed_worker_drops_what_waits_and_says_hello(link: Link) -> None:
+    joined(link)
+    hello = link.poll(5.3)
+    assert isinstance(hello, Hello)
+    assert hello.hello == 2
+    assert link.feed.waiting == 0
+
+
+def test_an_outcome_goes_with_every_ack_until_one_is_answered(link: Link) -> None:
+    joined(link)
+    record = link.feed.take(0.4)
+    assert record
+    link.feed.book(record, OK, Outcome.DELIVERED, 0.5)
+    acks = [link.poll(now) for now in (1.0, 1.5)]
+    assert [ack.delivered for ack in acks if isinstance(ack, Ack)] == [((0, 1),), ((0, 1),)]
+    link.receive(Acked(7, 3, acks[-1].seq, over=False), 1.6)  # type: ignore[union-attr]
+    last = link.poll(2.0)
+    assert isinstance(last, Ack)
+    assert last.delivered == ()
+
+
+def test_outcomes_of_a_lapsed_session_go_with_the_next_one(link: Link) -> None:
+    joined(link)
+    record = link.feed.take(0.4)
+    assert record
+    link.feed.book(record, OK, Outcome.DELIVERED, 0.5)
+    link.poll(1.0)
+    assert isinstance(link.poll(6.0), Hello)
+    link.receive(Welcome(8, 1, RUN), 6.1)
+    ack = link.poll(6.2)
+    assert isinstance(ack, Ack)
+    assert (ack.session, ack.delivered, ack.holds) == (8, ((0, 1),), ())
+
+
+def test_messages_of_a_former_session_or_out_of_their_order_are_not_read(link: Link) -> None:
+    joined(link)
+    link.receive(grant(10, 12, session=6, seq=9), 0.4)
+    link.receive(grant(20, 22, seq=2), 0.4)
+    link.receive(Welcome(7, 1, RUN), 0.4)
+    assert link.feed.waiting == 4
+
+
+def test_a_record_in_flight_over_a_lapse_serves_the_new_lease(link: Link) -> None:
+    joined(link)
+    record = link.feed.take(0.4)
+    assert record
+    link.poll(6.0)
+    link.receive(Welcome(8, 1, RUN), 6.1)
+    link.poll(6.2)
+    link.receive(grant(0, 2, session=8), 6.3)
+    assert link.feed.waiting == 1, "the one that is in flight is not queued again"
+    link.feed.book(record, OK, Outcome.DELIVERED, 6.4)
+    ack = link.poll(7.0)
+    assert isinstance(ack, Ack)
+    assert (ack.delivered, ack.holds) == (((0, 1),), ((1, 2),))
+
+
+def test_a_retry_waits_for_its_time_while_other_records_go_out(link: Link) -> None:
+    joined(link)
+    first = link.feed.take(0.4)
+    assert first
+    link.feed.book(first, BUSY, Outcome.RETRY, 0.5)
+    assert [record.position for record in iter(lambda: link.feed.take(0.6), None)] == [1, 2, 3]
+    due = link.feed.next_retry()
+    assert due is not None
+    assert due >= 2.5, "Retry-After is waited out"
+    assert link.feed.take(due) is first
+
+
+def test_attempts_that_reached_the_api_are_counted_and_used_up(link: Link) -> None:
+    joined(link)
+    link.feed.deadline = 1e9
+    record = link.feed.take(0.4)
+    for _ in range(2):
+        assert record
+        link.feed.book(record, Answer(503), Outcome.RETRY, 1.0)
+        link.feed._queue.clear()
+        record = link.feed.take(100.0)
+    assert record
+    link.feed.book(record, Answer(503), Outcome.RETRY, 101.0)
+    _, (failure,) = link.feed.report()
+    assert (failure.position, failure.attempts, failure.status, failure.in_doubt) == (0, 3, 503, False)
+
+
+def test_a_record_whose_answer_was_once_unknown_ends_in_doubt(link: Link) -> None:
+    joined(link)
+    link.feed.run = RunTerms("run", "POST", "/", (0.0, 0.0), 1, "at-least-once")
+    record = link.feed.take(0.4)
+    assert record
+    link.feed.book(record, LOST, Outcome.RETRY, 0.5)
+    _, (failure,) = link.feed.report()
+    assert failure.in_doubt
+
+
+def test_an_api_that_cannot_be_reached_uses_no_attempts_up_and_is_probed_once_a_second(link: Link) -> None:
+    joined(link)
+    link.feed.deadline = 1e9
+    now = 1.0
+    for _ in range(DEAD_AFTER):
+        record = link.feed.take(now)
+        assert record
+        link.feed.book(record, REFUSED, Outcome.RETRY, now)
+        now += 60.0
+    assert link.feed.trouble == "refused"
+    probe = link.feed.take(now)
+    assert probe
+    assert link.feed.take(now + PROBE_S / 2) is None
+    link.feed.book(probe, OK, Outcome.DELIVERED, now)
+    assert link.feed.trouble == ""
+    assert link.feed.report()[1] == ()
+
+
+def test_when_the_run_is_over_what_waits_is_handed_back_and_what_was_doubted_is_in_doubt(link: Link) -> None:
+    joined(link)
+    first, second = link.feed.take(0.4), link.feed.take(0.4)
+    assert first
+    assert second
+    link.feed.book(first, LOST, Outcome.RETRY, 0.5)
+    link.feed.book(second, BUSY, Outcome.RETRY, 0.5)
+    link.receive(Acked(7, 3, 1, over=True), 0.6)
+    ack = link.poll(1.0)
+    assert isinstance(ack, Ack)
+    assert [(failure.position, failure.in_doubt) for failure in ack.failed] == [(0, True)]
+    assert ack.holds == ()
+    assert link.feed.take(0.7) is None
+
+
+def test_a_second_word_on_one_attempt_changes_nothing(link: Link) -> None:
+    joined(link)
+    record = link.feed.take(0.4)
+    assert record
+    link.feed.book(record, OK, Outcome.DELIVERED, 0.5)
+    link.feed.book(record, LOST, Outcome.IN_DOUBT, 0.6)
+    delivered, failed = link.feed.report()
+    assert (list(delivered), failed) == ([(0, 1)], ())
+
+
+def test_a_lease_that_contradicts_itself_is_refused(link: Link) -> None:
+    joined(link)
+    broken = Grant(7, 3, 1, 3, ((10, 12),), (), b"\0" * 8, (b"{}",))
+    with pytest.raises(ProtocolError, match="lease 3"):
+        link.receive(broken, 0.5)
+
+
+def test_the_key_is_the_run_and_the_index(link: Link) -> None:
+    joined(link)
+    record = link.feed.take(0.4)
+    assert record
+    assert record.key == "run-0"

@@ -5,6 +5,7 @@
 
 import argparse
 import shutil
+import signal
 import sys
 import time
 from collections import Counter
@@ -97,6 +98,9 @@ def main() -> int:
     parser.add_argument("--times", type=int, default=20, help="with --kill-at: how many times")
     parser.add_argument("--keep", type=Path, help="where the folders of broken rounds stay")
     asked = parser.parse_args()
+    # However it is ended, it leaves no process behind.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda number, _frame: sys.exit(128 + number))
     keep = asked.keep or Path(mkdtemp(prefix="traffic-chaos-"))
     if asked.kill_at is not None:
         scenarios = [killed_at(asked.kill_at, asked.first + n) for n in range(asked.times)]

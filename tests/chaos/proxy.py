@@ -45,6 +45,7 @@ class Loop:
         for task in others:
             task.cancel()
         await asyncio.gather(*others, return_exceptions=True)
+        await asyncio.sleep(0.05)  # transports say goodbye in the turns that follow
 
 
 class Relay:
@@ -60,6 +61,10 @@ class Relay:
         self._flowing = asyncio.Event()
         self._flowing.set()
         loop.call(self._listen())
+
+    def close(self) -> None:
+        """Let go of every connection."""
+        self.loop.call(self._close())
 
     def cut(self) -> None:
         """Reset what is connected and refuse what comes."""
@@ -80,6 +85,11 @@ class Relay:
     async def _listen(self) -> None:
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port, backlog=512)
         self.port = self._server.sockets[0].getsockname()[1]
+
+    async def _close(self) -> None:
+        await self._cut()
+        for far in self._kept:
+            _reset(far)
 
     async def _cut(self, *, near_only: bool = False) -> None:
         if self._server is not None:
@@ -109,6 +119,8 @@ class Relay:
             await self._flowing.wait()
             far_reader, far = await asyncio.open_connection("127.0.0.1", self.target)
             self._pairs[near] = far
+            if near.is_closing():  # cut off meanwhile
+                return
             there, back = self._watch()
             await asyncio.gather(self._pass(reader, far, there), self._pass(far_reader, near, back))
         except OSError:

@@ -121,6 +121,8 @@ class Stack:
         """Leave no process behind."""
         for process in (self.master, self.stub, *(worker.process for worker in self.workers)):
             process.kill()
+        for relay in (self.tap, *(worker.relay for worker in self.workers)):
+            relay.close()
         self._loop.close()
 
     def _start_stub(self) -> Process:

@@ -1,0 +1,90 @@
+"""Workers in containers that are killed, paused and cut off in mid-run; the checker asks MongoDB what became of it."""
+
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from chaos.checker import Claims, Stored, check
+from compose.stack import Stack, until
+
+ROOT = Path(__file__).parents[2]
+
+
+def docker(*arguments: str) -> None:
+    subprocess.run(["docker", *arguments], check=True, capture_output=True, timeout=60)
+
+
+def kill(stack: Stack, worker: str) -> None:
+    docker("kill", worker)
+
+
+def back_from_kill(stack: Stack, worker: str) -> None:
+    docker("start", worker)  # a killed container stays down: Docker takes it for the user's wish
+
+
+def pause(stack: Stack, worker: str) -> None:
+    docker("pause", worker)
+
+
+def back_from_pause(stack: Stack, worker: str) -> None:
+    docker("unpause", worker)
+
+
+def cut(stack: Stack, worker: str) -> None:
+    docker("network", "disconnect", f"{stack.project}_default", worker)
+
+
+def back_from_cut(stack: Stack, worker: str) -> None:
+    docker("network", "connect", f"{stack.project}_default", worker)
+
+
+Act = Callable[[Stack, str], None]
+
+
+@pytest.mark.parametrize(
+    ("hurt", "heal"),
+    [(kill, back_from_kill), (pause, back_from_pause), (cut, back_from_cut)],
+    ids=["killed", "paused", "cut off"],
+)
+def test_a_worker_that_is_lost_in_mid_run_loses_nothing(stack: Stack, tmp_path: Path, hurt: Act, heal: Act) -> None:
+    last = stack.master("/traffic/status").get("run")
+    stack.ready(4)
+    assert stack.start(traffic_wait="1.0-3.0")["success"]
+
+    def under_way() -> str | None:
+        now = stack.master("/traffic/status")
+        return now["run"] if now["run"] != last and now["counts"]["delivered"] > 20 else None
+
+    run = until("a fifth is delivered", 60, under_way)
+    worker = stack.compose("ps", "-q", "worker").stdout.split()[0]
+    hurt(stack, worker)
+    try:
+        until("it is given up", 30, lambda: given_up(stack) > 0)
+    finally:
+        heal(stack, worker)
+    status = stack.ended(after=last)
+    assert status["state"] == "completed"
+    verdict = check(ROOT / "data" / "traffic.json", stored(stack, run), claims(stack, run, tmp_path))
+    assert verdict.good, str(verdict)
+    stack.ready(4, seconds=90)
+
+
+def given_up(stack: Stack) -> int:
+    """How many workers the present run has lost."""
+    rows = stack.master("/traffic/status")["workers"]
+    return sum(row["state"] in ("missing", "gone") for row in rows)
+
+
+def stored(stack: Stack, run: str) -> list[Stored]:
+    rows = stack.mongo(f'db.messages.find({{run: "{run}"}}, {{_id: 0, key: 1, payload: 1}}).toArray()')
+    return [Stored(row["key"], row["payload"]) for row in rows]
+
+
+def claims(stack: Stack, run: str, folder: Path) -> Claims:
+    """The report as it lies in the master's volume."""
+    stack.compose("cp", "master:/app/state/.", str(folder))
+    assert json.loads((folder / "report.json").read_text())["run"] == run
+    return Claims.read(folder)

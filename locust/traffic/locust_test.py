@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import gevent
+import zmq
 from locust.env import Environment
 from locust.rpc import Message
 from locust.runners import STATE_CLEANUP, STATE_MISSING, STATE_SPAWNING, STATE_STOPPED, STATE_STOPPING, MasterRunner
@@ -31,6 +32,8 @@ class LocustTest:
         self._starter: gevent.Greenlet[..., Any] | None = None
         self._ending_until = 0.0
         self._unlisted: dict[str, float] = {}
+        self._tended: object = None
+        self.tend_socket()
 
     @property
     def headless(self) -> bool:
@@ -46,6 +49,16 @@ class LocustTest:
     def missing(self) -> list[str]:
         """The workers that Locust has not heard of for some seconds."""
         return [client.id for client in self.runner.clients.all if client.state == STATE_MISSING]
+
+    def tend_socket(self) -> None:
+        """Let a worker whose connection broke on its side alone come back under its old identity.
+
+        Without it, ZeroMQ ignores the newcomer until the kernel gives the old connection up, half a minute later or
+        more. Locust makes a new socket when it resets its connections, so look again now and then.
+        """
+        if self._tended is not self.runner.server:
+            self._tended = self.runner.server
+            self.runner.server.socket.setsockopt(zmq.ROUTER_HANDOVER, 1)
 
     def worker_states(self) -> dict[str, str]:
         """What Locust says of each worker that is connected, in its words."""

@@ -30,7 +30,7 @@ from traffic.core.report import all_delivered
 from traffic.core.run import Run
 from traffic.delivery import Delivery
 from traffic.locust_test import LocustTest, watched
-from traffic.settings import Settings, SettingsError
+from traffic.settings import Settings, SettingsError, read_host
 from traffic.state import StateError, StateFolder
 
 logger = logging.getLogger(__name__)
@@ -70,6 +70,7 @@ class Master:
         SettingsError, DatasetError or StateError where the run would be refused.
         """
         settings = Settings.read(options)
+        read_host(options, self._class_host())
         StateFolder(settings.state_dir).prepare()
         # In a thread, so that the workers' heartbeats are answered while a large file is read.
         dataset = gevent.get_hub().threadpool.apply(_open, (settings.file,))
@@ -78,6 +79,9 @@ class Master:
         if self._checked is not None:
             self._checked[1].close()
         self._checked = (settings, dataset)
+
+    def _class_host(self) -> str | None:
+        return next((user.host for user in self.environment.user_classes if user.host), None)
 
     # A run begins.
 
@@ -118,7 +122,10 @@ class Master:
         if self.delivery is not None:
             self.delivery.close()
         run = Run.of(terms, dataset, Order(dataset.records, settings.seed, settings.order))
-        self.delivery = Delivery(run, settings, self.environment.host or "")
+        host = read_host(argparse.Namespace(host=self.environment.host), self._class_host())
+        if self.environment.host:
+            self.environment.host = host  # a slash at its end would make users send nothing, and say nothing
+        self.delivery = Delivery(run, settings, host)
         self._options().traffic_run = terms.run
         logger.info(
             "run %s: %d records of %s, order %s, seed %d",

@@ -31,8 +31,6 @@ def _attach(environment: Environment, runner: Any, **_: Any) -> None:
         # Without it, workers that join later get no users.
         environment.parsed_options.enable_rebalancing = True
         environment.stop_timeout = environment.stop_timeout or STOP_TIMEOUT_S
-        # The workers' requests are built as host + path.
-        environment.host = (environment.host or "").rstrip("/") or None
         runners.HEARTBEAT_DEAD_INTERNAL = NEVER
         master = Master(environment, runner)
         if environment.web_ui is not None:

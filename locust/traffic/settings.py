@@ -24,6 +24,7 @@ POLICIES = ("at-least-once", "at-most-once")
 # Methods that carry a body (RFC 9110 9.3).
 METHODS = ("POST", "PUT", "PATCH")
 LONGEST_WAIT_S = 3600
+_HOST = re.compile(r"https?://[^\s/?#]+(/[^\s?#]*)?")
 _WAIT = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(?:-\s*(\d+(?:\.\d+)?)\s*)?")
 
 
@@ -125,6 +126,19 @@ class Settings:
         )
         reader.finish()
         return made
+
+
+def read_host(options: argparse.Namespace, by_class: str | None = None) -> str:
+    """The API's address without a slash at its end, as --host or else the user class gives it.
+
+    SettingsError where there is none, or it is no http(s) URL of a host: Locust would start users that send nothing.
+    """
+    value = str(getattr(options, "host", None) or by_class or "").strip().rstrip("/")
+    if not _HOST.fullmatch(value):
+        seen = repr(value) if value else "nothing"
+        rule = f"--host must be the API's address, such as http://127.0.0.1:4000, not {seen}"
+        raise SettingsError(f"{rule}. Set --host, LOCUST_HOST or the form's field.")
+    return value
 
 
 class _Reader:

@@ -115,7 +115,8 @@ class Web:
 
     def _asked(self) -> argparse.Namespace:
         """The options as the form wants them."""
-        form = {option.name: request.form[option.name] for option in OPTIONS if option.name in request.form}
+        names = ("host", *(option.name for option in OPTIONS))
+        form = {name: request.form[name] for name in names if name in request.form}
         return argparse.Namespace(**{**vars(self._options()), **form})
 
     def _healthz(self) -> Response:

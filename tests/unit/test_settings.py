@@ -8,7 +8,7 @@ import pytest
 from locust.argument_parser import get_parser, ui_extra_args_dict
 from locust.event import Events
 
-from traffic.settings import OPTIONS, Settings, SettingsError, add_options
+from traffic.settings import OPTIONS, Settings, SettingsError, add_options, read_host
 
 NAMES = [option.name for option in OPTIONS]
 
@@ -205,3 +205,21 @@ def test_the_run_id_that_the_master_hands_on_is_no_option_for_people(capsys):
     shown = capsys.readouterr().out
     assert "--traffic-run" not in shown
     assert all(option.flag in shown for option in OPTIONS)
+
+
+@pytest.mark.parametrize(
+    "host", ["http://127.0.0.1:4000", "https://api.example/base", "http://[::1]:80", "http://u:p@h"]
+)
+def test_a_host_loses_the_slash_at_its_end(host: str) -> None:
+    assert read_host(argparse.Namespace(host=host + "/")) == host
+
+
+@pytest.mark.parametrize("host", [None, "", "/", "localhost:4000", "ftp://h", "http://", "http://a b", "http://h?x=1"])
+def test_a_host_that_is_none_is_refused_with_the_remedy(host: str | None) -> None:
+    with pytest.raises(SettingsError, match="Set --host, LOCUST_HOST"):
+        read_host(argparse.Namespace(host=host))
+
+
+def test_the_user_classs_host_serves_where_none_is_given() -> None:
+    assert read_host(argparse.Namespace(host=None), "http://class/") == "http://class"
+    assert read_host(argparse.Namespace(host="http://given"), "http://class") == "http://given"

@@ -37,6 +37,8 @@ def line(result: Result) -> str:
         f"{resends.posts} POSTs, {resends.again} again" + (f" ({why})" if why else ""),
         f"exit {result.exit_code}, {result.seconds:.0f} s",
     ]
+    if result.deserted:
+        parts.append("its last worker was told to leave")
     if result.starved:
         parts.append(f"{result.starved} unhurt workers given up")
     return " | ".join(parts)
@@ -47,6 +49,7 @@ def summary(results: list[Result]) -> str:
     verdicts = [result.verdict for result in results if result.verdict]
     causes = sum((result.resends.causes for result in results), Counter[str]())
     uncaused = sum(len(result.resends.uncaused) for result in results)
+    hurt = Counter(what.split()[0] for result in results for what in result.done)
     figures = {
         "rounds": len(results),
         "records": sum(result.scenario.records for result in results),
@@ -64,6 +67,9 @@ def summary(results: list[Result]) -> str:
         "sent again": sum(result.resends.again for result in results),
         **{f"  {cause}": causes[cause] for cause in CAUSES},
         "  without a cause": uncaused,
+        **{f"{kind}, times": times for kind, times in sorted(hurt.items())},
+        "last worker told to leave": sum(result.deserted for result in results),
+        "unhurt workers given up": sum(result.starved for result in results),
         "seconds": round(sum(result.seconds for result in results)),
     }
     ends = Counter(result.exit_code for result in results)

@@ -9,7 +9,8 @@ Kind = Literal["kill", "freeze", "cut", "hole", "half", "term", "join", "api"]
 KINDS: tuple[Kind, ...] = ("kill", "freeze", "cut", "hole", "half", "term", "join", "api")
 _WEIGHTS = (3, 3, 2, 2, 1, 2, 2, 2)
 LASTING = ("freeze", "cut", "hole", "half", "api")
-FAULTS_S = 8.0
+# Within this many seconds, so that most faults come while a run is on.
+FAULTS_S = 6.0
 
 _MISBEHAVIOUR = (
     "none",
@@ -60,7 +61,7 @@ class Scenario:
         acts = [_act(chance) for _ in range(chance.randint(1, 5))]
         return cls(
             seed,
-            records=chance.randint(500, 1500),
+            records=chance.randint(300, 900),
             workers=chance.randint(2, 4),
             users=chance.randint(4, 16),
             misbehave=chance.choice(_MISBEHAVIOUR),
@@ -78,5 +79,5 @@ class Scenario:
 def _act(chance: random.Random) -> Act:
     kind = chance.choices(KINDS, _WEIGHTS)[0]
     at, worker = chance.uniform(0.0, FAULTS_S), chance.randrange(1 << 16)
-    lasts = chance.uniform(0.5, 3.0) if kind == "api" else chance.uniform(1.0, 9.0)
+    lasts = chance.uniform(0.5, 3.0) if kind == "api" else chance.uniform(1.0, 8.0)
     return Act(kind, at, worker, lasts if kind in LASTING else 0.0)

@@ -38,7 +38,7 @@ def line(result: Result) -> str:
         f"exit {result.exit_code}, {result.seconds:.0f} s",
     ]
     if result.deserted:
-        parts.append("its last worker was told to leave")
+        parts.append("stopped: its last worker was told to leave")
     if result.starved:
         parts.append(f"{result.starved} unhurt workers given up")
     return " | ".join(parts)
@@ -68,7 +68,7 @@ def summary(results: list[Result]) -> str:
         **{f"  {cause}": causes[cause] for cause in CAUSES},
         "  without a cause": uncaused,
         **{f"{kind}, times": times for kind, times in sorted(hurt.items())},
-        "last worker told to leave": sum(result.deserted for result in results),
+        "stopped, last worker left": sum(result.deserted for result in results),
         "unhurt workers given up": sum(result.starved for result in results),
         "seconds": round(sum(result.seconds for result in results)),
     }

@@ -18,8 +18,9 @@ TICK_S = 0.02
 # A worker is started in place of the last one when none has been able to work for this long.
 ALONE_S = 2.0
 _RECLAIMED = re.compile(r"reclaimed from (\S+): (.*)")
-# Locust's words. It ends a headless run at once when no worker is left that it takes for connected.
+# Locust's words, where they come before the report: it ends a headless run when no worker is left that it knows of.
 _LAST_ONE_LEFT = "The last worker quit, stopping test."
+_REPORT = "delivery report, run"
 
 
 @dataclass
@@ -38,7 +39,7 @@ class Result:
     starved: int = 0
     fault: str = ""
     state: str = ""
-    # The last connected worker was told to leave: the run may end unfinished, but its report must be true.
+    # Its last worker was told to leave: then it may be stopped unfinished, but its report must be true.
     deserted: bool = False
 
     @property
@@ -205,7 +206,6 @@ def live(scenario: Scenario, folder: Path) -> Result:
 
 def _check(result: Result, stack: Stack, known: Known) -> None:
     log = (result.folder / "master.log").read_text()
-    result.deserted = _LAST_ONE_LEFT in log and any(what.startswith("term") for what in result.done)
     gone = dict[str, str](_RECLAIMED.findall(log))
     unhurt = gone.keys() - known.lost.keys()
     result.starved = len(unhurt)
@@ -217,4 +217,6 @@ def _check(result: Result, stack: Stack, known: Known) -> None:
         result.fault = result.fault or f"left no report that can be read ({error})"
         return
     result.counts, result.state = claims.report["counts"], claims.report["state"]
+    left = any(what.startswith("term") for what in result.done) and _LAST_ONE_LEFT in log.partition(_REPORT)[0]
+    result.deserted = left and result.state == "stopped"
     result.verdict = check(stack.file, read_store(stack.store), claims, result.exit_code)

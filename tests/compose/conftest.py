@@ -60,15 +60,6 @@ def stack(engine: None, request: pytest.FixtureRequest) -> Iterator[Stack]:
 
 
 @pytest.fixture(scope="session")
-def chromium() -> str:
-    """The browser's path."""
-    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if path is None:
-        missing("no Chromium on this machine")
-    return str(path)
-
-
-@pytest.fixture(scope="session")
 def check_delivered(stack: Stack) -> Callable[[dict[str, Any]], None]:
     """Ask the database, not the master, for a run's records: there once each, with a time, from all workers."""
 

@@ -1,0 +1,56 @@
+"""A real browser for tests, and how a person fills Locust's form in it."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from playwright.sync_api import Page, expect, sync_playwright
+
+ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+
+
+def chromium() -> str:
+    """The browser's path. Without one the test is skipped; under CI=true, where one is to be there, it fails."""
+    names = ("chromium", "chromium-browser", "google-chrome")
+    path = next((found for name in names if (found := shutil.which(name))), None)
+    if path is None:
+        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)("no Chromium on this machine")
+    return str(path)
+
+
+@contextmanager
+def a_page(path: str) -> Iterator[Page]:
+    """An empty page in a browser of its own."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
+        page = browser.new_page(viewport={"width": 1280, "height": 900})
+        page.set_default_timeout(20_000)
+        yield page
+        browser.close()
+
+
+def fill(page: Page, **traffic: str) -> None:
+    """Fill Locust's form: its own fields and ours, which it keeps under "Custom parameters"."""
+    users = page.locator("input[name=userCount]")
+    new = page.get_by_role("button", name="New", exact=True)
+    expect(users.or_(new).first).to_be_visible()
+    if new.is_visible():  # there was a run before
+        new.click()
+    users.fill("20")
+    page.locator("input[name=spawnRate]").fill("20")
+    if not page.locator("[name=trafficFile]").is_visible():
+        page.get_by_text("Custom parameters").click()
+    for name, value in traffic.items():
+        field = page.locator(f"[name={name}]")
+        field.wait_for(state="visible")
+        if field.evaluate("field => field.tagName") == "SELECT":
+            field.select_option(value)
+        else:
+            field.fill(value)
+
+
+def press_start(page: Page) -> None:
+    """Press Start."""
+    page.get_by_role("button", name="Start", exact=True).click()

@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 from traffic.core.outcome import Answer
 
 
+NOT_NOW = 503
+
+
 @dataclass
 class Weather:
     """How likely (0 to 1) each misfortune is, and how long an answer takes at most, in seconds."""
@@ -23,14 +26,15 @@ class Weather:
 class Api:
     """Honours the key: a record is stored once, however often it comes.
 
-    `posts` counts what arrived, by key; `failed` says whether a 503 was ever answered.
+    `posts` counts what arrived, by key; `acted_on` those of them that were not answered 503, by which an API says
+    that it did nothing.
     """
 
     chance: random.Random
     weather: Weather = field(default_factory=Weather)
     stored: set[str] = field(default_factory=set)
     posts: Counter[str] = field(default_factory=Counter)
-    failed: bool = False
+    acted_on: Counter[str] = field(default_factory=Counter)
 
     def post(self, key: str) -> tuple[Answer, float]:
         """Take one request; what the sender will see, and after how many seconds."""
@@ -40,7 +44,7 @@ class Api:
             (Answer(0, "refused", sent=False), False, False, w.refuse),
             (Answer(0, "lost"), False, False, w.lose_before),
             (Answer(0, "lost"), True, True, w.lose_after),
-            (Answer(503, "HTTP 503", retry_after=self.chance.choice([None, 0.5])), True, False, w.fail),
+            (Answer(NOT_NOW, "HTTP 503", retry_after=self.chance.choice([None, 0.5])), True, False, w.fail),
             (Answer(404, "HTTP 404"), True, False, w.reject),
         ):
             if fate < share:
@@ -49,9 +53,9 @@ class Api:
         return self._take(key, Answer(201, "HTTP 201"), arrives=True, stores=True), after
 
     def _take(self, key: str, answer: Answer, *, arrives: bool, stores: bool) -> Answer:
-        self.failed |= answer.status == 503
         if arrives:
             self.posts[key] += 1
+            self.acted_on[key] += answer.status != NOT_NOW
         if stores:
             self.stored.add(key)
         return answer

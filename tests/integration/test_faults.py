@@ -127,33 +127,27 @@ def test_a_frozen_worker_is_fenced_and_its_late_acks_count_once(tmp_path: Path, 
     assert len(again & before) <= 3 * 4
 
 
-def test_a_worker_that_is_sent_away_hands_back_what_it_holds(tmp_path: Path, api: FakeApi) -> None:
-    records = 300
+def test_a_worker_that_is_sent_away_hands_back_what_it_holds_and_one_that_joins_gets_a_slice(
+    tmp_path: Path, api: FakeApi
+) -> None:
+    records = 400
     with begin(tmp_path, api, records=records, workers=3) as cluster:
         await_everyone(cluster, api)
         leaver = cluster.workers[0]
         leaver.send(signal.SIGTERM)
         assert leaver.wait(20) == 0, leaver.log
         assert f"worker {leaver.id} is gone (it left)" in cluster.master.log
+        (joiner,) = cluster.add_workers(1)
+        await_everyone(cluster, api)
         api.always(AT_ONCE)
         report = check_all_delivered(cluster, records, cluster.wait())
     assert max(Counter(post.index for post in api.posts()).values()) == 1
+    assert report["counts"]["attempts"] == records
     assert report["counts"]["resent"] == 0
     assert row_of(report, leaver)["delivered"] > 0
-
-
-def test_a_worker_that_joins_gets_a_slice_and_users(tmp_path: Path, api: FakeApi) -> None:
-    records = 400
-    with begin(tmp_path, api, records=records, workers=2) as cluster:
-        await_everyone(cluster, api)
-        cluster.add_workers(1)
-        await_everyone(cluster, api)
-        api.always(AT_ONCE)
-        report = check_all_delivered(cluster, records, cluster.wait())
-    joined = row_of(report, cluster.workers[2])
+    joined = row_of(report, joiner)
     assert joined["slice"] > 0
     assert joined["delivered"] > 0
-    assert max(Counter(post.index for post in api.posts()).values()) == 1
 
 
 def test_a_run_that_has_lost_all_its_workers_goes_on_with_the_next(tmp_path: Path, api: FakeApi) -> None:

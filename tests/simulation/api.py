@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 
 from traffic.core.outcome import Answer
 
-
 NOT_NOW = 503
 
 

@@ -277,12 +277,17 @@ class Cable:
     def _accept(self, listener: socket.socket) -> None:
         with contextlib.suppress(OSError):
             while True:
-                near = listener.accept()[0]
-                self._ends.append(near)
-                far = socket.create_connection(("127.0.0.1", self._to))
-                self._ends.append(far)
-                self._spawn(self._copy, near, far)
-                self._spawn(self._copy, far, near)
+                self._join(listener.accept()[0])
+
+    def _join(self, near: socket.socket) -> None:
+        try:
+            far = socket.create_connection(("127.0.0.1", self._to))
+        except OSError:
+            near.close()  # as if nobody listened there, which is so
+            return
+        self._ends += (near, far)
+        self._spawn(self._copy, near, far)
+        self._spawn(self._copy, far, near)
 
     def _copy(self, source: socket.socket, sink: socket.socket) -> None:
         with contextlib.suppress(OSError):

@@ -1,11 +1,12 @@
-"""Three rounds of every fault on real processes: the promises hold."""
+"""Three rounds of every fault on real processes: the promises hold. And what a round may not come to."""
 
 from pathlib import Path
 
 import pytest
 
+from chaos.checker import Verdict
 from chaos.faults import Act, Scenario
-from chaos.rounds import live
+from chaos.rounds import Result, live
 
 ROUNDS = {
     "a worker is killed and another joins while the API fails": Scenario(
@@ -34,3 +35,27 @@ def test_the_promises_hold_where(name: str, tmp_path: Path) -> None:
     result = live(ROUNDS[name], tmp_path)
     assert result.faults() == []
     assert len(result.done) >= 2, f"the run was over before the faults came: {result.done}"
+
+
+def ended(state: str, unsent: int, **other: object) -> Result:
+    made = Result(Scenario(1), Path(), ended=True, verdict=Verdict(records=9), state=state, counts={"unsent": unsent})
+    for name, value in other.items():
+        setattr(made, name, value)
+    return made
+
+
+def test_a_run_may_be_left_unfinished_only_where_its_last_worker_left() -> None:
+    assert ended("completed", 0).good
+    assert not ended("stopped", 2).good
+    assert not ended("completed", 2).good
+    assert ended("stopped", 2, deserted=True).good
+
+
+@pytest.mark.parametrize("verdict", [Verdict(9, lost=[1]), Verdict(9, duplicated=[1]), Verdict(9, lies=["one"])])
+def test_a_run_that_its_last_worker_left_must_still_be_true_to_the_store(verdict: Verdict) -> None:
+    assert ended("stopped", 2, deserted=True, verdict=verdict).faults() == [str(verdict)]
+
+
+def test_a_run_without_an_end_or_without_a_report_is_broken() -> None:
+    assert ended("completed", 0, ended=False).faults() == ["did not end within 120 s"]
+    assert ended("", 0, verdict=None, fault="left no report").faults() == ["left no report"]

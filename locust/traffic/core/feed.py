@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from .outcome import Answer, Outcome, backoff
-from .protocol import Failure, Grant, RunTerms
+from .protocol import Failure, Grant, ProtocolError, RunTerms
 from .ranges import RangeSet
 
 STOPPED = "the run was stopped while the answer was awaited"
@@ -96,8 +96,9 @@ class Feed:
         self._flying = {at: record for at, record in self._flying.items() if run and record.run == run.run}
 
     def offer(self, grant: Grant) -> None:
-        """Take a lease in. ProtocolError where it contradicts itself."""
-        assert self.run is not None
+        """Take a lease in. ProtocolError where it contradicts itself, or there is no run that it could be of."""
+        if self.run is None:
+            raise ProtocolError(f"lease {grant.lease} belongs to no run")
         positions, again = RangeSet(grant.positions), RangeSet(grant.again)
         indexes = grant.index_list()
         self._held.update(positions)

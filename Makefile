@@ -52,7 +52,7 @@ data: ## write a traffic file: N records from SEED into FILE
 .PHONY: test test-unit test-integration test-compose test-browser lint fmt lock mongod
 # ARGS goes to pytest: make test ARGS='-k refus'
 # importlib: so that two folders may have a test file of the same name.
-pytest = @$(setup) $(setup_test) && exec $(bin)/python -m pytest --import-mode=importlib $(ARGS)
+pytest = @$(setup) $(setup_test) && exec $(bin)/python -m pytest $(ARGS)
 browser_tests := $(wildcard tests/browser/test_*.py tests/compose/test_*browser*.py)
 
 test: ## all tests; those for Docker, MongoDB or a browser where it is there

@@ -106,11 +106,10 @@ class LocustTest:
             gevent.sleep(LAST_STATISTICS_S)
             self.runner.quit()
 
-    def refuse(self, exit_code: int) -> None:
-        """Let a headless process end with this code: without it, it would wait for a test that never starts."""
-        if self.headless:
-            self.environment.process_exit_code = exit_code
-            gevent.spawn(self.runner.quit)
+    def end_process(self, exit_code: int) -> None:
+        """End a headless process: it would wait for a test that never starts."""
+        self.environment.process_exit_code = exit_code
+        gevent.spawn(self.runner.quit)
 
     def ask_to_register(self, speaking: Iterable[str], now: float) -> None:
         """Have workers that speak to us register with Locust, which asks nobody twice: else they get no users."""

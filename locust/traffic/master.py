@@ -105,9 +105,12 @@ class Master:
         return options
 
     def _refuse(self, error: Exception) -> None:
-        """Raise StopTest, which is how a start is called off; a headless process ends."""
+        """Call the start off; a headless process ends."""
         logger.error("refused to start: %s", error)
-        self.test.refuse(EXIT_REFUSED)
+        if self.test.headless:
+            self.test.end_process(EXIT_REFUSED)
+            # The greenlet that starts the test has nothing left to do; an error would be told a second time, as a crash.
+            raise gevent.GreenletExit
         raise StopTest(str(error)) from error
 
     def _begin(self, settings: Settings, dataset: Dataset) -> None:

@@ -79,6 +79,7 @@ class Protocol(RuleBasedStateMachine):
         self.world.join(users=3)
         self.world.run_until_settled(240.0)
         self.world.check_end()
+        self.world.close()
 
 
 TestProtocol = Protocol.TestCase

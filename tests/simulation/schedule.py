@@ -17,6 +17,14 @@ def run_schedule(seed: int) -> World:
     chance = random.Random(seed)
     policy = "at-most-once" if chance.random() < 0.2 else "at-least-once"
     world = World(seed, records=chance.choice([1, 7, 40, 60]), policy=policy, max_attempts=chance.choice([1, 3, 6]))
+    try:
+        _live(world, chance)
+    finally:
+        world.close()
+    return world
+
+
+def _live(world: World, chance: random.Random) -> None:
     for _ in range(chance.randint(1, 5)):
         world.join(users=chance.choice([0, 1, 2, 5]))
     if chance.random() < 0.8:
@@ -27,12 +35,11 @@ def run_schedule(seed: int) -> World:
     if chance.random() < STOPPED and world.settled_at is None:
         world.stop(patience=chance.choice([0.0, 2.0, 13.0]))
         world.check_stopped()
-        return world
+        return
     _calm(world)
     world.join(users=3)
     world.run_until_settled(GRACE_S)
     world.check_end()
-    return world
 
 
 def _make_hostile(world: World, chance: random.Random) -> None:

@@ -102,6 +102,11 @@ class World:
         self.run = Run.of(terms, data, Order(data.records, self.chance.randrange(1 << 32), "random"))
         self._carry_out(self.custody.start(self.run, [host.name for host in self.alive()], self.now))
 
+    def close(self) -> None:
+        """Let go of the file."""
+        if self.run is not None:
+            self.run.dataset.close()
+
     def join(self, users: int = 2) -> Host:
         """A new worker process comes up."""
         feed = Feed(random.Random(self.chance.random()))

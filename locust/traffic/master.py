@@ -109,7 +109,7 @@ class Master:
         logger.error("refused to start: %s", error)
         if self.test.headless:
             self.test.end_process(EXIT_REFUSED)
-            # The greenlet that starts the test has nothing left to do; an error would be told a second time, as a crash.
+            # Nothing is left to do for the greenlet that starts the test; an error would be told again, as a crash.
             raise gevent.GreenletExit
         raise StopTest(str(error)) from error
 

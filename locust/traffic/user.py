@@ -20,6 +20,8 @@ from traffic.core.protocol import RunTerms
 
 PATIENCE_S = 1.0
 BEFORE_INIT_S = 0.05
+STOPPED = "the user was stopped while the answer was awaited"
+NOT_DELIVERED = "the task took the record and did not deliver it"
 # Faults of which it is sure that no byte of the request left.
 _NOT_SENT = frozenset({errno.ECONNREFUSED, errno.EHOSTUNREACH, errno.ENETUNREACH})
 
@@ -61,6 +63,8 @@ class RecordUser(FastHttpUser):
 
     abstract = True
     rule: Rule | None = None
+    _in_hand: Record | None = None
+    _watched = False
 
     def wait_time(self) -> float:
         """Seconds until the next task, evenly spread over `--traffic-wait`."""
@@ -70,12 +74,15 @@ class RecordUser(FastHttpUser):
     def next_record(self) -> Record:
         """The next record to send: waits until there is one, ends this user (StopUser) when the run needs it no more.
 
-        Whoever takes a record says once what came of it: see `deliver`.
+        A user has one record in hand at a time. One that it took before and did not `deliver`, because the task failed
+        or the user ended, counts as sent without an answer: it may have been sent by other means.
         """
+        self._let_go()
         source = self._source()
         while True:
             record = source.take()
             if record is not None:
+                self._hold(record)
                 return record
             if source.over:
                 raise StopUser
@@ -89,7 +96,7 @@ class RecordUser(FastHttpUser):
         source = self._source()
         run = source.run
         assert run is not None, "a record was taken, so there is a run"
-        answer = Answer(0, "the user was stopped while the answer was awaited")
+        answer = Answer(0, STOPPED)
         try:
             headers = {
                 "Content-Type": "application/json",
@@ -105,14 +112,32 @@ class RecordUser(FastHttpUser):
                     response.success()
                 else:
                     response.failure(answer.reason)
+        except Exception as error:
+            answer = Answer(0, f"{type(error).__name__}: {error}")
+            raise
         finally:
             # Also where the user was killed in the midst of it: then the answer is unknown.
+            self._in_hand = None
             source.book(record, answer, self._judge(run, answer))
         return answer
 
     def deliver_next(self) -> Answer:
         """Take the next record and deliver it."""
         return self.deliver(self.next_record())
+
+    def _hold(self, record: Record) -> None:
+        if not self._watched and self._greenlet is not None:
+            self._watched = True
+            self._greenlet.link(self._let_go)
+        self._in_hand = record
+
+    def _let_go(self, _ended: object = None) -> None:
+        """Say of a record that was taken and not delivered that nobody knows what came of it."""
+        record, self._in_hand = self._in_hand, None
+        source = self._source() if record is not None else None
+        if record is not None and source is not None and source.run is not None:
+            answer = Answer(0, NOT_DELIVERED)
+            source.book(record, answer, self._judge(source.run, answer))
 
     def _judge(self, run: RunTerms, answer: Answer) -> Outcome:
         rule = self.rule or RULES["at-most-once" if run.policy == "at-most-once" else "at-least-once"]

@@ -209,7 +209,6 @@ class Posting(RecordUser):
 """
 
 
-@pytest.mark.xfail(reason="a record that was taken and never booked stays in hand for ever", strict=False)
 def test_a_task_that_fails_with_a_record_in_hand_does_not_keep_the_run_from_ending(tmp_path: Path) -> None:
     file = records_file(tmp_path, RECORDS)
     with (
@@ -224,7 +223,6 @@ def test_a_task_that_fails_with_a_record_in_hand_does_not_keep_the_run_from_endi
         assert counts["delivered"] + counts["in_doubt"] == RECORDS
 
 
-@pytest.mark.xfail(reason="any exception but an HTTP client's own is told as a user that was stopped", strict=False)
 def test_a_request_that_cannot_be_made_is_told_by_its_own_reason(tmp_path: Path) -> None:
     broken = IMPATIENT.replace("self.deliver_next()", "self.client.request = None\n        self.deliver_next()")
     done = headless(tmp_path, broken, {}, TRAFFIC_FILE=records_file(tmp_path, 4), TRAFFIC_MAX_ATTEMPTS=1)

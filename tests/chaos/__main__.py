@@ -15,7 +15,7 @@ from tempfile import mkdtemp
 
 from chaos.faults import Act, Scenario
 from chaos.history import CAUSES
-from chaos.rounds import Result, live
+from chaos.rounds import LINGER_S, Result, live
 
 
 def killed_at(share: float, seed: int) -> Scenario:
@@ -39,6 +39,8 @@ def line(result: Result) -> str:
     ]
     if result.deserted:
         parts.append("stopped: its last worker was told to leave")
+    if result.lingered > LINGER_S:
+        parts.append(f"the master ended {result.lingered:.0f} s after its report")
     if result.starved:
         parts.append(f"{result.starved} unhurt workers given up")
     return " | ".join(parts)
@@ -69,6 +71,7 @@ def summary(results: list[Result]) -> str:
         "  without a cause": uncaused,
         **{f"{kind}, times": times for kind, times in sorted(hurt.items())},
         "stopped, last worker left": sum(result.deserted for result in results),
+        f"ended {LINGER_S:g} s after the report": sum(result.lingered > LINGER_S for result in results),
         "unhurt workers given up": sum(result.starved for result in results),
         "seconds": round(sum(result.seconds for result in results)),
     }

@@ -125,6 +125,8 @@ class Relay:
             await asyncio.gather(self._pass(reader, far, there), self._pass(far_reader, near, back))
         except OSError:
             _reset(near)
+        except asyncio.CancelledError:
+            pass  # the loop is being closed, and asyncio's own callback would print this as a fault
         finally:
             far_end = self._pairs.pop(near)
             near.close()

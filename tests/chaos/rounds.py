@@ -15,6 +15,8 @@ from chaos.stack import NotReadyError, Stack, Worker
 
 DEADLINE_S = 120.0
 TICK_S = 0.02
+# A master that runs for longer than this after its report is told of: it has waited for something that never came.
+LINGER_S = 15.0
 # A worker is started in place of the last one when none has been able to work for this long.
 ALONE_S = 2.0
 _RECLAIMED = re.compile(r"reclaimed from (\S+): (.*)")
@@ -41,6 +43,8 @@ class Result:
     state: str = ""
     # Its last worker was told to leave: then it may be stopped unfinished, but its report must be true.
     deserted: bool = False
+    # Seconds from the report to the master's end.
+    lingered: float = 0.0
 
     @property
     def good(self) -> bool:
@@ -113,7 +117,8 @@ class Round:
         heapq.heappush(self._agenda, (time.monotonic() + seconds, len(self._agenda) + time.monotonic_ns(), what))
 
     def _keep_one_alive(self, now: float) -> None:
-        if any(worker.process.alive for worker in self.stack.workers):
+        over = (self.stack.state / "report.json").exists()
+        if over or any(worker.process.alive for worker in self.stack.workers):
             self._alone_since = None
         elif self._alone_since is None:
             self._alone_since = now
@@ -193,6 +198,7 @@ def live(scenario: Scenario, folder: Path) -> Result:
         try:
             result.ended = lived.run()
             result.exit_code = stack.master.popen.poll()
+            result.lingered = stack.since_report()
         except NotReadyError as error:
             result.fault = str(error)
         result.done = lived.done

@@ -113,6 +113,13 @@ class Stack:
             return True
         return False
 
+    def since_report(self) -> float:
+        """Seconds since the report was written; 0 where there is none."""
+        try:
+            return time.time() - (self.state / "report.json").stat().st_mtime
+        except FileNotFoundError:
+            return 0.0
+
     def sent(self) -> int:
         """How many of the records have been sent at least once."""
         return len({attempt.key for attempt in self.tap.attempts})

@@ -20,6 +20,8 @@ logger = logging.getLogger(__name__)
 
 # The workers send their last statistics when their users have ended; give them time to arrive.
 LAST_STATISTICS_S = 1.0
+# A worker that missed Locust's one "stop" is told again after so long.
+STOP_AGAIN_S = 3.0
 # A worker that speaks to us and that Locust does not list for this long is asked to register again.
 UNLISTED_S = 1.0
 
@@ -31,6 +33,7 @@ class LocustTest:
         self.environment, self.runner = environment, runner
         self._starter: gevent.Greenlet[..., Any] | None = None
         self._ending_until = 0.0
+        self._stop_again_at = 0.0
         self._unlisted: dict[str, float] = {}
         self._tended: object = None
         self.tend_socket()
@@ -94,6 +97,15 @@ class LocustTest:
         self._starter = None
         self.runner.stop()
         self.wind_up()
+
+    def stop_again(self, now: float) -> None:
+        """Tell workers that run on after a stop to stop: Locust tells each once, then waits for over a minute."""
+        if self.runner.state != STATE_STOPPING:
+            self._stop_again_at = now + self.environment.stop_timeout + STOP_AGAIN_S
+        elif now >= self._stop_again_at:
+            self._stop_again_at = now + STOP_AGAIN_S
+            for client in [*self.runner.clients.running, *self.runner.clients.spawning]:
+                self.runner.server.send_to_client(Message("stop", None, client.id))
 
     def wind_up(self) -> None:
         """Do what is left to do once the test has been stopped."""

@@ -180,6 +180,7 @@ class Master:
             if worker not in self._custody.sessions:
                 self._carry_out(self._custody.worker_lost(worker, "Locust reports it missing"))
         self.test.tend_socket()
+        self.test.stop_again(now)
         self.test.ask_to_register(self._custody.sessions, now)
         if self.delivery is not None and self.delivery.live:
             self._watch(self.delivery, now)

@@ -168,6 +168,20 @@ def test_delivered_overrules_rejected_and_nothing_overrules_delivered(bench: Ben
     assert bench.run.ledger.dead == {}
 
 
+def test_a_late_failure_does_not_take_a_record_from_the_worker_that_is_sending_it(bench: Bench) -> None:
+    sessions = bench.start("a", "b")
+    bench.ack("a", sessions["a"], 1, wants=5)
+    bench.custody.worker_lost("a", "test")
+    for seq in range(1, 11):
+        bench.ack("b", sessions["b"], seq, heard=seq, wants=10, holds=((0, 100),))
+    assert bench.state(0) is State.LEASED
+    late = Failure(0, in_doubt=False, attempts=5, status=503, reason="HTTP 503")
+    bench.ack("a", sessions["a"], 2, failed=(late,))
+    assert bench.state(0) is State.LEASED, "b is sending it, and will say what came of it"
+    bench.ack("a", sessions["a"], 2, delivered=((0, 1),))
+    assert bench.state(0) is State.DELIVERED, "but delivered is delivered, whoever saw it"
+
+
 def test_a_worker_that_leaves_hands_back_what_it_does_not_hold(bench: Bench) -> None:
     sessions = bench.start("a", "b")
     bench.ack("a", sessions["a"], 1, wants=5)

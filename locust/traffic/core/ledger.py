@@ -157,7 +157,10 @@ class Ledger:
         return news
 
     def bury(self, letter: DeadLetter) -> bool:
-        """Book a position as rejected or in doubt; whether this was news."""
+        """Book a position as rejected or in doubt; whether this was news.
+
+        It is none where another worker has the position in its custody by now: what comes of it is that one's to say.
+        """
         place = RangeSet([(letter.position, letter.position + 1)])
         news = bool(self._settle_open(letter.worker, letter.state, place))
         news = news or self._settle_late(letter.worker, letter.state, letter.position)
@@ -233,6 +236,8 @@ class Ledger:
             letter = self.dead.pop(position)
             holder: str | None = letter.worker
             self.tallies[letter.worker].credit(before, -1)
+        elif before is State.LEASED and state is not State.DELIVERED:
+            return False
         else:
             holder = self._take_from_holder(position, before)
         if holder is not None:

@@ -225,28 +225,31 @@ class Master:
 
     def stop_run(self) -> None:
         """Hand out no more, wait for the workers' last acks, and report; nothing where no run is live."""
-        if self.delivery is not None and self.delivery.live:
-            self.delivery.state = "stopping"
-            self._carry_out(self._custody.stop())
+        if self._hand_out_no_more():
             watched(self._wind_up, self._on_crash)
 
     def _wind_up(self) -> None:
-        self._await_last_acks()
-        self._finish("stopped")
+        self._finish_after_last_acks("stopped")
         self.test.wind_up()
 
     def _on_quitting(self, environment: Environment, **_: Any) -> None:
         """The process ends: nothing comes after this, so wait here for the last acks."""
-        if self.delivery is not None and self.delivery.live:
-            self.delivery.state = "stopping"
-            self._carry_out(self._custody.stop())
-            self._await_last_acks()
-            self._finish("stopped")
+        if self._hand_out_no_more():
+            self._finish_after_last_acks("stopped")
 
-    def _await_last_acks(self) -> None:
+    def _hand_out_no_more(self) -> bool:
+        """Tell the workers that the live run is over; whether there is one."""
+        if self.delivery is None or not self.delivery.live:
+            return False
+        self.delivery.state = "stopping"
+        self._carry_out(self._custody.stop())
+        return True
+
+    def _finish_after_last_acks(self, state: str, reason: str = "") -> None:
         deadline = now_s() + self.environment.stop_timeout + LAST_ACKS_S
         while not self._custody.settled_or_back and now_s() < deadline:
             gevent.sleep(0.05)
+        self._finish(state, reason)
 
     def _finish(self, state: str, reason: str = "") -> None:
         """Close the ledger and write the report; nothing where that has been done."""
@@ -262,12 +265,10 @@ class Master:
         if self.delivery is None or self.delivery.state == "stopping":
             return
         logger.error("the run cannot go on: %s", reason)
-        self.delivery.state = "stopping"
-        self._carry_out(self._custody.stop())
+        self._hand_out_no_more()
 
         def end() -> None:
-            self._await_last_acks()
-            self._finish("failed", reason)
+            self._finish_after_last_acks("failed", reason)
             self.test.stop()
 
         watched(end, self._on_crash)

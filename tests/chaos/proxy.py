@@ -33,6 +33,10 @@ class Loop:
         """Run a coroutine to its end; its result."""
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(10)
 
+    def stop_accepting(self, listener: socket.socket) -> None:
+        """Take no more connections from a listening socket. In the loop's thread only."""
+        self._loop.remove_reader(listener.fileno())
+
     def close(self) -> None:
         """End every task, then the loop."""
         self.call(self._end_tasks())
@@ -54,6 +58,7 @@ class Relay:
     def __init__(self, loop: Loop, target: int) -> None:
         self.loop, self.target, self.port = loop, target, 0
         self._server: asyncio.Server | None = None
+        self._refusing = False
         # Each connection's near end, and its far end once there is one.
         self._pairs: dict[asyncio.StreamWriter, asyncio.StreamWriter | None] = {}
         # Far ends that are not to learn that the near end is gone.
@@ -92,9 +97,14 @@ class Relay:
             _reset(far)
 
     async def _cut(self, *, near_only: bool = False) -> None:
+        self._refusing = True
         if self._server is not None:
-            self._server.close()
-            self._server = None
+            server, self._server = self._server, None
+            # asyncio drops, unclosed, a connection accepted of a server that is closed before the next turn.
+            for listener in server.sockets:
+                self.loop.stop_accepting(listener)
+            await asyncio.sleep(0)
+            server.close()
         for near, far in list(self._pairs.items()):
             if near_only and far is not None:
                 self._kept.add(far)
@@ -110,10 +120,14 @@ class Relay:
 
     async def _heal(self) -> None:
         self._flowing.set()
+        self._refusing = False
         if self._server is None:
             await self._listen()
 
     async def _serve(self, reader: asyncio.StreamReader, near: asyncio.StreamWriter) -> None:
+        if self._refusing:  # accepted in the turn in which it was cut
+            _reset(near)
+            return
         self._pairs[near] = None
         try:
             await self._flowing.wait()

@@ -6,12 +6,16 @@ from typing import Any
 
 import pytest
 
+from simulation.master import Master
 from traffic.core.custody import Custody, Session
+from traffic.core.decisions import Send
 from traffic.core.feed import Feed, Record
 from traffic.core.link import Link
 from traffic.core.partition import Partition
 from traffic.core.protocol import Ack, Grant
 from traffic.core.ranges import RangeSet
+from traffic.core.recovery import Recovery
+from traffic.core.run import Run
 
 FOREVER = float("inf")
 
@@ -80,9 +84,50 @@ def double_recut(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Partition, "leave", leave)
 
 
+def confirm_before_the_journal(patch: pytest.MonkeyPatch) -> None:
+    """Outcomes are confirmed to the worker while they are on their way to the disk (P6)."""
+    empty = Master._empty
+
+    def send_first(self: Master) -> None:
+        for decision in self._outbox:
+            if isinstance(decision, Send):
+                self._note_confirmed(decision)
+                self.send(decision.worker, decision.message)
+        self._outbox = [decision for decision in self._outbox if not isinstance(decision, Send)]
+        empty(self)
+
+    patch.setattr(Master, "_empty", send_first)
+
+
+def lease_at_once_after_a_restart(patch: pytest.MonkeyPatch) -> None:
+    """A restarted master does not wait for the leases of the one before to lapse (P5)."""
+    resume = Custody.resume
+
+    def resume_at_once(self: Custody, run: Run, held: dict[str, RangeSet], now: float) -> Any:
+        made = resume(self, run, held, now)
+        self._leasing_from = now
+        return made
+
+    patch.setattr(Custody, "resume", resume_at_once)
+
+
+def forget_what_was_leased(patch: pytest.MonkeyPatch) -> None:
+    """A restarted master takes what was in a worker's hands for never sent (P2, P4)."""
+    patch.setattr(Recovery, "held", lambda self: {})
+
+
 MUTATIONS: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
     mutate.__name__: mutate
-    for mutate in (no_fencing, ack_before_the_answer, reclaim_without_a_generation, healing_off, double_recut)
+    for mutate in (
+        no_fencing,
+        ack_before_the_answer,
+        reclaim_without_a_generation,
+        healing_off,
+        double_recut,
+        confirm_before_the_journal,
+        lease_at_once_after_a_restart,
+        forget_what_was_leased,
+    )
 }
 
 

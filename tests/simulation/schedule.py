@@ -32,7 +32,7 @@ def _live(world: World, chance: random.Random) -> None:
     world.run_for(chance.choice([0.0, 0.2, 1.0]))
     world.start()
     _live_through(world, chance)
-    if chance.random() < STOPPED and world.settled_at is None:
+    if chance.random() < STOPPED and not world.settled:
         world.stop(patience=chance.choice([0.0, 2.0, 13.0]))
         world.check_stopped()
         return
@@ -48,6 +48,7 @@ def _make_hostile(world: World, chance: random.Random) -> None:
     net.double = chance.choice([0.0, 0.1])
     net.slow_s = chance.choice([0.01, 0.2, 3.0])
     net.in_order = chance.random() < 0.5
+    world.master.slow_disk_s = chance.choice([0.0, 0.02, 0.5])
     world.faults |= net.lose > 0 or net.slow_s > 1
     share = chance.choice([0.0, 0.1, 0.25])
     kinds = ["refuse", "fail", "reject", "lose_before", "lose_after"]
@@ -56,12 +57,14 @@ def _make_hostile(world: World, chance: random.Random) -> None:
 
 def _live_through(world: World, chance: random.Random) -> None:
     end = world.now + chance.uniform(0.5, HORIZON_S)
-    while world.now < end and world.settled_at is None:
+    while world.now < end and not world.settled:
         world.run_for(chance.expovariate(1.0))
         hosts = world.alive()
-        act = chance.choice(["crash", "freeze", "cut", "leave", "join", "none", "none"])
+        act = chance.choice(["crash", "freeze", "cut", "leave", "join", "master", "none", "none"])
         if act == "join" and len(hosts) < 7:
             world.join(users=chance.choice([1, 3]))
+        elif act == "master":
+            world.crash_master(chance.choice([0.1, 2.0, 6.0, 20.0]))
         elif hosts and act not in {"join", "none"}:
             _hurt(world, chance, act)
 

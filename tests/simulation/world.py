@@ -1,7 +1,7 @@
 """A master, its workers and the wire between them, under a virtual clock.
 
 Every message is packed and unpacked as on Locust's wire. What the world checks at every step is written down from
-the promises P1 to P5, P8 and P9, not from the code.
+the promises P1 to P6, P8 and P9, not from the code.
 """
 
 import heapq
@@ -17,12 +17,12 @@ from typing import Any
 import msgpack
 
 from simulation.api import Api
-from traffic.core.custody import Custody
+from simulation.master import Master
 from traffic.core.dataset import Dataset
-from traffic.core.decisions import AllSettled, Decision, Send
+from traffic.core.decisions import Decision
 from traffic.core.feed import Feed, Record
 from traffic.core.invariants import check_ledger
-from traffic.core.ledger import State
+from traffic.core.ledger import SETTLED, State
 from traffic.core.link import Link
 from traffic.core.order import Order
 from traffic.core.outcome import RULES, Answer
@@ -79,11 +79,14 @@ class World:
         self.now = 1000.0
         self.terms = Terms(lease_records=8, window_records=12)
         self.network, self.api = Network(), Api(self.chance)
-        self.custody = Custody(self.terms, first_session=1)
+        self.master = Master(
+            self.terms,
+            lambda seconds, act: self._at(self.now + seconds, act),
+            lambda worker, message: self._send("master", worker, message),
+        )
         self.hosts: dict[str, Host] = {}
         self.policy, self.max_attempts, self.records = policy, max_attempts, records
         self.run: Run | None = None
-        self.settled_at: float | None = None
         self.faults = False
         self._master_acted = False
         self._seen_delivered: set[int] = set()
@@ -93,6 +96,11 @@ class World:
         self._names = itertools.count(1)
         self._at(self.now + TICK_S, self._tick_master)
 
+    @property
+    def settled(self) -> bool:
+        """Whether the master has said that every record is settled."""
+        return self.master.settled
+
     # What happens.
 
     def start(self) -> None:
@@ -100,7 +108,7 @@ class World:
         terms = RunTerms("run", "POST", "/", (0.0, 0.0), self.max_attempts, self.policy)
         data = dataset(self.records)
         self.run = Run.of(terms, data, Order(data.records, self.chance.randrange(1 << 32), "random"))
-        self._carry_out(self.custody.start(self.run, [host.name for host in self.alive()], self.now))
+        self._carry_out(self.master.custody.start(self.run, [host.name for host in self.alive()], self.now))
 
     def close(self) -> None:
         """Let go of the file."""
@@ -137,6 +145,13 @@ class World:
         self.network.cut.add(host.name)
         self._at(self.now + seconds, lambda: self.network.cut.discard(host.name))
 
+    def crash_master(self, seconds: float) -> None:
+        """Kill -9 of the master, and a new one on its journal after a while."""
+        if self.master.up and not self.settled:
+            self.faults = True
+            self.master.crash()
+            self._at(self.now + seconds, self._restart_master)
+
     def leave(self, host: Host) -> None:
         """SIGTERM: the worker hands in what it has, as the adapter does, and exits."""
         host.link.leaving = True
@@ -145,11 +160,13 @@ class World:
 
     def stop(self, patience: float) -> None:
         """A person stops the run: last acks are waited for so long, then it is closed."""
-        self._carry_out(self.custody.stop())
-        until = self.now + patience
-        while not self.custody.settled_or_back and self.now < until:
+        while not self.master.up:
             self.run_for(0.1)
-        self._carry_out(self.custody.close())
+        self._carry_out(self.master.custody.stop())
+        until = self.now + patience
+        while not self.master.custody.settled_or_back and self.now < until:
+            self.run_for(0.1)
+        self._carry_out(self.master.custody.close())
         self.check()
 
     def run_for(self, seconds: float) -> None:
@@ -164,9 +181,9 @@ class World:
     def run_until_settled(self, within: float) -> None:
         """P9: with a worker alive and the faults over, the run ends by itself."""
         until = self.now + within
-        while self.settled_at is None and self.now < until:
+        while not self.settled and self.now < until:
             self.run_for(0.5)
-        if self.settled_at is None:
+        if not self.settled:
             assert self.run
             raise BrokenPromiseError(f"P9: not settled after {within} s; counts {self.run.ledger.counts}")
 
@@ -176,10 +193,11 @@ class World:
         """Every promise that can be seen from outside at any moment."""
         if self.run is None:
             return
-        if self._master_acted:
+        if self._master_acted and self.master.up:
             self._master_acted = False
             check_ledger(self.run.ledger)
             self._check_delivered()
+            self._check_journaled()
         for host in self.alive():
             in_hand = host.link.feed.waiting + host.link.feed.in_hand
             most = self.terms.window_records + self.terms.lease_records + host.users
@@ -214,10 +232,18 @@ class World:
             self._promise(f"run-{index}" in self.api.stored, f"P2: record {index} delivered, but never stored")
         self._seen_delivered = delivered
 
+    def _check_journaled(self) -> None:
+        """P6: what a worker was told to be booked is booked, whatever became of the master since."""
+        assert self.run
+        lost = self.master.told_delivered.minus(self.run.ledger.positions(State.DELIVERED))
+        self._promise(not lost, f"P6: {lost} was confirmed as delivered, and is so no more")
+        lost = self.master.told_settled.minus(self.run.ledger.positions(*SETTLED))
+        self._promise(not lost, f"P6: the outcome of {lost} was confirmed, and is lost")
+
     def _check_fence(self, host: Host, record: Record) -> None:
         """P5: a record is handed out only by the worker that the master thinks has it."""
         assert self.run
-        if State(int(self.run.ledger.states[record.position])) is State.LEASED:
+        if self.master.up and State(int(self.run.ledger.states[record.position])) is State.LEASED:
             held = any(record.position in lease.open for lease in self.run.ledger.leases_of(host.name))
             self._promise(held, f"P5: {host.name} hands out position {record.position}, leased to another")
 
@@ -231,16 +257,19 @@ class World:
         heapq.heappush(self._agenda, (when, next(self._ticket), act))
 
     def _tick_master(self) -> None:
-        self._carry_out(self.custody.expire(self.now))
+        if self.master.up:
+            self._carry_out(self.master.custody.expire(self.now))
         self._at(self.now + TICK_S, self._tick_master)
+
+    def _restart_master(self) -> None:
+        assert self.run
+        self._master_acted = True
+        self.run = self.master.restart(self.run, self.now)
+        self._seen_delivered = set()
 
     def _carry_out(self, decisions: list[Decision]) -> None:
         self._master_acted |= bool(decisions)
-        for decision in decisions:
-            if isinstance(decision, Send):
-                self._send("master", decision.worker, decision.message)
-            elif isinstance(decision, AllSettled):
-                self.settled_at = self.now
+        self.master.carry_out(decisions)
 
     def _send(self, sender: str, receiver: str, message: Message) -> None:
         data = msgpack.packb(message.to_wire())
@@ -258,7 +287,7 @@ class World:
         message: Any = KINDS[kind].from_wire(msgpack.unpackb(data))
         if receiver == "master":
             self._master_acted = True
-            self._carry_out(self.custody.receive(sender, message, self.now))
+            self.master.receive(sender, message, self.now)
             return
         host = self.hosts.get(receiver)
         if host is not None and host.alive:

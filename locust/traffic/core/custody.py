@@ -6,6 +6,8 @@ The rules that this module guards:
   what it says it *saw* is booked all the same, because it is true.
 - A session lives for `lease_s` after its last ack was received. The worker counts the same time from when it sent
   that ack, which was earlier, so it has stopped handing out records by the time they are leased to another.
+- Of a run that is resumed nothing is leased before the leases of the former master have lapsed, which may have been
+  renewed until the moment it died.
 - A lease that the worker has heard of, or that was overtaken by a later message, and that it does not hold, is lost
   or handed back: what is not settled in it is pending again.
 """
@@ -18,6 +20,7 @@ from .decisions import (
     AllSettled,
     Booked,
     Decision,
+    Leased,
     LeaseReclaimed,
     LeaseReturned,
     Send,
@@ -30,6 +33,7 @@ from .ranges import RangeSet
 from .run import Run
 
 LOST_AT_END = "the worker did not say what became of it before the run ended"
+LOST_AT_RESTART = "the master was restarted while the worker had the record in hand"
 
 
 @dataclass(slots=True)
@@ -65,6 +69,24 @@ class Custody:
         self.sessions: dict[str, Session] = {}
         self._next_session = first_session
         self._over = False
+        self._leasing_from = float("-inf")
+
+    def resume(self, run: Run, held: dict[str, RangeSet], now: float) -> list[Decision]:
+        """Go on with a run of a former master's; `held` is what its workers had in hand, by worker.
+
+        Each worker gets its slice when it is welcomed.
+        """
+        made: list[Decision] = []
+        if held:
+            self._leasing_from = now + self.terms.lease_s
+        self.run = run
+        for worker, positions in held.items():
+            if run.terms.policy == "at-least-once":
+                run.ledger.tried.setdefault(worker, RangeSet()).update(positions)
+            else:
+                letters = tuple(self._doubt(at, worker, LOST_AT_RESTART) for at in positions.members())
+                made.append(Booked(worker, RangeSet(), letters))
+        return [*made, *self.start(run, [], now), *self._end_if_settled()]
 
     def start(self, run: Run, workers: list[str], now: float) -> list[Decision]:
         """Begin `run`, one slice for each of `workers`; every worker that is connected is welcomed into it."""
@@ -132,7 +154,7 @@ class Custody:
         doubts += [(position, ledger.suspect(position)) for position in tried.members()]
         letters = tuple(self._doubt(position, worker, LOST_AT_END) for position, worker in doubts)
         self.run, self._over = None, True
-        return [Booked(RangeSet(), letters)] if letters else []
+        return [Booked("", RangeSet(), letters)] if letters else []
 
     def _doubt(self, position: int, worker: str, reason: str) -> DeadLetter:
         assert self.run
@@ -168,8 +190,8 @@ class Custody:
         if ack.leaving:
             return [*made, *self._on_leaving(session, ack)]
         wants = ack.wants - self._on_its_way(session, ack)
-        grant = self._grant(session, wants) if wants > 0 and not self._over else None
-        made.append(Send(worker, grant or self._acked(session)))
+        leasing = wants > 0 and not self._over and now >= self._leasing_from
+        made += (leasing and self._grant(session, wants)) or [Send(worker, self._acked(session))]
         return [*made, *self._end_if_settled()]
 
     def _on_foreign_ack(self, session: Session | None, worker: str, ack: Ack, now: float) -> list[Decision]:
@@ -219,7 +241,8 @@ class Custody:
             letter = DeadLetter(said.position, state, said.attempts, said.status, said.reason, worker)
             if self.run.ledger.bury(letter):
                 letters.append(letter)
-        return [Booked(delivered, tuple(letters))] if delivered or letters else []
+        attempts, resent = self.run.attempts[worker], self.run.resent[worker]
+        return [Booked(worker, delivered, tuple(letters), attempts, resent)] if delivered or letters else []
 
     def _on_its_way(self, session: Session, ack: Ack) -> int:
         """Records in leases that the worker had not read of when it asked: it will have them without asking again."""
@@ -257,7 +280,7 @@ class Custody:
                 self.run.ledger.reclaim(lease)
                 continue
             why = f"worker lost with the record in hand: {reason}"
-            made.append(Booked(RangeSet(), tuple(self._doubt(at, worker, why) for at in positions.members())))
+            made.append(Booked(worker, RangeSet(), tuple(self._doubt(at, worker, why) for at in positions.members())))
         return made
 
     def _leave(self, worker: str, reason: str) -> list[Decision]:
@@ -266,13 +289,13 @@ class Custody:
         heirs = [name for name in ledger.partition.remainders if name != worker and name in self.sessions]
         return [WorkerGone(worker, reason, ledger.leave(worker, heirs), len(heirs))]
 
-    def _grant(self, session: Session, wants: int) -> Grant | None:
+    def _grant(self, session: Session, wants: int) -> list[Decision]:
         """Cut a lease from the worker's own slice, or from the largest remainder where it has run dry."""
         if self.run is None:
-            return None
+            return []
         ledger, most = self.run.ledger, min(wants, self.terms.lease_records)
         if not ledger.partition.remainders[session.worker] and ledger.refill(session.worker, most) is None:
-            return None
+            return []
         positions = ledger.partition.remainders[session.worker].head(most)
         indexes = self.run.order.indexes(positions.array())
         size = np.cumsum(self.run.dataset.lengths(indexes), dtype=np.uint64)
@@ -281,7 +304,8 @@ class Custody:
         bodies = tuple(self.run.dataset.bodies(indexes))
         again = ledger.tried_among(positions)
         lease = ledger.lease(session.worker, positions)
-        return self._grant_message(session, lease, again, indexes.astype("<u8").tobytes(), bodies)
+        grant = self._grant_message(session, lease, again, indexes.astype("<u8").tobytes(), bodies)
+        return [Leased(lease.number, session.worker, positions), Send(session.worker, grant)]
 
     def _grant_message(
         self, session: Session, lease: Lease, again: RangeSet, indexes: bytes, bodies: tuple[bytes, ...]

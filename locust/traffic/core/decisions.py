@@ -1,6 +1,7 @@
 """What the master's side of the protocol decides; the master adapter carries it out, in this order.
 
-`Send` is a message to be sent, `Booked` something for the journal; the rest is told to people, each in one line.
+`Send` is a message to be sent. An `Entry` is something for the journal: it must be there before any `Send` that
+comes after it. An `Event` is told to people, in one line. `LeaseReturned` is both.
 """
 
 from dataclasses import dataclass
@@ -32,10 +33,25 @@ class Send:
 
 @dataclass(frozen=True, slots=True)
 class Booked:
-    """These positions are settled now; it was news."""
+    """These positions are settled now; it was news. `attempts` and `resent` are what the worker has counted so far.
 
+    `worker` saw the deliveries; each letter names its own.
+    """
+
+    worker: str
     delivered: RangeSet
     letters: tuple[DeadLetter, ...]
+    attempts: int = 0
+    resent: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Leased:
+    """These positions are a worker's to send from now on."""
+
+    lease: int
+    worker: str
+    positions: RangeSet
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,5 +120,6 @@ class AllSettled:
         return f"run {self.run}: every record is settled"
 
 
+Entry = Booked | Leased | LeaseReturned
 Event = WorkerJoined | WorkerGone | LeaseReclaimed | LeaseReturned | AllSettled
-Decision = Send | Booked | Event
+Decision = Send | Entry | Event

@@ -2,7 +2,7 @@
 
 The rule that this module guards: a position is in one place at a time. It is pending in exactly one remainder,
 or open in exactly one lease, or settled; and what is settled as delivered stays so, whatever is said later.
-`audit.check_ledger` verifies all of it, and tests call it after every step.
+`invariants.check_ledger` verifies all of it, and tests call it after every step.
 """
 
 from collections.abc import Iterable
@@ -194,6 +194,43 @@ class Ledger:
                 self.tallies[heir].moved += size
         return remainder.count
 
+    def restore(self, worker: str, delivered: RangeSet, letters: Iterable[DeadLetter]) -> None:
+        """Book once more what a journal says was news. Only while the ledger has neither workers nor leases.
+
+        ValueError where it cannot have been news, or the run does not have such a position.
+        """
+        for start, stop in delivered:
+            stood = self.states[start:stop]
+            if len(stood) != stop - start or (stood == State.DELIVERED).any():
+                raise ValueError(f"positions {start}-{stop - 1} cannot have been delivered just then")
+            for position in (np.flatnonzero(stood) + start).tolist():
+                self._unsettle(position)
+        self._restore(worker, State.DELIVERED, delivered)
+        for letter in letters:
+            at = letter.position
+            if at >= self.records or self.states[at] == State.DELIVERED:
+                raise ValueError(f"position {at} cannot have ended {letter.state.name.lower()} just then")
+            if at in self.dead:
+                self._unsettle(at)
+            self._restore(letter.worker, letter.state, RangeSet([(at, at + 1)]))
+            self.dead[at] = letter
+
+    def _restore(self, worker: str, state: State, positions: RangeSet) -> None:
+        if not positions:
+            return
+        self.partition.unassigned.subtract(positions)
+        self._mark(positions, State.PENDING, state)
+        tally = self._tally(worker)
+        tally.slice += positions.count
+        tally.credit(state, positions.count)
+
+    def _unsettle(self, position: int) -> None:
+        before = State(int(self.states[position]))
+        self.tallies[self._overrule(position)].slice -= 1
+        place = RangeSet([(position, position + 1)])
+        self._mark(place, before, State.PENDING)
+        self.partition.unassigned.update(place)
+
     def tried_among(self, positions: RangeSet) -> RangeSet:
         """Those of `positions` that a worker which was given up may have sent."""
         made = RangeSet()
@@ -233,9 +270,7 @@ class Ledger:
             self.repeats += 1
             if _WORTH[state] <= _WORTH[before]:
                 return False
-            letter = self.dead.pop(position)
-            holder: str | None = letter.worker
-            self.tallies[letter.worker].credit(before, -1)
+            holder: str | None = self._overrule(position)
         elif before is State.LEASED and state is not State.DELIVERED:
             return False
         else:
@@ -247,6 +282,12 @@ class Ledger:
         tally.moved += 1
         tally.credit(state, 1)
         return True
+
+    def _overrule(self, position: int) -> str:
+        """Take back that a position ended rejected or in doubt; who had said so."""
+        letter = self.dead.pop(position)
+        self.tallies[letter.worker].credit(letter.state, -1)
+        return letter.worker
 
     def _take_from_holder(self, position: int, state: State) -> str | None:
         """Take a position out of the remainder or the lease that has it; whose that was."""

@@ -6,6 +6,7 @@ from .dataset import Dataset
 from .ledger import Ledger
 from .order import Order
 from .protocol import RunTerms
+from .recovery import Recovery
 
 
 @dataclass(slots=True)
@@ -27,6 +28,11 @@ class Run:
     def of(cls, terms: RunTerms, dataset: Dataset, order: Order) -> "Run":
         """A run of which nothing has been sent."""
         return cls(terms, dataset, order, Ledger(dataset.records))
+
+    @classmethod
+    def recovered(cls, terms: RunTerms, dataset: Dataset, order: Order, recovery: Recovery) -> "Run":
+        """A run as its journal left it."""
+        return cls(terms, dataset, order, recovery.ledger, dict(recovery.attempts), dict(recovery.resent))
 
     def note_attempts(self, worker: str, attempts: int, resent: int) -> None:
         """Take a worker's count since the run began; an older, smaller one changes nothing."""

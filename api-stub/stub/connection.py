@@ -15,7 +15,7 @@ from typing import ClassVar
 import msgspec
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from stub.problem import MEDIA_TYPE, Problem
+from stub.problem import MEDIA_TYPE, RETRY_AFTER, Problem
 
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # linger for no time
 
@@ -140,6 +140,8 @@ class Connection(HttpToolsProtocol):
             return
         problem = Problem(status, detail)
         head = f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\ncontent-type: {MEDIA_TYPE.decode()}\r\n"
+        if status == HTTPStatus.SERVICE_UNAVAILABLE:
+            head += f"retry-after: {RETRY_AFTER}\r\n"
         head += f"content-length: {len(problem.body)}\r\nconnection: close\r\n\r\n"
         self.transport.write(head.encode() + problem.body)
         self.transport.close()

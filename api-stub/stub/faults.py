@@ -15,9 +15,25 @@ import msgspec
 
 MAX_LATENCY = 60.0  # seconds
 MAX_HANG = 300.0  # seconds
+MAX_WORDS = 1000  # characters of a header
 REMEMBERED = 200_000  # keys whose requests are counted
 _TAIL = math.log(10) / NormalDist().inv_cdf(0.99)  # so that 1 % lies above ten times the median
 _FAULT = re.compile(r"(?P<name>[a-z-]+)(=(?P<value>[^@]+))?(@(?P<share>[0-9.]+))?")
+
+
+_NUMBER = r"([0-9]+(\.[0-9]*)?|\.[0-9]+)"
+_SHARE = f"(@{_NUMBER})?"
+_WORD = "|".join(
+    (
+        "none",
+        f"latency=(long:{_NUMBER}|{_NUMBER}(-{_NUMBER})?)",
+        f"error(-after)?=[45][0-9][0-9]{_SHARE}",
+        f"((hang|close|reset)(-after)?|cut){_SHARE}",
+        "(retry-after|attempts)=[0-9]{1,9}",
+    )
+)
+WORDS = f"^({_WORD})?( *, *({_WORD})?)*$"
+"""All that `read_plan` takes matches this; what it does not say is how far the numbers may go."""
 
 
 class MisbehaveError(ValueError):
@@ -159,16 +175,16 @@ def _read_share(word: str, share: str | None) -> float:
 def _read_latency(value: str) -> tuple[float, float | None]:
     if value.startswith("long:"):
         return _read_number("latency", value.removeprefix("long:")), None
-    least, _, most = value.partition("-")
+    least, dash, most = value.partition("-")
     first = _read_number("latency", least)
-    last = _read_number("latency", most) if most else first
+    last = _read_number("latency", most) if dash else first
     if not first <= last <= MAX_LATENCY:
         raise MisbehaveError(f"latency={value}: give seconds up to {MAX_LATENCY:g}, the least first")
     return first, last
 
 
 def _read_number(word: str, text: str) -> float:
-    if not re.fullmatch(r"[0-9]+(\.[0-9]*)?|\.[0-9]+", text):
+    if not re.fullmatch(_NUMBER, text):
         raise MisbehaveError(f"{word!r}: {text!r} is no number")
     return float(text)
 

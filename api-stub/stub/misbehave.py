@@ -7,7 +7,8 @@ import msgspec
 from starlette.types import Receive, Scope, Send
 
 from stub.answer import Answer, refused
-from stub.faults import MAX_HANG, NONE, Counter, Fate, Fault, Hurt, MisbehaveError, Plan, read_plan
+from stub.faults import MAX_HANG, MAX_WORDS, NONE, Counter, Fate, Fault, Hurt, MisbehaveError, Plan, read_plan
+from stub.message import BadKeyError, read_name
 from stub.metrics import Metrics
 from stub.problem import Headers, Problem
 
@@ -57,8 +58,8 @@ class Misbehaviour:
         plan = self._plan
         if header is not None and self._by_header:
             try:
-                plan = read_plan(header.decode("latin-1"))
-            except MisbehaveError as e:
+                plan = read_plan(read_name(header.decode("latin-1"), "it", MAX_WORDS))
+            except (BadKeyError, MisbehaveError) as e:
                 raise Problem(400, f"Stub-Misbehave: {e}") from e
         if plan is NONE:
             return None

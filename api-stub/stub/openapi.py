@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from stub.faults import MAX_WORDS, NONE, WORDS
 from stub.gaps import MAX_GAPS
 from stub.message import MAX_KEY
 from stub.post import MAX_WORKER
@@ -85,8 +86,8 @@ def _problem(description: str, **more: Schema) -> Schema:
     return {"description": description, "content": {"application/problem+json": {"schema": schema}}, **more}
 
 
-def _header(name: str, description: str, most: int) -> Schema:
-    schema = {"type": "string", "minLength": 1, "maxLength": most, "pattern": _PRINTABLE}
+def _header(name: str, description: str, most: int, pattern: str) -> Schema:
+    schema = {"type": "string", "minLength": 1, "maxLength": most, "pattern": pattern}
     return {"name": name, "in": "header", "description": description, "schema": schema}
 
 
@@ -99,6 +100,13 @@ _ID = {"name": "id", "in": "path", "required": True, "schema": {"type": "string"
 _TO_MESSAGE = {"stored": {"operationId": "message", "parameters": {"id": "$response.body#/id"}}}
 _PRINTABLE = r'^(?!""$)[!-~]([ -~]*[!-~])?$'
 _TEXT = {"type": "string", "minLength": 1, "maxLength": 255}
+_MISBEHAVE = _header(
+    "Stub-Misbehave",
+    "How to hurt this one request, as in `latency=0.1-0.5, error=503@0.1, reset-after@0.02`; `none`: behave. The faults"
+    " that end the connection or leave the answer out show no status.",
+    MAX_WORDS,
+    WORDS,
+)
 
 
 def _post(settings: Settings) -> Schema:
@@ -111,8 +119,10 @@ def _post(settings: Settings) -> Schema:
                 "Idempotency-Key",
                 "`<run id>-<index>`, or any other; without one each POST is stored.",
                 MAX_KEY,
+                _PRINTABLE,
             ),
-            _header("Traffic-Worker", "Who sent it.", MAX_WORKER),
+            _header("Traffic-Worker", "Who sent it.", MAX_WORKER, _PRINTABLE),
+            *([_MISBEHAVE] if settings.misbehave_header else []),
         ],
         "requestBody": {"required": True, "content": _json("Payload")},
         "responses": {
@@ -134,8 +144,17 @@ def _post(settings: Settings) -> Schema:
             "415": _problem("The Content-Type is not JSON."),
             "422": _problem("Not of the shape, or the key was used with another payload."),
             "503": _DOWN,
+            **_hurt(settings),
         },
     }
+
+
+def _hurt(settings: Settings) -> Schema:
+    """Return the answers that misbehaviour adds to a POST's own, where it may be asked for."""
+    if not settings.misbehave_header and settings.misbehave is NONE:
+        return {}
+    more = {"Retry-After": {**_RETRY_AFTER["Retry-After"], "description": "Where it was asked for, too."}}
+    return {status: _problem("Any, where it was asked to misbehave.", headers=more) for status in ("4XX", "5XX")}
 
 
 def _get(operation: str, summary: str, answer: str, parameters: list[Schema], **others: Schema) -> Schema:
@@ -177,7 +196,8 @@ def description(settings: Settings) -> Schema:
         "info": {
             "title": "API stub",
             "version": "1",
-            "description": "Stores each message once, and can be audited.",
+            "description": "Stores each message once, and can be audited. Whatever is asked for: 404 and 405 for what"
+            " is not here, 408 and 431 for a head that is late or past 64 KiB, 503 where too many are connected.",
         },
         "paths": {
             "/": {"post": _post(settings), "get": _newest()},

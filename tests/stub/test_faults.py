@@ -1,8 +1,17 @@
+import re
 from random import Random
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from stub.faults import NONE, Counter, Fate, MisbehaveError, Plan, read_plan
+from stub.faults import MAX_WORDS, NONE, WORDS, Counter, Fate, MisbehaveError, Plan, read_plan
+
+PIECES = (
+    *("none", "latency", "error", "hang", "close", "reset", "cut", "retry-after", "attempts", "-after", "long:"),
+    *("=", "-", "@", ",", " ", ".", "0", "1", "0.5", "503", "200", "61"),
+)
+BEYOND = "more than 1|from 0 to 1|up to 60|a whole number from"
 
 
 def fates(plan: Plan, seed: int = 0, keys: int = 10_000) -> list[Fate]:
@@ -91,6 +100,7 @@ def test_requests_are_counted_by_key_for_the_keys_seen_last() -> None:
         ("hang@0.6, reset@0.6", "add up to more than 1"),
         ("latency=fast", "is no number"),
         ("latency=0.5-0.1", "the least first"),
+        ("latency=0.5-", "is no number"),
         ("latency=61", "up to 60"),
         ("latency", "is no number"),
         ("latency=1@0.5", "is no misbehaviour"),
@@ -102,3 +112,23 @@ def test_requests_are_counted_by_key_for_the_keys_seen_last() -> None:
 def test_words_that_make_no_sense_are_refused(words: str, complaint: str) -> None:
     with pytest.raises(MisbehaveError, match=complaint):
         read_plan(words)
+
+
+@given(st.lists(st.sampled_from(PIECES), min_size=1, max_size=12).map("".join))
+def test_what_is_taken_is_what_the_description_says(words: str) -> None:
+    words = words.strip(" ")
+    try:
+        read_plan(words)
+    except MisbehaveError:
+        return
+    assert re.search(WORDS, words)
+
+
+@given(st.from_regex(re.compile(WORDS, re.ASCII), fullmatch=True).filter(lambda words: len(words) <= MAX_WORDS))
+def test_what_the_description_says_is_taken_unless_a_number_goes_too_far(words: str) -> None:
+    complaint = None
+    try:
+        read_plan(words.strip(" "))
+    except MisbehaveError as e:
+        complaint = str(e)
+    assert complaint is None or re.search(BEYOND, complaint) or "none" in words

@@ -146,7 +146,9 @@ def test_past_the_limit_a_connection_is_refused_and_those_before_it_are_served(s
     with running_stub(sqlite_url, STUB_MAX_CONNECTIONS="5") as stub, ExitStack() as stack:
         taken = [stack.enter_context(connect(stub)) for _ in range(5)]
         with connect(stub) as s:
-            assert read_all(s).startswith(b"HTTP/1.1 503 ")
+            answer = read_all(s)
+            assert answer.startswith(b"HTTP/1.1 503 ")
+            assert b"\r\nretry-after: 1\r\n" in answer
         for s in taken:
             s.sendall(b"GET /healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
             assert read_all(s).startswith(b"HTTP/1.1 200 ")

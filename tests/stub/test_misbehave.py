@@ -101,10 +101,15 @@ def test_a_refused_request_is_refused_also_when_hurt_after_storing(stub: StubPro
     assert plain_http.post(stub.url, json=[], headers=headers).status_code == 422
 
 
-def test_words_that_make_no_sense_are_a_bad_request(stub: StubProcess) -> None:
-    answer = post(stub.url, "explode")
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [("explode", "'explode' is no misbehaviour"), ("cut" + "," * 1000, "1 to 1000 printable ASCII characters")],
+)
+def test_words_that_make_no_sense_are_a_bad_request(stub: StubProcess, words: str, complaint: str) -> None:
+    answer = post(stub.url, words)
     assert answer.status_code == 400
-    assert "Stub-Misbehave: 'explode' is no misbehaviour" in answer.json()["detail"]
+    assert "Stub-Misbehave: " in answer.json()["detail"]
+    assert complaint in answer.json()["detail"]
 
 
 def test_the_setting_holds_for_all_and_the_header_instead_of_it(sqlite_url: str) -> None:

@@ -8,20 +8,51 @@ from pathlib import Path
 import pytest
 
 from support import plain_http
-from support.stub_process import running_stub
+from support.stub_process import StubProcess, running_stub
 
-HOOKS = Path(__file__).parents[1] / "support" / "fresh_keys.py"
+HOOKS = Path(__file__).parent / "schemathesis_hooks.py"
+
+
+def schemathesis(stub: StubProcess, folder: Path) -> None:
+    """Try a stub against its own description, and fail with what was found."""
+    command = [str(Path(sys.executable).with_name("schemathesis")), "run", f"{stub.url}/openapi.json"]
+    command += ["--checks", "all", "--phases", "examples,coverage,fuzzing,stateful", "--mode", "all"]
+    command += ["--max-examples", "50", "--seed", "2", "--no-color"]
+    env = {**os.environ, "SCHEMATHESIS_HOOKS": HOOKS.stem, "PYTHONPATH": str(HOOKS.parent)}
+    found = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, timeout=500, check=False)
+    served = plain_http.get(f"{stub.url}/metrics").text
+    assert found.returncode == 0, found.stdout[-8000:] + found.stderr[-2000:]
+    assert 'stub_posts_total{status="201"}' in served
+    assert 'stub_posts_total{status="500"}' not in served
 
 
 @pytest.mark.timeout(600)
 def test_the_stub_does_what_its_description_says(store_url: str, tmp_path: Path) -> None:
-    with running_stub(store_url) as stub:
-        command = [str(Path(sys.executable).with_name("schemathesis")), "run", f"{stub.url}/openapi.json"]
-        command += ["--checks", "all", "--phases", "examples,coverage,fuzzing,stateful", "--mode", "all"]
-        command += ["--max-examples", "50", "--seed", "2", "--no-color"]
-        env = {**os.environ, "SCHEMATHESIS_HOOKS": HOOKS.stem, "PYTHONPATH": str(HOOKS.parent)}
-        found = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=500, check=False)
-        served = plain_http.get(f"{stub.url}/metrics").text
-    assert found.returncode == 0, found.stdout[-8000:] + found.stderr[-2000:]
-    assert 'stub_posts_total{status="201"}' in served
-    assert 'stub_posts_total{status="500"}' not in served
+    # Where misbehaviour may be asked for, a POST may be answered with any error; without it, with those named alone.
+    with running_stub(store_url, STUB_MISBEHAVE_HEADER="off") as stub:
+        schemathesis(stub, tmp_path)
+
+
+@pytest.mark.timeout(600)
+def test_the_stub_does_so_too_where_misbehaviour_may_be_asked_for(sqlite_url: str, tmp_path: Path) -> None:
+    with running_stub(sqlite_url) as stub:
+        schemathesis(stub, tmp_path)
+        assert 'stub_posts_total{status="400"}' in plain_http.get(f"{stub.url}/metrics").text
+
+
+@pytest.mark.parametrize(
+    ("env", "header", "any_error"),
+    [
+        ({}, True, True),
+        ({"STUB_MISBEHAVE_HEADER": "off"}, False, False),
+        ({"STUB_MISBEHAVE_HEADER": "off", "STUB_MISBEHAVE": "latency=0"}, False, True),
+    ],
+    ids=["by header", "off", "by setting"],
+)
+def test_misbehaviour_is_described_where_it_can_be_asked_for(
+    sqlite_url: str, env: dict[str, str], header: bool, any_error: bool
+) -> None:
+    with running_stub(sqlite_url, **env) as stub:
+        post = plain_http.get(f"{stub.url}/openapi.json").json()["paths"]["/"]["post"]
+    assert ("Stub-Misbehave" in [parameter["name"] for parameter in post["parameters"]]) is header
+    assert ({"4XX", "5XX"} <= set(post["responses"])) is any_error

@@ -130,7 +130,9 @@ class MongoStore:
         if len(found) < len(set(keys)):
             raise StoreDownError("MongoDB refused a key and does not hold it")
         counts = [_count(written[place]) for place in again]
-        await self._messages.bulk_write(counts, ordered=False)
+        counted = await self._messages.bulk_write(counts, ordered=False)
+        if counted.matched_count < len(counts):  # killed and back in between: what was found had not been journaled
+            raise StoreDownError("MongoDB has lost a message that it held a moment ago")
         return written
 
     async def newest(self, limit: int, before: str | None = None) -> list[Summary]:

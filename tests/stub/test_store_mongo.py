@@ -1,0 +1,37 @@
+"""What only MongoDB can do: lose a write that it has shown, because it was not journaled yet."""
+
+from datetime import UTC, datetime
+
+import pytest
+from pymongo import MongoClient
+
+from stub import store_mongo
+from stub.message import Message, Verdict, Written, judge, make_message
+from stub.store import StoreDownError
+from stub.store_mongo import MongoStore
+
+pytestmark = pytest.mark.anyio
+
+
+def message() -> Message:
+    return make_message(b'{"name":"n","msg":"m"}', "run-0", None, "s", datetime.now(UTC))
+
+
+async def test_a_first_message_that_is_lost_before_it_is_counted_again_is_no_answer(
+    mongo_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lose(sent: Message, stored: Message) -> Written:
+        with MongoClient[dict[str, object]](mongo_url) as client:
+            client.get_default_database()["messages"].delete_one({"key": stored.key})
+        return judge(sent, stored)
+
+    store = MongoStore(mongo_url)
+    await store.open()
+    await store.write([message()])
+    with monkeypatch.context() as patched:
+        patched.setattr(store_mongo, "judge", lose)
+        with pytest.raises(StoreDownError, match="has lost a message"):
+            await store.write([message()])
+    (written,) = await store.write([message()])
+    await store.close()
+    assert written.verdict is Verdict.FIRST

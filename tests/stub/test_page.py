@@ -49,6 +49,12 @@ async def test_the_pages_script_is_the_stubs_own(client: httpx.AsyncClient) -> N
     assert (await client.get("/page.js")).headers["content-type"].startswith("text/javascript")
 
 
+async def test_the_reference_sets_code_as_code(client: httpx.AsyncClient) -> None:
+    text = (await client.get("/docs")).text
+    assert "<code>&lt;run id&gt;-&lt;index&gt;</code>" in text
+    assert "`" not in text
+
+
 async def test_the_page_escapes_what_others_wrote(client: httpx.AsyncClient) -> None:
     attack = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>"
     headers = {"traffic-worker": "<script>alert(2)</script>"}

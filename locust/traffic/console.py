@@ -27,6 +27,7 @@ def report_table(report: dict[str, Any]) -> str:
         f"  {records(counts['records'])} = {counts['delivered']} delivered + {counts['rejected']} rejected"
         f" + {counts['in_doubt']} in doubt + {counts['unsent']} unsent",
         f"  {attempts}; {report['seconds']} s, {_rate(report['rate'])}",
+        *(f"  resumed at {one['at']}, with {one['settled']} settled" for one in report["resumed"]),
         *_worker_lines(report["workers"]),
         _audit_line(report["audit"]),
     ]

@@ -11,7 +11,15 @@ import gevent
 import zmq
 from locust.env import Environment
 from locust.rpc import Message
-from locust.runners import STATE_CLEANUP, STATE_MISSING, STATE_SPAWNING, STATE_STOPPED, STATE_STOPPING, MasterRunner
+from locust.runners import (
+    STATE_CLEANUP,
+    STATE_INIT,
+    STATE_MISSING,
+    STATE_SPAWNING,
+    STATE_STOPPED,
+    STATE_STOPPING,
+    MasterRunner,
+)
 
 from traffic.clock import now_s
 from traffic.core.protocol import REGISTER
@@ -37,6 +45,7 @@ class LocustTest:
         self._unlisted: dict[str, float] = {}
         self._tended: object = None
         self.tend_socket()
+        self._take_in_strangers()
 
     @property
     def headless(self) -> bool:
@@ -72,6 +81,32 @@ class LocustTest:
         workers = [client.id for client in self.runner.clients.all if client.state != STATE_MISSING]
         return sorted(workers, key=self.runner.get_worker_index)
 
+    @property
+    def idle(self) -> bool:
+        """Whether no test runs in Locust."""
+        return self.runner.state in {STATE_INIT, STATE_STOPPED, STATE_STOPPING, STATE_CLEANUP}
+
+    def prepare(self, users: int, rate: float) -> None:
+        """Have `bring_back` start a test that an earlier process had begun, unless Locust starts one by itself."""
+        options = self.environment.parsed_options
+        assert options is not None
+        if not self.headless and not options.autostart:
+            self.runner.target_user_count = users or options.num_users or 1
+            self.runner.spawn_rate = rate or options.spawn_rate or 1.0
+
+    def _take_in_strangers(self) -> None:
+        """Keep Locust from ending workers that it does not know: those of a master that has been restarted.
+
+        Theirs may be the last words to the master before. They are asked to register instead.
+        """
+        handle = self.runner.handle_message
+
+        def handle_message(client_id: str, msg: Message) -> None:
+            if msg.type not in {"spawning", "spawning_complete"} or msg.node_id in self.runner.clients:
+                handle(client_id, msg)
+
+        self.runner.handle_message = handle_message  # type: ignore[method-assign]
+
     def started(self) -> None:
         """Remember which greenlet is starting the users: call it from Locust's test_start."""
         self._starter = gevent.getcurrent()
@@ -81,9 +116,14 @@ class LocustTest:
         self._starter = None
 
     def bring_back(self) -> bool:
-        """Start the test again where Locust ended it for want of workers and one is back; whether it did."""
-        idle = self.runner.state in {STATE_STOPPED, STATE_STOPPING, STATE_CLEANUP}
-        if not idle or not self.runner.worker_count or self._starter is not None:
+        """Start the test where Locust lost it for want of workers, or in a restart, and one is back; whether it did."""
+        # Without users it has never been started: Locust, headless, is about to.
+        if (
+            not self.idle
+            or not self.runner.target_user_count
+            or not self.runner.worker_count
+            or self._starter is not None
+        ):
             return False
         users, rate = self.runner.target_user_count, self.runner.spawn_rate
         self._starter = gevent.spawn(self.runner.start, users, rate)
@@ -123,14 +163,17 @@ class LocustTest:
         self.environment.process_exit_code = exit_code
         gevent.spawn(self.runner.quit)
 
-    def ask_to_register(self, speaking: Iterable[str], now: float) -> None:
-        """Have workers that speak to us register with Locust, which asks nobody twice: else they get no users."""
+    def ask_to_register(self, speaking: Iterable[str], run: str, now: float) -> None:
+        """Have workers that speak to us register with Locust, which asks nobody twice: else they get no users.
+
+        `run` is the one that the running test delivers; a worker with users of another test is to end these first.
+        """
         absent = [worker for worker in speaking if worker not in self.runner.clients]
         self._unlisted = {worker: self._unlisted.get(worker, now) for worker in absent}
         for worker, since in self._unlisted.items():
             if now - since >= UNLISTED_S:
                 self._unlisted[worker] = now
-                self.runner.server.send_to_client(Message(REGISTER, None, worker))
+                self.runner.server.send_to_client(Message(REGISTER, {"run": run}, worker))
 
 
 def watched(act: Callable[[], None], on_crash: Callable[["gevent.Greenlet[..., Any]"], None]) -> None:

@@ -1,18 +1,17 @@
 """The master adapter: Locust's events and the workers' messages go to the core, its decisions become acts.
 
 Locust's receive loop only ever puts a message into the inbox; one greenlet of our own reads it. The core is not
-entered from two greenlets at once, because nothing in it yields.
+entered from two greenlets at once, because nothing in it yields. What it decides goes through the outbox, which
+keeps the order and has the journal written first.
 """
 
 import argparse
 import logging
-import secrets
 import time
-from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
 import gevent
+from gevent.event import Event
 from gevent.queue import Empty, Queue
 from locust.env import Environment
 from locust.exception import StopTest
@@ -21,17 +20,16 @@ from locust.runners import MasterRunner
 from traffic import console
 from traffic.clock import now_s
 from traffic.core.custody import Custody
-from traffic.core.dataset import Dataset, DatasetError
-from traffic.core.decisions import AllSettled, Booked, Decision, Send
-from traffic.core.order import Order
+from traffic.core.dataset import DatasetError
+from traffic.core.decisions import AllSettled, Booked, Decision, Leased, Send
 from traffic.core.patience import Verdict
-from traffic.core.protocol import FROM_WORKER, ProtocolError, RunTerms, Terms
+from traffic.core.protocol import FROM_WORKER, ProtocolError, Terms
 from traffic.core.report import all_delivered
-from traffic.core.run import Run
 from traffic.delivery import Delivery
 from traffic.locust_test import LocustTest, watched
-from traffic.settings import Settings, SettingsError, read_host
-from traffic.state import StateError, StateFolder
+from traffic.outbox import Outbox
+from traffic.refusal import RefusedError
+from traffic.starts import Checked, Starts
 
 logger = logging.getLogger(__name__)
 
@@ -42,8 +40,8 @@ PROGRESS_EVERY_S = 5.0
 BURST = 50
 # Beyond the stop timeout: for the workers' last acks to arrive.
 LAST_ACKS_S = 3.0
-
-RefusedError = (SettingsError, DatasetError, StateError)
+# For the last outcomes to get onto the disk.
+LAST_ENTRIES_S = 10.0
 
 
 class Master:
@@ -54,55 +52,48 @@ class Master:
         self.delivery: Delivery | None = None
         self.test = LocustTest(environment, runner)
         self._custody = Custody(Terms(), first_session=time.time_ns() // 1_000_000)
+        self._outbox = Outbox(self._act)
         self._inbox: Queue[Any] = Queue()
-        self._checked: tuple[Settings, Dataset] | None = None
+        self._starts = Starts(environment)
+        # Set once it is known whether a run is to be resumed; `refusal` says why one cannot be.
+        self._looked = Event()
+        self.refusal: Exception | None = None
+        self._broken = False
         self._progress_due = 0.0
         for kind in FROM_WORKER:
             runner.register_message(kind.type, self._on_message)
         environment.events.test_start.add_listener(self._on_test_start)
         environment.events.test_stopping.add_listener(self._on_test_stopping)
         environment.events.quitting.add_listener(self._on_quitting)
+        watched(self._outbox.serve, self._on_crash)
         watched(self._serve, self._on_crash)
 
     def check(self, options: argparse.Namespace) -> None:
         """Read the options and open the file, as a start would; what was opened serves the next start.
 
-        SettingsError, DatasetError or StateError where the run would be refused.
+        One of RefusedError where the start would be refused.
         """
-        settings = Settings.read(options)
-        read_host(options, self._class_host())
-        StateFolder(settings.state_dir).prepare()
-        # In a thread, so that the workers' heartbeats are answered while a large file is read.
-        dataset = gevent.get_hub().threadpool.apply(_open, (settings.file,))
-        if isinstance(dataset, DatasetError):
-            raise dataset
-        if self._checked is not None:
-            self._checked[1].close()
-        self._checked = (settings, dataset)
-
-    def _class_host(self) -> str | None:
-        return next((user.host for user in self.environment.user_classes if user.host), None)
+        self._looked.wait()
+        self._starts.check(options)
 
     # A run begins.
 
     def _on_test_start(self, environment: Environment, **_: Any) -> None:
+        self._looked.wait()
         self.test.started()
         if self.delivery is not None and self.delivery.live:
-            return  # a run that had lost its last worker, and with it Locust's test, goes on
+            return  # a run that had lost its last worker, and with it Locust's test, or was resumed, goes on
         try:
-            if self._checked is None:
-                self.check(self._options())
+            if self._starts.unattended and self.refusal is not None:
+                raise self.refusal
+            checked = self._starts.take()
+            try:
+                self._begin(checked)
+            except BaseException:
+                checked.close()
+                raise
         except RefusedError as error:
             self._refuse(error)
-        assert self._checked
-        settings, dataset = self._checked
-        self._checked = None
-        self._begin(settings, dataset)
-
-    def _options(self) -> argparse.Namespace:
-        options = self.environment.parsed_options
-        assert isinstance(options, argparse.Namespace)
-        return options
 
     def _refuse(self, error: Exception) -> None:
         """Call the start off; a headless process ends."""
@@ -113,32 +104,56 @@ class Master:
             raise gevent.GreenletExit
         raise StopTest(str(error)) from error
 
-    def _begin(self, settings: Settings, dataset: Dataset) -> None:
-        terms = RunTerms(
-            run=f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{secrets.token_hex(2)}",
-            method=settings.method,
-            path=settings.path,
-            wait=settings.wait,
-            max_attempts=settings.max_attempts,
-            policy=settings.policy,
-        )
+    def _begin(self, checked: Checked) -> None:
+        if checked.journal is not None:
+            self._take_up(checked)
+            return
+        self._deliver(delivery := self._starts.begin(checked, self._custody.next_session))
+        run, facts = delivery.run, delivery.facts
+        line = "run %s: %d records of %s, order %s, seed %d"
+        logger.info(line, facts.run, facts.records, facts.file, facts.order, facts.seed)
+        self._outbox.put(self._custody.start(run, self.test.present(), now_s()))
+
+    def _take_up(self, checked: Checked) -> None:
+        """Go on with the run of a journal."""
+        delivery, held = self._starts.resume(checked, self._custody.next_session)
+        facts, in_hand = delivery.facts, sum(positions.count for positions in held.values())
+        self._custody.number_sessions_from(facts.first_session)
+        line = "run %s is resumed: %d of %d records of %s are settled, %d were in hand when it was cut off"
+        logger.warning(line, facts.run, delivery.settled, facts.records, facts.file, in_hand)
+        self._deliver(delivery)
+        self._outbox.put(self._custody.resume(delivery.run, held, now_s()))
+
+    def _deliver(self, delivery: Delivery) -> None:
+        """Make this the present run, and let go of the one before."""
         if self.delivery is not None:
             self.delivery.close()
-        run = Run.of(terms, dataset, Order(dataset.records, settings.seed, settings.order))
-        host = read_host(argparse.Namespace(host=self.environment.host), self._class_host())
-        if self.environment.host:
-            self.environment.host = host  # a slash at its end would make users send nothing, and say nothing
-        self.delivery = Delivery(run, settings, host)
-        self._options().traffic_run = terms.run
-        logger.info(
-            "run %s: %d records of %s, order %s, seed %d",
-            terms.run,
-            run.ledger.records,
-            settings.file,
-            settings.order,
-            settings.seed,
-        )
-        self._carry_out(self._custody.start(run, self.test.present(), now_s()))
+        self.delivery, self.refusal = delivery, None
+        self._outbox.journal = delivery.journal
+        if delivery.facts.host != self._starts.host_of_class:
+            self.environment.host = delivery.facts.host
+        options = self._starts.options
+        options.traffic_run = delivery.facts.run
+        options.traffic_resume = ""  # the form would ask for it again at the next start
+
+    def _look_for_a_run(self) -> None:
+        """Take up a run that was cut off, or that the options name, before anything else is done."""
+        try:
+            checked = self._starts.find()
+            if checked is None:
+                return
+            try:
+                self._take_up(checked)
+            except BaseException:
+                checked.close()
+                raise
+        except RefusedError as error:
+            self.refusal = error
+            if not self._starts.unattended:
+                logger.error("refused to resume: %s", error)  # noqa: TRY400 - it is told to people
+        else:
+            assert self.delivery
+            self.test.prepare(self.delivery.facts.users, self.delivery.facts.spawn_rate)
 
     # Messages.
 
@@ -146,6 +161,8 @@ class Master:
         self._inbox.put_nowait(msg)
 
     def _serve(self) -> None:
+        self._look_for_a_run()
+        self._looked.set()
         ticked, read = 0.0, 0
         while True:
             if now_s() - ticked >= TICK_S:
@@ -161,6 +178,8 @@ class Master:
                 gevent.sleep(0)
 
     def _read(self, message: Any) -> None:
+        if self._outbox.trouble:
+            return  # it could not be answered; it is as good as lost on its way, and will be said again
         kind = next(kind for kind in FROM_WORKER if kind.type == message.type)
         try:
             decisions = self._custody.receive(message.node_id, kind.from_wire(message.data), now_s())
@@ -170,25 +189,29 @@ class Master:
         except DatasetError as error:
             self._fail(str(error))
             return
-        self._carry_out(decisions)
+        self._outbox.put(decisions)
 
     def _tick(self, now: float) -> None:
-        self._carry_out(self._custody.expire(now))
+        self._outbox.put(self._custody.expire(now))
         # A worker that Locust reports missing keeps its leases until they lapse, at most 2 s later: it may be alive,
         # and would go on handing out records that are another's by then. One that never spoke to us holds nothing.
         for worker in self.test.missing:
             if worker not in self._custody.sessions:
-                self._carry_out(self._custody.worker_lost(worker, "Locust reports it missing"))
+                self._outbox.put(self._custody.worker_lost(worker, "Locust reports it missing"))
         self.test.tend_socket()
         self.test.stop_again(now)
-        self.test.ask_to_register(self._custody.sessions, now)
+        run = self.delivery.facts.run if self.delivery is not None and not self.test.idle else ""
+        self.test.ask_to_register(self._custody.sessions, run, now)
         if self.delivery is not None and self.delivery.live:
             self._watch(self.delivery, now)
 
     def _watch(self, delivery: Delivery, now: float) -> None:
         """Look how the run goes: tell, pause, give up, or bring Locust's test back where it ended without us."""
         delivery.look(now)
-        stalled = self._custody.stalled
+        delivery.manned |= bool(self._custody.sessions)
+        if (facts := delivery.crewed(self.runner.target_user_count, self.runner.spawn_rate)) is not None:
+            self._outbox.note(facts)
+        stalled = self._outbox.trouble or self._custody.stalled
         if delivery.weigh(stalled, now) is Verdict.GIVEN_UP:
             self._fail(f"{stalled}; given up after {delivery.patience.give_up_s:g} s without progress")
             return
@@ -196,16 +219,15 @@ class Master:
             self._progress_due = now + PROGRESS_EVERY_S
             logger.info("%s", console.progress_line(delivery.account(self.test.worker_states())))
         if delivery.state != "stopping" and self.test.bring_back():
-            logger.info("run %s goes on: a worker is back", delivery.run.terms.run)
+            logger.info("run %s goes on: a worker is there", delivery.run.terms.run)
 
-    def _carry_out(self, decisions: Iterable[Decision]) -> None:
-        for decision in decisions:
-            if isinstance(decision, Send):
-                self.runner.send_message(decision.message.type, decision.message.to_wire(), decision.worker)
-            elif not isinstance(decision, Booked):
-                logger.info("%s", decision)
-                if isinstance(decision, AllSettled):
-                    watched(self._complete, self._on_crash)
+    def _act(self, decision: Decision) -> None:
+        if isinstance(decision, Send):
+            self.runner.send_message(decision.message.type, decision.message.to_wire(), decision.worker)
+        elif not isinstance(decision, Booked | Leased):
+            logger.info("%s", decision)
+            if isinstance(decision, AllSettled):
+                watched(self._complete, self._on_crash)
 
     # A run ends.
 
@@ -233,16 +255,19 @@ class Master:
         self.test.wind_up()
 
     def _on_quitting(self, environment: Environment, **_: Any) -> None:
-        """The process ends: nothing comes after this, so wait here for the last acks."""
-        if self._hand_out_no_more():
+        """The process ends: nothing comes after this, so wait here for the last acks, and for the report."""
+        if not self._broken and self._hand_out_no_more():
             self._finish_after_last_acks("stopped")
+        deadline = now_s() + LAST_ENTRIES_S
+        while self.delivery is not None and self.delivery.ending and now_s() < deadline:
+            gevent.sleep(0.05)
 
     def _hand_out_no_more(self) -> bool:
         """Tell the workers that the live run is over; whether there is one."""
         if self.delivery is None or not self.delivery.live:
             return False
         self.delivery.state = "stopping"
-        self._carry_out(self._custody.stop())
+        self._outbox.put(self._custody.stop())
         return True
 
     def _finish_after_last_acks(self, state: str, reason: str = "") -> None:
@@ -256,7 +281,11 @@ class Master:
         delivery = self.delivery
         if delivery is None or not delivery.live:
             return
-        self._carry_out(self._custody.close())
+        delivery.live = False
+        self._outbox.put(self._custody.close())
+        if not self._outbox.drain(LAST_ENTRIES_S):
+            logger.error("the run ends without its last outcomes in the journal: %s", self._outbox.trouble)
+            self._outbox.abandon()
         report = delivery.finish(state, reason, self.test.worker_states())
         self.environment.process_exit_code = EXIT_DELIVERED if all_delivered(report) else EXIT_NOT_ALL
 
@@ -276,13 +305,6 @@ class Master:
     def _on_crash(self, greenlet: "gevent.Greenlet[..., Any]") -> None:
         """A fault of our own: say so, and do not leave a run hanging that nobody serves."""
         logger.critical("the master's side of the traffic protocol broke: %r", greenlet.exception)
+        self._broken = True
         self.environment.process_exit_code = EXIT_BROKEN
         gevent.spawn(self.runner.quit)
-
-
-def _open(file: Path) -> Dataset | DatasetError:
-    """Open a dataset in a thread; an error raised there would be printed with its trace before it arrives."""
-    try:
-        return Dataset.open(file)
-    except DatasetError as error:
-        return error

@@ -22,6 +22,8 @@ STOP_TIMEOUT_S = 10
 # A minute after a worker went missing, Locust deals out all users anew, killing those of healthy workers in
 # mid-request. Nothing is gained by it here: a lost worker's records go to the others long before.
 NEVER = -(10**9)
+# A worker whose master is gone waits so long for another, with the outcomes that nobody has confirmed. (Locust: 60.)
+MASTER_AWAY_S = 600
 
 
 def _attach(environment: Environment, runner: Any, **_: Any) -> None:
@@ -36,6 +38,7 @@ def _attach(environment: Environment, runner: Any, **_: Any) -> None:
         if environment.web_ui is not None:
             Web(environment.web_ui, master)
     elif isinstance(runner, WorkerRunner):
+        runners.MASTER_HEARTBEAT_TIMEOUT = MASTER_AWAY_S
         sources[environment] = Worker(environment, runner)
     else:
         logging.getLogger(__name__).error(

@@ -41,6 +41,8 @@ class Option:
     help: str
     in_form: bool = False
     choices: tuple[str, ...] | None = None
+    # What the flag means where nothing follows it; None: something has to.
+    bare: str | None = None
 
     @property
     def flag(self) -> str:
@@ -62,7 +64,16 @@ OPTIONS = (
         "Whether a record whose answer is unknown is sent again: at-least-once, or at-most-once",
     ),
     Option("traffic_give_up", "60", "Seconds that a run without a worker, or with a dead API, waits before it ends"),
-    Option("traffic_state_dir", DEFAULT_STATE_DIR, "Folder for the reports and dead letters"),
+    Option(
+        "traffic_resume",
+        "",
+        "Run to go on with, if it was stopped: last, or its id; no: leave one that was cut off; empty: a new run",
+        in_form=True,
+        bare="last",
+    ),
+    Option("traffic_keep_runs", "100", "How many runs to keep in the state folder; those cut off are always kept"),
+    Option("traffic_keep_days", "0", "How many days to keep a run in the state folder; 0: whatever its age"),
+    Option("traffic_state_dir", DEFAULT_STATE_DIR, "Folder for the journals, reports and dead letters"),
 )
 
 
@@ -80,6 +91,7 @@ def add_options(parser: LocustArgumentParser, **_: Any) -> None:
             # Set to nothing, as Compose files do, is not set: the parser would hold "" against the choices.
             os.environ.pop(option.name.upper(), None)
         extra: dict[str, Any] = {"choices": _Offered(option.choices)} if option.choices else {}
+        extra |= {"nargs": "?", "const": option.bare} if option.bare else {}
         parser.add_argument(
             option.flag,
             type=str,
@@ -106,6 +118,9 @@ class Settings:
     max_attempts: int
     policy: Policy
     give_up_s: int
+    resume: str
+    keep_runs: int
+    keep_days: int
     state_dir: Path
 
     @classmethod
@@ -122,6 +137,9 @@ class Settings:
             max_attempts=reader.whole("traffic_max_attempts", least=1, most=1000),
             policy=cast("Policy", reader.one_of("traffic_policy", POLICIES)),
             give_up_s=reader.whole("traffic_give_up", least=1, most=86400),
+            resume=reader.text("traffic_resume"),
+            keep_runs=reader.whole("traffic_keep_runs", least=1, most=1_000_000),
+            keep_days=reader.whole("traffic_keep_days", least=0, most=36500),
             state_dir=Path(reader.text("traffic_state_dir")),
         )
         reader.finish()

@@ -12,11 +12,13 @@ from locust.runners import STATE_RUNNING, STATE_SPAWNING
 from locust.web import WebUI
 
 from traffic.clock import now_s
-from traffic.core.dataset import DatasetError
 from traffic.delivery import Delivery
+from traffic.history import past_runs, summarise
 from traffic.locust_test import LocustTest
-from traffic.settings import OPTIONS, Settings, SettingsError
-from traffic.state import StateError, StateFolder
+from traffic.refusal import RefusedError
+from traffic.settings import OPTIONS, Settings
+from traffic.state import StateFolder
+from traffic.threads import in_thread
 
 logger = logging.getLogger(__name__)
 
@@ -31,6 +33,10 @@ class MasterView(Protocol):
     @property
     def delivery(self) -> Delivery | None:
         """The present or the latest run."""
+
+    @property
+    def refusal(self) -> Exception | None:
+        """Why a run that was cut off could not be taken up."""
 
     def check(self, options: argparse.Namespace) -> None:
         """Raise what a start with these options would be refused for."""
@@ -54,6 +60,7 @@ class Web:
         routes.add_url_rule("/healthz", "healthz", self._healthz)
         routes.add_url_rule("/traffic/status", "status", guard(self._status))
         routes.add_url_rule("/traffic/report", "report", guard(self._report))
+        routes.add_url_rule("/traffic/runs", "runs", guard(self._runs))
         routes.add_url_rule("/traffic/dead-letters", "dead_letters", guard(self._dead_letters))
         web_ui.app.register_blueprint(routes)
         web_ui.app.after_request(self._keep_polling)
@@ -83,7 +90,7 @@ class Web:
             return self._refused("No worker is connected. Start one, or wait until it has registered.")
         try:
             self.master.check(self._asked())
-        except (SettingsError, DatasetError, StateError) as error:
+        except RefusedError as error:
             return self._refused(str(error))
         return self._swarm()
 
@@ -138,7 +145,7 @@ class Web:
         return {
             "run": None,
             "state": "ready",
-            "reason": "",
+            "reason": str(self.master.refusal or ""),
             "dataset": {"file": self._options().traffic_file, "records": None, "digest": None},
             "seed": None,
             "counts": dict.fromkeys(COUNTS, 0),
@@ -147,7 +154,21 @@ class Web:
             "eta_s": None,
             "started": None,
             "ended": None,
+            "resumed": [],
         }
+
+    def _runs(self) -> Response:
+        """Every run that is kept, the latest first."""
+        delivery = self.master.delivery
+        rows = in_thread(past_runs, self._folder(), delivery.facts.run if delivery else None)
+        if delivery is not None:
+            account = delivery.account(self.master.test.worker_states())
+            rows.append(summarise(account, resumable=not delivery.live and delivery.journal.path.exists()))
+        return _json({"runs": sorted(rows, key=lambda row: row["run"], reverse=True)})
+
+    def _folder(self) -> StateFolder:
+        delivery = self.master.delivery
+        return delivery.folder if delivery else StateFolder(Settings.read(self._options()).state_dir)
 
     def _report(self) -> Response:
         return self._file("report.json", "application/json")
@@ -158,7 +179,7 @@ class Web:
     def _file(self, name: str, kind: str) -> Response:
         """A file of the run that `?run=` names, by default of the latest that has ended."""
         delivery = self.master.delivery
-        folder = delivery.folder if delivery else StateFolder(Settings.read(self._options()).state_dir)
+        folder = self._folder()
         latest = delivery.run.terms.run if delivery and delivery.report else None
         run = request.args.get("run", latest)
         if run is None:

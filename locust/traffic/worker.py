@@ -10,7 +10,7 @@ from gevent.event import Event
 from locust import __version__
 from locust.env import Environment
 from locust.rpc import Message as LocustMessage
-from locust.runners import WorkerRunner
+from locust.runners import STATE_INIT, WorkerRunner
 
 from traffic import health
 from traffic.clock import now_s
@@ -34,6 +34,7 @@ class Worker:
         self._link = Link(self._feed, Terms())
         self._nudge = Event()
         self._waiters: deque[Event] = deque()
+        self._ending_users = False
         # The first users may have been spawned before this object was made.
         self._expected = getattr(environment.parsed_options, "traffic_run", "")
         runner.register_message(REGISTER, self._on_register)
@@ -100,8 +101,30 @@ class Worker:
         self._nudge.set()
 
     def _on_register(self, environment: Environment, msg: Any, **_: Any) -> None:
-        """The master's Locust does not know this worker (any more): say that it is ready, as at its start."""
+        """The master's Locust does not know this worker (any more): say that it is ready, as at its start.
+
+        Users of a test that is none of that master's, because it was restarted, are ended first.
+        """
+        if self._ending_users:
+            return
+        if not self.runner.user_count or msg.data["run"] == self._expected:
+            self._register()
+            return
+        self._ending_users = True
+        gevent.spawn(self._end_users).link_exception(self._on_crash)
+
+    def _register(self) -> None:
         self.runner.client.send(LocustMessage("client_ready", __version__, self.name))
+
+    def _end_users(self) -> None:
+        """End the users as Locust's "stop" does; what they have in hand is finished within the stop timeout."""
+        logger.info("the master was restarted and knows nothing of this worker's users: they end, and it registers")
+        self.runner.stop()
+        self.runner.worker_state = STATE_INIT
+        # The new master's clock may be behind that of the old one, and Locust drops what is not newer.
+        self.runner.last_received_spawn_timestamp = 0
+        self._ending_users = False
+        self._register()
 
     def _serve(self) -> None:
         while True:

@@ -149,12 +149,20 @@ class Cluster:
             "100",
         ]
         line = ["--master", "--master-bind-host", "127.0.0.1", "--master-bind-port", str(self.port), "--host", host]
-        self.master = self._start("master", *line, *(ui if web else headless), *options)
+        self._of_master = [*line, *(ui if web else headless), *options]
+        self.former_masters: list[Process] = []
+        self.master = self._start("master", *self._of_master)
         self.add_workers(workers)
 
     def _start(self, name: str, *options: str) -> Process:
         command = [sys.executable, "-m", "locust", "-f", str(self._locustfile), *options]
         return Process(name, command, self.env, self.folder)
+
+    def restart_master(self, *options: str, **variables: object) -> None:
+        """Start a master again, once the former has ended; with more options or other variables than that had."""
+        self.former_masters.append(self.master)
+        self.env |= {name: str(value) for name, value in variables.items()}
+        self.master = self._start(f"master-{len(self.former_masters) + 1}", *self._of_master, *options)
 
     def add_workers(self, count: int = 1, port: int | None = None) -> list[Process]:
         """Start workers, which find the master at `port` where another than its own is named."""

@@ -69,30 +69,55 @@ class Custody:
         self.sessions: dict[str, Session] = {}
         self._next_session = first_session
         self._over = False
-        self._leasing_from = float("-inf")
+        # A resumed run deals its slices when it may lease: to all who are there by then.
+        self._leasing_from = 0.0
+        self._dealt = True
+
+    def number_sessions_from(self, first: int) -> None:
+        """Give out no session number below `first`."""
+        self._next_session = max(first, self._next_session)
+
+    @property
+    def next_session(self) -> int:
+        """The number that the next session gets."""
+        return self._next_session
 
     def resume(self, run: Run, held: dict[str, RangeSet], now: float) -> list[Decision]:
         """Go on with a run of a former master's; `held` is what its workers had in hand, by worker.
 
-        Each worker gets its slice when it is welcomed.
+        Nothing is leased until their leases have lapsed; then those who are there have a slice each.
         """
         made: list[Decision] = []
-        if held:
-            self._leasing_from = now + self.terms.lease_s
-        self.run = run
+        self.run, self._over, self._dealt = run, False, False
+        self._leasing_from = now + self.terms.lease_s if held else now
         for worker, positions in held.items():
             if run.terms.policy == "at-least-once":
                 run.ledger.tried.setdefault(worker, RangeSet()).update(positions)
             else:
                 letters = tuple(self._doubt(at, worker, LOST_AT_RESTART) for at in positions.members())
                 made.append(Booked(worker, RangeSet(), letters))
-        return [*made, *self.start(run, [], now), *self._end_if_settled()]
+        made += self._welcome_all(now)
+        return [*made, *self._end_if_settled()]
 
     def start(self, run: Run, workers: list[str], now: float) -> list[Decision]:
         """Begin `run`, one slice for each of `workers`; every worker that is connected is welcomed into it."""
         self.run, self._over = run, False
+        return [*self._deal(run, workers), *self._welcome_all(now)]
+
+    def _deal(self, run: Run, workers: list[str]) -> list[Decision]:
+        """Cut what is unassigned into slices, one for each of `workers`."""
+        self._dealt = True
+        before = {name: run.ledger.tallies[name].slice for name in workers if name in run.ledger.tallies}
         run.ledger.deal(workers)
-        made: list[Decision] = [WorkerJoined(name, run.ledger.tallies[name].slice) for name in workers]
+        return [WorkerJoined(name, run.ledger.tallies[name].slice - before.get(name, 0)) for name in workers]
+
+    def _deal_when_due(self, now: float) -> list[Decision]:
+        if self.run is None or self._dealt or self._over or now < self._leasing_from:
+            return []
+        return self._deal(self.run, list(self.sessions))
+
+    def _welcome_all(self, now: float) -> list[Decision]:
+        made: list[Decision] = []
         for session in list(self.sessions.values()):
             made += self._open_session(session.worker, session.hello, now)
         return made
@@ -106,13 +131,13 @@ class Custody:
         raise ProtocolError(f"a worker does not send {type(message).__name__}")
 
     def expire(self, now: float) -> list[Decision]:
-        """Give up the workers whose sessions have lapsed."""
+        """Give up the workers whose sessions have lapsed; deal the slices of a resumed run once that may be."""
         made: list[Decision] = []
         for session in list(self.sessions.values()):
             if now >= session.deadline:
                 reason = f"not heard from for {self.terms.lease_s:g} s"
                 made += self.worker_lost(session.worker, reason)
-        return made
+        return [*made, *self._deal_when_due(now)]
 
     def worker_lost(self, worker: str, reason: str) -> list[Decision]:
         """Give up a worker: reclaim its leases, cut its remainder among the others. Nothing where it is unknown."""
@@ -190,7 +215,8 @@ class Custody:
         if ack.leaving:
             return [*made, *self._on_leaving(session, ack)]
         wants = ack.wants - self._on_its_way(session, ack)
-        leasing = wants > 0 and not self._over and now >= self._leasing_from
+        made += self._deal_when_due(now)
+        leasing = wants > 0 and not self._over and self._dealt
         made += (leasing and self._grant(session, wants)) or [Send(worker, self._acked(session))]
         return [*made, *self._end_if_settled()]
 
@@ -215,7 +241,8 @@ class Custody:
         self._next_session += 1
         self.sessions[worker] = session
         made: list[Decision] = []
-        if self.run is not None and not self._over and worker not in self.run.ledger.partition.remainders:
+        new = self.run is not None and worker not in self.run.ledger.partition.remainders
+        if self.run is not None and new and self._dealt and not self._over:
             made.append(WorkerJoined(worker, self.run.ledger.join(worker)))
         made.append(Send(worker, self._welcome(session, session.next_seq())))
         return made

@@ -13,7 +13,7 @@ import numpy as np
 from .ranges import Range, RangeSet
 
 VERSION = 1
-# Master to worker, without content: register with Locust's own master again.
+# Master to worker: register with Locust's own master again. {"run": the run of its test, empty where there is none}
 REGISTER = "traffic.register"
 
 

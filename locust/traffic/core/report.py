@@ -25,6 +25,8 @@ class Standing:
     started: str
     ended: str | None
     worker_states: dict[str, str]
+    # When it was taken up again, and how many records were settled by then: {"at", "settled"}.
+    resumed: tuple[dict[str, Any], ...] = ()
 
 
 def account(run: Run, standing: Standing, progress: Progress) -> dict[str, Any]:
@@ -48,6 +50,7 @@ def account(run: Run, standing: Standing, progress: Progress) -> dict[str, Any]:
         "eta_s": 0.0 if ended else _rounded(progress.eta_s(run.ledger.unsettled)),
         "started": standing.started,
         "ended": standing.ended,
+        "resumed": list(standing.resumed),
     }
 
 

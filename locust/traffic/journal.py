@@ -1,0 +1,307 @@
+"""A run's journal: the ledger's entries on disk, in one SQLite database in the run's folder.
+
+It is written in groups: one transaction, synced to the disk, for all that was decided since the last. A rollback
+journal, not a write-ahead log, guards a transaction that a crash cuts off: what is committed is in the one file
+then, and a file that has lost its end is known by it. Beside SQLite's own checks every entry is under a running
+checksum that is stored with their count, so that an entry which was changed or is gone is noticed, too.
+
+docs/adr/0004 tells why.
+"""
+
+import json
+import os
+import sqlite3
+import zlib
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, cast
+
+from traffic.core.decisions import Booked, Entry, Leased, LeaseReturned
+from traffic.core.ledger import DeadLetter, State
+from traffic.core.order import Kind
+from traffic.core.protocol import ProtocolError, RunTerms
+from traffic.core.ranges import RangeSet
+
+APPLICATION = int.from_bytes(b"TRAF")
+VERSION = 1
+LEAVE_IT = "Put back a copy that is whole, or leave that run and begin a new one with --traffic-resume no"
+_SCHEMA = (
+    f"PRAGMA application_id = {APPLICATION}",
+    f"PRAGMA user_version = {VERSION}",
+    "CREATE TABLE entry (number INTEGER PRIMARY KEY, body TEXT NOT NULL)",
+    "CREATE TABLE head (entries INTEGER NOT NULL, chain INTEGER NOT NULL)",
+    "CREATE TABLE facts (body TEXT NOT NULL, checksum INTEGER NOT NULL)",
+    "INSERT INTO head VALUES (0, 0)",
+)
+
+
+class JournalError(Exception):
+    """A journal that cannot be used; the text names the file, what is wrong, and a remedy."""
+
+
+class JournalInUseError(JournalError):
+    """Another master has the journal open."""
+
+
+class JournalWriteError(Exception):
+    """What was to be written is not in the journal; the text says why. All that was written before still is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resumption:
+    """When a run was taken up again (ISO 8601, UTC), and how many records were settled by then."""
+
+    at: str
+    settled: int
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What does not change in a run, or seldom: what a master must know to take it up.
+
+    `state` is running, completed, stopped or failed; a run that is running on disk while no master has its journal
+    open was cut off. `first_session` is the lowest session number that its latest master gave out.
+    """
+
+    terms: RunTerms
+    file: str
+    records: int
+    digest: str
+    order: Kind
+    seed: int
+    give_up_s: int
+    host: str
+    started: str
+    first_session: int
+    users: int = 0
+    spawn_rate: float = 0.0
+    state: str = "running"
+    ended: str | None = None
+    resumed: tuple[Resumption, ...] = ()
+
+    @property
+    def run(self) -> str:
+        """The run's id."""
+        return self.terms.run
+
+    def to_json(self) -> str:
+        """The facts as a JSON object."""
+        return json.dumps({**asdict(self), "terms": self.terms.to_wire()})
+
+    @classmethod
+    def from_json(cls, text: str) -> "Facts":
+        """Read what `to_json` wrote. KeyError, TypeError or ValueError where it is something else."""
+        data = json.loads(text)
+        terms = RunTerms.from_wire(data.pop("terms"))
+        resumed = tuple(Resumption(**one) for one in data.pop("resumed"))
+        return cls(terms=cast("RunTerms", terms), resumed=resumed, **data)
+
+
+class Journal:
+    """One run's journal, open for writing. Not for several threads at once; nobody else can open it meanwhile."""
+
+    def __init__(self, path: Path, database: sqlite3.Connection, facts: Facts, head: tuple[int, int]) -> None:
+        self.path, self.facts = path, facts
+        self._database = database
+        self._entries, self._chain = head
+
+    @classmethod
+    def create(cls, path: Path, facts: Facts) -> "Journal":
+        """Begin a run's journal. JournalWriteError where it cannot be written."""
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            database = _connect(path)
+        except (OSError, sqlite3.Error) as error:
+            raise JournalWriteError(_reason(error)) from error
+        journal = cls(path, database, facts, (0, 0))
+        try:
+            with journal._transaction():
+                for statement in _SCHEMA:
+                    database.execute(statement)
+                journal._insert_facts(facts)
+            _sync_names(path.parent)
+        except BaseException:
+            journal.close()
+            path.unlink(missing_ok=True)
+            raise
+        return journal
+
+    @classmethod
+    def open(cls, path: Path) -> "Journal":
+        """Open a run's journal. JournalError where it is none, of another version, damaged, or in use."""
+        try:
+            database = _connect(path, must_exist=True)
+        except sqlite3.Error as error:
+            raise _unusable(path, error) from error
+        try:
+            _check_kind(path, database)
+            return cls(path, database, *_read_head(path, database))
+        except sqlite3.Error as error:
+            database.close()
+            raise _unusable(path, error) from error
+        except BaseException:
+            database.close()
+            raise
+
+    def entries(self) -> Iterator[Entry]:
+        """Every entry in its order. JournalError where one of them is not as it was written, or not there."""
+        count = chain = 0
+        try:
+            damage = self._database.execute("PRAGMA quick_check(1)").fetchone()[0]
+            if damage != "ok":
+                raise JournalError(f"the journal {self.path} is damaged ({damage}). {LEAVE_IT}.")
+            for number, body in self._database.execute("SELECT number, body FROM entry ORDER BY number"):
+                count += 1
+                chain = zlib.crc32(body.encode(), chain)
+                if number != count:
+                    break
+                yield _read_entry(body)
+        except (sqlite3.Error, ValueError, KeyError, TypeError, ProtocolError) as error:
+            raise _unusable(self.path, error) from error
+        if (count, chain) != (self._entries, self._chain):
+            what = f"{count} of its {self._entries} entries are there, or one of them was changed"
+            raise JournalError(f"the journal {self.path} is damaged ({what}). {LEAVE_IT}.")
+
+    def write(self, entries: Iterable[Entry] = (), facts: Facts | None = None) -> None:
+        """Add entries, and put new facts in the place of the old.
+
+        All of it is on disk then; or none, where JournalWriteError says why.
+        """
+        count, chain = self._entries, self._chain
+        rows = []
+        for entry in entries:
+            body = _write_entry(entry)
+            count, chain = count + 1, zlib.crc32(body.encode(), chain)
+            rows.append((count, body))
+        with self._transaction():
+            self._database.executemany("INSERT INTO entry VALUES (?, ?)", rows)
+            self._database.execute("UPDATE head SET entries = ?, chain = ?", (count, chain))
+            if facts is not None:
+                self._insert_facts(facts)
+        self._entries, self._chain = count, chain
+        self.facts = facts or self.facts
+
+    def close(self) -> None:
+        """Let go of the file; another may open it then."""
+        self._database.close()
+
+    def remove(self) -> None:
+        """Close and delete it: its run needs it no more."""
+        self.close()
+        self.path.unlink(missing_ok=True)
+
+    def _insert_facts(self, facts: Facts) -> None:
+        body = facts.to_json()
+        self._database.execute("DELETE FROM facts")
+        self._database.execute("INSERT INTO facts VALUES (?, ?)", (body, zlib.crc32(body.encode())))
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        try:
+            self._database.execute("BEGIN IMMEDIATE")
+            yield
+            self._database.execute("COMMIT")
+        except (OSError, sqlite3.Error) as error:
+            with suppress(sqlite3.Error):  # SQLite may have rolled it back by itself
+                self._database.execute("ROLLBACK")
+            raise JournalWriteError(_reason(error)) from error
+
+
+def _connect(path: Path, *, must_exist: bool = False) -> sqlite3.Connection:
+    """Open a database and lock it for as long as it is open."""
+    mode = "rw" if must_exist else "rwc"
+    uri = f"{path.absolute().as_uri()}?mode={mode}"
+    database = sqlite3.connect(uri, uri=True, timeout=0, isolation_level=None, check_same_thread=False)
+    try:
+        database.execute("PRAGMA locking_mode = EXCLUSIVE")
+        database.execute("PRAGMA journal_mode = TRUNCATE")
+        database.execute("PRAGMA synchronous = FULL")
+        database.execute("BEGIN EXCLUSIVE")
+        database.execute("COMMIT")
+    except BaseException:
+        database.close()
+        raise
+    return database
+
+
+def _check_kind(path: Path, database: sqlite3.Connection) -> None:
+    application, version = (
+        database.execute(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version")
+    )
+    if application != APPLICATION:
+        raise JournalError(f"{path} is no journal of a run. {LEAVE_IT}.")
+    if version != VERSION:
+        what = f"the journal {path} is of version {version}, and this release knows version {VERSION}"
+        raise JournalError(
+            f"{what}. Finish that run with the release that began it, or leave it and begin a new one with "
+            "--traffic-resume no."
+        )
+
+
+def _read_head(path: Path, database: sqlite3.Connection) -> tuple[Facts, tuple[int, int]]:
+    heads = database.execute("SELECT entries, chain FROM head").fetchall()
+    facts = database.execute("SELECT body, checksum FROM facts").fetchall()
+    if len(heads) != 1 or len(facts) != 1 or zlib.crc32(facts[0][0].encode()) != facts[0][1]:
+        raise JournalError(f"the journal {path} is damaged (what the run is does not stand in it). {LEAVE_IT}.")
+    try:
+        return Facts.from_json(facts[0][0]), heads[0]
+    except (ValueError, KeyError, TypeError, ProtocolError) as error:
+        raise _unusable(path, error) from error
+
+
+def _unusable(path: Path, error: Exception) -> JournalError:
+    if getattr(error, "sqlite_errorname", "") == "SQLITE_BUSY":
+        remedy = "Stop that one first, or give this one a state folder of its own with --traffic-state-dir."
+        return JournalInUseError(f"the journal {path} is in use: another master delivers this run. {remedy}")
+    return JournalError(f"the journal {path} is damaged or cannot be read ({_reason(error)}). {LEAVE_IT}.")
+
+
+def _reason(error: Exception) -> str:
+    if getattr(error, "sqlite_errorname", "") == "SQLITE_FULL":
+        return "the disk is full"
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__
+
+
+def _sync_names(folder: Path) -> None:
+    """Have the folder's own list of files on disk, too."""
+    for one in (folder, folder.parent, folder.parent.parent):
+        handle = os.open(one, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def _write_entry(entry: Entry) -> str:
+    made: dict[str, Any]
+    if isinstance(entry, Booked):
+        letters = [
+            [one.position, int(one.state), one.attempts, one.status, one.reason, one.worker] for one in entry.letters
+        ]
+        made = {"booked": list(entry.delivered), "letters": letters}
+        made |= {"worker": entry.worker, "attempts": entry.attempts, "resent": entry.resent}
+    else:
+        kind = "leased" if isinstance(entry, Leased) else "returned"
+        made = {kind: list(entry.positions), "lease": entry.lease, "worker": entry.worker}
+    return json.dumps(made, separators=(",", ":"))
+
+
+def _read_entry(body: str) -> Entry:
+    data = json.loads(body)
+    if "booked" in data:
+        letters = tuple(DeadLetter(at, State(state), *rest) for at, state, *rest in data["letters"])
+        return Booked(data["worker"], _ranges(data["booked"]), letters, data["attempts"], data["resent"])
+    if "leased" in data:
+        return Leased(data["lease"], data["worker"], _ranges(data["leased"]))
+    return LeaseReturned(data["lease"], data["worker"], _ranges(data["returned"]))
+
+
+def _ranges(pairs: list[list[int]]) -> RangeSet:
+    return RangeSet((start, stop) for start, stop in pairs)
+
+
+def ended(facts: Facts, state: str, at: str) -> Facts:
+    """The facts of a run that has ended so."""
+    return replace(facts, state=state, ended=at)

@@ -1,0 +1,190 @@
+"""What a start needs before anything is sent: options that can be used, an opened file, and a run, new or resumed."""
+
+import argparse
+import secrets
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from locust.env import Environment
+
+from traffic.clock import timestamp
+from traffic.core.dataset import Dataset
+from traffic.core.order import Order
+from traffic.core.protocol import RunTerms
+from traffic.core.ranges import RangeSet
+from traffic.core.run import Run
+from traffic.delivery import Delivery, resumed
+from traffic.history import NONE, ResumeError, find_cut_off, find_to_resume, leave_cut_off, prune, recover
+from traffic.journal import Facts, Journal, JournalError, JournalWriteError
+from traffic.settings import Settings, read_host
+from traffic.state import StateError, StateFolder
+from traffic.threads import in_thread
+
+# Session numbers that a master may have given out since it noted the first.
+SESSIONS_OF_ONE_MASTER = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What a start was found to need. `journal` is that of the run to resume; None: a new run."""
+
+    settings: Settings
+    dataset: Dataset
+    host: str
+    journal: Journal | None
+
+    @property
+    def folder(self) -> StateFolder:
+        """The state folder."""
+        return StateFolder(self.settings.state_dir)
+
+    def close(self) -> None:
+        """Let go of the file and of the journal: the start is off."""
+        self.dataset.close()
+        if self.journal is not None:
+            self.journal.close()
+
+
+class Starts:
+    """Checks starts, and makes the runs. What can go wrong is one of `traffic.refusal.RefusedError`."""
+
+    def __init__(self, environment: Environment) -> None:
+        self._environment = environment
+        self._checked: Checked | None = None
+
+    @property
+    def options(self) -> argparse.Namespace:
+        """The options as Locust has them."""
+        options = self._environment.parsed_options
+        assert isinstance(options, argparse.Namespace)
+        return options
+
+    @property
+    def unattended(self) -> bool:
+        """Whether Locust starts its test by itself, as the options say, and nobody fills in the form."""
+        return self._environment.web_ui is None or bool(self.options.autostart)
+
+    @property
+    def host_of_class(self) -> str | None:
+        """The API's address as a user class of the locustfile has it."""
+        return next((user.host for user in self._environment.user_classes if user.host), None)
+
+    def check(self, options: argparse.Namespace) -> None:
+        """Read the options and open the files, as a start would; what was opened serves the next start."""
+        settings = Settings.read(options)
+        host = read_host(options, self.host_of_class)
+        folder = StateFolder(settings.state_dir)
+        folder.prepare()
+        self._drop()
+        if settings.resume not in ("", NONE):
+            journal = in_thread(find_to_resume, folder, settings.resume)
+            self._checked = self._open_to_resume(settings, host, journal)
+            return
+        if not settings.resume and (cut_off := in_thread(find_cut_off, folder)) is not None:
+            cut_off.close()
+            raise ResumeError(
+                f"run {cut_off.facts.run} was cut off and is not finished. Go on with it by --traffic-resume last, "
+                "or leave it and begin a new one with --traffic-resume no."
+            )
+        self._checked = _open(settings, settings.file, host, None)
+
+    def take(self) -> Checked:
+        """What was checked, to be used now; it is checked now where that has not been done."""
+        if self._checked is None:
+            self.check(self.options)
+        checked, self._checked = self._checked, None
+        assert checked
+        return checked
+
+    def find(self) -> Checked | None:
+        """At the master's own start: the run that was cut off, or that the options name; None where there is none."""
+        settings = Settings.read(self.options)
+        folder = StateFolder(settings.state_dir)
+        if settings.resume == NONE:
+            return None
+        find_it = find_to_resume if settings.resume else _find_cut_off
+        journal = in_thread(find_it, folder, settings.resume)
+        if journal is None:
+            return None
+        try:
+            host = read_host(self.options, self.host_of_class) if self.unattended else journal.facts.host
+        except BaseException:
+            journal.close()
+            raise
+        return self._open_to_resume(settings, host, journal)
+
+    def begin(self, checked: Checked, first_session: int) -> Delivery:
+        """A new run, with its journal."""
+        settings, dataset = checked.settings, checked.dataset
+        terms = RunTerms(
+            run=f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{secrets.token_hex(2)}",
+            method=settings.method,
+            path=settings.path,
+            wait=settings.wait,
+            max_attempts=settings.max_attempts,
+            policy=settings.policy,
+        )
+        facts = Facts(
+            terms=terms,
+            file=str(settings.file),
+            records=dataset.records,
+            digest=dataset.digest,
+            order=settings.order,
+            seed=settings.seed,
+            give_up_s=settings.give_up_s,
+            host=checked.host,
+            started=timestamp(),
+            first_session=first_session,
+        )
+        try:
+            if settings.resume == NONE:
+                in_thread(leave_cut_off, checked.folder)
+            journal = in_thread(Journal.create, checked.folder.journal_path(terms.run), facts)
+        except (OSError, JournalWriteError) as error:
+            reason = getattr(error, "strerror", None) or error
+            what = f"the state folder {str(settings.state_dir.absolute())!r} cannot be written ({reason})"
+            remedy = "Name another with --traffic-state-dir, or make room on its disk."
+            raise StateError(f"{what}. {remedy}") from error
+        run = Run.of(terms, dataset, Order(dataset.records, settings.seed, settings.order))
+        in_thread(prune, checked.folder, settings.keep_runs, settings.keep_days, terms.run)
+        return Delivery(run, journal, checked.folder)
+
+    def resume(self, checked: Checked, first_session: int) -> tuple[Delivery, dict[str, RangeSet]]:
+        """The run of a journal, and what its workers had in hand. Its sessions begin with `delivery.facts`' first."""
+        journal = checked.journal
+        assert journal is not None
+        run, held = in_thread(recover, journal, checked.dataset)
+        first = max(first_session, journal.facts.first_session + SESSIONS_OF_ONE_MASTER)
+        settled = run.ledger.records - run.ledger.unsettled
+        try:
+            in_thread(journal.write, facts=resumed(journal.facts, settled, checked.host, first))
+        except JournalWriteError as error:
+            what = f"the journal {journal.path} cannot be written ({error})"
+            raise JournalError(f"{what}. Make room on its disk.") from error
+        return Delivery(run, journal, checked.folder), held
+
+    def _drop(self) -> None:
+        if self._checked is not None:
+            self._checked.close()
+            self._checked = None
+
+    def _open_to_resume(self, settings: Settings, host: str, journal: Journal) -> Checked:
+        """The form's file is for a new run, and the journal knows its own; the command line's is meant for this one."""
+        file = settings.file if self.unattended else Path(journal.facts.file)
+        return _open(settings, file, host, journal)
+
+
+def _find_cut_off(folder: StateFolder, _wanted: str) -> Journal | None:
+    return find_cut_off(folder)
+
+
+def _open(settings: Settings, file: Path, host: str, journal: Journal | None) -> Checked:
+    """Open the file of a start. DatasetError where it cannot be; the journal is closed then."""
+    try:
+        # In a thread, so that the workers' heartbeats are answered while a large file is read.
+        return Checked(settings, in_thread(Dataset.open, file), host, journal)
+    except BaseException:
+        if journal is not None:
+            journal.close()
+        raise

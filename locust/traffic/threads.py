@@ -1,0 +1,25 @@
+"""Work that would hold the process's loop up, done in a thread while the other greenlets go on."""
+
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar, cast
+
+import gevent
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def in_thread(act: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Call `act` in a thread; what it returns or raises. The calling greenlet waits, the others do not."""
+
+    def caught() -> tuple[T | None, Exception | None]:
+        # gevent would print an error that leaves the thread, with its trace, before it arrives here.
+        try:
+            return act(*args, **kwargs), None
+        except Exception as error:  # noqa: BLE001 - it is raised again below
+            return None, error
+
+    value, error = gevent.get_hub().threadpool.apply(caught)
+    if error is not None:
+        raise error
+    return cast("T", value)

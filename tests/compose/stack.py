@@ -83,6 +83,7 @@ class Stack:
 
     project: str
     env: dict[str, str] = field(default_factory=dict)
+    profile: str = ""
 
     def __post_init__(self) -> None:
         web, api = free_ports(2)
@@ -92,7 +93,8 @@ class Stack:
 
     def compose(self, *arguments: str, timeout: float = 60, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run docker compose on this stack."""
-        return compose(*arguments, project=self.project, env=self.env, timeout=timeout, check=check)
+        before = ("--profile", self.profile) if self.profile else ()
+        return compose(*before, *arguments, project=self.project, env=self.env, timeout=timeout, check=check)
 
     def up(self, *arguments: str) -> None:
         """Build and start, and wait until every service is healthy."""
@@ -101,7 +103,7 @@ class Stack:
     def down(self) -> None:
         """Take away all that `up` made, its images' names included; the layers stay for the next build."""
         self.compose("down", "-v", "--remove-orphans", "-t", "10", timeout=120, check=False)
-        images = [f"{self.project}-locust", f"{self.project}-api"]
+        images = [f"{self.project}-{name}" for name in ("locust", "api", "lb")]
         subprocess.run(["docker", "image", "rm", *images], capture_output=True, timeout=60, check=False)
 
     def logs(self) -> str:

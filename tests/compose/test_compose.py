@@ -18,6 +18,7 @@ def test_all_is_healthy_and_the_password_maker_is_done(stack):
         ("secrets", "exited", ""): 1,
         ("mongo", "running", "healthy"): 1,
         ("api", "running", "healthy"): 1,
+        ("front", "running", "healthy"): 1,
         ("master", "running", "healthy"): 1,
         ("worker", "running", "healthy"): 4,
     }
@@ -30,10 +31,10 @@ def test_the_workers_port_and_the_database_are_not_published(stack):
         for port in one["Publishers"] or []
         if port["PublishedPort"]
     }
-    assert published == {("api", "127.0.0.1", 4000), ("master", "127.0.0.1", 8089)}
+    assert published == {("front", "127.0.0.1", 4000), ("master", "127.0.0.1", 8089)}
 
 
-@pytest.mark.parametrize("service", ["mongo", "api", "master", "worker"])
+@pytest.mark.parametrize("service", ["mongo", "api", "front", "master", "worker"])
 def test_no_process_has_root_a_capability_or_a_root_file_system_to_write_to(stack, service):
     status = stack.run(service, "cat", "/proc/1/status")
     facts = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
@@ -88,6 +89,26 @@ def test_start_delivers_every_record_once_and_again_under_a_new_run_id(stack, ch
         assert status["run"] != last
         last = status["run"]
         check_delivered(status)
+
+
+def test_while_the_api_is_away_the_run_waits_and_no_attempt_counts_against_a_record(stack):
+    last = stack.master("/traffic/status").get("run")
+    stack.ready(4)
+    stack.compose("stop", "api")
+    try:
+        assert stack.start(traffic_wait="0", traffic_max_attempts=1)["host"] == "http://api:4000"
+        away = until("it says so", 60, lambda: pause_of(stack, last))
+    finally:
+        stack.compose("start", "api")
+    assert away.startswith("the API cannot be reached")
+    status = stack.ended(after=last)
+    assert (status["state"], status["counts"]["delivered"]) == ("completed", RECORDS)
+
+
+def pause_of(stack: Stack, last: str | None) -> str:
+    """Why the run after `last` is paused; empty if it is not."""
+    now = stack.master("/traffic/status")
+    return str(now["reason"]) if now.get("run") != last and now["state"] == "paused" else ""
 
 
 def healthy_workers(stack: Stack) -> int:

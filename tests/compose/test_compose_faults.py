@@ -1,16 +1,13 @@
 """Workers in containers that are killed, paused and cut off in mid-run; the checker asks MongoDB what became of it."""
 
-import json
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from chaos.checker import Claims, Stored, check
+from compose.judge import judged
 from compose.stack import Stack, until
-
-ROOT = Path(__file__).parents[2]
 
 
 def docker(*arguments: str) -> None:
@@ -67,7 +64,7 @@ def test_a_worker_that_is_lost_in_mid_run_loses_nothing(stack: Stack, tmp_path: 
         heal(stack, worker)
     status = stack.ended(after=last)
     assert status["state"] == "completed"
-    verdict = check(ROOT / "data" / "traffic.json", stored(stack, run), claims(stack, run, tmp_path))
+    verdict = judged(stack, run, tmp_path)
     assert verdict.good, str(verdict)
     stack.ready(4, seconds=90)
 
@@ -76,15 +73,3 @@ def given_up(stack: Stack) -> int:
     """How many workers the present run has lost."""
     rows = stack.master("/traffic/status")["workers"]
     return sum(row["state"] in ("missing", "gone") for row in rows)
-
-
-def stored(stack: Stack, run: str) -> list[Stored]:
-    rows = stack.mongo(f'db.messages.find({{run: "{run}"}}, {{_id: 0, key: 1, payload: 1}}).toArray()')
-    return [Stored(row["key"], row["payload"]) for row in rows]
-
-
-def claims(stack: Stack, run: str, folder: Path) -> Claims:
-    """The report as it lies in the master's volume."""
-    stack.compose("cp", "master:/app/state/.", str(folder))
-    assert json.loads((folder / "report.json").read_text())["run"] == run
-    return Claims.read(folder)

@@ -8,17 +8,26 @@ import pytest
 
 from compose.stack import ROOT, compose
 
-LONG_RUNNING = ("mongo", "api", "master", "worker")
+LONG_RUNNING = ("mongo", "api", "front", "lb", "master", "worker")
 TEXT = (ROOT / "docker-compose.yml").read_text(encoding="utf-8")
 
 
-def read(**env: str) -> dict[str, Any]:
-    return dict(json.loads(compose("config", "--format", "json", env=env).stdout))
+def read(*options: str, **env: str) -> dict[str, Any]:
+    return dict(json.loads(compose(*options, "config", "--format", "json", env=env).stdout))
 
 
 @pytest.fixture(scope="module")
 def services(command_line: None) -> dict[str, Any]:
-    return dict(read()["services"])
+    """All services, the proxy included, which `docker compose up` alone does not start."""
+    return dict(read("--profile", "lb")["services"])
+
+
+def test_the_proxy_runs_only_where_it_is_asked_for(services, command_line):
+    assert set(services) - set(read()["services"]) == {"lb"}
+
+
+def test_what_is_scaled_has_no_port_on_the_machine(services):
+    assert not any("ports" in services[name] for name in ("api", "worker"))
 
 
 def test_nothing_but_the_api_and_the_web_ui_is_published_and_on_loopback_alone(services):
@@ -27,13 +36,13 @@ def test_nothing_but_the_api_and_the_web_ui_is_published_and_on_loopback_alone(s
         for name, service in services.items()
         for port in service.get("ports", [])
     }
-    assert ports == {("api", "127.0.0.1", "4000", 4000), ("master", "127.0.0.1", "8089", 8089)}
+    assert ports == {("front", "127.0.0.1", "4000", 4000), ("master", "127.0.0.1", "8089", 8089)}
 
 
 def test_ports_follow_the_environment(command_line):
     services = read(WEB_PORT="18089", API_PORT="14000")["services"]
     assert services["master"]["ports"][0]["published"] == "18089"
-    assert services["api"]["ports"][0]["published"] == "14000"
+    assert services["front"]["ports"][0]["published"] == "14000"
 
 
 def test_every_service_is_hardened(services):
@@ -62,15 +71,21 @@ def test_every_long_running_service_says_whether_it_can_do_its_job(services):
 
 def test_each_service_waits_for_what_it_needs(services):
     waits = {
-        (name, needed): how["condition"]
+        (name, needed): (how["condition"], how["required"])
         for name, service in services.items()
         for needed, how in service.get("depends_on", {}).items()
     }
     assert waits == {
-        ("mongo", "secrets"): "service_completed_successfully",
-        ("api", "mongo"): "service_healthy",
-        ("worker", "master"): "service_healthy",
-        ("worker", "api"): "service_healthy",
+        ("mongo", "secrets"): ("service_completed_successfully", True),
+        ("api", "mongo"): ("service_healthy", True),
+        ("front", "api"): ("service_healthy", True),
+        ("lb", "api"): ("service_healthy", True),
+        ("worker", "master"): ("service_healthy", True),
+        ("worker", "api"): ("service_healthy", True),
+        # these aim at the proxy where it runs, and so look for it only once it is there
+        ("front", "lb"): ("service_healthy", False),
+        ("master", "lb"): ("service_healthy", False),
+        ("worker", "lb"): ("service_healthy", False),
     }
 
 
@@ -98,13 +113,13 @@ def test_only_the_api_can_reach_the_database(command_line):
 def test_with_another_target_the_workers_aim_there_and_the_stub_can_be_left_out(command_line):
     services = read(TARGET_HOST="https://staging.example", STUB="0")["services"]
     assert services["master"]["environment"]["LOCUST_HOST"] == "https://staging.example"
-    assert [services[name]["scale"] for name in ("secrets", "mongo", "api")] == [0, 0, 0]
+    assert [services[name]["scale"] for name in ("secrets", "mongo", "api", "front")] == [0] * 4
 
 
 def test_the_example_names_every_variable_and_sets_none():
     example = (ROOT / ".env.example").read_text(encoding="utf-8")
     assert [line for line in example.splitlines() if line and not line.startswith("#")] == []
-    used = {name for name in re.findall(r"\$\{([A-Z_]+)", TEXT) if not name.startswith("COMPOSE_")}
+    used = {name for name in re.findall(r"(?<!\$)\$\{([A-Z_]+)", TEXT) if not name.startswith("COMPOSE_")}
     used |= set(re.findall(r"^ +(TRAFFIC_[A-Z_]+):$", TEXT, re.MULTILINE))
     assert used == set(re.findall(r"^# ?([A-Z_]+)=", example, re.MULTILINE))
 

@@ -52,6 +52,17 @@ def test_a_head_that_does_not_end_is_timed_out(impatient: StubProcess) -> None:
         assert read_all(s).startswith(b"HTTP/1.1 408 ")
 
 
+@pytest.mark.parametrize("begun", [HEAD + b"x-drop: ", HEAD + b"content-length: 1000000\r\n\r\n"])
+def test_who_sends_drop_by_drop_gets_no_more_time_than_others(impatient: StubProcess, begun: bytes) -> None:
+    with connect(impatient) as s:
+        s.sendall(begun)
+        for _ in until():
+            if select.select([s], [], [], 0)[0]:
+                break
+            s.sendall(b"x")
+        assert s.recv(65536).startswith(b"HTTP/1.1 408 ")
+
+
 @pytest.mark.parametrize("begun", [b"", b"{"])
 def test_a_body_that_does_not_end_is_timed_out(impatient: StubProcess, begun: bytes) -> None:
     with connect(impatient) as s:

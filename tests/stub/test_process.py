@@ -134,9 +134,52 @@ def test_while_mongod_does_not_answer_it_says_503_and_the_write_is_settled_by_a_
         own.process.send_signal(signal.SIGCONT)
         assert await_status(stub.url, "run-1", 201).json()["index"] == 1
         found = plain_http.get(f"{stub.url}/audit?run=run").json()
-        assert "store is down" in stub.errors
-        assert "store is back" in stub.errors
+        stub.stop()  # so that all is here that it wrote
+    logged = [json.loads(line) for line in stub.errors.splitlines()]
+    said = [one["message"] for one in logged]
+    assert any(text.startswith("store is down") for text in said)
+    assert any(text.startswith("store is back") for text in said)
     assert (found["stored"], found["indexes"]["missing"]) == (2, 0)
+
+
+def test_past_its_bound_the_queue_is_told_so_and_what_waits_is_written(mongod: Mongod, tmp_path: Path) -> None:
+    own_data = running_mongod(tmp_path / "data")
+    env = {"STUB_MAX_WAITING": "1", "STUB_STORE_TIMEOUT": "20"}
+    with own_data as own, running_stub(f"{own.url}/t", **env) as stub, ThreadPoolExecutor(4) as pool:
+        post(stub.url, "run-0")
+        assert own.process is not None
+        own.process.send_signal(signal.SIGSTOP)
+        try:  # one is written, one waits at most
+            sent = {f"run-{i}": pool.submit(post, stub.url, f"run-{i}") for i in range(1, 5)}
+            for _ in until():
+                if sum(one.done() for one in sent.values()) >= 2:
+                    break
+        finally:
+            own.process.send_signal(signal.SIGCONT)
+        answers = {key: one.result() for key, one in sent.items()}
+        refused = {key: answer for key, answer in answers.items() if answer.status_code == 503}
+        assert {answer.status_code for answer in answers.values()} == {201, 503}
+        assert all(answer.headers["retry-after"] == "1" for answer in refused.values())
+        assert all(answer.json()["detail"].startswith("not stored: ") for answer in refused.values())
+        for key in answers:
+            found = plain_http.get(f"{stub.url}/messages", params={"key": key}).status_code
+            assert found == (404 if key in refused else 200)
+
+
+def test_metrics_count_posts_by_status_replays_and_how_long_they_took(store_url: str) -> None:
+    with running_stub(store_url) as stub:
+        for record in (HELLO, HELLO, {**HELLO, "msg": "other"}):
+            post(stub.url, "run-0", record)
+        said = plain_http.get(f"{stub.url}/metrics")
+    assert said.headers["content-type"].startswith("text/plain; version=0.0.4")
+    found = dict(line.rsplit(" ", 1) for line in said.text.splitlines() if not line.startswith("#"))
+    assert found['stub_posts_total{status="201"}'] == "2"
+    assert found['stub_posts_total{status="422"}'] == "1"
+    assert (found["stub_replayed_total"], found["stub_waiting"], found["stub_store_up"]) == ("1", "0", "1")
+    for name, count in (("stub_post_seconds", "3"), ("stub_write_seconds", "3"), ("stub_batch_messages", "3")):
+        assert found[f"{name}_count"] == found[f'{name}_bucket{{le="+Inf"}}'] == count
+        buckets = [int(value) for key, value in found.items() if key.startswith(f"{name}_bucket")]
+        assert buckets == sorted(buckets)
 
 
 def test_it_logs_in_with_the_password_from_a_file(mongod: Mongod, tmp_path: Path) -> None:

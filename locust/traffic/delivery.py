@@ -95,8 +95,8 @@ class Delivery:
         audit = fetch_audit(self.facts.host, self.run.terms.run)
         report["audit"] = audit and {**audit, "agrees": agrees(audit, report["counts"])}
         written = self._write(report)
-        self.report, self.state, self.reason = report, state, reason
         self._end_journal(state, report["ended"], keep=not written or state != "completed")
+        self.report, self.state, self.reason = report, state, reason
         logger.info("%s", console.report_table(report))
         return report
 

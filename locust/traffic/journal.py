@@ -124,7 +124,7 @@ class Journal:
             _sync_names(path.parent)
         except BaseException:
             journal.close()
-            path.unlink(missing_ok=True)
+            _remove(path)
             raise
         return journal
 
@@ -190,7 +190,7 @@ class Journal:
     def remove(self) -> None:
         """Close and delete it: its run needs it no more."""
         self.close()
-        self.path.unlink(missing_ok=True)
+        _remove(self.path)
 
     def _insert_facts(self, facts: Facts) -> None:
         body = facts.to_json()
@@ -224,6 +224,12 @@ def _connect(path: Path, *, must_exist: bool = False) -> sqlite3.Connection:
         database.close()
         raise
     return database
+
+
+def _remove(path: Path) -> None:
+    """Delete a closed database, and what SQLite keeps beside it."""
+    path.unlink(missing_ok=True)
+    path.with_name(path.name + "-journal").unlink(missing_ok=True)
 
 
 def _check_kind(path: Path, database: sqlite3.Connection) -> None:

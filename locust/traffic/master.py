@@ -24,6 +24,7 @@ from traffic.core.dataset import DatasetError
 from traffic.core.decisions import AllSettled, Booked, Decision, Leased, Send
 from traffic.core.patience import Verdict
 from traffic.core.protocol import FROM_WORKER, ProtocolError, Terms
+from traffic.core.ranges import RangeSet
 from traffic.core.report import all_delivered
 from traffic.delivery import Delivery
 from traffic.locust_test import LocustTest, watched
@@ -105,8 +106,8 @@ class Master:
         raise StopTest(str(error)) from error
 
     def _begin(self, checked: Checked) -> None:
-        if checked.journal is not None:
-            self._take_up(checked)
+        if checked.to_resume is not None:
+            self._take_up(checked, checked.to_resume.held)
             return
         self._deliver(delivery := self._starts.begin(checked, self._custody.next_session))
         run, facts = delivery.run, delivery.facts
@@ -114,9 +115,9 @@ class Master:
         logger.info(line, facts.run, facts.records, facts.file, facts.order, facts.seed)
         self._outbox.put(self._custody.start(run, self.test.present(), now_s()))
 
-    def _take_up(self, checked: Checked) -> None:
-        """Go on with the run of a journal."""
-        delivery, held = self._starts.resume(checked, self._custody.next_session)
+    def _take_up(self, checked: Checked, held: dict[str, RangeSet]) -> None:
+        """Go on with a run of which workers had `held` in hand."""
+        delivery = self._starts.resume(checked, self._custody.next_session)
         facts, in_hand = delivery.facts, sum(positions.count for positions in held.values())
         self._custody.number_sessions_from(facts.first_session)
         line = "run %s is resumed: %d of %d records of %s are settled, %d were in hand when it was cut off"
@@ -142,8 +143,9 @@ class Master:
             checked = self._starts.find()
             if checked is None:
                 return
+            assert checked.to_resume is not None
             try:
-                self._take_up(checked)
+                self._take_up(checked, checked.to_resume.held)
             except BaseException:
                 checked.close()
                 raise

@@ -26,13 +26,22 @@ SESSIONS_OF_ONE_MASTER = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
+class ToResume:
+    """A run as its journal left it; `held` is what its workers had in hand, by worker."""
+
+    journal: Journal
+    run: Run
+    held: dict[str, RangeSet]
+
+
+@dataclass(frozen=True, slots=True)
 class Checked:
-    """What a start was found to need. `journal` is that of the run to resume; None: a new run."""
+    """What a start was found to need. `to_resume` is the run to go on with; None: a new one."""
 
     settings: Settings
     dataset: Dataset
     host: str
-    journal: Journal | None
+    to_resume: ToResume | None = None
 
     @property
     def folder(self) -> StateFolder:
@@ -42,8 +51,8 @@ class Checked:
     def close(self) -> None:
         """Let go of the file and of the journal: the start is off."""
         self.dataset.close()
-        if self.journal is not None:
-            self.journal.close()
+        if self.to_resume is not None:
+            self.to_resume.journal.close()
 
 
 class Starts:
@@ -87,7 +96,8 @@ class Starts:
                 f"run {cut_off.facts.run} was cut off and is not finished. Go on with it by --traffic-resume last, "
                 "or leave it and begin a new one with --traffic-resume no."
             )
-        self._checked = _open(settings, settings.file, host, None)
+        # In a thread, so that the workers' heartbeats are answered while a large file is read.
+        self._checked = Checked(settings, in_thread(Dataset.open, settings.file), host)
 
     def take(self) -> Checked:
         """What was checked, to be used now; it is checked now where that has not been done."""
@@ -150,11 +160,10 @@ class Starts:
         in_thread(prune, checked.folder, settings.keep_runs, settings.keep_days, terms.run)
         return Delivery(run, journal, checked.folder)
 
-    def resume(self, checked: Checked, first_session: int) -> tuple[Delivery, dict[str, RangeSet]]:
-        """The run of a journal, and what its workers had in hand. Its sessions begin with `delivery.facts`' first."""
-        journal = checked.journal
-        assert journal is not None
-        run, held = in_thread(recover, journal, checked.dataset)
+    def resume(self, checked: Checked, first_session: int) -> Delivery:
+        """The run to resume. Its sessions begin with `delivery.facts.first_session`."""
+        assert checked.to_resume is not None
+        journal, run = checked.to_resume.journal, checked.to_resume.run
         first = max(first_session, journal.facts.first_session + SESSIONS_OF_ONE_MASTER)
         settled = run.ledger.records - run.ledger.unsettled
         try:
@@ -162,7 +171,7 @@ class Starts:
         except JournalWriteError as error:
             what = f"the journal {journal.path} cannot be written ({error})"
             raise JournalError(f"{what}. Make room on its disk.") from error
-        return Delivery(run, journal, checked.folder), held
+        return Delivery(run, journal, checked.folder)
 
     def _drop(self) -> None:
         if self._checked is not None:
@@ -172,19 +181,17 @@ class Starts:
     def _open_to_resume(self, settings: Settings, host: str, journal: Journal) -> Checked:
         """The form's file is for a new run, and the journal knows its own; the command line's is meant for this one."""
         file = settings.file if self.unattended else Path(journal.facts.file)
-        return _open(settings, file, host, journal)
+        dataset = None
+        try:
+            dataset = in_thread(Dataset.open, file)
+            run, held = in_thread(recover, journal, dataset)
+        except BaseException:
+            journal.close()
+            if dataset is not None:
+                dataset.close()
+            raise
+        return Checked(settings, dataset, host, ToResume(journal, run, held))
 
 
 def _find_cut_off(folder: StateFolder, _wanted: str) -> Journal | None:
     return find_cut_off(folder)
-
-
-def _open(settings: Settings, file: Path, host: str, journal: Journal | None) -> Checked:
-    """Open the file of a start. DatasetError where it cannot be; the journal is closed then."""
-    try:
-        # In a thread, so that the workers' heartbeats are answered while a large file is read.
-        return Checked(settings, in_thread(Dataset.open, file), host, journal)
-    except BaseException:
-        if journal is not None:
-            journal.close()
-        raise

@@ -191,7 +191,11 @@ class Cluster:
     @property
     def report(self) -> dict[str, Any]:
         """The latest delivery report."""
-        return dict(json.loads((self.state / "report.json").read_text()))
+        return self.report_in(self.state)
+
+    def report_in(self, state: Path) -> dict[str, Any]:
+        """The latest delivery report of a state folder."""
+        return dict(json.loads((state / "report.json").read_text()))
 
     def file_of_run(self, name: str) -> list[str]:
         """The lines of a file of the latest run's folder."""

@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from compose.judge import judged
+from compose.judge import assert_locked_down, judged
 from compose.stack import RECORDS, Stack, running, until
 
 pytestmark = pytest.mark.timeout(900)  # the first start builds three images
@@ -86,6 +86,10 @@ def test_the_command_brings_up_three_stubs_a_proxy_and_four_workers(balanced: St
         ("worker", "running", "healthy"): 4,
     }
     until("all are healthy, also after another test", 60, lambda: states() == wanted)
+
+
+def test_the_proxy_is_locked_down_as_all_are(balanced: Stack) -> None:
+    assert_locked_down(balanced, "lb")
 
 
 def test_a_run_through_the_proxy_delivers_each_record_once_and_every_stub_has_a_share(balanced: Stack) -> None:

@@ -1,6 +1,8 @@
 """`python -m chaos --rounds 100 [--first 0]`: live through many rounds; a failing seed is named and replayable.
 
 `python -m chaos --kill-at 0.3 --times 20`: one of four workers killed at 30% of 3,000 records, again and again.
+`python -m chaos --master-kills 20`: the master killed at a random moment of 20,000 records and started again at once;
+`--all-kills` takes all workers with it, `--everything-kills` also the stub and its mongod.
 """
 
 import argparse
@@ -9,11 +11,12 @@ import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from tempfile import mkdtemp
 
-from chaos.faults import Act, Scenario
+from chaos import show
+from chaos.faults import DEADLY, Act, Scenario
 from chaos.history import CAUSES
 from chaos.rounds import LINGER_S, Result, live
 
@@ -80,7 +83,7 @@ def summary(results: list[Result]) -> str:
     return f"{figures_text}\n{'exit codes':<32}{dict(ends)}"
 
 
-def run(scenarios: Iterable[Scenario], keep: Path, replay: str) -> list[Result]:
+def run(scenarios: Iterable[Scenario], keep: Path, replay: str, tell: Callable[[Result], str] = line) -> list[Result]:
     """Live through the scenarios, telling each on stdout; folders of good rounds are removed."""
     results = []
     for scenario in scenarios:
@@ -88,7 +91,7 @@ def run(scenarios: Iterable[Scenario], keep: Path, replay: str) -> list[Result]:
         folder.mkdir(parents=True)
         result = live(scenario, folder)
         results.append(result)
-        print(line(result), flush=True)
+        print(tell(result), flush=True)
         if result.good:
             shutil.rmtree(folder, ignore_errors=True)
             continue
@@ -98,27 +101,64 @@ def run(scenarios: Iterable[Scenario], keep: Path, replay: str) -> list[Result]:
     return results
 
 
-def main() -> int:
-    """Run the rounds; 1 where a promise was broken."""
-    parser = argparse.ArgumentParser(prog="python -m chaos")
-    parser.add_argument("--rounds", type=int, default=10, help="how many rounds")
-    parser.add_argument("--first", type=int, default=0, help="the first seed")
-    parser.add_argument("--kill-at", type=float, help="kill one of four workers at this share of 3,000 records")
-    parser.add_argument("--times", type=int, default=20, help="with --kill-at: how many times")
-    parser.add_argument("--keep", type=Path, help="where the folders of broken rounds stay")
-    asked = parser.parse_args()
-    # However it is ended, it leaves no process behind.
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda number, _frame: sys.exit(128 + number))
-    keep = asked.keep or Path(mkdtemp(prefix="traffic-chaos-"))
+def show_deaths(asked: argparse.Namespace, keep: Path) -> list[Result]:
+    """Live through the deaths that were asked for, and sum up each kind."""
+    made = []
+    for kind in DEADLY:
+        times = getattr(asked, f"{kind}_kills")
+        scenarios = [
+            show.deadly(kind, asked.first + n, asked.records, asked.workers, asked.users) for n in range(times)
+        ]
+        size = f"--records {asked.records} --workers {asked.workers} --users {asked.users}"
+        replay = f"PYTHONPATH=tests:locust python -m chaos --{kind}-kills 1 {size} --first {{seed}}"
+        if scenarios:
+            results = run(scenarios, keep, replay, show.line)
+            print(f"{kind} killed: {show.summary(results)}", flush=True)
+            made += results
+    return made
+
+
+def live_rounds(asked: argparse.Namespace, keep: Path) -> list[Result]:
+    """Live through the rounds that were asked for, and sum them up."""
     if asked.kill_at is not None:
         scenarios = [killed_at(asked.kill_at, asked.first + n) for n in range(asked.times)]
         replay = f"PYTHONPATH=tests:locust python -m chaos --kill-at {asked.kill_at:g} --times 1 --first {{seed}}"
     else:
-        scenarios = [Scenario.of(asked.first + n) for n in range(asked.rounds)]
+        scenarios = [Scenario.of(asked.first + n, asked.store) for n in range(asked.rounds)]
         replay = "make chaos ROUNDS=1 FIRST={seed}"
+        if asked.store != "sqlite":
+            replay = f"PYTHONPATH=tests:locust python -m chaos --store {asked.store} --rounds 1 --first {{seed}}"
     results = run(scenarios, keep, replay)
     print(summary(results))
+    return results
+
+
+def parser() -> argparse.ArgumentParser:
+    """What can be asked for."""
+    made = argparse.ArgumentParser(prog="python -m chaos")
+    made.add_argument("--rounds", type=int, default=10, help="how many rounds")
+    made.add_argument("--first", type=int, default=0, help="the first seed")
+    made.add_argument("--store", choices=("sqlite", "mongodb"), default="sqlite", help="what the rounds store into")
+    made.add_argument("--kill-at", type=float, help="kill one of four workers at this share of 3,000 records")
+    made.add_argument("--times", type=int, default=20, help="with --kill-at: how many times")
+    for kind in DEADLY:
+        made.add_argument(f"--{kind}-kills", type=int, default=0, help=f"so many runs in which {kind} is killed once")
+    made.add_argument("--records", type=int, default=20_000, help="with --...-kills: of a run")
+    made.add_argument("--workers", type=int, default=4, help="with --...-kills: of a run")
+    made.add_argument("--users", type=int, default=40, help="with --...-kills: of a run")
+    made.add_argument("--keep", type=Path, help="where the folders of broken rounds stay")
+    return made
+
+
+def main() -> int:
+    """Run the rounds; 1 where a promise was broken."""
+    asked = parser().parse_args()
+    # However it is ended, it leaves no process behind.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda number, _frame: sys.exit(128 + number))
+    keep = asked.keep or Path(mkdtemp(prefix="traffic-chaos-"))
+    deaths = any(getattr(asked, f"{kind}_kills") for kind in DEADLY)
+    results = show_deaths(asked, keep) if deaths else live_rounds(asked, keep)
     return int(not all(result.good for result in results))
 
 

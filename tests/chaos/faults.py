@@ -4,11 +4,14 @@ import random
 from dataclasses import dataclass, field
 from typing import Literal
 
-Kind = Literal["kill", "freeze", "cut", "hole", "half", "term", "join", "api"]
+Kind = Literal["kill", "freeze", "cut", "hole", "half", "term", "join", "api", "master", "all", "everything"]
+Store = Literal["sqlite", "mongodb"]
 # cut: both ends are told. hole: neither is, bytes wait. half: the worker is told, the master is not.
 KINDS: tuple[Kind, ...] = ("kill", "freeze", "cut", "hole", "half", "term", "join", "api")
 _WEIGHTS = (3, 3, 2, 2, 1, 2, 2, 2)
-LASTING = ("freeze", "cut", "hole", "half", "api")
+# all: the master with every worker. everything: the stub and its mongod, too.
+DEADLY: tuple[Kind, ...] = ("master", "all", "everything")
+LASTING = ("freeze", "cut", "hole", "half", "api", *DEADLY)
 # Within this many seconds, so that most faults come while a run is on.
 FAULTS_S = 6.0
 
@@ -53,12 +56,14 @@ class Scenario:
     policy: str = "at-least-once"
     max_attempts: int = 5
     acts: tuple[Act, ...] = field(default=())
+    store: Store = "sqlite"
+    deadline_s: float = 120.0
 
     @classmethod
-    def of(cls, seed: int) -> "Scenario":
+    def of(cls, seed: int, store: Store = "sqlite") -> "Scenario":
         """The round of a seed."""
         chance = random.Random(seed)
-        acts = [_act(chance) for _ in range(chance.randint(1, 5))]
+        acts = [_act(chance) for _ in range(chance.randint(1, 5))] + _deadly_acts(seed, store)
         return cls(
             seed,
             records=chance.randint(300, 900),
@@ -68,12 +73,14 @@ class Scenario:
             policy=chance.choices(("at-least-once", "at-most-once"), (5, 1))[0],
             max_attempts=chance.choice((2, 5, 5, 8)),
             acts=tuple(sorted(acts, key=lambda act: act.at)),
+            store=store,
         )
 
     def __str__(self) -> str:
         policy = "" if self.policy == "at-least-once" else f" {self.policy}"
         acts = " ".join(map(str, self.acts)) or "no fault"
-        return f"{self.records}r {self.workers}w {self.users}u{policy} [{acts}] api: {self.misbehave}"
+        store = "" if self.store == "sqlite" else f" {self.store}"
+        return f"{self.records}r {self.workers}w {self.users}u{policy}{store} [{acts}] api: {self.misbehave}"
 
 
 def _act(chance: random.Random) -> Act:
@@ -81,3 +88,14 @@ def _act(chance: random.Random) -> Act:
     at, worker = chance.uniform(0.0, FAULTS_S), chance.randrange(1 << 16)
     lasts = chance.uniform(0.5, 3.0) if kind == "api" else chance.uniform(1.0, 8.0)
     return Act(kind, at, worker, lasts if kind in LASTING else 0.0)
+
+
+def _deadly_acts(seed: int, store: Store) -> list[Act]:
+    """What is done to the master, drawn apart: so each seed's other acts are the same as without."""
+    chance = random.Random(f"master {seed}")
+    made = []
+    for _ in range(chance.choices((0, 1, 2), (3, 4, 1))[0]):
+        kind = chance.choices(DEADLY, (4, 2, 0) if store == "sqlite" else (3, 1, 2))[0]
+        lasts = chance.uniform(0.0, 8.0) if kind == "master" else chance.uniform(0.0, 3.0)
+        made.append(Act(kind, chance.uniform(0.0, FAULTS_S), lasts=lasts))
+    return made

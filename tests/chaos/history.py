@@ -13,7 +13,15 @@ RECLAIMED = "reclaimed from a lost worker"
 ANSWER_LOST = "answer lost"
 ASKED_FOR = "retry asked for"
 RESTARTED = "API restarted"
-CAUSES = (RECLAIMED, ANSWER_LOST, ASKED_FOR, RESTARTED)
+MASTER_KILLED = "in flight when the master was killed"
+CAUSES = (RECLAIMED, ANSWER_LOST, ASKED_FOR, RESTARTED, MASTER_KILLED)
+# A worker that is heard hands out records for so long after its last confirmed ack: the lease.
+LEASE_S = 5.0
+# An answer that came so long before its worker was lost had been confirmed, and so is known. The slack is for a
+# worker that reads an answer later than the tap passed it on.
+CONFIRMED_S = LEASE_S + 2.0
+# A worker has joined the successor of a killed master so long after that took up the run.
+REJOINED_S = 10.0
 TRY_AGAIN = frozenset({408, 425, 429})
 NOT_ACTED_ON = TRY_AGAIN | {503}
 
@@ -56,13 +64,26 @@ class Resends:
 
 @dataclass
 class Known:
-    """What the harness knows of a round: workers it hurt or that the master gave up, when the API was down."""
+    """What the harness knows of a round: workers it hurt or that the master gave up, when API and master were down.
+
+    `master_down`: from its kill until its successor had taken up the run.
+    """
 
     lost: dict[str, float] = field(default_factory=dict)
     frozen: dict[str, int] = field(default_factory=dict)
     api_down: list[tuple[float, float]] = field(default_factory=list)
+    master_down: list[tuple[float, float]] = field(default_factory=list)
     users: int = 1
     at_most_once: bool = False
+
+    def unconfirmed_since(self, worker: str) -> float:
+        """From when on no outcome of a lost worker need have been known; earlier ones were, and stay so."""
+        since = self.lost[worker] - CONFIRMED_S
+        for killed, back in sorted(self.master_down, reverse=True):
+            # Nothing was confirmed without a master, nor before the worker was back at the next one.
+            if killed <= self.lost[worker] and since <= back + REJOINED_S:
+                since = min(since, killed - CONFIRMED_S)
+        return since
 
 
 def explain(attempts: Iterable[Attempt], known: Known) -> Resends:
@@ -100,11 +121,17 @@ def _cause(before: list[Attempt], again: Attempt, known: Known) -> str | None:
     """Why a POST followed those before it; None where nothing allows it."""
     if known.at_most_once:
         return ASKED_FOR if all(one.status in NOT_ACTED_ON for one in before) else None
-    last = before[-1]
-    others = {one.worker for one in before} - {again.worker}
-    if any(worker in known.lost and known.lost[worker] <= again.sent for worker in others):
+    if any(_lost_with(one, again, known) for one in before):
         return RECLAIMED
-    if any(one.delivered and one.ended <= again.sent for one in before) or not last.ended <= again.sent:
+    if any(one.delivered and one.ended <= again.sent for one in before):
+        return None
+    if any(_cut_off(one, again, known) for one in before):
+        return MASTER_KILLED
+    return _cause_of_retry(before[-1], again, known)
+
+
+def _cause_of_retry(last: Attempt, again: Attempt, known: Known) -> str | None:
+    if not last.ended <= again.sent:
         return None
     if last.asks_again:
         return ASKED_FOR
@@ -112,3 +139,17 @@ def _cause(before: list[Attempt], again: Attempt, known: Known) -> str | None:
         return None
     down = any(start - 0.2 <= last.ended <= stop + 0.2 for start, stop in known.api_down)
     return RESTARTED if down else ANSWER_LOST
+
+
+def _lost_with(one: Attempt, again: Attempt, known: Known) -> bool:
+    """Whether nobody need have known what came of an attempt, because another's worker was lost with it."""
+    if one.worker == again.worker or known.lost.get(one.worker, math.inf) > again.sent:
+        return False
+    return not (one.delivered and one.ended < known.unconfirmed_since(one.worker))
+
+
+def _cut_off(one: Attempt, again: Attempt, known: Known) -> bool:
+    """Whether an attempt was still unanswered when it was sent again, and its lease one of a killed master's."""
+    return again.sent < one.ended and any(
+        killed <= again.sent and one.sent <= killed + LEASE_S for killed, _ in known.master_down
+    )

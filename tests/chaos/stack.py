@@ -13,11 +13,13 @@ from pathlib import Path
 
 from chaos.faults import Scenario
 from chaos.proxy import Loop, Tap, WorkerRelay
+from support.mongod import start_mongod
 
 ROOT = Path(__file__).parents[2]
 READY_S = 60.0
 GIVE_UP_S = 40
 _KEPT = ("PATH", "HOME", "LANG", "TMPDIR")
+_RESUMED = "is resumed: "
 
 
 class NotReadyError(Exception):
@@ -69,16 +71,23 @@ class Stack:
 
     def __init__(self, scenario: Scenario, folder: Path) -> None:
         self.scenario, self.folder = scenario, folder
-        self.state, self.file, self.store = folder / "state", folder / "traffic.json", folder / "messages.db"
+        self.state, self.file = folder / "state", folder / "traffic.json"
         self.file.write_text(_records(scenario))
+        self.mongod = start_mongod(folder / "mongod") if scenario.store == "mongodb" else None
         self._loop = Loop()
         self._api_port, self._master_port = free_port(), free_port()
         self.tap = Tap(self._loop, self._api_port)
+        self._sent, self._counted = set[str](), 0
         self.stub = self._start_stub()
         self.master = self._start_master()
         self.workers: list[Worker] = []
         for _ in range(scenario.workers):
             self.join()
+
+    @property
+    def store(self) -> str | Path:
+        """Where the messages are, as the checker reads them."""
+        return f"{self.mongod.url}/chaos" if self.mongod is not None else self.folder / "messages.db"
 
     def await_first_post(self) -> None:
         """Wait until the run has begun. NotReadyError where it does not."""
@@ -96,6 +105,35 @@ class Stack:
         worker = Worker(number, self._locust(f"worker-{number}", arguments, {}), relay)
         self.workers.append(worker)
         return worker
+
+    def restart_master(self) -> None:
+        """Start a master as the first one was, on the same port and state folder."""
+        self.master = self._start_master()
+
+    def takings_up(self) -> list[str]:
+        """What each master that took up the run said of it."""
+        return [line for line in (self.folder / "master.log").read_text().splitlines() if _RESUMED in line]
+
+    def kill_all(self, *, store: bool) -> None:
+        """Kill the master and every worker at once, and with `store` the stub and its mongod."""
+        processes = [self.master, *(worker.process for worker in self.workers)]
+        if store:
+            processes.append(self.stub)
+            if self.mongod is not None and self.mongod.process is not None:
+                self.mongod.process.kill()
+        for process in processes:
+            process.signal(signal.SIGKILL)
+        for process in processes:
+            process.kill()
+        if store:
+            self.api_down()
+            self.close_store()
+
+    def store_start(self) -> None:
+        """Start mongod again on its data folder, then the stub."""
+        if self.mongod is not None:
+            self.mongod.start()
+        self.api_start()
 
     def api_down(self) -> None:
         """Kill the stub; connections to it are reset, new ones refused."""
@@ -122,20 +160,28 @@ class Stack:
 
     def sent(self) -> int:
         """How many of the records have been sent at least once."""
-        return len({attempt.key for attempt in self.tap.attempts})
+        attempts = self.tap.attempts
+        self._counted, upto = len(attempts), self._counted
+        self._sent.update(attempt.key for attempt in attempts[upto : self._counted])
+        return len(self._sent)
 
     def close(self) -> None:
-        """Leave no process behind."""
+        """Leave no process behind but the store's."""
         for process in (self.master, self.stub, *(worker.process for worker in self.workers)):
             process.kill()
         for relay in (self.tap, *(worker.relay for worker in self.workers)):
             relay.close()
         self._loop.close()
 
+    def close_store(self) -> None:
+        """End what the messages are read from."""
+        if self.mongod is not None:
+            self.mongod.kill()
+
     def _start_stub(self) -> Process:
         env = {
             "PYTHONPATH": str(ROOT / "api-stub"),
-            "STORE_URL": f"sqlite:///{self.store}",
+            "STORE_URL": str(self.store) if self.mongod is not None else f"sqlite:///{self.store}",
             "STUB_PORT": str(self._api_port),
             "STUB_SEED": str(self.scenario.seed),
             "STUB_MISBEHAVE": "" if self.scenario.misbehave == "none" else self.scenario.misbehave,

@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 
 from chaos.checker import Claims, Stored, Verdict, bodies, check, read_store
-from chaos.history import ANSWER_LOST, ASKED_FOR, RECLAIMED, RESTARTED, Attempt, Known, explain
+from chaos.harm import Death
+from chaos.history import ANSWER_LOST, ASKED_FOR, MASTER_KILLED, RECLAIMED, RESTARTED, Attempt, Known, explain
+from chaos.show import Gap, Twice, gap, sent_twice
 
 RUN = "20260101-000000-abcd"
 BODIES = ['{"name": "a", "msg":  "1"}', '{"msg":"ü","name":"b"}', '{"name":"c","msg":"3"}', '{"name":"d","msg":"4"}']
@@ -199,6 +201,13 @@ def post(worker: str, sent: float, ended: float, status: int = 0) -> Attempt:
         (post("a", 1, 20, 201), post("b", 9, 10, 201), Known(lost={"a": 1.5}), RECLAIMED),
         (post("b", 1, 2, 201), post("a", 9, 10, 201), Known(frozen={"a": 1}), RECLAIMED),
         (post("a", 1, 2, 503), post("a", 3, 4, 201), Known(at_most_once=True), ASKED_FOR),
+        # In flight when its master was killed, or sent out of a lease of that master's, and not answered since.
+        (post("a", 1, 20, 201), post("b", 9, 10, 201), Known(master_down=[(1.5, 3)]), MASTER_KILLED),
+        (post("a", 5, 20, 201), post("a", 9, 10, 201), Known(master_down=[(1.5, 3)]), MASTER_KILLED),
+        (post("a", 1, 2, 503), post("b", 9, 10, 201), Known(master_down=[(1.5, 3)]), ASKED_FOR),
+        # Its answer was not confirmed before the worker died, or could not be, because there was no master.
+        (post("a", 1, 2, 201), post("b", 9, 10, 201), Known(lost={"a": 8.9}), RECLAIMED),
+        (post("a", 1, 2, 201), post("b", 30, 31, 201), Known(lost={"a": 20}, master_down=[(2.5, 12)]), RECLAIMED),
     ],
 )
 def test_a_post_that_had_a_cause_is_given_it(first: Attempt, again: Attempt, known: Known, cause: str) -> None:
@@ -220,6 +229,18 @@ def test_a_post_that_had_a_cause_is_given_it(first: Attempt, again: Attempt, kno
         (post("a", 1, 2), post("a", 3, 4, 201), Known(at_most_once=True)),
         (post("a", 1, 2, 500), post("a", 3, 4, 201), Known(at_most_once=True)),
         (post("a", 1, 2), post("b", 3, 4, 201), Known(at_most_once=True, lost={"a": 1}, frozen={"b": 1})),
+        # The worker lives and knows the answer: whatever became of the master, it can say so to the next.
+        (post("a", 1, 2, 201), post("b", 9, 10, 201), Known(master_down=[(1.5, 3)])),
+        (post("a", 1, 2, 404), post("b", 9, 10, 201), Known(master_down=[(1.5, 3)])),
+        (post("a", 1, 8, 201), post("a", 9, 10, 201), Known(master_down=[(1.5, 3)])),
+        # Out of a lease of the next master's, or still in flight for another reason.
+        (post("a", 7, 20, 201), post("b", 9, 10, 201), Known(master_down=[(1.5, 3)])),
+        (post("a", 1, 20, 201), post("b", 9, 10, 201), Known(master_down=[(9.5, 12)])),
+        (post("a", 1, 20, 201), post("b", 9, 10, 201), Known(at_most_once=True, master_down=[(1.5, 3)])),
+        # Answered so long before its worker died that it had been confirmed.
+        (post("a", 1, 2, 201), post("b", 11, 12, 201), Known(lost={"a": 10})),
+        (post("a", 1, 2, 201), post("b", 40, 41, 201), Known(lost={"a": 35}, master_down=[(2.5, 12)])),
+        (post("a", 1, 2, 201), post("b", 40, 41, 201), Known(lost={"a": 20}, master_down=[(12, 15)])),
     ],
 )
 def test_a_post_without_a_cause_is_named(first: Attempt, again: Attempt, known: Known) -> None:
@@ -233,3 +254,20 @@ def test_a_frozen_worker_may_send_no_more_than_its_users_had_taken() -> None:
     found = explain(tries, Known(frozen={"a": 1}, users=3))
     assert found.causes[RECLAIMED] == 3
     assert len(found.uncaused) == 2
+
+
+def test_what_was_sent_twice_is_told_apart_by_where_it_was_when_the_master_died() -> None:
+    firsts = [Attempt(f"{RUN}-{n}", "a", sent, ended, 201) for n, (sent, ended) in enumerate([(1, 2), (4, 6), (7, 8)])]
+    again = [Attempt(f"{RUN}-{n}", "b", 20, 21, 201) for n in range(3)]
+    alone = Attempt(f"{RUN}-9", "a", 1, 2, 201)
+    found = sent_twice([*again, *firsts, alone], killed=5.0)
+    assert found == Twice(in_flight=1, answered=1, other=1, oldest_s=3.0)
+    assert found.records == 3
+
+
+def test_the_gap_after_a_death_is_the_longest_and_ends_for_all_when_each_worker_has_sent() -> None:
+    times = [("a", 9.0), ("a", 10.5), ("b", 11.0), ("c", 16.0), ("c", 16.5), ("d", 17.0)]
+    attempts = [Attempt(f"{RUN}-{n}", worker, at, at, 201) for n, (worker, at) in enumerate(times)]
+    assert gap(attempts, Death(killed=10.0), workers=2) == Gap(began=1.0, ended=6.0, all_back=7.0)
+    assert gap(attempts, Death(killed=10.0), workers=3) is None
+    assert gap(attempts, Death(killed=18.0), workers=1) is None

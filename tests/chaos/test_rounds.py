@@ -1,12 +1,14 @@
-"""Three rounds of every fault on real processes: the promises hold. And what a round may not come to."""
+"""Rounds of every fault on real processes: the promises hold. And what a round may not come to."""
 
+import os
 from pathlib import Path
 
 import pytest
 
 from chaos.checker import Verdict
-from chaos.faults import Act, Scenario
+from chaos.faults import DEADLY, Act, Scenario
 from chaos.rounds import Result, live
+from support.mongod import NoMongodError, find_mongod
 
 ROUNDS = {
     "a worker is killed and another joins while the API fails": Scenario(
@@ -27,14 +29,38 @@ ROUNDS = {
         misbehave="error=503@0.05, close-after@0.02",
         acts=(Act("cut", 1.0, lasts=2.0), Act("hole", 1.5, worker=1, lasts=6.0), Act("half", 4.0, lasts=1.5)),
     ),
+    "the master is killed": Scenario(4, records=600, workers=3, acts=(Act("master", share=0.4, lasts=1.0),)),
+    "the master is killed twice and a worker in between while the API fails": Scenario(
+        5,
+        records=600,
+        workers=3,
+        misbehave="error=503@0.05, reset-after@0.05, cut@0.03",
+        acts=(Act("master", share=0.2), Act("kill", share=0.5), Act("master", share=0.7, lasts=0.5)),
+    ),
+    "everything is killed at once and MongoDB too": Scenario(
+        6, records=400, workers=3, acts=(Act("everything", share=0.4, lasts=0.5),), store="mongodb"
+    ),
 }
 
 
 @pytest.mark.parametrize("name", ROUNDS)
 def test_the_promises_hold_where(name: str, tmp_path: Path) -> None:
-    result = live(ROUNDS[name], tmp_path)
+    scenario = ROUNDS[name]
+    if scenario.store == "mongodb":
+        need_mongod()
+    result = live(scenario, tmp_path)
     assert result.faults() == []
-    assert len(result.done) >= 2, f"the run was over before the faults came: {result.done}"
+    assert len(result.done) >= min(2, len(scenario.acts)), f"the run was over before the faults came: {result.done}"
+    assert len(result.takings_up) == sum(act.kind in DEADLY for act in scenario.acts), result.takings_up
+
+
+def need_mongod() -> None:
+    try:
+        find_mongod()
+    except NoMongodError as error:
+        if os.environ.get("CI") == "true":
+            pytest.fail(f"in CI MongoDB must be killed: {error}")
+        pytest.skip(str(error))
 
 
 def ended(state: str, unsent: int, **other: object) -> Result:

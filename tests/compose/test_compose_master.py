@@ -1,4 +1,4 @@
-"""A master in a container that crashes, or is killed with all others, in mid-run: the run goes on and ends by itself."""
+"""A master in a container that is killed, alone or with all others, in mid-run: the run goes on, and ends by itself."""
 
 import subprocess
 from collections.abc import Callable

@@ -13,7 +13,7 @@ from traffic.core.order import Order
 from traffic.core.ranges import RangeSet
 from traffic.core.recovery import Recovery, RecoveryError
 from traffic.core.run import Run
-from traffic.journal import LEAVE_IT, Facts, Journal, JournalError, JournalInUseError, ended
+from traffic.journal import LEAVE_IT, LEAVE_RUN, Facts, Journal, JournalError, JournalInUseError, ended
 from traffic.state import RUN_ID, StateFolder
 
 logger = logging.getLogger(__name__)
@@ -89,7 +89,7 @@ def recover(journal: Journal, dataset: Dataset) -> tuple[Run, dict[str, RangeSet
         seen = (
             f"{dataset.records} records, SHA-256 {dataset.digest[:12]}..., not {facts.records}, {facts.digest[:12]}..."
         )
-        remedy = f"Put {facts.file} back as it was, or leave that run and begin a new one with --traffic-resume no."
+        remedy = f"Put {facts.file} back as it was, or {LEAVE_RUN}."
         raise ResumeError(f"{what}: {seen}. {remedy}")
     recovery = Recovery(facts.records)
     try:

@@ -26,7 +26,8 @@ from traffic.core.ranges import RangeSet
 
 APPLICATION = int.from_bytes(b"TRAF")
 VERSION = 1
-LEAVE_IT = "Put back a copy that is whole, or leave that run and begin a new one with --traffic-resume no"
+LEAVE_RUN = "leave that run and begin a new one: --traffic-resume no (TRAFFIC_RESUME=no)"
+LEAVE_IT = f"Put back a copy that is whole, or {LEAVE_RUN}"
 _SCHEMA = (
     f"PRAGMA application_id = {APPLICATION}",
     f"PRAGMA user_version = {VERSION}",
@@ -240,10 +241,7 @@ def _check_kind(path: Path, database: sqlite3.Connection) -> None:
         raise JournalError(f"{path} is no journal of a run. {LEAVE_IT}.")
     if version != VERSION:
         what = f"the journal {path} is of version {version}, and this release knows version {VERSION}"
-        raise JournalError(
-            f"{what}. Finish that run with the release that began it, or leave it and begin a new one with "
-            "--traffic-resume no."
-        )
+        raise JournalError(f"{what}. Finish that run with the release that began it, or {LEAVE_RUN}.")
 
 
 def _read_head(path: Path, database: sqlite3.Connection) -> tuple[Facts, tuple[int, int]]:

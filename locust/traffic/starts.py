@@ -16,7 +16,7 @@ from traffic.core.ranges import RangeSet
 from traffic.core.run import Run
 from traffic.delivery import Delivery, resumed
 from traffic.history import NONE, ResumeError, find_cut_off, find_to_resume, leave_cut_off, prune, recover
-from traffic.journal import Facts, Journal, JournalError, JournalWriteError
+from traffic.journal import LEAVE_RUN, Facts, Journal, JournalError, JournalWriteError
 from traffic.settings import Settings, read_host
 from traffic.state import StateError, StateFolder
 from traffic.threads import in_thread
@@ -93,8 +93,8 @@ class Starts:
         if not settings.resume and (cut_off := in_thread(find_cut_off, folder)) is not None:
             cut_off.close()
             raise ResumeError(
-                f"run {cut_off.facts.run} was cut off and is not finished. Go on with it by --traffic-resume last, "
-                "or leave it and begin a new one with --traffic-resume no."
+                f"run {cut_off.facts.run} was cut off and is not finished. Go on with it: --traffic-resume last "
+                f"(TRAFFIC_RESUME=last), or {LEAVE_RUN}."
             )
         # In a thread, so that the workers' heartbeats are answered while a large file is read.
         self._checked = Checked(settings, in_thread(Dataset.open, settings.file), host)

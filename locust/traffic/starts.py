@@ -113,8 +113,10 @@ class Starts:
         folder = StateFolder(settings.state_dir)
         if settings.resume == NONE:
             return None
-        find_it = find_to_resume if settings.resume else _find_cut_off
-        journal = in_thread(find_it, folder, settings.resume)
+        if settings.resume:
+            journal: Journal | None = in_thread(find_to_resume, folder, settings.resume)
+        else:
+            journal = in_thread(find_cut_off, folder, unattended=self.unattended)
         if journal is None:
             return None
         try:
@@ -191,7 +193,3 @@ class Starts:
                 dataset.close()
             raise
         return Checked(settings, dataset, host, ToResume(journal, run, held))
-
-
-def _find_cut_off(folder: StateFolder, _wanted: str) -> Journal | None:
-    return find_cut_off(folder)

@@ -46,17 +46,7 @@ ROUNDS = {
 }
 
 
-# What still breaks, each with how. Strict: whoever mends it finds out here.
-BROKEN = {
-    "the master is killed when the last record has been sent": "the restarted master completes the run before Locust,"
-    " headless, has its workers, and Locust's test begins another run",
-}
-
-
-@pytest.mark.parametrize(
-    "name",
-    [pytest.param(name, marks=[pytest.mark.xfail(reason=BROKEN[name])] if name in BROKEN else []) for name in ROUNDS],
-)
+@pytest.mark.parametrize("name", ROUNDS)
 def test_the_promises_hold_where(name: str, tmp_path: Path) -> None:
     scenario = ROUNDS[name]
     if scenario.store == "mongodb":

@@ -126,3 +126,12 @@ def test_a_letter_that_changed_is_noticed(folder, whole, share, bits):
     places = [at for text in re.finditer(rb'\{"[ -~]{20,}\}', whole[0]) for at in range(*text.span())]
     data[places[int(share * len(places))]] ^= bits
     assert not is_the_same_or_refused(folder, bytes(data), meant)
+
+
+@given(flips=st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(1, 255)), min_size=1, max_size=3))
+@settings(max_examples=500)
+def test_a_byte_that_changed_is_noticed_or_makes_no_difference(folder, whole, flips):
+    data, meant = bytearray(whole[0]), whole[1]
+    for share, bits in flips:
+        data[int(share * len(data))] ^= bits
+    is_the_same_or_refused(folder, bytes(data), meant)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from traffic import journal as journal_module
 from traffic.core.decisions import Booked, Entry, Leased, LeaseReturned
 from traffic.core.ledger import DeadLetter, State
 from traffic.core.protocol import RunTerms
@@ -108,13 +109,13 @@ def test_kill_9_in_the_midst_of_writing_loses_nothing_that_was_acknowledged(path
 def test_a_transaction_that_a_crash_cut_off_is_rolled_back(written, tmp_path, monkeypatch):
     before, whole = read(written), written.read_bytes()
     crashed = tmp_path / "crashed"
-    insert = Journal._insert_facts
+    insert = journal_module._insert_facts
 
-    def insert_and_copy(journal: Journal, facts: Facts) -> None:
-        insert(journal, facts)
+    def insert_and_copy(database: sqlite3.Connection, facts: Facts) -> None:
+        insert(database, facts)
         shutil.copytree(written.parent, crashed)
 
-    monkeypatch.setattr(Journal, "_insert_facts", insert_and_copy)
+    monkeypatch.setattr(journal_module, "_insert_facts", insert_and_copy)
     more = [one for number in range(3, 300) for one in group(number)]
     with closing(Journal.open(written)) as journal:
         journal._database.execute("PRAGMA cache_size = 2")  # pages; so that the file is changed before the end

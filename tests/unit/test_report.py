@@ -84,6 +84,7 @@ def test_a_status_in_mid_run(run):
         "eta_s": None,
         "started": STARTED,
         "ended": None,
+        "resumed": [],
     }
 
 

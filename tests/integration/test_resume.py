@@ -134,7 +134,7 @@ def test_a_headless_run_goes_on_with_the_workers_that_are_left(tmp_path: Path, a
 def test_a_headless_master_that_is_killed_after_its_report_sends_nothing_again(tmp_path: Path, api: FakeApi) -> None:
     api.always(AT_ONCE)
     with begin(tmp_path, api) as cluster:
-        cluster.until(lambda: (cluster.state / "report.json").exists(), "the report is written")
+        cluster.until((cluster.state / "report.json").exists, "the report is written")
         cluster.master.kill()
         run = cluster.report["run"]
         cluster.restart_master()

@@ -63,6 +63,7 @@ class CutOff:
 def left_behind(shared_api: FakeApi, tmp_path_factory: pytest.TempPathFactory) -> CutOff:
     folder = tmp_path_factory.mktemp("cut-off")
     file = records_file(folder, RECORDS)
+    shared_api.forget()
     shared_api.always(SLOWLY)
     with Cluster(folder, shared_api.url, workers=2, TRAFFIC_FILE=file) as cluster:
         cluster.until(lambda: shared_api.count >= 60, "records are sent")

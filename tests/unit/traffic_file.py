@@ -11,6 +11,7 @@ import numpy as np
 
 from traffic.core import scan
 from traffic.core.dataset import Dataset, DatasetError
+from traffic.intake.quick import lengths
 
 MARK = "¦"
 
@@ -29,9 +30,29 @@ def written(folder: Path, data: bytes | str) -> Path:
     return path
 
 
+def opened(path: Path) -> Dataset:
+    """The dataset of a file, which is the same, or refused in the same words, with and without quick opinions."""
+    made: list[Dataset] = []
+    errors: list[DatasetError] = []
+    for quick in (None, lengths):
+        try:
+            made.append(Dataset.open(path, quick))
+        except DatasetError as error:
+            errors.append(error)
+    if errors:
+        assert [str(error) for error in errors] == [str(errors[0])] * 2, path.read_bytes()[:1000]
+        raise errors[0]
+    rigorous, quickly = made
+    everything = np.arange(rigorous.records, dtype=np.uint64)
+    assert (rigorous.digest, rigorous.format, rigorous.records) == (quickly.digest, quickly.format, quickly.records)
+    assert rigorous.bodies(everything) == quickly.bodies(everything)
+    rigorous.close()
+    return quickly
+
+
 def bodies(path: Path, indexes: list[int] | None = None) -> list[bytes]:
     """What the dataset of a good file gives, by default all of it in the file's order."""
-    dataset = Dataset.open(path)
+    dataset = opened(path)
     try:
         return dataset.bodies(np.array(range(dataset.records) if indexes is None else indexes, np.uint64))
     finally:
@@ -41,7 +62,7 @@ def bodies(path: Path, indexes: list[int] | None = None) -> list[bytes]:
 def refusal(path: Path) -> DatasetError:
     """The error of a file that must be refused."""
     try:
-        dataset = Dataset.open(path)
+        dataset = opened(path)
     except DatasetError as error:
         return error
     dataset.close()

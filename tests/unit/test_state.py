@@ -128,7 +128,7 @@ def test_a_folder_that_is_a_file_is_refused_with_a_remedy(tmp_path):
         StateFolder(tmp_path / "state").prepare()
     assert str(caught.value) == (
         f"the state folder '{tmp_path}/state' cannot be written (File exists). "
-        "Name another with --traffic-state-dir, or give this user the right."
+        "Name another with --traffic-state-dir, or make room there, or give this user the right."
     )
 
 

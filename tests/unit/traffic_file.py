@@ -23,9 +23,9 @@ def window(size: int) -> Iterator[None]:
         yield
 
 
-def written(folder: Path, data: bytes | str) -> Path:
+def written(folder: Path, data: bytes | str, name: str = "traffic.json") -> Path:
     """A file that holds `data`."""
-    path = folder / "traffic.json"
+    path = folder / name
     path.write_bytes(data.encode() if isinstance(data, str) else data)
     return path
 
@@ -48,6 +48,11 @@ def opened(path: Path) -> Dataset:
     assert rigorous.bodies(everything) == quickly.bodies(everything)
     rigorous.close()
     return quickly
+
+
+def all_bodies(dataset: Dataset) -> list[bytes]:
+    """Every record of a dataset in the file's order."""
+    return dataset.bodies(np.arange(dataset.records, dtype=np.uint64))
 
 
 def bodies(path: Path, indexes: list[int] | None = None) -> list[bytes]:

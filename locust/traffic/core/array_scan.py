@@ -16,7 +16,7 @@ from . import faults, scan
 from .faults import DatasetError
 from .scan import BOM, DECODER, EXAMPLE, LONGEST_TOKEN, MAX_DEPTH, Scan
 
-SHAPE = f"The file must hold one JSON array of objects, such as [{EXAMPLE}]."
+SHAPE = f"The file must hold one JSON array of objects, such as [{EXAMPLE}], or one object on each line, or CSV."
 
 _WHITE = re.compile(rb"[ \t\n\r]*")
 _JOINT = re.compile(rb"[ \t\n\r]*,[ \t\n\r]*")

@@ -96,7 +96,7 @@ class LinesScan(Scan):
         text = body.decode("latin-1")
         if text[0] != "{":
             what = f"is {faults.describe(text, 'line')}, not a JSON object"
-            self._fail_in(0, what, f"Write it as an object, such as {EXAMPLE}; {ONE_A_LINE}", record)
+            self._fail_in(0, what, f"Write it as an object, such as {EXAMPLE}. {ONE_A_LINE}", record)
         try:
             stop = DECODER.raw_decode(text)[1]
         except RecursionError:

@@ -55,8 +55,9 @@ class Schema:
         try:
             record = msgspec.json.decode(body)
         except msgspec.DecodeError:
-            # Lone surrogates: RFC 8259 lets them pass, and no text has them.
-            record = json.loads(body.decode().encode("utf-8", "replace"))
+            # Lone surrogates: RFC 8259 lets them pass, as escapes; no text has them.
+            text = json.dumps(json.loads(body), ensure_ascii=False)
+            record = msgspec.json.decode(text.encode(errors="replace"))
         try:
             if self._validator.is_valid(record):
                 return

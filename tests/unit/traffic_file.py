@@ -31,7 +31,7 @@ def written(folder: Path, data: bytes | str, name: str = "traffic.json") -> Path
 
 
 def opened(path: Path) -> Dataset:
-    """The dataset of a file, which is the same, or refused in the same words, with and without quick opinions."""
+    """The dataset of a file, which is the same, or refused for the same fault, with and without quick opinions."""
     made: list[Dataset] = []
     errors: list[DatasetError] = []
     for quick in (None, lengths):
@@ -40,7 +40,8 @@ def opened(path: Path) -> Dataset:
         except DatasetError as error:
             errors.append(error)
     if errors:
-        assert [str(error) for error in errors] == [str(errors[0])] * 2, path.read_bytes()[:1000]
+        # Behind the first fault, how far bytes that are not UTF-8 let the reading go on depends on the windows.
+        assert [error.told for error in errors] == [errors[0].told] * 2, path.read_bytes()[:1000]
         raise errors[0]
     rigorous, quickly = made
     everything = np.arange(rigorous.records, dtype=np.uint64)

@@ -86,13 +86,13 @@ def _suffix(file: Path) -> str:
 
 
 def _another_follows(text: str) -> bool:
-    """Whether a text that begins with an object goes on with another one."""
+    """Whether a text that begins with an object goes on with another one, or has one that begins a later line."""
     try:
         rest = text[DECODER.raw_decode(text)[1] :].lstrip(_WHITE + ",")
     except (ValueError, RecursionError):
         # The first is broken, or longer than this text: see how lines begin.
-        rest = text[text.find("\n{") + 1 :] if "\n{" in text else ""
-    return rest.startswith("{")
+        return "\n{" in text
+    return rest.startswith("{") or "\n{" in rest
 
 
 def _is_header(text: str, delimiter: str = ",") -> bool:

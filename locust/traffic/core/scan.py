@@ -204,7 +204,12 @@ def line_and_column(read: Callable[[int, int], bytes], offset: int) -> tuple[int
 
 def not_utf8(data: bytes, *, final: bool) -> UnicodeDecodeError | None:
     """The first bytes of `data` that are not UTF-8. Where it is not `final`, its last character may be cut."""
-    if data.isascii():
+    try:
+        data.decode()
+    except UnicodeDecodeError as error:
+        if final:
+            return error
+    else:
         return None
     try:
         codecs.getincrementaldecoder("utf-8")().decode(data, final)

@@ -18,11 +18,17 @@ import zlib
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from traffic.core.dataset import Index, Stamp
 from traffic.core.formats import Format
+
+if TYPE_CHECKING:
+    from io import BufferedReader
+
+    from _typeshed import ReadableBuffer
 
 # In front of each index. Another version of the checks, or of the layout, has another.
 MAGIC = b"traffic index 1\n"
@@ -77,8 +83,7 @@ class Cache:
                 if file.read(len(MAGIC)) != MAGIC:
                     return None
                 head = json.loads(file.readline())
-                data = file.read()
-            index = _unpacked(digest, head, data)
+                index = _read_index(digest, head, file)
             records = self._checked_copy(digest, hint, head["copy"])
             os.utime(self._path(digest, hint, "index"))
         except (OSError, ValueError, KeyError, TypeError):
@@ -100,15 +105,19 @@ class Cache:
         if copy is not None:
             records = self._path(index.digest, hint, "records")
             copy.replace(records)
-        data = index.starts.tobytes() + index.lengths.tobytes()
         head = {
             "format": index.format.name,
             "size": size,
             "records": len(index.starts),
-            "checksum": zlib.crc32(data),
+            "checksum": _checksum(index),
             "copy": None if records is None else _stamp(records),
         }
-        _write(self._path(index.digest, hint, "index"), MAGIC + json.dumps(head).encode() + b"\n", data)
+        _write(
+            self._path(index.digest, hint, "index"),
+            MAGIC + json.dumps(head).encode() + b"\n",
+            index.starts,
+            index.lengths,
+        )
         self._prune()
         return records
 
@@ -171,14 +180,24 @@ class Cache:
                         path.unlink()
 
 
-def _unpacked(digest: str, head: dict[str, object], data: bytes) -> Index:
-    """An index as it was stored. ValueError where it is damaged."""
+def _read_index(digest: str, head: dict[str, object], file: "BufferedReader") -> Index:
+    """The rest of an index file. ValueError where it is damaged."""
     count = head["records"]
-    if not isinstance(count, int) or len(data) != count * _RECORD_BYTES or zlib.crc32(data) != head["checksum"]:
+    if not isinstance(count, int) or os.fstat(file.fileno()).st_size != file.tell() + count * _RECORD_BYTES:
         raise ValueError(digest)
-    starts = np.frombuffer(data, np.uint64, count)
-    lengths = np.frombuffer(data, np.uint32, count, offset=starts.nbytes)
-    return Index(Format[str(head["format"])], digest, starts, lengths)
+    # Read into its place: an index is large, and needs no second copy for a moment.
+    starts, lengths = np.empty(count, np.uint64), np.empty(count, np.uint32)
+    for part in (starts, lengths):
+        if file.readinto(part.data) != part.nbytes:
+            raise ValueError(digest)
+    index = Index(Format[str(head["format"])], digest, starts, lengths)
+    if _checksum(index) != head["checksum"]:
+        raise ValueError(digest)
+    return index
+
+
+def _checksum(index: Index) -> int:
+    return zlib.crc32(index.lengths.data, zlib.crc32(index.starts.data))
 
 
 def _stamp(path: Path) -> list[int]:
@@ -186,12 +205,13 @@ def _stamp(path: Path) -> list[int]:
     return [stamp.inode, stamp.size, stamp.changed_ns]
 
 
-def _write(path: Path, *pieces: bytes) -> None:
+def _write(path: Path, *pieces: "ReadableBuffer") -> None:
     """Write a file that appears under its name only when it is whole."""
     draft = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
         with draft.open("wb") as file:
-            file.writelines(pieces)
+            for piece in pieces:
+                file.write(piece)
         draft.replace(path)
     except BaseException:
         draft.unlink(missing_ok=True)

@@ -115,8 +115,8 @@ class Cache:
         _write(
             self._path(index.digest, hint, "index"),
             MAGIC + json.dumps(head).encode() + b"\n",
-            index.starts,
-            index.lengths,
+            index.starts.data,
+            index.lengths.data,
         )
         self._prune()
         return records

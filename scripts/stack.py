@@ -185,7 +185,10 @@ def _explain(stack: Stack, code: int | None) -> int:
     if stack.asked:
         say("stopped before there was anything to report")
         return 128 + stack.asked[0]
-    say(f"Locust ended with exit code {code} and left no report; its whole log is {stack.plan.state / 'locust.log'}")
+    state = stack.plan.state
+    say(f"Locust ended with exit code {code} and left no report; its whole log is {state / 'locust.log'}")
+    if any(state.glob("runs/*/journal.sqlite")):
+        say("what was sent is in the run's journal: the same command again goes on with it")
     return code or EXIT_CRASHED
 
 

@@ -33,6 +33,7 @@ class Delivery:
         self.live = True
         self.manned = not self.facts.resumed
         self.report: dict[str, Any] | None = None
+        self._discardable = False
         self._progress = Progress()
         self._began, self._settled_before = now_s(), self.settled
         self.look(self._began)
@@ -86,7 +87,10 @@ class Delivery:
         return account(self.run, self._standing(self.state, self.reason, None, worker_states), self._progress)
 
     def finish(self, state: str, reason: str, worker_states: dict[str, str]) -> dict[str, Any]:
-        """Make the delivery report, hold it against the target's audit, write it, print it; the report."""
+        """Make the delivery report, hold it against the target's audit, write it, print it; the report.
+
+        The journal is closed, and stays until `discard_journal`.
+        """
         seconds = now_s() - self._began
         standing = self._standing(state, reason, timestamp(), worker_states)
         report = account(self.run, standing, self._progress)
@@ -94,8 +98,8 @@ class Delivery:
         report |= {"seconds": round(seconds, 3), "rate": round(rate, 1)}
         audit = fetch_audit(self.facts.host, self.run.terms.run)
         report["audit"] = audit and {**audit, "agrees": agrees(audit, report["counts"])}
-        written = self._write(report)
-        self._end_journal(state, report["ended"], keep=not written or state != "completed")
+        self._discardable = self._write(report) and state == "completed"
+        self._end_journal(state, report["ended"])
         self.report, self.state, self.reason = report, state, reason
         logger.info("%s", console.report_table(report))
         return report
@@ -108,17 +112,22 @@ class Delivery:
         resumed = tuple({"at": one.at, "settled": one.settled} for one in self.facts.resumed)
         return Standing(state, reason, self.facts.started, at, worker_states, resumed)
 
-    def _end_journal(self, state: str, at: str, *, keep: bool) -> None:
-        """A completed run needs no journal, any other can be resumed from its own."""
+    def discard_journal(self) -> None:
+        """Delete the journal of a run that was completed and has its report; any other can be resumed from its own."""
+        if not self._discardable:
+            return
+        try:
+            self.journal.remove()
+        except OSError as error:
+            logger.warning("the journal %s could not be deleted: %s", self.journal.path, error.strerror)
+
+    def _end_journal(self, state: str, at: str) -> None:
         try:
             in_thread(self.journal.write, facts=ended(self.facts, state, at))
         except JournalWriteError as error:
             logger.error("the journal %s cannot be told that the run has ended: %s", self.journal.path, error)  # noqa: TRY400 - the reason is all there is to say
-            keep = True
-        if keep:
-            self.journal.close()
-        else:
-            self.journal.remove()
+            self._discardable = False
+        self.journal.close()
 
     def _write(self, report: dict[str, Any]) -> bool:
         try:

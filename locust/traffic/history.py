@@ -13,7 +13,7 @@ from traffic.core.order import Order
 from traffic.core.ranges import RangeSet
 from traffic.core.recovery import Recovery, RecoveryError
 from traffic.core.run import Run
-from traffic.journal import LEAVE_IT, Facts, Journal, JournalError, JournalInUseError, ended
+from traffic.journal import LEAVE_IT, LEAVE_RUN, Facts, Journal, JournalError, JournalInUseError, ended
 from traffic.state import RUN_ID, StateFolder
 
 logger = logging.getLogger(__name__)
@@ -27,12 +27,13 @@ class ResumeError(Exception):
     """A run that cannot be taken up again; the text says why, and what can be done."""
 
 
-def find_cut_off(folder: StateFolder) -> Journal | None:
+def find_cut_off(folder: StateFolder, *, unattended: bool = False) -> Journal | None:
     """The journal of the latest run that was neither completed nor stopped, open; None where there is none.
 
-    JournalError where a journal cannot be read: then nobody knows whether its run was.
+    An unattended master leaves the journal of a completed run until its process ends: one that is still there is of a
+    process that was killed before it could tell. JournalError where a journal cannot be read: then nobody knows.
     """
-    return _find(folder, {"running"})
+    return _find(folder, {"running", "completed"} if unattended else {"running"})
 
 
 def find_to_resume(folder: StateFolder, wanted: str) -> Journal:
@@ -89,7 +90,7 @@ def recover(journal: Journal, dataset: Dataset) -> tuple[Run, dict[str, RangeSet
         seen = (
             f"{dataset.records} records, SHA-256 {dataset.digest[:12]}..., not {facts.records}, {facts.digest[:12]}..."
         )
-        remedy = f"Put {facts.file} back as it was, or leave that run and begin a new one with --traffic-resume no."
+        remedy = f"Put {facts.file} back as it was, or {LEAVE_RUN}."
         raise ResumeError(f"{what}: {seen}. {remedy}")
     recovery = Recovery(facts.records)
     try:
@@ -172,19 +173,25 @@ def _cut_off(path: Path) -> bool:
 
 
 def _summary(folder: StateFolder, run: str) -> dict[str, Any] | None:
-    journal = folder.journal_path(run)
-    resumable = journal.exists()
-    with suppress(OSError, ValueError):
-        report = json.loads((folder.run_folder(run) / "report.json").read_bytes())
-        return summarise(report, resumable=resumable)
-    if not resumable:
-        return None
+    """A run's row; None where there is nothing to tell of it."""
+    path = folder.journal_path(run)
     try:
-        opened = Journal.open(journal)
+        journal = Journal.open(path) if path.exists() else None
     except JournalError as error:
         return summarise({"run": run, "state": "unknown", "reason": str(error)}, resumable=False)
-    opened.close()
-    return summarise(_told(opened.facts), resumable=True)
+    if journal is not None:
+        journal.close()
+    report = _report(folder.run_folder(run))
+    if journal is not None and (report is None or journal.facts.state == "running"):
+        return summarise(_told(journal.facts), resumable=True)
+    return report and summarise(report, resumable=journal is not None and journal.facts.state != "completed")
+
+
+def _report(folder: Path) -> dict[str, Any] | None:
+    with suppress(OSError, ValueError):
+        report = json.loads((folder / "report.json").read_bytes())
+        return report if isinstance(report, dict) else None
+    return None
 
 
 def _told(facts: Facts) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import os
 import sqlite3
 import zlib
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, cast
@@ -26,7 +26,8 @@ from traffic.core.ranges import RangeSet
 
 APPLICATION = int.from_bytes(b"TRAF")
 VERSION = 1
-LEAVE_IT = "Put back a copy that is whole, or leave that run and begin a new one with --traffic-resume no"
+LEAVE_RUN = "leave that run and begin a new one: --traffic-resume no (TRAFFIC_RESUME=no)"
+LEAVE_IT = f"Put back a copy that is whole, or {LEAVE_RUN}"
 _SCHEMA = (
     f"PRAGMA application_id = {APPLICATION}",
     f"PRAGMA user_version = {VERSION}",
@@ -35,6 +36,8 @@ _SCHEMA = (
     "CREATE TABLE facts (body TEXT NOT NULL, checksum INTEGER NOT NULL)",
     "INSERT INTO head VALUES (0, 0)",
 )
+# What a file can be answered with that is not what was written. (Texts that are not UTF-8 are a ValueError.)
+_SPOILT = (sqlite3.Error, ValueError, KeyError, TypeError, ProtocolError)
 
 
 class JournalError(Exception):
@@ -111,36 +114,36 @@ class Journal:
 
     @classmethod
     def create(cls, path: Path, facts: Facts) -> "Journal":
-        """Begin a run's journal. JournalWriteError where it cannot be written."""
+        """Begin a run's journal; it has its name once it is whole. JournalWriteError where it cannot be written."""
+        draft = path.with_name(path.name + ".part")
         try:
+            if path.exists():
+                raise JournalWriteError(f"{path} is there already")
             path.parent.mkdir(parents=True, exist_ok=True)
-            database = _connect(path)
-        except (OSError, sqlite3.Error) as error:
-            raise JournalWriteError(_reason(error)) from error
-        journal = cls(path, database, facts, (0, 0))
-        try:
-            with journal._transaction():
+            with closing(_connect(draft, "rwc")) as database, _transaction(database):
                 for statement in _SCHEMA:
                     database.execute(statement)
-                journal._insert_facts(facts)
+                _insert_facts(database, facts)
+            draft.replace(path)
             _sync_names(path.parent)
-        except BaseException:
-            journal.close()
-            _remove(path)
-            raise
-        return journal
+            return cls.open(path)
+        except (OSError, sqlite3.Error, JournalError) as error:
+            raise JournalWriteError(_reason(error)) from error
+        finally:
+            with suppress(OSError):
+                _remove(draft)
 
     @classmethod
     def open(cls, path: Path) -> "Journal":
         """Open a run's journal. JournalError where it is none, of another version, damaged, or in use."""
         try:
-            database = _connect(path, must_exist=True)
-        except sqlite3.Error as error:
+            database = _connect(path, "rw")
+        except _SPOILT as error:
             raise _unusable(path, error) from error
         try:
             _check_kind(path, database)
             return cls(path, database, *_read_head(path, database))
-        except sqlite3.Error as error:
+        except _SPOILT as error:
             database.close()
             raise _unusable(path, error) from error
         except BaseException:
@@ -148,22 +151,26 @@ class Journal:
             raise
 
     def entries(self) -> Iterator[Entry]:
-        """Every entry in its order. JournalError where one of them is not as it was written, or not there."""
-        count = chain = 0
+        """Every entry in its order. JournalError, before the first, where one is gone or not as it was written."""
         try:
-            damage = self._database.execute("PRAGMA quick_check(1)").fetchone()[0]
-            if damage != "ok":
-                raise JournalError(f"the journal {self.path} is damaged ({damage}). {LEAVE_IT}.")
-            for number, body in self._database.execute("SELECT number, body FROM entry ORDER BY number"):
-                count += 1
-                chain = zlib.crc32(body.encode(), chain)
-                if number != count:
-                    break
+            self._check_entries()
+            for (body,) in self._database.execute("SELECT body FROM entry ORDER BY number"):
                 yield _read_entry(body)
-        except (sqlite3.Error, ValueError, KeyError, TypeError, ProtocolError) as error:
+        except _SPOILT as error:
             raise _unusable(self.path, error) from error
-        if (count, chain) != (self._entries, self._chain):
-            what = f"{count} of its {self._entries} entries are there, or one of them was changed"
+
+    def _check_entries(self) -> None:
+        damage = self._database.execute("PRAGMA quick_check(1)").fetchone()[0]
+        if damage != "ok":
+            raise JournalError(f"the journal {self.path} is damaged ({damage}). {LEAVE_IT}.")
+        count = chain = 0
+        for number, body in self._database.execute("SELECT number, body FROM entry ORDER BY number"):
+            if number != count + 1 or not isinstance(body, str):
+                break
+            count, chain = number, zlib.crc32(body.encode(), chain)
+        there = self._database.execute("SELECT count(*) FROM entry").fetchone()[0]
+        if (count, chain) != (self._entries, self._chain) or there != count:
+            what = f"{there} of its {self._entries} entries are there, and not each is as it was written"
             raise JournalError(f"the journal {self.path} is damaged ({what}). {LEAVE_IT}.")
 
     def write(self, entries: Iterable[Entry] = (), facts: Facts | None = None) -> None:
@@ -177,11 +184,14 @@ class Journal:
             body = _write_entry(entry)
             count, chain = count + 1, zlib.crc32(body.encode(), chain)
             rows.append((count, body))
-        with self._transaction():
-            self._database.executemany("INSERT INTO entry VALUES (?, ?)", rows)
-            self._database.execute("UPDATE head SET entries = ?, chain = ?", (count, chain))
-            if facts is not None:
-                self._insert_facts(facts)
+        try:
+            with _transaction(self._database):
+                self._database.executemany("INSERT INTO entry VALUES (?, ?)", rows)
+                self._database.execute("UPDATE head SET entries = ?, chain = ?", (count, chain))
+                if facts is not None:
+                    _insert_facts(self._database, facts)
+        except sqlite3.Error as error:
+            raise JournalWriteError(_reason(error)) from error
         self._entries, self._chain = count, chain
         self.facts = facts or self.facts
 
@@ -190,30 +200,31 @@ class Journal:
         self._database.close()
 
     def remove(self) -> None:
-        """Close and delete it: its run needs it no more."""
+        """Close and delete it: its run needs it no more. OSError where it cannot be."""
         self.close()
         _remove(self.path)
 
-    def _insert_facts(self, facts: Facts) -> None:
-        body = facts.to_json()
-        self._database.execute("DELETE FROM facts")
-        self._database.execute("INSERT INTO facts VALUES (?, ?)", (body, zlib.crc32(body.encode())))
 
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        try:
-            self._database.execute("BEGIN IMMEDIATE")
-            yield
-            self._database.execute("COMMIT")
-        except (OSError, sqlite3.Error) as error:
-            with suppress(sqlite3.Error):  # SQLite may have rolled it back by itself
-                self._database.execute("ROLLBACK")
-            raise JournalWriteError(_reason(error)) from error
+def _insert_facts(database: sqlite3.Connection, facts: Facts) -> None:
+    body = facts.to_json()
+    database.execute("DELETE FROM facts")
+    database.execute("INSERT INTO facts VALUES (?, ?)", (body, zlib.crc32(body.encode())))
 
 
-def _connect(path: Path, *, must_exist: bool = False) -> sqlite3.Connection:
-    """Open a database and lock it for as long as it is open."""
-    mode = "rw" if must_exist else "rwc"
+@contextmanager
+def _transaction(database: sqlite3.Connection) -> Iterator[None]:
+    try:
+        database.execute("BEGIN IMMEDIATE")
+        yield
+        database.execute("COMMIT")
+    except BaseException:
+        with suppress(sqlite3.Error):  # SQLite may have rolled it back by itself
+            database.execute("ROLLBACK")
+        raise
+
+
+def _connect(path: Path, mode: str) -> sqlite3.Connection:
+    """Open a database ("rw"), or make one ("rwc"), and lock it for as long as it is open."""
     uri = f"{path.absolute().as_uri()}?mode={mode}"
     database = sqlite3.connect(uri, uri=True, timeout=0, isolation_level=None, check_same_thread=False)
     try:
@@ -242,21 +253,16 @@ def _check_kind(path: Path, database: sqlite3.Connection) -> None:
         raise JournalError(f"{path} is no journal of a run. {LEAVE_IT}.")
     if version != VERSION:
         what = f"the journal {path} is of version {version}, and this release knows version {VERSION}"
-        raise JournalError(
-            f"{what}. Finish that run with the release that began it, or leave it and begin a new one with "
-            "--traffic-resume no."
-        )
+        raise JournalError(f"{what}. Finish that run with the release that began it, or {LEAVE_RUN}.")
 
 
 def _read_head(path: Path, database: sqlite3.Connection) -> tuple[Facts, tuple[int, int]]:
     heads = database.execute("SELECT entries, chain FROM head").fetchall()
     facts = database.execute("SELECT body, checksum FROM facts").fetchall()
-    if len(heads) != 1 or len(facts) != 1 or zlib.crc32(facts[0][0].encode()) != facts[0][1]:
+    body, checksum = facts[0] if len(facts) == len(heads) == 1 else (None, None)
+    if not isinstance(body, str) or zlib.crc32(body.encode()) != checksum:
         raise JournalError(f"the journal {path} is damaged (what the run is does not stand in it). {LEAVE_IT}.")
-    try:
-        return Facts.from_json(facts[0][0]), heads[0]
-    except (ValueError, KeyError, TypeError, ProtocolError) as error:
-        raise _unusable(path, error) from error
+    return Facts.from_json(body), heads[0]
 
 
 def _unusable(path: Path, error: Exception) -> JournalError:
@@ -288,11 +294,11 @@ def _write_entry(entry: Entry) -> str:
         letters = [
             [one.position, int(one.state), one.attempts, one.status, one.reason, one.worker] for one in entry.letters
         ]
-        made = {"booked": list(entry.delivered), "letters": letters}
+        made = {"booked": entry.delivered.pairs, "letters": letters}
         made |= {"worker": entry.worker, "attempts": entry.attempts, "resent": entry.resent}
     else:
         kind = "leased" if isinstance(entry, Leased) else "returned"
-        made = {kind: list(entry.positions), "lease": entry.lease, "worker": entry.worker}
+        made = {kind: entry.positions.pairs, "lease": entry.lease, "worker": entry.worker}
     return json.dumps(made, separators=(",", ":"))
 
 

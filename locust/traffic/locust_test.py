@@ -86,11 +86,17 @@ class LocustTest:
         """Whether no test runs in Locust."""
         return self.runner.state in {STATE_INIT, STATE_STOPPED, STATE_STOPPING, STATE_CLEANUP}
 
-    def prepare(self, users: int, rate: float) -> None:
-        """Have `bring_back` start a test that an earlier process had begun, unless Locust starts one by itself."""
+    def take_up(self, users: int, rate: float) -> None:
+        """Make ready for a test that an earlier process had begun.
+
+        Where Locust starts one by itself, it is to do so with one worker: others may never come back. Where it does
+        not, `bring_back` starts it with so many users.
+        """
         options = self.environment.parsed_options
         assert options is not None
-        if not self.headless and not options.autostart:
+        if self.headless or options.autostart:
+            options.expect_workers = min(options.expect_workers, 1)
+        else:
             self.runner.target_user_count = users or options.num_users or 1
             self.runner.spawn_rate = rate or options.spawn_rate or 1.0
 
@@ -155,6 +161,9 @@ class LocustTest:
             del self.runner.clients[worker]
         self.runner.check_stopped()
         if self.headless:
+            # Where the run was over before Locust's start, that is still waiting for workers, and would for ever.
+            assert self.environment.parsed_options is not None
+            self.environment.parsed_options.expect_workers = 0
             gevent.sleep(LAST_STATISTICS_S)
             self.runner.quit()
 

@@ -90,6 +90,8 @@ class Master:
         self.test.started()
         if self.delivery is not None and self.delivery.live:
             return  # a run that had lost its last worker, and with it Locust's test, or was resumed, goes on
+        if self.delivery is not None and self.test.headless:
+            raise gevent.GreenletExit  # its run was over before Locust began, and the process is about to end
         try:
             if self._starts.unattended and self.refusal is not None:
                 raise self.refusal
@@ -161,7 +163,7 @@ class Master:
                 logger.error("refused to resume: %s", error)  # noqa: TRY400 - it is told to people
         else:
             assert self.delivery
-            self.test.prepare(self.delivery.facts.users, self.delivery.facts.spawn_rate)
+            self.test.take_up(self.delivery.facts.users, self.delivery.facts.spawn_rate)
 
     # Messages.
 
@@ -269,6 +271,9 @@ class Master:
         deadline = now_s() + LAST_ENTRIES_S
         while self.delivery is not None and self.delivery.ending and now_s() < deadline:
             gevent.sleep(0.05)
+        # Until here a headless master that is killed, and restarted, must not take the file for one to be sent anew.
+        if self.delivery is not None:
+            self.delivery.discard_journal()
 
     def _hand_out_no_more(self) -> bool:
         """Tell the workers that the live run is over; whether there is one."""
@@ -295,6 +300,8 @@ class Master:
             logger.error("the run ends without its last outcomes in the journal: %s", self._outbox.trouble)
             self._outbox.abandon()
         report = delivery.finish(state, reason, self.test.worker_states())
+        if not self._starts.unattended:
+            delivery.discard_journal()
         self.environment.process_exit_code = EXIT_DELIVERED if all_delivered(report) else EXIT_NOT_ALL
 
     def _fail(self, reason: str) -> None:

@@ -17,7 +17,7 @@ from traffic.core.ranges import RangeSet
 from traffic.core.run import Run
 from traffic.delivery import Delivery, resumed
 from traffic.history import NONE, ResumeError, find_cut_off, find_to_resume, leave_cut_off, prune, recover
-from traffic.journal import Facts, Journal, JournalError, JournalWriteError
+from traffic.journal import LEAVE_RUN, Facts, Journal, JournalError, JournalWriteError
 from traffic.reading import Reading
 from traffic.settings import Settings, read_host
 from traffic.state import StateError, StateFolder
@@ -96,8 +96,8 @@ class Starts:
         if not settings.resume and (cut_off := in_thread(find_cut_off, folder)) is not None:
             cut_off.close()
             raise ResumeError(
-                f"run {cut_off.facts.run} was cut off and is not finished. Go on with it by --traffic-resume last, "
-                "or leave it and begin a new one with --traffic-resume no."
+                f"run {cut_off.facts.run} was cut off and is not finished. Go on with it: --traffic-resume last "
+                f"(TRAFFIC_RESUME=last), or {LEAVE_RUN}."
             )
         checked = Checked(settings, self.reading.open(settings.file, settings.state_dir, settings.schema), host)
         try:
@@ -121,8 +121,10 @@ class Starts:
         folder = StateFolder(settings.state_dir)
         if settings.resume == NONE:
             return None
-        find_it = find_to_resume if settings.resume else _find_cut_off
-        journal = in_thread(find_it, folder, settings.resume)
+        if settings.resume:
+            journal: Journal | None = in_thread(find_to_resume, folder, settings.resume)
+        else:
+            journal = in_thread(find_cut_off, folder, unattended=self.unattended)
         if journal is None:
             return None
         try:
@@ -137,7 +139,7 @@ class Starts:
         settings, dataset = checked.settings, checked.dataset
         offset, chosen = _choice(settings, dataset)
         terms = RunTerms(
-            run=f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{secrets.token_hex(2)}",
+            run=_new_run_id(),
             method=settings.method,
             path=settings.path,
             wait=settings.wait,
@@ -203,10 +205,6 @@ class Starts:
         return Checked(settings, dataset, host, ToResume(journal, run, held))
 
 
-def _find_cut_off(folder: StateFolder, _wanted: str) -> Journal | None:
-    return find_cut_off(folder)
-
-
 def _choice(settings: Settings, dataset: Dataset) -> tuple[int, int]:
     """Which of the file's records a new run delivers: from which index on, and how many. DatasetError where none is."""
     left = dataset.records - settings.offset
@@ -214,3 +212,10 @@ def _choice(settings: Settings, dataset: Dataset) -> tuple[int, int]:
         what = f"the file has {records(dataset.records)}, and --traffic-offset {settings.offset} leaves out all of them"
         raise DatasetError(settings.file, what, f"Set it to {dataset.records - 1} or less.")
     return settings.offset, left if settings.limit is None else min(left, settings.limit)
+
+
+def _new_run_id() -> str:
+    """The time in UTC, to a quarter of a millisecond, so that ids are in the order of their runs; and a random part."""
+    seconds, fraction = divmod(time.time_ns(), 1_000_000_000)
+    ordered = (fraction * 4096 // 1_000_000_000) << 12 | secrets.randbits(12)
+    return f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime(seconds))}-{ordered:06x}"

@@ -107,9 +107,12 @@ def show_deaths(asked: argparse.Namespace, keep: Path) -> list[Result]:
     for kind in DEADLY:
         times = getattr(asked, f"{kind}_kills")
         scenarios = [
-            show.deadly(kind, asked.first + n, asked.records, asked.workers, asked.users) for n in range(times)
+            show.deadly(kind, asked.first + n, asked.records, asked.workers, asked.users, asked.at)
+            for n in range(times)
         ]
         size = f"--records {asked.records} --workers {asked.workers} --users {asked.users}"
+        if asked.at is not None:
+            size += f" --at {asked.at:g}"
         replay = f"PYTHONPATH=tests:locust python -m chaos --{kind}-kills 1 {size} --first {{seed}}"
         if scenarios:
             results = run(scenarios, keep, replay, show.line)
@@ -146,6 +149,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--records", type=int, default=20_000, help="with --...-kills: of a run")
     made.add_argument("--workers", type=int, default=4, help="with --...-kills: of a run")
     made.add_argument("--users", type=int, default=40, help="with --...-kills: of a run")
+    made.add_argument("--at", type=float, help="with --...-kills: when this share was sent, not at a moment drawn")
     made.add_argument("--keep", type=Path, help="where the folders of broken rounds stay")
     return made
 

@@ -18,9 +18,13 @@ EARLIEST, LATEST = 0.02, 0.97
 _SETTLED = re.compile(r"is resumed: (\d+) of \d+ records of .* are settled, (\d+) were in hand")
 
 
-def deadly(kind: Kind, seed: int, records: int, workers: int, users: int) -> Scenario:
-    """A run at full speed whose master is killed at a moment drawn from the seed, and started again at once."""
-    act = Act(kind, share=random.Random(seed).uniform(EARLIEST, LATEST))
+def deadly(kind: Kind, seed: int, records: int, workers: int, users: int, share: float | None = None) -> Scenario:
+    """A run at full speed whose master is killed when `share` has been sent, and started again at once.
+
+    Without `share` the moment is drawn from the seed.
+    """
+    drawn = random.Random(seed).uniform(EARLIEST, LATEST)
+    act = Act(kind, share=drawn if share is None else share)
     return Scenario(
         seed,
         records=records,

@@ -69,7 +69,11 @@ def left_behind(shared_api: FakeApi, tmp_path_factory: pytest.TempPathFactory) -
         for process in (cluster.master, *cluster.workers):
             process.kill()
     (run,) = (path.name for path in (folder / "state" / "runs").iterdir())
-    return CutOff(run, file, folder / "state")
+    made = CutOff(run, file, folder / "state")
+    # Whoever reads it first takes back what the kill may have cut off; a test is to see its own harm alone.
+    with closing(sqlite3.connect(made.journal)) as database:
+        assert database.execute("SELECT count(*) FROM entry").fetchone()[0] > 0
+    return made
 
 
 @pytest.fixture

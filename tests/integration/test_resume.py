@@ -119,6 +119,31 @@ def test_where_the_workers_died_too_only_what_was_in_their_hands_is_sent_again(t
     check_once(api.posts(), 800, again=unknown)
 
 
+def test_a_headless_run_goes_on_with_the_workers_that_are_left(tmp_path: Path, api: FakeApi) -> None:
+    with begin(tmp_path, api, workers=2) as cluster:
+        await_posts(cluster, api, 60)
+        cluster.workers[0].kill()
+        cluster.master.kill()
+        cluster.restart_master()  # which waits for two workers, by its options
+        cluster.await_log("is resumed")
+        api.always(AT_ONCE)
+        assert cluster.wait() == 0
+        check_completed(cluster.report, cluster.report["run"], 800)
+
+
+def test_a_headless_master_that_is_killed_after_its_report_sends_nothing_again(tmp_path: Path, api: FakeApi) -> None:
+    api.always(AT_ONCE)
+    with begin(tmp_path, api) as cluster:
+        cluster.until((cluster.state / "report.json").exists, "the report is written")
+        cluster.master.kill()
+        run = cluster.report["run"]
+        cluster.restart_master()
+        assert cluster.wait() == 0
+        check_completed(cluster.report, run, 800)
+        assert not list(cluster.state.glob("runs/*/journal*")), "now it could say so"
+    check_once(api.posts(), 800)
+
+
 def test_at_most_once_nothing_is_sent_again_and_what_was_in_hand_is_in_doubt(tmp_path: Path, api: FakeApi) -> None:
     with begin(tmp_path, api, TRAFFIC_POLICY="at-most-once") as cluster:
         await_posts(cluster, api, 60)

@@ -69,6 +69,16 @@ def test_the_report_says_why_a_run_ended(report):
     assert first == "delivery report, run 20260102-030405-abcd: failed the disk is full"
 
 
+def test_the_report_says_when_a_run_was_resumed_and_from_what_count(report):
+    resumed = [{"at": "2026-01-02T03:10:00Z", "settled": 1}, {"at": "2026-01-03T00:00:00Z", "settled": 7}]
+    plain, lines = (console.report_table(one).splitlines() for one in (report, report | {"resumed": resumed}))
+    assert lines[:3] + lines[5:] == plain
+    assert lines[3:5] == [
+        "  resumed at 2026-01-02T03:10:00Z, with 1 settled",
+        "  resumed at 2026-01-03T00:00:00Z, with 7 settled",
+    ]
+
+
 @pytest.mark.parametrize(
     ("audit", "line"),
     [

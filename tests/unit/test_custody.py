@@ -7,7 +7,14 @@ import pytest
 
 from traffic.core.custody import Custody
 from traffic.core.dataset import Dataset
-from traffic.core.decisions import AllSettled, Decision, LeaseReclaimed, LeaseReturned, Send, WorkerGone
+from traffic.core.decisions import (
+    AllSettled,
+    Decision,
+    LeaseReclaimed,
+    LeaseReturned,
+    Send,
+    WorkerGone,
+)
 from traffic.core.invariants import check_ledger
 from traffic.core.ledger import State
 from traffic.core.order import Order
@@ -24,6 +31,7 @@ from traffic.core.protocol import (
     Terms,
     Welcome,
 )
+from traffic.core.ranges import RangeSet
 from traffic.core.run import Run
 
 TERMS = Terms(lease_s=5.0, lease_records=10)
@@ -250,3 +258,40 @@ def test_a_run_without_workers_or_with_a_dead_api_is_stalled(bench: Bench) -> No
     assert bench.custody.stalled == ""
     bench.ack("b", sessions["b"], 2, trouble="refused")
     assert bench.custody.stalled == "the API cannot be reached: refused"
+
+
+def resume(bench: Bench, **held: tuple[int, int]) -> list[Decision]:
+    """A new master takes the run up; `held` is what each worker had in hand."""
+    bench.custody = Custody(TERMS, first_session=1000)
+    return bench.custody.resume(bench.run, {name: RangeSet([places]) for name, places in held.items()}, bench.now)
+
+
+def grants(made: list[Decision]) -> list[tuple[str, tuple[tuple[int, int], ...]]]:
+    return [(one.worker, one.message.positions) for one in sends(made) if isinstance(one.message, Grant)]
+
+
+def test_of_a_resumed_run_nothing_is_leased_before_the_old_leases_have_lapsed(bench: Bench) -> None:
+    bench.now = 50.0
+    resume(bench, a=(0, 10))
+    session = bench.hello("b")
+    bench.now = 54.9
+    assert bench.custody.expire(bench.now) == []
+    assert isinstance(the_message(bench.ack("b", session, 1, wants=5)), Acked)
+    bench.now = 55.0
+    assert grants(bench.ack("b", session, 2, heard=2, wants=5)) == [("b", ((0, 5),))]
+
+
+def test_a_resumed_run_is_dealt_equally_to_those_who_are_there_by_then(bench: Bench) -> None:
+    resume(bench, gone=(0, 10))
+    for worker in ("a", "b", "c"):
+        bench.hello(worker)
+        bench.now += 1.0
+    assert bench.run.ledger.partition.unassigned.count == 100
+    bench.now = 5.0  # lease_s after the resume; a, who was there first, is given up
+    made = bench.custody.expire(bench.now)
+    assert [str(one) for one in made] == [
+        "worker b joined, with a slice of 50 records",
+        "worker c joined, with a slice of 50 records",
+    ]
+    bench.hello("d")
+    assert sorted(len(rest) for rest in bench.run.ledger.partition.remainders.values()) == [33, 33, 34]

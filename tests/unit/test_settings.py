@@ -46,6 +46,7 @@ def test_without_options_a_run_is_what_the_readme_says():
     assert (made.file, made.state_dir) == (Path("data/traffic.json"), Path("state"))
     assert (made.order, made.policy, made.max_attempts) == ("random", "at-least-once", 5)
     assert (made.method, made.path, made.wait) == ("POST", "/", (0.1, 0.9))
+    assert (made.resume, made.keep_runs, made.keep_days, made.give_up_s) == ("", 100, 0, 60)
 
 
 GOOD = [
@@ -78,6 +79,14 @@ GOOD = [
     ("traffic_policy", "at-least-once", "policy", "at-least-once"),
     ("traffic_policy", "at-most-once", "policy", "at-most-once"),
     ("traffic_state_dir", "/var/lib/traffic", "state_dir", Path("/var/lib/traffic")),
+    ("traffic_give_up", "86400", "give_up_s", 86400),
+    ("traffic_resume", "last", "resume", "last"),
+    ("traffic_resume", "no", "resume", "no"),
+    ("traffic_resume", " 20260102-030405-abcd ", "resume", "20260102-030405-abcd"),
+    ("traffic_keep_runs", "1", "keep_runs", 1),
+    ("traffic_keep_runs", "1000000", "keep_runs", 1_000_000),
+    ("traffic_keep_days", "0", "keep_days", 0),
+    ("traffic_keep_days", "36500", "keep_days", 36500),
 ]
 
 
@@ -119,6 +128,13 @@ BAD = [
     ("traffic_max_attempts", "0", "must be a whole number from 1 to 1000, not '0'"),
     ("traffic_max_attempts", "1001", "must be a whole number from 1 to 1000"),
     ("traffic_max_attempts", "many", "must be a whole number from 1 to 1000"),
+    ("traffic_give_up", "0", "must be a whole number from 1 to 86400, not '0'"),
+    ("traffic_keep_runs", "0", "must be a whole number from 1 to 1000000, not '0'"),
+    ("traffic_keep_runs", "1000001", "must be a whole number from 1 to 1000000"),
+    ("traffic_keep_runs", "all", "must be a whole number from 1 to 1000000"),
+    ("traffic_keep_days", "-1", "must be a whole number from 0 to 36500, not '-1'"),
+    ("traffic_keep_days", "36501", "must be a whole number from 0 to 36500"),
+    ("traffic_keep_days", "0.5", "must be a whole number from 0 to 36500"),
     ("traffic_policy", "exactly-once", "must be one of at-least-once, at-most-once, not 'exactly-once'"),
 ]
 
@@ -175,6 +191,27 @@ def test_the_environment_reaches_the_settings_through_locusts_parser(monkeypatch
 def test_the_command_line_beats_the_environment(monkeypatch):
     monkeypatch.setenv("TRAFFIC_SEED", "1")
     assert Settings.read(parsed("--traffic-seed", "2")).seed == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "resume"),
+    [
+        ([], ""),
+        (["--traffic-resume"], "last"),
+        (["--traffic-resume", "--traffic-seed", "1"], "last"),
+        (["--traffic-resume", "no"], "no"),
+        (["--traffic-resume=20260102-030405-abcd"], "20260102-030405-abcd"),
+        (["--traffic-resume="], ""),
+    ],
+)
+def test_resume_without_a_value_means_the_last_run(arguments, resume):
+    assert Settings.read(parsed(*arguments)).resume == resume
+
+
+def test_resume_without_a_value_beats_the_environment(monkeypatch):
+    monkeypatch.setenv("TRAFFIC_RESUME", "no")
+    assert Settings.read(parsed()).resume == "no"
+    assert Settings.read(parsed("--traffic-resume")).resume == "last"
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -3,6 +3,8 @@
 import json
 import os
 import stat
+import tempfile
+from io import FileIO
 from pathlib import Path
 
 import pytest
@@ -116,6 +118,41 @@ def test_what_is_no_run_id_reaches_no_folder(tmp_path, run):
     assert held(tmp_path) == {}
 
 
+@pytest.mark.parametrize("run", GOOD_IDS)
+def test_a_runs_journal_is_beside_its_report(tmp_path, run):
+    assert StateFolder(tmp_path).journal_path(run) == tmp_path / "runs" / run / "journal.sqlite"
+
+
+@pytest.mark.parametrize("run", BAD_IDS)
+def test_what_is_no_run_id_has_no_journal_and_cannot_be_removed(tmp_path, run):
+    folder = StateFolder(tmp_path / "state")
+    folder.write_report(REPORT, [], [])
+    for act in (folder.journal_path, folder.remove_run):
+        with pytest.raises(ValueError, match="is no run id"):
+            act(run)
+    assert folder.runs() == [REPORT["run"]]
+
+
+def test_the_runs_are_those_with_a_folder_of_their_name_the_latest_first(tmp_path):
+    folder = StateFolder(tmp_path)
+    assert folder.runs() == []
+    for run in ("20260102-030405-abcd", "20260102-030406-0000", "20251231-235959-ffff"):
+        folder.write_report({"run": run}, [], [])
+    for other in (".hidden", "a b", "lost+found", "-x"):
+        (tmp_path / "runs" / other).mkdir()
+    assert folder.runs() == ["20260102-030406-0000", "20260102-030405-abcd", "20251231-235959-ffff"]
+
+
+def test_a_run_that_is_removed_leaves_the_others_and_the_latest_report(tmp_path):
+    folder = StateFolder(tmp_path)
+    folder.write_report({"run": "other"}, [], [])
+    folder.write_report(REPORT, LETTERS, [1])
+    folder.journal_path(REPORT["run"]).write_bytes(b"x")
+    folder.remove_run(REPORT["run"])
+    assert folder.runs() == ["other"]
+    assert json.loads(held(tmp_path)["report.json"]) == REPORT
+
+
 def test_preparing_makes_the_folder_and_leaves_it_empty(tmp_path):
     StateFolder(tmp_path / "a" / "b").prepare()
     StateFolder(tmp_path / "a" / "b").prepare()
@@ -135,6 +172,12 @@ def test_a_folder_that_is_a_file_is_refused_with_a_remedy(tmp_path):
 def test_a_name_that_no_folder_can_have_is_refused(tmp_path):
     with pytest.raises(StateError, match="cannot be written"):
         StateFolder(tmp_path / "a\0b").prepare()
+
+
+def test_a_folder_on_a_full_disk_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "TemporaryFile", lambda **_: FileIO("/dev/full", "w"))
+    with pytest.raises(StateError, match=r"\(No space left on device\)\. .* or make room there"):
+        StateFolder(tmp_path).prepare()
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")

@@ -208,7 +208,8 @@ class Ledger:
         self._restore(worker, State.DELIVERED, delivered)
         for letter in letters:
             at = letter.position
-            if at >= self.records or self.states[at] == State.DELIVERED:
+            possible = at < self.records and letter.state in (State.REJECTED, State.IN_DOUBT)
+            if not possible or self.states[at] == State.DELIVERED:
                 raise ValueError(f"position {at} cannot have ended {letter.state.name.lower()} just then")
             if at in self.dead:
                 self._unsettle(at)

@@ -69,6 +69,11 @@ class RangeSet:
         at = bisect_right(self._starts, member) - 1
         return at >= 0 and member < self._stops[at]
 
+    @property
+    def pairs(self) -> list[Range]:
+        """The ranges as a list; `list(self)` would ask for room for as many as there are members."""
+        return list(zip(self._starts, self._stops, strict=True))
+
     def members(self) -> Iterator[int]:
         """Every member, ascending."""
         for start, stop in self:
@@ -127,12 +132,12 @@ class RangeSet:
 
     def update(self, other: "RangeSet") -> None:
         """Make every member of `other` a member."""
-        for start, stop in list(other):
+        for start, stop in other.pairs:
             self.add(start, stop)
 
     def subtract(self, other: "RangeSet") -> None:
         """Take every member of `other` out."""
-        for start, stop in list(other):
+        for start, stop in other.pairs:
             self.remove(start, stop)
 
     def minus(self, other: "RangeSet") -> "RangeSet":

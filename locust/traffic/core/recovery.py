@@ -23,7 +23,8 @@ class Recovery:
         self.ledger = Ledger(records)
         self.attempts: dict[str, int] = {}
         self.resent: dict[str, int] = {}
-        self._leased: dict[str, RangeSet] = {}
+        # By worker and lease, what that worker has neither settled nor handed back.
+        self._leased: dict[str, dict[int, RangeSet]] = {}
 
     def take(self, entry: Entry) -> None:
         """Take the next entry. RecoveryError where it contradicts those before."""
@@ -32,24 +33,36 @@ class Recovery:
             return
         if max((stop for _, stop in entry.positions), default=0) > self.ledger.records:
             raise RecoveryError(f"a lease of {entry.positions} in a run of {self.ledger.records} records")
-        leased = self._leased.setdefault(entry.worker, RangeSet())
         if isinstance(entry, Leased):
-            leased.update(entry.positions)
+            self._leased.setdefault(entry.worker, {})[entry.lease] = entry.positions.copy()
             self.ledger.leases_made = max(self.ledger.leases_made, entry.lease)
         else:
-            leased.subtract(entry.positions)
+            self._close(entry.worker, entry.positions, entry.lease)
 
     def held(self) -> dict[str, RangeSet]:
-        """Which positions that have no outcome were in hand, by worker; nobody is named who had none."""
+        """Which positions that have no outcome may have been sent, by worker; nobody is named who had none."""
         pending = self.ledger.partition.unassigned
-        held = {worker: leased.minus(leased.minus(pending)) for worker, leased in self._leased.items()}
-        return {worker: positions for worker, positions in held.items() if positions}
+        made: dict[str, RangeSet] = {}
+        for worker, leases in self._leased.items():
+            for leased in leases.values():
+                made.setdefault(worker, RangeSet()).update(leased.minus(leased.minus(pending)))
+        return {worker: positions for worker, positions in made.items() if positions}
+
+    def _close(self, worker: str, positions: RangeSet, only: int | None = None) -> None:
+        """Take positions out of a worker's leases, or of one of them: what it had of them before may have been sent."""
+        leases = self._leased.get(worker, {})
+        for number in [only] if only is not None else list(leases):
+            if number in leases:
+                leases[number].subtract(positions)
+                if not leases[number]:
+                    del leases[number]
 
     def _book(self, entry: Booked) -> None:
         try:
             self.ledger.restore(entry.worker, entry.delivered, entry.letters)
         except ValueError as error:
             raise RecoveryError(str(error)) from error
+        self._close(entry.worker, entry.delivered)
         if entry.attempts:
             self.attempts[entry.worker] = entry.attempts
             self.resent[entry.worker] = entry.resent

@@ -1,0 +1,278 @@
+"""The runs of a state folder: which can be taken up again and how, which are listed, which are deleted."""
+
+import json
+import os
+import re
+import time
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from traffic.core.dataset import Dataset
+from traffic.core.decisions import Booked, Leased
+from traffic.core.invariants import check_ledger
+from traffic.core.ranges import RangeSet
+from traffic.history import (
+    DAY_S,
+    ResumeError,
+    find_cut_off,
+    find_to_resume,
+    leave_cut_off,
+    past_runs,
+    prune,
+    recover,
+    summarise,
+)
+from traffic.journal import Facts, Journal, JournalError, JournalInUseError, Resumption
+from traffic.state import StateFolder
+from unit.test_journal import FACTS, read
+from unit.traffic_file import written
+
+RUNS = [f"2026010{day}-000000-abcd" for day in range(1, 6)]
+FIRST, SECOND, THIRD, *_ = RUNS
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> StateFolder:
+    return StateFolder(tmp_path / "state")
+
+
+def facts(run: str, state: str = "running", **changed: object) -> Facts:
+    return replace(FACTS, terms=replace(FACTS.terms, run=run), state=state, **changed)
+
+
+def leave(folder: StateFolder, run: str, state: str = "running", **changed: object) -> Path:
+    """A run's journal as its master left it."""
+    path = folder.journal_path(run)
+    Journal.create(path, facts(run, state, **changed)).close()
+    return path
+
+
+def leave_report(folder: StateFolder, run: str, state: str = "completed") -> dict:
+    report = {"run": run, "state": state, "reason": "", "counts": {"records": 3}, "workers": [{"id": "w"}]}
+    folder.write_report(report, [], [])
+    return report
+
+
+def found(journal: Journal | None) -> str | None:
+    """Which run was found; its journal is closed."""
+    if journal is None:
+        return None
+    journal.close()
+    return journal.facts.run
+
+
+def test_the_latest_run_that_was_cut_off_is_found_and_its_journal_is_open(folder):
+    leave(folder, FIRST)
+    leave(folder, SECOND)
+    leave(folder, THIRD, "stopped")
+    with closing(find_cut_off(folder)) as journal:
+        assert journal.facts.run == SECOND
+        with pytest.raises(JournalInUseError):
+            find_cut_off(folder)
+    assert found(find_to_resume(folder, THIRD)) == THIRD, "those that were passed over are closed"
+
+
+@pytest.mark.parametrize("state", ["stopped", "failed", "completed"])
+def test_a_run_that_has_ended_was_not_cut_off(folder, state):
+    leave(folder, FIRST, state)
+    leave_report(folder, SECOND)
+    assert find_cut_off(folder) is None
+
+
+def test_in_a_new_folder_nothing_was_cut_off(folder):
+    assert find_cut_off(folder) is None
+    assert past_runs(folder, None) == []
+
+
+def test_a_journal_that_cannot_be_read_may_be_of_a_run_that_was_cut_off(folder):
+    leave(folder, FIRST)
+    path = leave(folder, SECOND, "stopped")
+    path.write_bytes(path.read_bytes()[:4096])
+    with pytest.raises(JournalError, match=re.escape(str(path))):
+        find_cut_off(folder)
+
+
+@pytest.mark.parametrize(
+    ("state", "last"), [("running", THIRD), ("stopped", THIRD), ("failed", THIRD), ("completed", SECOND)]
+)
+def test_the_last_run_that_was_not_completed_can_be_resumed(folder, state, last):
+    leave(folder, FIRST)
+    leave(folder, SECOND, "failed")
+    leave(folder, THIRD, state)
+    assert found(find_to_resume(folder, "last")) == last
+
+
+@pytest.mark.parametrize("state", ["running", "stopped", "failed", "completed"])
+def test_a_run_can_be_resumed_by_its_id_as_long_as_its_journal_is_there(folder, state):
+    leave(folder, FIRST, state)
+    leave(folder, SECOND)
+    assert found(find_to_resume(folder, FIRST)) == FIRST
+
+
+@pytest.mark.parametrize("wanted", [THIRD, "20991231-000000-abcd", "../runs/" + FIRST, "", "latest"])
+def test_a_run_that_is_not_there_is_refused_with_those_that_are(folder, wanted):
+    leave(folder, FIRST)
+    leave(folder, SECOND, "stopped")
+    leave_report(folder, THIRD)
+    with pytest.raises(ResumeError) as caught:
+        find_to_resume(folder, wanted)
+    assert str(caught.value) == (
+        f"no run {wanted!r} in {folder.path} can be resumed. Those that can be: {SECOND}, {FIRST}."
+    )
+
+
+def test_where_nothing_can_be_resumed_that_is_said(folder):
+    leave(folder, FIRST, "completed")
+    with pytest.raises(ResumeError, match="each was completed, or there is none"):
+        find_to_resume(folder, "last")
+    folder.remove_run(FIRST)
+    with pytest.raises(ResumeError, match=r"None can be\."):
+        find_to_resume(folder, FIRST)
+
+
+def test_runs_that_were_cut_off_are_left_as_stopped_and_others_as_they_are(folder):
+    paths = [leave(folder, FIRST), leave(folder, SECOND, "failed"), leave(folder, THIRD)]
+    leave_cut_off(folder)
+    states = [read(path)[1] for path in paths]
+    assert [one.state for one in states] == ["stopped", "failed", "stopped"]
+    assert [bool(one.ended) for one in states] == [True, False, True]
+    assert found(find_to_resume(folder, FIRST)) == FIRST, "a person may still want it"
+
+
+def test_a_damaged_journal_is_put_aside_and_kept(folder, caplog):
+    path = leave(folder, SECOND)
+    data = path.read_bytes()[:4096]
+    path.write_bytes(data)
+    sound = leave(folder, FIRST)
+    leave_cut_off(folder)
+    assert not path.exists()
+    assert path.with_name("journal.unusable").read_bytes() == data
+    assert str(path.with_name("journal.unusable")) in caplog.text
+    assert read(sound)[1].state == "stopped"
+    assert find_cut_off(folder) is None
+
+
+def test_a_journal_that_another_master_has_open_is_left_alone(folder):
+    with closing(Journal.open(leave(folder, FIRST))) as journal:
+        with pytest.raises(JournalInUseError):
+            leave_cut_off(folder)
+        assert list(journal.entries()) == []
+    assert found(find_cut_off(folder)) == FIRST
+
+
+@pytest.fixture
+def dataset(tmp_path):
+    made = Dataset.open(written(tmp_path, json.dumps([{"n": n} for n in range(10)])))
+    yield made
+    made.close()
+
+
+def test_a_run_is_recovered_with_its_terms_its_order_and_its_account(folder, dataset):
+    path = leave(folder, FIRST, records=10, digest=dataset.digest, seed=5)
+    with closing(Journal.open(path)) as journal:
+        journal.write([Leased(1, "a", RangeSet([(0, 6)])), Booked("a", RangeSet([(0, 4)]), (), 5, 1)])
+        run, held = recover(journal, dataset)
+    check_ledger(run.ledger)
+    assert (run.terms, run.dataset) == (facts(FIRST).terms, dataset)
+    assert (run.order.kind, run.order.seed) == ("random", 5)
+    assert (run.ledger.counts, run.attempts, run.resent) == ([6, 0, 4, 0, 0], {"a": 5}, {"a": 1})
+    assert held == {"a": RangeSet([(4, 6)])}
+
+
+@pytest.mark.parametrize("changed", [{"records": 11}, {"digest": "ab" * 32}])
+def test_another_file_is_refused_with_both_and_a_remedy(folder, dataset, changed):
+    meant = {"records": 10, "digest": dataset.digest, **changed}
+    with closing(Journal.open(leave(folder, FIRST, **meant))) as journal, pytest.raises(ResumeError) as caught:
+        recover(journal, dataset)
+    said = str(caught.value)
+    assert said.startswith(
+        f"{dataset.file} is not the file that run {FIRST} began with: 10 records, SHA-256 {dataset.digest[:12]}..., "
+        f"not {meant['records']}, {meant['digest'][:12]}.... Put data/ñ.json back as it was, or leave that run"
+    )
+    assert "--traffic-resume no" in said
+
+
+def test_a_journal_that_contradicts_itself_is_refused(folder, dataset):
+    path = leave(folder, FIRST, records=10, digest=dataset.digest)
+    with closing(Journal.open(path)) as journal:
+        journal.write([Booked("a", RangeSet([(0, 4)]), ()), Booked("b", RangeSet([(3, 5)]), ())])
+        with pytest.raises(JournalError, match=r"contradicts itself \(positions 3-4.*--traffic-resume no"):
+            recover(journal, dataset)
+
+
+def test_the_past_runs_are_listed_the_latest_first(folder):
+    resumed = (Resumption("2026-01-02T04:00:00Z", 7),)
+    leave(folder, FIRST, resumed=resumed)
+    report = leave_report(folder, SECOND)
+    leave(folder, THIRD, "stopped", ended="2026-01-03T00:00:00Z")
+    leave_report(folder, THIRD, "stopped")
+    leave(folder, RUNS[3])
+    folder.run_folder(RUNS[4]).mkdir()
+    rows = past_runs(folder, RUNS[3])
+    assert [row["run"] for row in rows] == [THIRD, SECOND, FIRST], "without the live run, and one that left nothing"
+    assert [(row["state"], row["resumable"]) for row in rows] == [
+        ("stopped", True),
+        ("completed", False),
+        ("cut off", True),
+    ]
+    assert rows[1] == summarise(report, resumable=False)
+    assert (rows[1]["counts"], "workers" in rows[1]) == ({"records": 3}, False)
+    cut_off = rows[2]
+    assert cut_off["reason"] == "its master ended before the run did"
+    assert cut_off["dataset"] == {"file": "data/ñ.json", "records": 1000, "digest": f"sha256:{FACTS.digest}"}
+    assert (cut_off["order"], cut_off["seed"], cut_off["policy"]) == ("random", 7, "at-least-once")
+    assert cut_off["resumed"] == [{"at": "2026-01-02T04:00:00Z", "settled": 7}]
+
+
+def test_a_run_of_which_only_a_damaged_journal_is_left_is_listed_with_the_reason(folder):
+    path = leave(folder, FIRST)
+    path.write_bytes(b"")
+    (row,) = past_runs(folder, None)
+    assert (row["run"], row["state"], row["resumable"]) == (FIRST, "unknown", False)
+    assert str(path) in row["reason"]
+
+
+def test_a_report_that_is_no_json_does_not_hide_the_journal(folder):
+    leave(folder, FIRST, "failed")
+    (folder.run_folder(FIRST) / "report.json").write_text("{")
+    (row,) = past_runs(folder, None)
+    assert (row["state"], row["resumable"]) == ("failed", True)
+
+
+def test_the_latest_runs_are_kept_and_the_others_deleted(folder, caplog):
+    caplog.set_level("INFO", "traffic.history")
+    for run in RUNS:
+        leave_report(folder, run)
+    prune(folder, 2, 0, None)
+    assert folder.runs() == [RUNS[4], RUNS[3]]
+    assert f"the files of run {FIRST} were deleted: the latest 2 are kept" in caplog.text
+
+
+def test_runs_beyond_an_age_are_deleted(folder, caplog):
+    caplog.set_level("INFO", "traffic.history")
+    for days, run in enumerate(RUNS):
+        leave_report(folder, run)
+        when = time.time() - days * DAY_S - 60
+        os.utime(folder.run_folder(run), (when, when))
+    prune(folder, 100, 0, None)
+    assert len(folder.runs()) == 5, "0: whatever their age"
+    prune(folder, 100, 3, None)
+    assert folder.runs() == [THIRD, SECOND, FIRST]
+    assert "were deleted: runs are kept for 3 days" in caplog.text
+
+
+def test_a_run_that_is_live_or_was_cut_off_is_never_deleted(folder):
+    leave(folder, FIRST, "stopped")
+    leave(folder, SECOND)
+    damaged = leave(folder, THIRD, "stopped")
+    damaged.write_bytes(damaged.read_bytes()[:4096])
+    leave_report(folder, RUNS[3])
+    with closing(Journal.open(leave(folder, RUNS[4], "stopped"))):
+        for run in RUNS:
+            os.utime(folder.run_folder(run), (0, 0))
+        prune(folder, 1, 1, RUNS[3])
+        assert folder.runs() == [RUNS[4], RUNS[3], THIRD, SECOND], "in use, live, of unknown state, cut off"
+    assert found(find_to_resume(folder, SECOND)) == SECOND

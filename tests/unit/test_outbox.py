@@ -1,0 +1,219 @@
+"""The outbox: decisions in their order, and none that comes after an entry before that is on disk."""
+
+import logging
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import cast
+
+import gevent
+import pytest
+from gevent.event import Event
+
+from traffic import outbox as module
+from traffic.core.decisions import AllSettled, Booked, Decision, Entry, Leased, LeaseReturned, Send
+from traffic.core.protocol import Acked
+from traffic.core.ranges import RangeSet
+from traffic.journal import Facts, Journal, JournalWriteError
+from traffic.outbox import Outbox
+from unit.test_journal import FACTS, read
+
+SOON_S = 5.0
+FULL = "the journal cannot be written: the disk is full"
+
+
+def send(number: int) -> Send:
+    return Send("w", Acked(1, number, number, over=False))
+
+
+def entry(number: int) -> Entry:
+    return Booked("w", RangeSet([(number, number + 1)]), ())
+
+
+class GatedJournal:
+    """A journal whose writes wait in their thread until they are let through, or fail while the disk is full."""
+
+    path = Path("journal.sqlite")
+
+    def __init__(self) -> None:
+        self.writes: list[tuple[list[Entry], Facts | None]] = []
+        self.tries = 0
+        self.full = False
+        self.begun = Event()
+        self.gate = threading.Event()
+        self.gate.set()
+
+    def write(self, entries: list[Entry], facts: Facts | None) -> None:
+        self.tries += 1
+        self.begun.set()
+        assert self.gate.wait(SOON_S)
+        if self.full:
+            raise JournalWriteError("the disk is full")
+        self.writes.append((list(entries), facts))
+
+
+class Bench:
+    """An outbox that is served. `done` are the decisions that it carried out."""
+
+    def __init__(self) -> None:
+        self.done: list[Decision] = []
+        self.settled = Event()
+        self.outbox = Outbox(self.act)
+        self.journal = self.new_journal()
+        self.server = gevent.spawn(self.outbox.serve)
+
+    def new_journal(self) -> GatedJournal:
+        journal = GatedJournal()
+        self.outbox.journal = cast("Journal", journal)
+        return journal
+
+    def act(self, decision: Decision) -> None:
+        self.done.append(decision)
+        if isinstance(decision, AllSettled):
+            self.settled.set()
+
+    def fail(self, *decisions: Decision) -> None:
+        """Put these while the disk is full, and wait until that has been noticed twice."""
+        self.journal.full = True
+        self.outbox.put(decisions)
+        for _ in range(2):
+            self.journal.begun.clear()
+            assert self.journal.begun.wait(SOON_S)
+
+    def hold(self, *decisions: Decision) -> None:
+        """Put these, and wait until they are being written, which does not end before the gate is opened."""
+        self.journal.gate.clear()
+        self.journal.begun.clear()
+        self.outbox.put(decisions)
+        assert self.journal.begun.wait(SOON_S)
+
+
+@pytest.fixture
+def bench(monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
+    monkeypatch.setattr(module, "RETRY_S", 0.002)
+    made = Bench()
+    yield made
+    made.journal.gate.set()
+    made.server.kill()
+
+
+def test_without_an_entry_nothing_is_written(bench):
+    bench.outbox.journal = None
+    bench.outbox.put([send(1), send(2)])
+    bench.outbox.put([send(3)])
+    assert bench.outbox.drain(SOON_S)
+    assert (bench.done, bench.journal.tries) == ([send(1), send(2), send(3)], 0)
+
+
+def test_the_order_is_kept_whatever_is_an_entry(bench):
+    leased, returned = Leased(1, "w", RangeSet([(5, 9)])), LeaseReturned(1, "w", RangeSet([(6, 9)]))
+    made = [entry(0), send(1), leased, send(2), AllSettled("run"), returned, send(3)]
+    for one in made:
+        bench.outbox.put([one])
+    bench.outbox.put([])
+    assert bench.outbox.drain(SOON_S)
+    assert bench.done == made
+    assert [one for entries, _ in bench.journal.writes for one in entries] == [entry(0), leased, returned]
+
+
+def test_what_comes_after_an_entry_waits_until_it_is_written(bench):
+    bench.hold(send(1), entry(0), send(2))
+    bench.outbox.put([send(3)])
+    assert not bench.outbox.drain(0.02)
+    assert send(2) not in bench.done
+    assert send(3) not in bench.done
+    bench.journal.gate.set()
+    assert bench.outbox.drain(SOON_S)
+    assert bench.done == [send(1), entry(0), send(2), send(3)]
+
+
+def test_what_is_decided_during_a_write_is_written_together_after_it(bench):
+    bench.hold(entry(0))
+    for number in range(1, 100):
+        bench.outbox.put([entry(number), send(number)])
+    bench.journal.gate.set()
+    assert bench.outbox.drain(SOON_S)
+    assert [len(entries) for entries, _ in bench.journal.writes] == [1, 99]
+    assert bench.done == [entry(0), *(one for number in range(1, 100) for one in (entry(number), send(number)))]
+
+
+def test_facts_are_written_without_an_entry_and_else_with_those_that_wait(bench):
+    bench.outbox.note(replace(FACTS, users=1))
+    assert bench.outbox.drain(SOON_S)
+    bench.hold(entry(0))
+    bench.outbox.note(replace(FACTS, users=2))
+    bench.outbox.put([entry(1)])
+    bench.outbox.note(replace(FACTS, users=3))
+    bench.journal.gate.set()
+    assert bench.outbox.drain(SOON_S)
+    written = [(entries, facts and facts.users) for entries, facts in bench.journal.writes]
+    assert written == [([], 1), ([entry(0)], None), ([entry(1)], 3)], "the latest facts, once"
+
+
+def test_on_a_full_disk_nothing_is_carried_out_until_there_is_room(bench, caplog):
+    caplog.set_level(logging.INFO, "traffic.outbox")
+    bench.outbox.note(replace(FACTS, users=4))
+    bench.fail(entry(0), send(1))
+    bench.outbox.put([send(2), entry(1)])
+    assert not bench.outbox.drain(0.02)
+    assert (bench.outbox.trouble, bench.done) == (FULL, [])
+    bench.journal.full = False
+    assert bench.outbox.drain(SOON_S)
+    assert bench.outbox.trouble == ""
+    assert bench.done == [entry(0), send(1), send(2), entry(1)]
+    assert bench.journal.writes == [([entry(0)], replace(FACTS, users=4)), ([entry(1)], None)], "each of them once"
+    assert bench.journal.tries > 3
+    assert [record.message for record in caplog.records] == [
+        "the journal journal.sqlite cannot be written: the disk is full",
+        "the journal can be written again",
+    ], "told once, however often it was tried"
+
+
+def test_draining_ends_when_its_time_is_up(bench):
+    bench.hold(entry(0))
+    with gevent.Timeout(SOON_S):
+        assert not bench.outbox.drain(0.01)
+        assert not bench.outbox.drain(0.0)
+        bench.journal.gate.set()
+        assert bench.outbox.drain(SOON_S)
+        assert bench.outbox.drain(0.0)
+
+
+def test_what_cannot_be_journaled_can_be_abandoned_and_the_next_run_begins_with_a_journal_of_its_own(bench):
+    bench.fail(entry(0), send(1))
+    bench.outbox.put([entry(1), send(2)])
+    bench.outbox.note(FACTS)
+    with gevent.Timeout(SOON_S):
+        bench.outbox.abandon()
+    assert (bench.outbox.trouble, bench.outbox.journal) == ("", None)
+    bench.outbox.put([send(3)])
+    assert bench.outbox.drain(SOON_S), "messages need no journal"
+    second = bench.new_journal()
+    bench.outbox.put([entry(4), send(5)])
+    assert bench.outbox.drain(SOON_S)
+    assert bench.done == [send(3), entry(4), send(5)]
+    assert (bench.journal.writes, second.writes) == ([], [([entry(4)], None)])
+
+
+def test_abandoning_waits_for_the_write_that_has_begun(bench):
+    bench.hold(entry(0))
+    abandoning = gevent.spawn(bench.outbox.abandon)
+    assert gevent.wait([abandoning], timeout=0.02) == []
+    bench.journal.gate.set()
+    abandoning.get(timeout=SOON_S)
+    assert bench.journal.writes == [([entry(0)], None)]
+    assert bench.outbox.drain(SOON_S)
+
+
+def test_a_worker_hears_only_of_what_a_crash_at_that_moment_would_leave(bench, tmp_path):
+    """With a real journal: what is on disk when the end of the run is carried out is all that came before it."""
+    path = tmp_path / "runs" / FACTS.run / "journal.sqlite"
+    bench.outbox.journal = Journal.create(path, FACTS)
+    for number in range(50):
+        bench.outbox.put([entry(number), send(number)])
+    bench.outbox.put([AllSettled("run")])
+    assert bench.settled.wait(SOON_S)
+    bench.outbox.journal.close()
+    assert read(path)[0] == [one for one in bench.done if isinstance(one, Booked)]
+    assert len(bench.done) == 101

@@ -1,0 +1,232 @@
+"""From a journal's entries to a run that goes on: who has settled what, who had what in hand, and what is refused."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from traffic.core.custody import LOST_AT_END, LOST_AT_RESTART
+from traffic.core.decisions import AllSettled, Booked, Entry, Leased, LeaseReturned, Send
+from traffic.core.invariants import check_ledger
+from traffic.core.ledger import DeadLetter, State
+from traffic.core.protocol import Acked, Failure, Grant, Welcome
+from traffic.core.ranges import RangeSet
+from traffic.core.recovery import Recovery, RecoveryError
+from traffic.core.run import Run
+from unit.test_custody import TERMS, Bench, sends, the_message
+
+
+def places(start: int, stop: int) -> RangeSet:
+    return RangeSet([(start, stop)])
+
+
+def letter(position: int, worker: str, state: State = State.REJECTED) -> DeadLetter:
+    return DeadLetter(position, state, 1, 422, "HTTP 422", worker)
+
+
+def booked(worker: str, delivered: RangeSet, *letters: DeadLetter, attempts: int = 0, resent: int = 0) -> Booked:
+    return Booked(worker, delivered, letters, attempts, resent)
+
+
+def recovered(*entries: Entry, records: int = 100) -> Recovery:
+    """What comes of a journal's entries; each leaves a ledger that is right."""
+    recovery = Recovery(records)
+    for entry in entries:
+        recovery.take(entry)
+        check_ledger(recovery.ledger)
+    return recovery
+
+
+def test_an_empty_journal_is_a_run_of_which_nothing_was_sent():
+    recovery = recovered()
+    assert recovery.ledger.counts == [100, 0, 0, 0, 0]
+    assert (recovery.held(), recovery.attempts, recovery.ledger.leases_made) == ({}, {}, 0)
+
+
+def test_what_was_leased_and_neither_settled_nor_returned_was_in_hand():
+    recovery = recovered(
+        Leased(1, "a", places(0, 10)),
+        Leased(2, "b", places(10, 20)),
+        Leased(3, "c", places(20, 30)),
+        booked("a", places(0, 4), letter(5, "a"), attempts=6, resent=1),
+        LeaseReturned(2, "b", places(10, 20)),
+        LeaseReturned(3, "c", places(25, 30)),
+    )
+    assert recovery.held() == {"a": RangeSet([(4, 5), (6, 10)]), "c": places(20, 25)}
+    assert recovery.ledger.counts == [95, 0, 4, 1, 0], "what was in hand is pending"
+    assert recovery.ledger.leases_made == 3, "no number is given out twice"
+    assert (recovery.attempts, recovery.resent) == ({"a": 6}, {"a": 1})
+
+
+def test_what_another_has_settled_is_in_nobodys_hand():
+    recovery = recovered(Leased(1, "a", places(0, 4)), Leased(2, "b", places(0, 4)), booked("b", places(0, 3)))
+    assert recovery.held() == {"a": places(3, 4), "b": places(3, 4)}, "either may have sent the last"
+
+
+def test_what_one_was_leased_again_after_it_was_returned_is_in_its_hand():
+    leased = Leased(1, "a", places(0, 4))
+    assert recovered(leased, LeaseReturned(1, "a", places(0, 4)), leased).held() == {"a": places(0, 4)}
+
+
+def test_the_latest_count_of_a_worker_is_taken_and_a_masters_own_entries_have_none():
+    recovery = recovered(
+        booked("a", places(0, 1), attempts=3, resent=1),
+        booked("a", places(1, 2), attempts=7, resent=2),
+        booked("a", RangeSet(), letter(5, "a", State.IN_DOUBT)),
+        booked("", RangeSet(), letter(6, "b", State.IN_DOUBT)),
+    )
+    assert (recovery.attempts, recovery.resent) == ({"a": 7}, {"a": 2})
+    assert recovery.ledger.tallies["b"].in_doubt == 1, "a letter names the worker, whoever booked it"
+
+
+@pytest.mark.parametrize(
+    ("later", "states", "settled"),
+    [
+        (booked("b", places(0, 1)), [0, 0, 1, 0, 0], {"a": (0, 0, 0), "b": (1, 0, 0)}),
+        (booked("b", RangeSet(), letter(0, "b")), [0, 0, 0, 1, 0], {"a": (0, 0, 0), "b": (0, 1, 0)}),
+        (booked("a", RangeSet(), letter(0, "a")), [0, 0, 0, 1, 0], {"a": (0, 1, 0)}),
+    ],
+)
+def test_a_later_word_that_overruled_an_earlier_one_does_so_again(later, states, settled):
+    recovery = recovered(booked("a", RangeSet(), letter(0, "a", State.IN_DOUBT)), later, records=1)
+    assert recovery.ledger.counts == states
+    tallies = recovery.ledger.tallies.items()
+    assert {name: (one.delivered, one.rejected, one.in_doubt) for name, one in tallies} == settled
+    assert recovery.ledger.dead == {one.position: one for one in later.letters}
+
+
+DELIVERED = booked("a", places(10, 20))
+CONTRADICTIONS = {
+    "delivered beyond the run": booked("a", places(95, 101)),
+    "delivered far beyond the run": booked("a", places(10**20, 10**20 + 1)),
+    "delivered twice": DELIVERED,
+    "one of them delivered twice": booked("b", places(0, 11)),
+    "rejected after it was delivered": booked("a", RangeSet(), letter(15, "a")),
+    "rejected as it was delivered": booked("a", places(0, 5), letter(4, "a")),
+    "rejected beyond the run": booked("a", RangeSet(), letter(100, "a")),
+    "in doubt far beyond the run": booked("", RangeSet(), letter(10**20, "a", State.IN_DOUBT)),
+    "leased beyond the run": Leased(9, "a", places(95, 101)),
+    "returned beyond the run": LeaseReturned(9, "a", places(10**20, 10**20 + 1)),
+}
+
+
+@pytest.mark.parametrize("kind", CONTRADICTIONS)
+def test_what_no_run_can_have_journaled_is_refused(kind):
+    recovery = recovered(Leased(1, "a", places(10, 20)), DELIVERED)
+    with pytest.raises(RecoveryError, match=r"\d"):
+        recovery.take(CONTRADICTIONS[kind])
+
+
+def test_a_position_may_be_settled_up_to_the_runs_last():
+    recovery = recovered(Leased(1, "a", places(98, 100)), booked("a", places(98, 99), letter(99, "a")))
+    assert recovery.ledger.counts == [98, 0, 1, 1, 0]
+
+
+class Restarted(Bench):
+    """A master that was started again: of its run it knows the journal, of its workers nothing."""
+
+    def __init__(self, folder: Path, *entries: Entry, policy: str = "at-least-once") -> None:
+        super().__init__(folder, 100, policy)
+        recovery = recovered(*entries)
+        self.run = Run.recovered(self.run.terms, self.run.dataset, self.run.order, recovery)
+        self.made = self.custody.resume(self.run, recovery.held(), self.now)
+
+
+ENTRIES = (Leased(1, "a", places(0, 10)), booked("a", places(0, 4), attempts=5, resent=1))
+
+
+@pytest.fixture
+def restarted(tmp_path: Path) -> Iterator[Restarted]:
+    bench = Restarted(tmp_path, *ENTRIES)
+    yield bench
+    check_ledger(bench.run.ledger)
+    bench.run.dataset.close()
+
+
+@pytest.fixture
+def cautious(tmp_path: Path) -> Iterator[Restarted]:
+    """One that may send nothing twice."""
+    bench = Restarted(tmp_path, *ENTRIES, policy="at-most-once")
+    yield bench
+    check_ledger(bench.run.ledger)
+    bench.run.dataset.close()
+
+
+def test_a_worker_of_the_former_master_is_believed_and_begins_anew(restarted):
+    made = restarted.ack("a", 7, 31, delivered=((0, 8),), holds=((8, 10),), wants=5, attempts=9)
+    assert made[0] == booked("a", places(4, 8), attempts=9, resent=1), "what was news, and before any answer"
+    welcome = the_message(made)
+    assert isinstance(welcome, Welcome)
+    assert (welcome.session, welcome.run) == (100, restarted.run.terms)
+    assert [type(one) for one in restarted.ack("a", 7, 32, delivered=((0, 8),))] == [Send], "it was news once"
+    assert restarted.run.ledger.counts == [92, 0, 8, 0, 0]
+
+
+def test_a_run_of_which_nothing_was_in_hand_goes_on_at_once(tmp_path):
+    bench = Restarted(tmp_path, booked("a", places(0, 4)))
+    grant = the_message(bench.ack("a", bench.hello("a"), 1, wants=5))
+    assert isinstance(grant, Grant)
+    assert (grant.positions, grant.again) == (((4, 9),), ())
+    bench.run.dataset.close()
+
+
+def test_a_record_that_was_in_hand_is_granted_as_one_that_may_have_been_sent(restarted):
+    session = restarted.hello("b")
+    restarted.now = TERMS.lease_s
+    grant = the_message(restarted.ack("b", session, 1, wants=10))
+    assert isinstance(grant, Grant)
+    assert (grant.positions, grant.again) == (((4, 14),), ((4, 10),))
+    assert grant.lease == 2, "the numbers go on"
+
+
+def test_the_outcome_that_a_former_sessions_worker_brings_is_not_sent_again(restarted):
+    restarted.ack("a", 7, 31, delivered=((4, 9),), attempts=11, resent=2)
+    session = restarted.custody.sessions["a"].number
+    restarted.now = TERMS.lease_s
+    grant = the_message(restarted.ack("a", session, 1, wants=3))
+    assert isinstance(grant, Grant)
+    assert (grant.positions, grant.again) == (((9, 12),), ((9, 10),))
+    assert (restarted.run.attempts, restarted.run.resent) == ({"a": 11}, {"a": 2})
+
+
+def test_a_resumed_run_that_is_stopped_before_it_goes_on_has_in_doubt_what_was_in_hand(restarted):
+    restarted.custody.stop()
+    (made,) = restarted.custody.close()
+    assert isinstance(made, Booked)
+    assert [(one.position, one.reason, one.worker) for one in made.letters] == [
+        (position, LOST_AT_END, "a") for position in range(4, 10)
+    ]
+    assert restarted.run.ledger.counts == [90, 0, 4, 0, 6]
+
+
+def test_at_most_once_what_was_in_hand_is_in_doubt_at_once_and_journaled_so(cautious):
+    (made,) = cautious.made
+    assert isinstance(made, Booked)
+    assert [(one.position, one.reason, one.worker) for one in made.letters] == [
+        (position, LOST_AT_RESTART, "a") for position in range(4, 10)
+    ]
+    again = recovered(*ENTRIES, made)
+    assert (again.ledger.counts, again.held()) == ([90, 0, 4, 0, 6], {}), "and so at the next restart"
+
+
+def test_at_most_once_a_worker_that_knows_better_is_believed(cautious):
+    refused = Failure(9, in_doubt=False, attempts=1, status=422, reason="HTTP 422")
+    made = cautious.ack("a", 7, 31, delivered=((4, 8),), failed=(refused,), attempts=11)
+    assert made[0] == booked(
+        "a", places(4, 8), DeadLetter(9, State.REJECTED, 1, 422, "HTTP 422", "a"), attempts=11, resent=1
+    )
+    assert cautious.run.ledger.counts == [90, 0, 8, 1, 1]
+    assert recovered(*ENTRIES, *cautious.made, made[0]).ledger.counts == [90, 0, 8, 1, 1]
+
+
+def test_a_run_that_was_settled_when_it_was_cut_off_ends_as_soon_as_it_is_resumed(tmp_path):
+    bench = Restarted(tmp_path, booked("a", places(0, 100)))
+    assert bench.made == [AllSettled("run")]
+    bench.hello("a")
+    answers = [one.message for one in sends(bench.ack("a", 7, 1, wants=5))]
+    assert not any(isinstance(one, Grant) for one in answers)
+    session = bench.custody.sessions["a"].number
+    (acked,) = sends(bench.ack("a", session, 1, wants=5))
+    assert isinstance(acked.message, Acked)
+    assert acked.message.over
+    bench.run.dataset.close()

@@ -1,0 +1,230 @@
+"""What a start finds, opens and refuses, and the run that it makes of it. Of Locust there are the options alone."""
+
+import argparse
+import json
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from traffic.core.dataset import Dataset, DatasetError
+from traffic.core.decisions import Booked, Leased
+from traffic.core.ranges import RangeSet
+from traffic.delivery import Delivery
+from traffic.history import ResumeError
+from traffic.journal import Journal, JournalError, JournalInUseError, JournalWriteError
+from traffic.settings import OPTIONS, SettingsError
+from traffic.starts import SESSIONS_OF_ONE_MASTER, Starts
+from traffic.state import StateError, StateFolder
+from unit.test_journal import FACTS, read
+
+RUN = FACTS.run
+
+
+class Bench:
+    """A folder with a traffic file and a state folder; `starts` makes what a master has, with or without a form."""
+
+    def __init__(self, tmp_path: Path) -> None:
+        self.file = tmp_path / "traffic.json"
+        self.file.write_text(json.dumps([{"n": n} for n in range(10)]))
+        with closing(Dataset.open(self.file)) as dataset:
+            self.digest = dataset.digest
+        self.folder = StateFolder(tmp_path / "state")
+        self.open: list[Callable[[], None]] = []
+
+    def options(self, **said: str) -> argparse.Namespace:
+        given = {option.name: option.default for option in OPTIONS}
+        given |= {"traffic_file": str(self.file), "traffic_state_dir": str(self.folder.path), "traffic_seed": "5"}
+        return argparse.Namespace(**{**given, "host": "http://api", "autostart": False, **said})
+
+    def starts(self, *, form: bool = True, **said: str) -> Starts:
+        environment: Any = SimpleNamespace(
+            parsed_options=self.options(**said), web_ui=object() if form else None, user_classes=[]
+        )
+        return Starts(environment)
+
+    def leave(self, state: str = "running", **changed: Any) -> Path:
+        """The journal of a run that an earlier master began: of ten records one is delivered, two were in hand."""
+        path = self.folder.journal_path(RUN)
+        facts = replace(FACTS, file=str(self.file), records=10, digest=self.digest, state=state, **changed)
+        with closing(Journal.create(path, facts)) as journal:
+            journal.write([Leased(1, "a", RangeSet([(0, 3)])), Booked("a", RangeSet([(0, 1)]), (), 1, 0)])
+        return path
+
+    def begin(self, starts: Starts, first_session: int = 1) -> Delivery:
+        return self._kept(starts.begin(starts.take(), first_session))
+
+    def resume(self, starts: Starts, first_session: int = 1) -> Delivery:
+        return self._kept(starts.resume(starts.take(), first_session))
+
+    def _kept(self, delivery: Delivery) -> Delivery:
+        self.open += [delivery.close, delivery.journal.close]
+        return delivery
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    made = Bench(tmp_path)
+    yield made
+    for close in made.open:
+        close()
+
+
+def test_a_new_run_has_a_journal_that_says_what_it_was_asked_to_be(bench):
+    starts = bench.starts(traffic_path="/v1", traffic_method="PUT", traffic_wait="0", traffic_policy="at-most-once")
+    delivery = bench.begin(starts, first_session=77)
+    facts, terms = delivery.facts, delivery.run.terms
+    assert (terms.path, terms.method, terms.wait, terms.policy) == ("/v1", "PUT", (0.0, 0.0), "at-most-once")
+    assert (facts.records, facts.digest, facts.file) == (10, bench.digest, str(bench.file))
+    assert (facts.seed, facts.order, facts.host, facts.first_session) == (5, "random", "http://api", 77)
+    assert (facts.state, facts.ended, facts.resumed) == ("running", None, ())
+    assert (delivery.state, delivery.manned, delivery.settled) == ("running", True, 0)
+    assert delivery.journal.path == bench.folder.journal_path(terms.run)
+    delivery.journal.close()
+    assert read(delivery.journal.path) == ([], facts)
+
+
+@pytest.mark.parametrize("form", [True, False])
+def test_a_run_that_was_cut_off_is_found_with_what_was_in_hand(bench, form):
+    bench.leave()
+    checked = bench.starts(form=form).find()
+    with closing(checked):
+        assert checked.to_resume.journal.facts.run == RUN
+        assert checked.to_resume.held == {"a": RangeSet([(1, 3)])}
+        assert checked.to_resume.run.ledger.counts == [9, 0, 1, 0, 0]
+        assert checked.host == ("http://api:4000" if form else "http://api"), (
+            "as the journal, or the command line, says"
+        )
+
+
+@pytest.mark.parametrize(("state", "resume"), [("stopped", ""), ("running", "no"), ("completed", "")])
+def test_a_run_that_has_ended_or_is_not_wanted_is_not_found(bench, state, resume):
+    bench.leave(state)
+    assert bench.starts(traffic_resume=resume).find() is None
+
+
+@pytest.mark.parametrize("resume", ["last", RUN])
+def test_a_run_that_was_stopped_is_found_where_the_options_name_it(bench, resume):
+    bench.leave("stopped")
+    with closing(bench.starts(traffic_resume=resume).find()) as checked:
+        assert checked.to_resume.journal.facts.run == RUN
+
+
+def test_the_journal_knows_its_file_where_a_person_filled_in_the_form(bench, tmp_path):
+    bench.leave()
+    with closing(bench.starts(traffic_file="another.json").find()) as checked:
+        assert checked.dataset.file == bench.file
+    with pytest.raises(DatasetError, match=r"another\.json"):
+        bench.starts(form=False, traffic_file=str(tmp_path / "another.json")).find()
+
+
+def test_another_file_is_refused_and_the_journal_closed(bench):
+    path = bench.leave()
+    bench.file.write_text('[{"n": 1}]')
+    for form in (True, False):
+        with pytest.raises(ResumeError, match="is not the file that run"):
+            bench.starts(form=form).find()
+    assert read(path)[1].state == "running"
+
+
+def test_a_form_that_names_no_run_is_refused_while_one_was_cut_off(bench):
+    path = bench.leave()
+    with pytest.raises(ResumeError, match=f"run {RUN} was cut off and is not finished") as caught:
+        bench.starts().check(bench.options())
+    assert all(f"--traffic-resume {choice}" in str(caught.value) for choice in ("last", "no"))
+    assert read(path)[1].state == "running"
+
+
+@pytest.mark.parametrize("state", ["running", "stopped", "failed"])
+def test_a_run_is_resumed_with_its_own_terms_and_that_is_journaled(bench, state):
+    path = bench.leave(state, ended="2026-01-02T04:00:00Z", first_session=500)
+    delivery = bench.resume(bench.starts(traffic_resume="last", traffic_path="/other", traffic_seed="6"))
+    assert delivery.run.terms == FACTS.terms
+    assert (delivery.run.order.seed, delivery.settled, delivery.manned) == (FACTS.seed, 1, False)
+    delivery.journal.close()
+    entries, facts = read(path)
+    assert len(entries) == 2
+    assert facts == delivery.facts
+    assert (facts.state, facts.ended, facts.host) == ("running", None, "http://api")
+    assert [one.settled for one in facts.resumed] == [1]
+
+
+@pytest.mark.parametrize(
+    ("mine", "first"), [(1, 500 + SESSIONS_OF_ONE_MASTER), (10 * SESSIONS_OF_ONE_MASTER, 10 * SESSIONS_OF_ONE_MASTER)]
+)
+def test_the_sessions_of_a_resumed_run_are_newer_than_any_before(bench, mine, first):
+    bench.leave(first_session=500)
+    assert bench.resume(bench.starts(traffic_resume="last"), mine).facts.first_session == first
+
+
+def test_with_no_a_new_run_begins_and_the_one_that_was_cut_off_can_still_be_had(bench):
+    path = bench.leave()
+    delivery = bench.begin(bench.starts(traffic_resume="no"))
+    assert delivery.run.terms.run != RUN
+    assert read(path)[1].state == "stopped"
+
+
+def test_nothing_is_left_by_the_check_before_it_is_used(bench):
+    path = bench.leave()
+    starts = bench.starts()
+    starts.check(bench.options(traffic_resume="no"))
+    assert read(path)[1].state == "running", "the start may still be called off"
+
+
+def test_a_second_check_lets_go_of_what_the_first_had_opened(bench):
+    path = bench.leave("stopped")
+    starts = bench.starts()
+    starts.check(bench.options(traffic_resume="last"))
+    with pytest.raises(JournalInUseError):
+        read(path)
+    with pytest.raises(DatasetError):
+        starts.check(bench.options(traffic_file=str(bench.file) + ".no"))
+    assert read(path)[1].run == RUN
+    starts.check(bench.options(traffic_resume="last"))
+    starts.take().close()
+    assert read(path)[1].run == RUN
+
+
+@pytest.mark.parametrize(
+    ("said", "error"),
+    [
+        ({"traffic_wait": "x"}, SettingsError),
+        ({"host": ""}, SettingsError),
+        ({"traffic_resume": "20991231-000000-abcd"}, ResumeError),
+        ({"traffic_state_dir": "/dev/null/state"}, StateError),
+    ],
+)
+def test_what_a_start_is_refused_for_is_found_by_its_check(bench, said, error):
+    with pytest.raises(error):
+        bench.starts().check(bench.options(**said))
+
+
+def failing(*_: object, **__: object) -> None:
+    raise JournalWriteError("the disk is full")
+
+
+def test_a_journal_that_cannot_be_begun_is_the_state_folders_fault(bench, monkeypatch):
+    monkeypatch.setattr(Journal, "create", failing)
+    with pytest.raises(StateError, match=r"cannot be written \(the disk is full\)\. Name another .* or make room"):
+        bench.begin(bench.starts())
+
+
+def test_a_run_that_cannot_be_journaled_as_resumed_is_not_resumed(bench, monkeypatch):
+    bench.leave()
+    starts = bench.starts(traffic_resume="last")
+    starts.check(starts.options)
+    monkeypatch.setattr(Journal, "write", failing)
+    with closing(starts.take()) as checked, pytest.raises(JournalError, match=r"\(the disk is full\)\. Make room"):
+        starts.resume(checked, 1)
+
+
+def test_old_runs_are_deleted_as_a_new_one_begins(bench):
+    for day in range(1, 6):
+        bench.folder.write_report({"run": f"2020010{day}-000000-abcd"}, [], [])
+    bench.leave("running")
+    delivery = bench.begin(bench.starts(traffic_resume="no", traffic_keep_runs="3"))
+    assert bench.folder.runs() == [delivery.run.terms.run, RUN, "20200105-000000-abcd"]

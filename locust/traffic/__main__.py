@@ -1,4 +1,4 @@
-"""`python -m traffic health`: exit 0 where this worker can do its job, else 1 and the reason."""
+"""`python -m traffic health`: exit 0 where this worker can do its job. `python -m traffic check FILE`: see `check`."""
 
 import sys
 
@@ -7,8 +7,12 @@ from traffic import health
 
 def main(arguments: list[str]) -> int:
     """Run one command; its exit code."""
+    if arguments[:1] == ["check"]:
+        from traffic.check import check  # noqa: PLC0415 - the health check runs every few seconds, and needs none of it
+
+        return check(arguments[1:])
     if arguments != ["health"]:
-        print("usage: python -m traffic health", file=sys.stderr)  # noqa: T201 - a command speaks
+        print("usage: python -m traffic health | check FILE [--schema FILE]", file=sys.stderr)  # noqa: T201 - a command speaks
         return 2
     fault = health.check()
     if fault is not None:

@@ -85,7 +85,7 @@ def recover(journal: Journal, dataset: Dataset) -> tuple[Run, dict[str, RangeSet
     ResumeError where `dataset` is not the one that the run began with, JournalError where the journal is damaged.
     """
     facts = journal.facts
-    if (dataset.digest, dataset.records) != (facts.digest, facts.records):
+    if dataset.digest != facts.digest or dataset.records < facts.offset + facts.records:
         what = f"{dataset.file} is not the file that run {facts.run} began with"
         seen = (
             f"{dataset.records} records, SHA-256 {dataset.digest[:12]}..., not {facts.records}, {facts.digest[:12]}..."
@@ -98,7 +98,7 @@ def recover(journal: Journal, dataset: Dataset) -> tuple[Run, dict[str, RangeSet
             recovery.take(entry)
     except RecoveryError as error:
         raise JournalError(f"the journal {journal.path} contradicts itself ({error}). {LEAVE_IT}.") from error
-    order = Order(facts.records, facts.seed, facts.order)
+    order = Order(facts.records, facts.seed, facts.order, facts.offset)
     return Run.recovered(facts.terms, dataset, order, recovery), recovery.held()
 
 

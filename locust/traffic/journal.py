@@ -83,6 +83,8 @@ class Facts:
     state: str = "running"
     ended: str | None = None
     resumed: tuple[Resumption, ...] = ()
+    # The run delivers `records` of the file's, from this index on.
+    offset: int = 0
 
     @property
     def run(self) -> str:

@@ -29,6 +29,7 @@ from traffic.core.report import all_delivered
 from traffic.delivery import Delivery
 from traffic.locust_test import LocustTest, watched
 from traffic.outbox import Outbox
+from traffic.reading import Reading
 from traffic.refusal import RefusedError
 from traffic.starts import Checked, Starts
 
@@ -68,6 +69,11 @@ class Master:
         environment.events.quitting.add_listener(self._on_quitting)
         watched(self._outbox.serve, self._on_crash)
         watched(self._serve, self._on_crash)
+
+    @property
+    def reading(self) -> Reading:
+        """What reads the traffic files."""
+        return self._starts.reading
 
     def check(self, options: argparse.Namespace) -> None:
         """Read the options and open the file, as a start would; what was opened serves the next start.

@@ -2,8 +2,9 @@
 
 from traffic.core.dataset import DatasetError
 from traffic.history import ResumeError
+from traffic.intake.schema import SchemaError
 from traffic.journal import JournalError
 from traffic.settings import SettingsError
 from traffic.state import StateError
 
-RefusedError = (SettingsError, DatasetError, StateError, ResumeError, JournalError)
+RefusedError = (SettingsError, DatasetError, SchemaError, StateError, ResumeError, JournalError)

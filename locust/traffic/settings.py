@@ -51,10 +51,13 @@ class Option:
 
 
 OPTIONS = (
-    Option("traffic_file", DEFAULT_FILE, "File of the records: a JSON array of objects", in_form=True),
+    Option("traffic_file", DEFAULT_FILE, "File of the records: a JSON array, JSON Lines or CSV", in_form=True),
     Option("traffic_order", "random", "Order of the records: shuffled by the seed, or as in the file", True, ORDERS),
     Option("traffic_seed", "", "Seed of the random order, a whole number; empty: a new one each run", in_form=True),
     Option("traffic_wait", "0.1-0.9", "Seconds a user waits between requests: MIN-MAX, 0 for none", in_form=True),
+    Option("traffic_limit", "", "Most records to send; empty: all of the file", in_form=True),
+    Option("traffic_offset", "0", "Records at the file's beginning to leave out", in_form=True),
+    Option("traffic_schema", "", "File of a JSON Schema that every record must pass; empty: none"),
     Option("traffic_path", "/", "Path that the records are sent to"),
     Option("traffic_method", "POST", "HTTP method that the records are sent with: POST, PUT or PATCH"),
     Option("traffic_max_attempts", "5", "Attempts for one record before it becomes a dead letter"),
@@ -107,9 +110,12 @@ def add_options(parser: LocustArgumentParser, **_: Any) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What a run is asked to be. `wait` is in seconds; `seed` is in 0..2^63-1."""
+    """What a run is asked to be. `wait` is in seconds; `seed` is in 0..2^63-1; `limit` None: no limit."""
 
     file: Path
+    limit: int | None
+    offset: int
+    schema: Path | None
     order: Kind
     seed: int
     path: str
@@ -129,6 +135,9 @@ class Settings:
         reader = _Reader(options)
         made = cls(
             file=Path(reader.text("traffic_file")),
+            limit=reader.whole("traffic_limit", least=1, most=2**63 - 1) if reader.text("traffic_limit") else None,
+            offset=reader.whole("traffic_offset", least=0, most=2**63 - 1),
+            schema=Path(reader.text("traffic_schema")) if reader.text("traffic_schema") else None,
             order=cast("Kind", reader.one_of("traffic_order", ORDERS)),
             seed=reader.seed("traffic_seed"),
             path=reader.path("traffic_path"),

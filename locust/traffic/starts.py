@@ -9,7 +9,8 @@ from pathlib import Path
 from locust.env import Environment
 
 from traffic.clock import timestamp
-from traffic.core.dataset import Dataset
+from traffic.core.dataset import Dataset, DatasetError
+from traffic.core.decisions import records
 from traffic.core.order import Order
 from traffic.core.protocol import RunTerms
 from traffic.core.ranges import RangeSet
@@ -17,6 +18,7 @@ from traffic.core.run import Run
 from traffic.delivery import Delivery, resumed
 from traffic.history import NONE, ResumeError, find_cut_off, find_to_resume, leave_cut_off, prune, recover
 from traffic.journal import LEAVE_RUN, Facts, Journal, JournalError, JournalWriteError
+from traffic.reading import Reading
 from traffic.settings import Settings, read_host
 from traffic.state import StateError, StateFolder
 from traffic.threads import in_thread
@@ -61,6 +63,7 @@ class Starts:
     def __init__(self, environment: Environment) -> None:
         self._environment = environment
         self._checked: Checked | None = None
+        self.reading = Reading()
 
     @property
     def options(self) -> argparse.Namespace:
@@ -96,8 +99,13 @@ class Starts:
                 f"run {cut_off.facts.run} was cut off and is not finished. Go on with it: --traffic-resume last "
                 f"(TRAFFIC_RESUME=last), or {LEAVE_RUN}."
             )
-        # In a thread, so that the workers' heartbeats are answered while a large file is read.
-        self._checked = Checked(settings, in_thread(Dataset.open, settings.file), host)
+        checked = Checked(settings, self.reading.open(settings.file, settings.state_dir, settings.schema), host)
+        try:
+            _choice(settings, checked.dataset)
+        except DatasetError:
+            checked.close()
+            raise
+        self._checked = checked
 
     def take(self) -> Checked:
         """What was checked, to be used now; it is checked now where that has not been done."""
@@ -129,6 +137,7 @@ class Starts:
     def begin(self, checked: Checked, first_session: int) -> Delivery:
         """A new run, with its journal."""
         settings, dataset = checked.settings, checked.dataset
+        offset, chosen = _choice(settings, dataset)
         terms = RunTerms(
             run=_new_run_id(),
             method=settings.method,
@@ -140,7 +149,8 @@ class Starts:
         facts = Facts(
             terms=terms,
             file=str(settings.file),
-            records=dataset.records,
+            records=chosen,
+            offset=offset,
             digest=dataset.digest,
             order=settings.order,
             seed=settings.seed,
@@ -158,7 +168,7 @@ class Starts:
             what = f"the state folder {str(settings.state_dir.absolute())!r} cannot be written ({reason})"
             remedy = "Name another with --traffic-state-dir, or make room on its disk."
             raise StateError(f"{what}. {remedy}") from error
-        run = Run.of(terms, dataset, Order(dataset.records, settings.seed, settings.order))
+        run = Run.of(terms, dataset, Order(chosen, settings.seed, settings.order, offset))
         in_thread(prune, checked.folder, settings.keep_runs, settings.keep_days, terms.run)
         return Delivery(run, journal, checked.folder)
 
@@ -185,7 +195,7 @@ class Starts:
         file = settings.file if self.unattended else Path(journal.facts.file)
         dataset = None
         try:
-            dataset = in_thread(Dataset.open, file)
+            dataset = self.reading.open(file, settings.state_dir, None)
             run, held = in_thread(recover, journal, dataset)
         except BaseException:
             journal.close()
@@ -193,6 +203,15 @@ class Starts:
                 dataset.close()
             raise
         return Checked(settings, dataset, host, ToResume(journal, run, held))
+
+
+def _choice(settings: Settings, dataset: Dataset) -> tuple[int, int]:
+    """Which of the file's records a new run delivers: from which index on, and how many. DatasetError where none is."""
+    left = dataset.records - settings.offset
+    if left < 1:
+        what = f"the file has {records(dataset.records)}, and --traffic-offset {settings.offset} leaves out all of them"
+        raise DatasetError(settings.file, what, f"Set it to {dataset.records - 1} or less.")
+    return settings.offset, left if settings.limit is None else min(left, settings.limit)
 
 
 def _new_run_id() -> str:

@@ -15,6 +15,7 @@ from traffic.clock import now_s
 from traffic.delivery import Delivery
 from traffic.history import past_runs, summarise
 from traffic.locust_test import LocustTest
+from traffic.reading import Reading, reading_line
 from traffic.refusal import RefusedError
 from traffic.settings import OPTIONS, Settings
 from traffic.state import StateFolder
@@ -40,6 +41,10 @@ class MasterView(Protocol):
 
     def check(self, options: argparse.Namespace) -> None:
         """Raise what a start with these options would be refused for."""
+
+    @property
+    def reading(self) -> Reading:
+        """What reads the traffic files."""
 
     def stop_run(self) -> None:
         """End the run that is live, if any."""
@@ -132,6 +137,9 @@ class Web:
 
     def _status(self) -> Response:
         delivery = self.master.delivery
+        reading = self.master.reading.status
+        if reading is not None and (delivery is None or not delivery.live):
+            return _json({**self._before_the_first_run(), "state": "reading", "reason": reading_line(reading)})
         if delivery is None:
             return _json(self._before_the_first_run())
         return _json(delivery.account(self.master.test.worker_states()))

@@ -1,5 +1,6 @@
 """What cannot be replayed is refused before anything is sent, and a headless run says so with exit code 4."""
 
+import gzip
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -29,6 +30,13 @@ CASES = [
     Case("not an array", ("line 1, column 1", "an object", "array"), content=b'{"name": "Ana"}'),
     Case("holds a string", ("line 3, column 1", "record 2", "a string"), content=b'[{}, {},\n\n"Ana"]'),
     Case("no records", ("line 1, column ", "empty"), content=b"[ ]"),
+    Case("JSON Lines", ("line 2, column 1", "record 1", "a number (7)"), content=b'{"a": 1}\n7\n{"a": 2}\n'),
+    Case("CSV", ("line 3, column 1", "record 1", "has 1 field, and the header names 2"), content=b"a,b\n1,2\n3\n"),
+    Case("half a gzip file", ("ends before its gzip data does",), content=gzip.compress(b"[{}]")[:-5]),
+    Case("UTF-16", ("UTF-16", "save it as UTF-8"), content='[{"a": 1}]'.encode("utf-16")),
+    Case("nothing chosen", ("the file has 1 record", "--traffic-offset 1"), options={"TRAFFIC_OFFSET": "1"}),
+    Case("limit 0", ("--traffic-limit", "'0'", "TRAFFIC_LIMIT"), options={"TRAFFIC_LIMIT": "0"}),
+    Case("no schema", ("--traffic-schema", "cannot be read"), options={"TRAFFIC_SCHEMA": "nowhere.json"}),
     Case("seed abc", ("--traffic-seed", "'abc'", "TRAFFIC_SEED"), options={"TRAFFIC_SEED": "abc"}),
     Case("wait 3-1", ("--traffic-wait", "'3-1'", "TRAFFIC_WAIT"), options={"TRAFFIC_WAIT": "3-1"}),
     Case("order sideways", ("--traffic-order", "'sideways'", "random"), options={"TRAFFIC_ORDER": "sideways"}),

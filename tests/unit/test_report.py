@@ -29,7 +29,7 @@ def run(tmp_path):
 def test_a_status_has_the_fields_that_the_design_names(run):
     status = account(run, standing(a="running"), Progress())
     assert set(status) >= {"run", "state", "dataset", "seed", "counts", "workers", "rate", "eta_s", "started", "ended"}
-    assert set(status["dataset"]) == {"file", "records", "digest"}
+    assert set(status["dataset"]) == {"file", "records", "digest", "offset", "chosen"}
     assert list(status["counts"]) == (
         ["records", "pending", "leased", "delivered", "rejected", "in_doubt", "unsent", "attempts", "resent"]
     )
@@ -43,7 +43,13 @@ def test_a_status_in_mid_run(run):
         "run": "20260102-030405-abcd",
         "state": "running",
         "reason": "",
-        "dataset": {"file": str(run.dataset.file), "records": 10, "digest": f"sha256:{run.dataset.digest}"},
+        "dataset": {
+            "file": str(run.dataset.file),
+            "records": 10,
+            "digest": f"sha256:{run.dataset.digest}",
+            "offset": 0,
+            "chosen": 10,
+        },
         "order": "file",
         "seed": 7,
         "policy": "at-least-once",

@@ -59,6 +59,11 @@ GOOD = [
     ("traffic_seed", " 42 ", "seed", 42),
     ("traffic_seed", "007", "seed", 7),
     ("traffic_seed", str(2**63 - 1), "seed", 2**63 - 1),
+    ("traffic_limit", "1", "limit", 1),
+    ("traffic_limit", " ", "limit", None),
+    ("traffic_offset", "100", "offset", 100),
+    ("traffic_schema", "rules.json", "schema", Path("rules.json")),
+    ("traffic_schema", "", "schema", None),
     ("traffic_path", "/", "path", "/"),
     ("traffic_path", "/v1/messages?dry=1&a=%20", "path", "/v1/messages?dry=1&a=%20"),
     ("traffic_method", "PUT", "method", "PUT"),
@@ -100,6 +105,9 @@ BAD = [
     ("traffic_seed", "1e3", "must be a whole number from 0"),
     ("traffic_seed", "1_000", "must be a whole number from 0"),
     ("traffic_seed", "x", "must be a whole number from 0"),
+    ("traffic_limit", "0", "must be a whole number from 1 to 9223372036854775807, not '0'"),
+    ("traffic_limit", "all", "must be a whole number from 1"),
+    ("traffic_offset", "-1", "must be a whole number from 0"),
     ("traffic_path", "v1", "must begin with / and hold neither spaces nor characters outside ASCII, not 'v1'"),
     ("traffic_path", "/a b", "must begin with /"),
     ("traffic_path", "/ñ", "must begin with /"),
@@ -223,9 +231,11 @@ def test_locusts_parser_lets_a_bad_value_pass_so_that_the_master_tells_all_fault
 
 def test_the_web_form_shows_what_a_person_would_change_there():
     shown = {name: extra for name, extra in ui_extra_args_dict([]).items() if name.startswith("traffic")}
-    assert list(shown) == ["traffic_file", "traffic_order", "traffic_seed", "traffic_wait", "traffic_resume"]
+    asked = ["file", "order", "seed", "wait", "limit", "offset", "resume"]
+    assert list(shown) == [f"traffic_{name}" for name in asked]
     assert shown["traffic_order"]["choices"] == ["random", "file"]
-    assert [extra["default_value"] for extra in shown.values()] == ["data/traffic.json", "random", "", "0.1-0.9", ""]
+    defaults = ["data/traffic.json", "random", "", "0.1-0.9", "", "0", ""]
+    assert [extra["default_value"] for extra in shown.values()] == defaults
     assert all(extra["help_text"] for extra in shown.values())
 
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from traffic.core import scan
 from traffic.core.dataset import Dataset, DatasetError
+from traffic.intake.quick import lengths
 
 MARK = "¦"
 
@@ -22,16 +23,42 @@ def window(size: int) -> Iterator[None]:
         yield
 
 
-def written(folder: Path, data: bytes | str) -> Path:
+def written(folder: Path, data: bytes | str, name: str = "traffic.json") -> Path:
     """A file that holds `data`."""
-    path = folder / "traffic.json"
+    path = folder / name
     path.write_bytes(data.encode() if isinstance(data, str) else data)
     return path
 
 
+def opened(path: Path) -> Dataset:
+    """The dataset of a file, which is the same, or refused for the same fault, with and without quick opinions."""
+    made: list[Dataset] = []
+    errors: list[DatasetError] = []
+    for quick in (None, lengths):
+        try:
+            made.append(Dataset.open(path, quick))
+        except DatasetError as error:
+            errors.append(error)
+    if errors:
+        # Behind the first fault, how far bytes that are not UTF-8 let the reading go on depends on the windows.
+        assert [error.told for error in errors] == [errors[0].told] * 2, path.read_bytes()[:1000]
+        raise errors[0]
+    rigorous, quickly = made
+    everything = np.arange(rigorous.records, dtype=np.uint64)
+    assert (rigorous.digest, rigorous.format, rigorous.records) == (quickly.digest, quickly.format, quickly.records)
+    assert rigorous.bodies(everything) == quickly.bodies(everything)
+    rigorous.close()
+    return quickly
+
+
+def all_bodies(dataset: Dataset) -> list[bytes]:
+    """Every record of a dataset in the file's order."""
+    return dataset.bodies(np.arange(dataset.records, dtype=np.uint64))
+
+
 def bodies(path: Path, indexes: list[int] | None = None) -> list[bytes]:
     """What the dataset of a good file gives, by default all of it in the file's order."""
-    dataset = Dataset.open(path)
+    dataset = opened(path)
     try:
         return dataset.bodies(np.array(range(dataset.records) if indexes is None else indexes, np.uint64))
     finally:
@@ -41,7 +68,7 @@ def bodies(path: Path, indexes: list[int] | None = None) -> list[bytes]:
 def refusal(path: Path) -> DatasetError:
     """The error of a file that must be refused."""
     try:
-        dataset = Dataset.open(path)
+        dataset = opened(path)
     except DatasetError as error:
         return error
     dataset.close()

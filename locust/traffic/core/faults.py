@@ -43,8 +43,17 @@ class DatasetError(Exception):
         self.file, self.what, self.remedy = file, what, remedy
         self.record, self.line, self.column = record, line, column
         place = f"{file}" if line is None else f"{file}, line {line}, column {column}"
-        subject = "" if record is None else f"record {record} (counted from 0) "
-        super().__init__(f"{place}: {subject}{what}. {remedy}")
+        super().__init__(f"{place}: {self._said}")
+
+    @property
+    def _said(self) -> str:
+        subject = "" if self.record is None else f"record {self.record} (counted from 0) "
+        return f"{subject}{self.what}. {self.remedy}"
+
+    @property
+    def told(self) -> str:
+        """The text without the file's name, for a list of such."""
+        return self._said if self.line is None else f"line {self.line}, column {self.column}: {self._said}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +65,10 @@ class Fault:
     remedy: str
 
 
-def describe(text: str) -> str:
+def describe(text: str, whole: str = "file") -> str:
     """Which JSON value, or what else, a text begins with."""
     if not text:
-        return "the end of the file"
+        return f"the end of the {whole}"
     if text[0] in _KINDS:
         return _KINDS[text[0]]
     if text[:2] in _COMMENTS:
@@ -89,14 +98,18 @@ def explain_constant(text: str) -> Fault:
     return Fault(match.start(), f"holds {match[0]}, which is no JSON number", "Write null, or a number in digits.")
 
 
-def explain(error: JSONDecodeError, text: str) -> Fault:
-    """Why a text, an object from its brace on, was not decoded. It reaches beyond the fault, or to the file's end."""
+def explain(error: JSONDecodeError, text: str, whole: str = "file") -> Fault:
+    """Why a text, an object from its brace on, was not decoded.
+
+    It reaches beyond the fault, or to the end of what was to hold it, the `whole`.
+    """
     at, said = min(error.pos, len(text)), error.msg.lower()
     if said.startswith("unterminated"):
-        remedy = 'Was the file cut short? If not, close the string with ", and write a quote within it as \\".'
-        return Fault(at, "holds a string that has no closing quote before the file ends", remedy)
+        remedy = f'Was the {whole} cut short? If not, close the string with ", and write a quote within it as \\".'
+        return Fault(at, f"holds a string that has no closing quote before the {whole} ends", remedy)
     if at == len(text) or (len(text) - at < LOOKAHEAD and _WORD.fullmatch(text, at)):
-        return Fault(len(text), "is not finished where the file ends", "Was the file cut short? Add what is missing.")
+        remedy = f"Was the {whole} cut short? Add what is missing."
+        return Fault(len(text), f"is not finished where the {whole} ends", remedy)
     if "control character" in said:
         return _control_character(text, at)
     if "escape" in said:

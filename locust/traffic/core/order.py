@@ -40,13 +40,15 @@ def _mix_array(values: Indexes) -> Indexes:
 
 
 class Order:
-    """The bijection from the positions of a run to the indexes of its dataset, both 0..records-1.
+    """The bijection from the positions of a run, 0..records-1, to the indexes of its dataset's records, as many.
 
     `kind` "file" is the identity. "random" depends on `records` and `seed` (any integer, used modulo 2^64) alone.
+    Where a run delivers a part of its dataset, that begins at the index `first`, which is added to each.
     """
 
-    def __init__(self, records: int, seed: int, kind: Kind) -> None:
+    def __init__(self, records: int, seed: int, kind: Kind, first: int = 0) -> None:
         self.records = records
+        self.first = np.uint64(first)
         self.seed = seed
         self.kind: Kind = kind
         self._half_bits = np.uint64(max(1, ((records - 1).bit_length() + 1) // 2))
@@ -73,8 +75,8 @@ class Order:
         if values.size and int(values.max()) >= self.records:
             raise IndexError(f"position {int(values.max())} in a run of {self.records} records")
         if self.kind == "file":
-            return values
+            return values + self.first
         values = self._encrypt(values)
         while (outside := values >= np.uint64(self.records)).any():
             values[outside] = self._encrypt(values[outside])
-        return np.where(values < _TWO, values ^ _ONE, values) if self._odd else values
+        return (np.where(values < _TWO, values ^ _ONE, values) if self._odd else values) + self.first

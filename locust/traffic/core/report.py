@@ -40,6 +40,8 @@ def account(run: Run, standing: Standing, progress: Progress) -> dict[str, Any]:
             "file": str(run.dataset.file),
             "records": run.dataset.records,
             "digest": f"sha256:{run.dataset.digest}",
+            "offset": int(run.order.first),
+            "chosen": run.order.records,
         },
         "order": run.order.kind,
         "seed": run.order.seed,

@@ -27,7 +27,7 @@ class Run:
     @classmethod
     def of(cls, terms: RunTerms, dataset: Dataset, order: Order) -> "Run":
         """A run of which nothing has been sent."""
-        return cls(terms, dataset, order, Ledger(dataset.records))
+        return cls(terms, dataset, order, Ledger(order.records))
 
     @classmethod
     def recovered(cls, terms: RunTerms, dataset: Dataset, order: Order, recovery: Recovery) -> "Run":

@@ -1,0 +1,148 @@
+"""Turns CSV with a header (RFC 4180) into JSON Lines: each row an object of strings, its members in the header's order.
+
+The rule that this module guards: the same CSV makes the same bytes on every machine and in every release, so that a
+run which is resumed sends what it would have sent. Between tokens there is no white space; in strings, control
+characters, quotes and backslashes are escaped as Python's json module does it, and all else is UTF-8 as it stands.
+"""
+
+import csv
+import io
+import os
+from collections.abc import Callable, Iterator
+from json.encoder import encode_basestring
+from operator import add
+from pathlib import Path
+from typing import NoReturn, Protocol
+
+from . import scan
+from .faults import DatasetError
+from .findings import Findings
+from .scan import BOM, TO_UTF8, Progress, not_utf8
+
+_BATCH = 4096
+
+
+class _Reader(Protocol):
+    """What the csv module makes of lines, as far as it is used here."""
+
+    line_num: int
+
+    def __next__(self) -> list[str]:
+        """The next row."""
+
+
+class Rows:
+    """Reads the CSV of `handle`, known to people as `name`, and hands JSON Lines to `out` piece by piece."""
+
+    def __init__(self, name: Path, handle: int, out: Callable[[bytes], object], progress: Progress | None) -> None:
+        self.file, self._handle, self._out, self._progress = name, handle, out, progress
+        self._size = os.fstat(handle).st_size
+        self._findings = Findings()
+        self._lines_before, self._record = 1, 0
+
+    def run(self) -> None:
+        """Read all of it. DatasetError where it is not what it should be."""
+        before = csv.field_size_limit(scan.MAX_RECORD)
+        try:
+            self._convert()
+        except DatasetError as error:
+            self._findings.add(error)
+        finally:
+            csv.field_size_limit(before)
+        self._findings.raise_any()
+
+    def _convert(self) -> None:
+        rows = csv.reader(self._text(), strict=True)
+        names = self._header(rows)
+        keys = [("," if nth else "{") + encode_basestring(name) + ":" for nth, name in enumerate(names)]
+        batch: list[str] = []
+        for row in self._rows(rows, names):
+            # A row's strings and the names before them, in turn.
+            batch.append("".join(map(add, keys, map(encode_basestring, row))) + "}\n")
+            if len(batch) >= _BATCH:
+                self._out("".join(batch).encode())
+                batch.clear()
+        self._out("".join(batch).encode())
+        if not self._record:
+            remedy = "Put at least one row below the header: an empty run would only look delivered."
+            raise DatasetError(self.file, "the file has no rows", remedy)
+
+    def _header(self, rows: "_Reader") -> list[str]:
+        try:
+            names = next(rows)
+        except csv.Error as error:
+            raise self._fault(f"has a header that is no CSV ({error})", 1) from error
+        missing = [nth for nth, name in enumerate(names, 1) if not name.strip()]
+        if not names or missing:
+            place = f"column {missing[0]}" if missing else "the first line"
+            remedy = "The first line names the columns, each with a name of its own."
+            raise DatasetError(self.file, f"the header has no name for {place}", remedy, None, 1, 1)
+        twice = next((name for nth, name in enumerate(names) if name in names[:nth]), None)
+        if twice is not None:
+            what = f"the header has the name {twice[:40]!r} twice"
+            raise DatasetError(self.file, what, "Give each column a name of its own.", None, 1, 1)
+        return names
+
+    def _rows(self, rows: "_Reader", names: list[str]) -> Iterator[list[str]]:
+        """The good rows; what is wrong with others is noted. Blank lines are none."""
+        while True:
+            line = rows.line_num + 1
+            try:
+                row = next(rows)
+            except StopIteration:
+                return
+            except csv.Error as error:
+                self._findings.add(self._fault(f"is no CSV ({error})", line))
+                if "limit" in str(error):
+                    self._findings.partial = True
+                    return
+                self._record += 1
+                continue
+            if not row:
+                continue
+            if len(row) != len(names):
+                what = f"has {len(row)} field{'' if len(row) == 1 else 's'}, and the header names {len(names)}"
+                self._findings.add(self._fault(what, line))
+            elif not self._findings.count:
+                yield row
+            self._record += 1
+
+    def _fault(self, what: str, line: int) -> DatasetError:
+        remedy = 'Put a field that holds a comma, a quote or a line break in quotes, and write a quote in it as "".'
+        return DatasetError(self.file, what, remedy, self._record, line, 1)
+
+    def _text(self) -> Iterator[str]:
+        """The file's lines, with their line breaks."""
+        at = len(BOM) if self._read(0, len(BOM)) == BOM else 0
+        window = scan.WINDOW
+        while data := self._read(at, window):
+            stop = data.rfind(b"\n") + 1
+            if not stop and at + len(data) < self._size:
+                if window > scan.MAX_RECORD:
+                    what = f"holds a line longer than {scan.MAX_RECORD >> 20} MiB"
+                    raise DatasetError(self.file, what, "A record of that size cannot be sent.", self._record)
+                window *= 2
+                continue
+            data = data[: stop or len(data)]
+            bad = not_utf8(data, final=True)
+            if bad is not None:
+                self._fail_utf8(data, bad)
+            yield from io.StringIO(data.decode(), newline="")
+            self._lines_before += data.count(b"\n")
+            at, window = at + len(data), scan.WINDOW
+            if self._progress is not None:
+                self._progress(at, self._size)
+
+    def _fail_utf8(self, data: bytes, bad: UnicodeDecodeError) -> NoReturn:
+        before = data[: bad.start]
+        line = self._lines_before + before.count(b"\n")
+        column = len(before[before.rfind(b"\n") + 1 :].decode()) + 1
+        what = f"the file holds bytes that are not UTF-8 (0x{data[bad.start]:02x}: {bad.reason})"
+        raise DatasetError(self.file, what, TO_UTF8, None, line, column)
+
+    def _read(self, at: int, length: int) -> bytes:
+        try:
+            return os.pread(self._handle, min(length, self._size - at), at)
+        except OSError as error:
+            what = f"the file cannot be read ({error.strerror})"
+            raise DatasetError(self.file, what, "Copy it to a disk that can be read.") from error

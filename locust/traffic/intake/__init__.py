@@ -1,0 +1,1 @@
+"""What takes a traffic file in: whatever it is, it ends as a dataset of the core, checked and indexed."""

@@ -1,0 +1,95 @@
+"""Holds the records against a JSON Schema, where one is asked for."""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jsonschema_rs
+import msgspec
+import numpy as np
+
+from traffic.core.dataset import Dataset, DatasetError
+from traffic.core.findings import Findings
+from traffic.core.formats import Format
+from traffic.core.scan import Progress
+
+BATCH = 2000
+_LONGEST_MESSAGE = 200
+
+
+class SchemaError(Exception):
+    """A schema that cannot be used; the text names the file, what is wrong, and a remedy."""
+
+
+class Schema:
+    """A JSON Schema, of the draft that its $schema names, by default 2020-12. `digest` is the SHA-256 of its file."""
+
+    def __init__(self, file: Path) -> None:
+        """Read it. SchemaError where that cannot be done, or it is none."""
+        self.file = file
+        try:
+            text = file.read_bytes()
+            self._validator = jsonschema_rs.validator_for(_object(json.loads(text)), retriever=_refuse_to_fetch)
+        except OSError as error:
+            what = f"the schema {file} cannot be read ({error.strerror})"
+            raise SchemaError(f"{what}. Name a file with --traffic-schema, or leave that out.") from error
+        except (ValueError, RecursionError, jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError) as error:
+            what = f"{file} is no JSON Schema ({_first_line(error)})"
+            raise SchemaError(f"{what}. Correct it, or leave --traffic-schema out.") from error
+        self.digest = hashlib.sha256(text).hexdigest()
+
+    def check(self, dataset: Dataset, progress: Progress) -> None:
+        """DatasetError where a record does not pass."""
+        findings = Findings()
+        for first in range(0, dataset.records, BATCH):
+            indexes = np.arange(first, min(first + BATCH, dataset.records), dtype=np.uint64)
+            for index, body in zip(indexes.tolist(), dataset.bodies(indexes), strict=True):
+                for what in self._faults(body):
+                    findings.add(self._error(dataset, index, what, placed=not findings.full))
+            progress(first, dataset.records)
+        findings.raise_any()
+
+    def _faults(self, body: bytes) -> Iterator[str]:
+        try:
+            record = msgspec.json.decode(body)
+        except msgspec.DecodeError:
+            # Lone surrogates: RFC 8259 lets them pass, as escapes; no text has them.
+            text = json.dumps(json.loads(body), ensure_ascii=False)
+            record = msgspec.json.decode(text.encode(errors="replace"))
+        try:
+            if self._validator.is_valid(record):
+                return
+            for error in self._validator.iter_errors(record):
+                yield _say(error)
+        except ValueError as error:
+            yield f"cannot be held against the schema ({_first_line(error)})"
+
+    def _error(self, dataset: Dataset, index: int, what: str, *, placed: bool) -> DatasetError:
+        line = column = None
+        if placed and dataset.format is not Format.CSV:
+            line, column = dataset.place(index)
+        return DatasetError(dataset.file, what, f"Correct the record, or the schema {self.file}.", index, line, column)
+
+
+def _object(value: Any) -> Any:
+    if not isinstance(value, dict | bool):
+        raise ValueError("it is not an object")  # noqa: TRY004 - the file's fault, not the caller's
+    return value
+
+
+def _refuse_to_fetch(uri: str) -> Any:
+    raise ValueError(f"it refers to {uri}; all of it must stand in the one file")
+
+
+def _say(error: "jsonschema_rs.ValidationError") -> str:
+    place = "".join(f"/{part}" for part in error.instance_path)
+    rule = "/".join(map(str, error.schema_path))
+    return f"breaks the schema's rule {rule}{' at ' + place if place else ''}: {_first_line(error)}"
+
+
+def _first_line(error: Exception) -> str:
+    text = str(getattr(error, "message", None) or error).strip().splitlines()
+    line = text[0] if text else type(error).__name__
+    return line if len(line) <= _LONGEST_MESSAGE else line[:_LONGEST_MESSAGE] + "..."

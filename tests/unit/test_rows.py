@@ -1,0 +1,103 @@
+"""CSV: each row an object of strings, in the same bytes on every machine."""
+
+import csv
+import io
+import json
+
+import pytest
+
+from traffic.core.dataset import DatasetError
+from traffic.core.findings import ManyFaultsError
+from traffic.core.formats import Format
+from traffic.intake.cache import Cache
+from traffic.intake.opening import Opening
+from unit.traffic_file import all_bodies, window, written
+
+
+def read(tmp_path, text, name="traffic.csv"):
+    dataset = Opening(written(tmp_path, text, name), Cache(tmp_path / "cache")).open()
+    try:
+        assert dataset.format is Format.CSV
+        return all_bodies(dataset)
+    finally:
+        dataset.close()
+
+
+def refused(tmp_path, text, name="traffic.csv"):
+    with pytest.raises(DatasetError) as caught:
+        read(tmp_path, text, name)
+    return caught.value
+
+
+def test_a_row_is_an_object_of_strings_in_the_headers_order(tmp_path):
+    text = 'name,msg,"a ""b"""\r\nAna,¡Hola!,1\r\n"B, o","two\r\nlines",\r\n'
+    assert read(tmp_path, text) == [
+        '{"name":"Ana","msg":"¡Hola!","a \\"b\\"":"1"}'.encode(),
+        b'{"name":"B, o","msg":"two\\r\\nlines","a \\"b\\"":""}',
+    ]
+
+
+def test_what_json_must_escape_is_escaped(tmp_path):
+    assert read(tmp_path, "a,b\n\\,\x01\x7f\0\u2028\n") == ['{"a":"\\\\","b":"\\u0001\x7f\\u0000\u2028"}'.encode()]
+
+
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+@pytest.mark.parametrize("line_break", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("size", [4, 16, 1 << 20])
+def test_line_breaks_blank_lines_and_a_mark_are_no_part_of_a_record(tmp_path, mark, line_break, size):
+    with window(size):
+        made = read(tmp_path, mark + line_break.join(["ñ,b", "1,2", "", "3,4", ""]))
+    assert made == ['{"ñ":"1","b":"2"}'.encode(), '{"ñ":"3","b":"4"}'.encode()]
+
+
+@pytest.mark.parametrize("name", ["traffic.json", "traffic", "traffic.txt"])
+def test_two_columns_are_told_by_their_content_under_any_name(tmp_path, name):
+    assert read(tmp_path, "name,msg\nAna,Hola\n", name) == [b'{"name":"Ana","msg":"Hola"}']
+
+
+def test_one_column_is_told_by_its_name(tmp_path):
+    assert read(tmp_path, "name\nAna\n") == [b'{"name":"Ana"}']
+    assert refused(tmp_path, "name\nAna\n", "traffic.json").what == "the file begins with 'name', not with an array"
+
+
+BAD = {
+    "too few": ("a,b\n1,2\n3\n", "has 1 field, and the header names 2", (1, 3, 1)),
+    "too many, behind lines": ('a,b\n"1\n1",2\n3,4,5\n', "has 3 fields, and the header names 2", (1, 4, 1)),
+    "a quote too many": ('a,b\n"1"1,2\n', "is no CSV (',' expected after '\"')", (0, 2, 1)),
+    "an open quote": ('a,b\n1,"2\n', "is no CSV (unexpected end of data)", (0, 2, 1)),
+    "no name": ("a,,c\n1,2,3\n", "the header has no name for column 2", (None, 1, 1)),
+    "a name twice": ("a,b,a\n1,2,3\n", "the header has the name 'a' twice", (None, 1, 1)),
+    "no rows": ("a,b\n\n", "the file has no rows", (None, None, None)),
+    "not UTF-8": (b"a,b\n1,2\n\xc3\xb1\xf1,4\n", "the file holds bytes that are not UTF-8 (0xf1: ", (None, 3, 2)),
+    "UTF-16": ("a,b\n1,2\n".encode("utf-16"), "the file is UTF-16 or UTF-32, not UTF-8", (None, 1, 1)),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_bad_file_is_refused_with_its_place(tmp_path, name):
+    text, what, place = BAD[name]
+    error = refused(tmp_path, text)
+    assert error.what.startswith(what)
+    assert (error.record, error.line, error.column) == place
+    assert not list(tmp_path.glob("cache/*")), "nothing half made is left"
+
+
+@pytest.mark.parametrize(("text", "what"), [("a;b\n1;2\n", "semicolons"), ("a\tb\n1\t2\n", "tabs")])
+def test_another_delimiter_is_named(tmp_path, text, what):
+    error = refused(tmp_path, text, "traffic.txt")
+    assert error.what == f"the file looks like CSV with {what} between its fields"
+
+
+def test_every_bad_row_is_counted(tmp_path):
+    error = refused(tmp_path, "a,b\n" + "1\n2,3\n" * 30)
+    assert isinstance(error, ManyFaultsError)
+    assert (error.count, len(error.listed), error.listed[1].record) == (30, 20, 2)
+
+
+def test_what_python_writes_is_read(tmp_path):
+    rows = [{"x": 'a"b', "y,": "1\n2"}, {"x": "", "y,": "ñ\r"}, {"x": " ", "y,": ","}]
+    out = io.StringIO(newline="")
+    writer = csv.DictWriter(out, ["x", "y,"])
+    writer.writeheader()
+    writer.writerows(rows)
+    assert [json.loads(body) for body in read(tmp_path, out.getvalue())] == rows

@@ -111,7 +111,7 @@ class Feed:
         positions, again = RangeSet(grant.positions), RangeSet(grant.again)
         indexes = grant.index_list()
         self._held.update(positions)
-        rest = zip(positions.members(), indexes, grant.bodies, strict=True)
+        rest: Iterator[tuple[int, int, bytes]] = zip(positions.members(), indexes, grant.bodies, strict=True)
         known = {position for position in (*self._flying, *self._late) if position in positions}
         for position in known:
             if position in self._flying:

@@ -4,55 +4,21 @@ The rules that this module guards: a request of which a byte left is never sent 
 used after an answer whose end is uncertain; what fails is told later, by the loop, so that no failure calls the next.
 """
 
-import errno
-import os
-import socket as sockets
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from ssl import SSLContext
-from typing import Any, Protocol
+from typing import Any
 
-from gevent.monkey import get_original
 from geventhttpclient.response import HTTPConnectionClosed
 
 from traffic.clock import now_s
 
-from .address import Address, Directory, Target
 from .answers import Answers
+from .dial import WRITE, Dial
 from .http import BrokenAnswerError, Head
+from .route import NEVER, Owner, Route
 from .tls import Tls
 
-# The interpreter's own socket: gevent's would wait where this one is to say that it cannot go on.
-_Socket: Any = get_original("socket", "socket")
-_READ, _WRITE = 1, 2
+_READ = 1
 _RECEIVE = 1 << 16
-NEVER = float("inf")
-
-
-class Owner(Protocol):
-    """Whom a connection serves."""
-
-    def answered(self, head: Head, body: int, now: float) -> None:
-        """The request was answered; `body` is the content's bytes."""
-
-    def failed(self, error: Exception, *, sent: bool) -> None:
-        """The request has no answer. `sent` False: no byte of it left."""
-
-    def broke(self, error: Exception) -> None:
-        """The owner's own code raised."""
-
-
-@dataclass(slots=True)
-class Route:
-    """What the connections to one API share. Timeouts are in seconds."""
-
-    target: Target
-    directory: Directory
-    loop: Any
-    connect_timeout: float
-    answer_timeout: float
-    tls: SSLContext | None = None
-    known: dict[bytes, Head] = field(default_factory=dict)
 
 
 class Connection:
@@ -62,8 +28,8 @@ class Connection:
     """
 
     __slots__ = (
-        *("_answers", "_attempt", "_fresh", "_left", "_out", "_owner", "_pending", "_reader", "_recv", "_rested"),
-        *("_route", "_send", "_shaken", "_socket", "_tls", "_untried", "_writer", "busy", "due"),
+        *("_answers", "_dial", "_fresh", "_left", "_out", "_owner", "_pending", "_reader", "_recv", "_rested"),
+        *("_route", "_send", "_shaken", "_socket", "_tls", "_writer", "busy", "due"),
     )
 
     def __init__(self, route: Route, owner: Owner) -> None:
@@ -77,8 +43,7 @@ class Connection:
         self._recv: Any = None
         self._pending: bytes | None = None  # the request that waits for a connection
         self._out: memoryview | None = None  # what the kernel has not taken yet
-        self._untried: list[Address] = []
-        self._attempt = 0
+        self._dial: Dial | None = None
         self._left = self._fresh = self._shaken = self.busy = False
         self.due, self._rested = NEVER, 0.0
 
@@ -105,7 +70,6 @@ class Connection:
 
     def close(self) -> None:
         """Close the connection, whatever is under way; the owner hears no more of it."""
-        self._attempt += 1
         self._pending = None
         self.busy = False
         self._shut()
@@ -114,50 +78,22 @@ class Connection:
 
     def _connect(self, now: float) -> None:
         self.due = now + self._route.connect_timeout
-        self._attempt += 1
-        attempt = self._attempt
+        self._dial = Dial(self._route.directory, self._route.loop, self._on_connected)
+        self._dial.begin()
 
-        def found(addresses: list[Address], error: OSError | None) -> None:
-            if attempt == self._attempt and self._pending is not None:
-                self._untried = addresses.copy()
-                self._guard(lambda: self._try_next(error or OSError(errno.EADDRNOTAVAIL, "no address")))
-
-        self._route.directory.ask(found)
-
-    def _try_next(self, error: OSError) -> None:
-        while self._untried:
-            family, address = self._untried.pop(0)
-            try:
-                self._socket = _Socket(family, sockets.SOCK_STREAM)
-                self._socket.setblocking(False)
-                if family != sockets.AF_UNIX:
-                    self._socket.setsockopt(sockets.IPPROTO_TCP, sockets.TCP_NODELAY, 1)
-                code = self._socket.connect_ex(address)
-            except OSError as caught:
-                error, code = caught, -1
-            if code in (0, errno.EINPROGRESS):
-                self._await_write(self._on_connected)
-                return
-            error = OSError(code, os.strerror(code)) if code > 0 else error
-            self._shut()
-        self._route.directory.forget()
-        self._fail(error, sent=False)
-
-    def _on_connected(self) -> None:
-        code = self._socket.getsockopt(sockets.SOL_SOCKET, sockets.SO_ERROR)
-        self._writer.stop()
-        if code:
-            self._shut()
-            self._try_next(OSError(code, os.strerror(code)))
+    def _on_connected(self, made: Any, error: OSError | None) -> None:
+        self._dial = None
+        if error is not None:
+            self._fail(error, sent=False)
             return
-        self._recv, self._fresh = self._socket.recv, True
-        self._reader = self._route.loop.io(self._socket.fileno(), _READ)
+        self._socket, self._recv, self._fresh = made, made.recv, True
+        self._reader = self._route.loop.io(made.fileno(), _READ)
         self._reader.start(self._on_readable)
         if self._route.tls is not None:
             self._tls, self._shaken = Tls(self._route.tls, self._route.target.name), False
-            self._shake(b"")
+            self._guard(lambda: self._shake(b""))
         else:
-            self._begin()
+            self._guard(self._begin)
 
     def _shake(self, data: bytes) -> None:
         """Go on with the TLS handshake."""
@@ -238,7 +174,7 @@ class Connection:
 
     def _await_write(self, then: Callable[[], None]) -> None:
         if self._writer is None:
-            self._writer = self._route.loop.io(self._socket.fileno(), _WRITE)
+            self._writer = self._route.loop.io(self._socket.fileno(), WRITE)
         self._writer.stop()
         self._writer.start(self._guard, then)
 
@@ -330,20 +266,21 @@ class Connection:
 
     def _fail(self, error: Exception, *, sent: bool) -> None:
         self._pending = None
-        self._attempt += 1
         self._shut()
         if self.busy:
             self.busy = False
             self._route.loop.run_callback(lambda: self._guard(lambda: self._owner.failed(error, sent=sent)))
 
     def _shut(self) -> None:
+        if self._dial is not None:
+            self._dial.cancel()
         for watcher in (self._reader, self._writer):
             if watcher is not None:
                 watcher.stop()
                 watcher.close()
         if self._socket is not None:
             self._socket.close()
-        self._socket = self._reader = self._writer = self._tls = self._send = self._recv = self._out = None
+        self._dial = self._socket = self._reader = self._writer = self._tls = self._send = self._recv = self._out = None
         self._answers.begin()
         if self._pending is None:
             self.due = NEVER

@@ -15,9 +15,9 @@ from traffic.core.outcome import Answer, Outcome
 from traffic.user import Source
 
 from .address import Directory, Target, tls_context
-from .connection import Route
 from .course import Course, rule_of
 from .http import Head
+from .route import Route
 from .seat import Seat, hub_loop
 from .stats import Tally, only_locust_listens
 

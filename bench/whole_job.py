@@ -1,143 +1,97 @@
-"""N distinct records once, from a file to a counting server: what the whole of it takes.
+"""The whole job: N distinct records once, from a file to a server in C that counts them.
 
-    python bench/whole_job.py [--records 200000] [--workers 2] [--users 50] [--kind replay|record]
+    python bench/whole_job.py [--records 1000000] [--workers 2] [--users 50] [--rounds 3] [--only replay,record]
 
-The workers share one core; the master and a server in C that answers 201 share another. Printed as JSON: records a
-second from the first record to the last, CPU seconds and peak memory of master and workers.
+The workers share one core; the master and the server share the other. All kinds take turns in each round, each with its
+own number of records, since one is slower (--record-records). Medians are shown: records a second from the run's start
+to its end, CPU of the master and of all workers a record, start-up included, and the peak of their memory. A job
+whose server did not count every record exactly once fails.
+
+replay: ReplayUser. record: RecordUser. TRAFFIC_WAIT=0, an order by seed, nothing else changed.
 """
 
 import argparse
 import json
 import os
+import platform
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
 
-ROOT = Path(__file__).parents[1]
-WORKER_CORE, OTHER_CORE = 0, 1
-LOCUSTFILES = {
-    "replay": "from traffic import ReplayUser\nclass Replay(ReplayUser):\n    pass\n",
-    "record": "from traffic import RecordUser, task\n"
-    "class Posting(RecordUser):\n    @task\n    def post(self):\n        self.deliver_next()\n",
-}
+from parts import LOAD_CORE, ROOT, SERVER_CORE, Server, cpu_s, peak_mb, pinned, write_records
+from users import FED
+
+FIGURES = ("records/s", "master us", "workers us", "master MB", "worker MB")
 
 
-def build_server(folder: Path) -> Path:
-    """Compile the server that answers 201."""
-    made = folder / "answers_201"
-    subprocess.run(["gcc", "-O2", "-o", made, ROOT / "bench/answers_201.c"], check=True)
-    return made
-
-
-def pinned(core: int, *command: object) -> list[str]:
-    """A command that keeps to one core."""
-    return ["taskset", "-c", str(core), *map(str, command)]
-
-
-def cpu_s(pid: int) -> float:
-    """Seconds of CPU that a process has had."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def peak_mb(pid: int) -> float:
-    """The most memory that a process has had."""
-    status = Path(f"/proc/{pid}/status").read_text()
-    return int(status.partition("VmHWM:")[2].split()[0]) / 1024
-
-
-class Server:
-    """The server in C; `counts` are its answers, and the distinct keys in them."""
-
-    def __init__(self, binary: Path, *options: str) -> None:
-        self._process = subprocess.Popen(pinned(OTHER_CORE, binary, *options), stdout=subprocess.PIPE, text=True)
-        self.port = int(self._line())
-
-    def _line(self) -> str:
-        assert self._process.stdout is not None
-        return self._process.stdout.readline()
-
-    def close(self) -> tuple[int, int]:
-        """End it; what it counted."""
-        self._process.terminate()
-        answered, distinct = map(int, self._line().split())
-        self._process.wait()
-        return answered, distinct
-
-
-def write_records(file: Path, count: int) -> None:
-    """A traffic file of `count` distinct records of about 90 bytes."""
-    with file.open("w") as out:
-        out.write("[")
-        for at in range(count):
-            record = {"name": "Ana Maria Nunez", "msg": f"a message of about fifty letters, as in the data, {at}"}
-            out.write((",\n" if at else "") + json.dumps(record))
-        out.write("]")
-
-
-def run(folder: Path, kind: str, records: int, workers: int, users: int) -> dict[str, Any]:
-    """One job; its figures."""
-    file = folder / f"{records}.json"
-    if not file.exists():
-        write_records(file, records)
-    server = Server(build_server(folder))
+def job(folder: Path, kind: str, records: int, workers: int, users: int) -> tuple[float, ...]:
+    """One job; its FIGURES."""
+    file, state = write_records(folder / f"{records}.json", records), folder / f"state-{time.monotonic_ns()}"
     locustfile = folder / f"{kind}.py"
-    locustfile.write_text(LOCUSTFILES[kind])
-    state = folder / f"state-{time.monotonic_ns()}"
+    locustfile.write_text(FED[kind])
     port = 20000 + os.getpid() % 20000
     env = {**os.environ, "PYTHONPATH": str(ROOT / "locust"), "TRAFFIC_WAIT": "0", "TRAFFIC_STATE_DIR": str(state)}
-    locust = [sys.executable, "-m", "locust", "-f", locustfile]
-    master = subprocess.Popen(
-        pinned(
-            OTHER_CORE, *locust, "--master", "--master-bind-host", "127.0.0.1", "--master-bind-port", port,
-            "--headless", "--only-summary", "--expect-workers", workers, "-u", users, "-r", 1000,
-            "--host", f"http://127.0.0.1:{server.port}", "--traffic-file", file,
-        ),
-        env=env, cwd=folder, stdout=subprocess.DEVNULL, stderr=(folder / "master.log").open("w"),
-    )  # fmt: skip
-    command = pinned(WORKER_CORE, *locust, "--worker", "--master-host", "127.0.0.1", "--master-port", port)
-    log = (folder / "worker.log").open("w")
-    crew = [
-        subprocess.Popen(command, env=env, cwd=folder, stdout=subprocess.DEVNULL, stderr=log) for _ in range(workers)
-    ]
-    everyone = [master, *crew]
-    peaks, spent = [0.0] * len(everyone), [0.0] * len(everyone)
-    while any(one.poll() is None for one in everyone):
-        for at, one in enumerate(everyone):
-            try:
-                peaks[at], spent[at] = peak_mb(one.pid), cpu_s(one.pid)
-            except (OSError, IndexError):
-                continue
-        time.sleep(0.05)
-    answered, distinct = server.close()
+    locust = (sys.executable, "-m", "locust", "-f", locustfile)
+    many = ("--headless", "--only-summary", "-u", users, "-r", 1000, "--expect-workers", workers)
+    with Server(folder) as server, (folder / "job.log").open("w") as log:
+        bind = ("--master", "--master-bind-host", "127.0.0.1", "--master-bind-port", port)
+        lead = pinned(SERVER_CORE, *locust, *many, *bind, "--host", server.url, "--traffic-file", file)
+        join = pinned(LOAD_CORE, *locust, "--worker", "--master-host", "127.0.0.1", "--master-port", port)
+        started = [
+            subprocess.Popen(command, env=env, cwd=folder, stdout=log, stderr=log)
+            for command in (lead, *[join] * workers)
+        ]
+        try:
+            cpu, memory = watch(started)
+        finally:
+            for process in started:
+                process.kill()
+                process.wait()
+        answered, distinct = server.counts()
     report = json.loads((state / "report.json").read_text())
-    return {
-        "kind": kind,
-        "records_s": round(report["rate"]) if report.get("rate") else None,
-        "seconds": report.get("duration_s"),
-        "counts": report["counts"],
-        "answered": answered,
-        "distinct": distinct,
-        "master_cpu_s": round(spent[0], 2),
-        "workers_cpu_s": round(sum(spent[1:]), 2),
-        "master_mb": round(peaks[0]),
-        "worker_mb": round(max(peaks[1:])),
-    }
+    # The master asks the target for its audit, once: that is a request more.
+    if not (report["counts"]["delivered"] == distinct == records and answered - records in (0, 1)):
+        raise SystemExit(f"{kind}: {answered} requests with {distinct} keys for {report['counts']}")
+    return report["rate"], cpu[0] / records * 1e6, sum(cpu[1:]) / records * 1e6, memory[0], max(memory[1:])
+
+
+def watch(started: list[subprocess.Popen[bytes]]) -> tuple[list[float], list[float]]:
+    """Wait for the end; the CPU and the peak memory of each process."""
+    cpu, memory = [0.0] * len(started), [0.0] * len(started)
+    while any(process.poll() is None for process in started):
+        for at, process in enumerate(started):
+            if process.poll() is None:
+                try:
+                    cpu[at], memory[at] = cpu_s(process.pid), peak_mb(process.pid)
+                except (OSError, IndexError):  # it has just ended
+                    continue
+        time.sleep(0.05)
+    return cpu, memory
 
 
 def main() -> None:
-    """Run one job."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--records", type=int, default=200_000)
+    """Do the jobs, and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--records", type=int, default=1_000_000)
+    parser.add_argument("--record-records", type=int, default=50_000)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--users", type=int, default=50)
-    parser.add_argument("--kind", choices=sorted(LOCUSTFILES), default="replay")
+    parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--only", default="replay,record")
     asked = parser.parse_args()
+    made: dict[str, list[tuple[float, ...]]] = {name: [] for name in asked.only.split(",")}
     with tempfile.TemporaryDirectory() as folder:
-        print(json.dumps(run(Path(folder), asked.kind, asked.records, asked.workers, asked.users)))
+        for _ in range(asked.rounds):
+            for name, jobs in made.items():
+                records = asked.records if name == "replay" else min(asked.records, asked.record_records)
+                jobs.append(job(Path(folder), name, records, asked.workers, asked.users))
+    print(f"Python {platform.python_version()}, {asked.rounds} rounds, {asked.workers} workers, {asked.users} users")
+    print(f"{'':8}" + "".join(f"{figure:>12}" for figure in FIGURES))
+    for name, jobs in made.items():
+        print(f"{name:8}" + "".join(f"{statistics.median(figures):12,.1f}" for figures in zip(*jobs, strict=True)))
 
 
 if __name__ == "__main__":

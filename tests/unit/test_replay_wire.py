@@ -205,6 +205,13 @@ def test_a_name_without_address_was_not_sent(monkeypatch):
     assert (answer.reason, answer.sent) == ("gaierror: [Errno -2] Name or service not known", False)
 
 
+def test_what_is_no_name_at_all_was_not_sent():
+    books = Books([RECORD])
+    Users(books, f"http://{'a' * 70}.example").run()
+    assert "no name of a host" in books.answers[0].reason
+    assert not books.answers[0].sent
+
+
 def test_names_are_looked_up_again_in_time_and_once_for_all_who_ask(monkeypatch):
     asked, now, pending = [], [0.0], []
     monkeypatch.setattr(Target, "look_up", lambda _: asked.append(now[0]) or [(2, ("127.0.0.1", len(asked)))])

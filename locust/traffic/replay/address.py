@@ -63,7 +63,10 @@ class Target:
 
 
 def _addresses(name: str, port: int, flags: int) -> list[Address]:
-    found = socket.getaddrinfo(name, port, type=socket.SOCK_STREAM, flags=flags)
+    try:
+        found = socket.getaddrinfo(name, port, type=socket.SOCK_STREAM, flags=flags)
+    except UnicodeError as error:
+        raise socket.gaierror(socket.EAI_NONAME, f"no name of a host: {error}") from error
     return [(int(family), address) for family, _, _, _, address in found]
 
 

@@ -19,6 +19,8 @@ from .tls import Tls
 
 _READ = 1
 _RECEIVE = 1 << 16
+# A connection that was at rest for longer is looked at before it is used.
+_RESTED_S = 0.001
 
 
 class Connection:
@@ -51,7 +53,7 @@ class Connection:
         """Send a request; `answered` or `failed` of the owner is called later, once."""
         assert not self.busy, "one request at a time"
         self.busy, self._left = True, False
-        if self._send is not None and now != self._rested:
+        if self._send is not None and now - self._rested > _RESTED_S:
             self._look_for_an_end()
         if self._send is None:
             self._pending = data
@@ -120,10 +122,10 @@ class Connection:
 
     def _write(self, data: bytes) -> None:
         plain = data
-        if self._tls is not None:
-            data = self._tls.encrypt(data)
         assert self._send is not None
         try:
+            if self._tls is not None:
+                data = self._tls.encrypt(data)
             count = self._send(data)
         except BlockingIOError:
             count = 0

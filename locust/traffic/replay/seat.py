@@ -114,7 +114,7 @@ class Seat:
         else:
             self._engine.tell(self._user, course, head, answer, outcome, body, self._started, now)
         if course.wait is None and self._waits:
-            self.proceed(now)
+            self.proceed(now_s())  # by a fresh clock: the rule, a locustfile's own, may have taken its time
         else:
             self._pause(course)
 

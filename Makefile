@@ -111,6 +111,7 @@ bench: ## what a request costs, beside wrk and FastHttpUser; then the whole job 
 	@$(setup) $(setup_test)
 	@$(bin)/python bench/users.py $(if $(ROUNDS),--rounds $(ROUNDS))
 	@$(bin)/python bench/whole_job.py $(if $(N),--records $(N))
+	@$(bin)/python bench/latency.py
 
 bench-image: ## the same in the image that is shipped, with its Python (needs Docker)
 	docker build -q -f locust/Dockerfile -t traffic-locust .

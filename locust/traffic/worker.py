@@ -63,18 +63,20 @@ class Worker:
         """Whether the run of this test hands out no more records."""
         return self.run is not None and self._feed.closed and self._link.joined
 
-    def take(self) -> Record | None:
+    def take(self, now: float | None = None) -> Record | None:
         """A record to send now; None where there is none at the moment."""
-        if self.run is None:
+        feed = self._feed
+        if feed.run is None or feed.run.run != self._expected:
             return None
-        record = self._feed.take(now_s())
-        if not self._feed.waiting:
+        record = feed.take(now_s() if now is None else now)
+        if feed.waiting <= self._link.low:
+            self._link.low = -1  # once is enough
             self._nudge.set()
         return record
 
-    def book(self, record: Record, answer: Answer, outcome: Outcome) -> None:
+    def book(self, record: Record, answer: Answer, outcome: Outcome, now: float | None = None) -> None:
         """Say what came of an attempt; once for each record taken."""
-        self._feed.book(record, answer, outcome, now_s())
+        self._feed.book(record, answer, outcome, now_s() if now is None else now)
         if not self._feed.in_hand:
             self._nudge.set()
 

@@ -30,12 +30,22 @@ LOG = "[2030-01-01 10:00:00,000] host"
 def test_the_plan_without_variables_is_the_readme_s() -> None:
     made = plan.Plan.read({})
     assert (made.workers, made.users, made.spawn_rate, made.file) == (4, 20, 20.0, "data/traffic.json")
+    assert made.locustfile == ROOT / "locust/locustfile.py"
     assert (made.host, made.target, made.state) == (None, "http://127.0.0.1:4000", Path("state").absolute())
     assert (made.api_port, made.web_port, made.master_port) == (4000, 8089, 5557)
 
 
 def test_an_empty_variable_counts_as_none() -> None:
     assert plan.Plan.read({"WORKERS": "", "HOST": " ", "SPAWN_RATE": "", "STATE": ""}) == plan.Plan.read({})
+
+
+def test_another_locustfile_is_one_of_this_folder_or_by_its_whole_path(tmp_path: Path) -> None:
+    named = {"LOCUSTFILE": "locust/replay_locustfile.py"}, {"LOCUSTFILE": str(tmp_path / "mine.py")}
+    assert [plan.Plan.read(one).locustfile for one in named] == [
+        ROOT / "locust/replay_locustfile.py",
+        tmp_path / "mine.py",
+    ]
+    assert str(tmp_path / "mine.py") in plan.Plan.read(named[1]).locust()
 
 
 def test_users_are_spawned_within_a_second_unless_asked_otherwise() -> None:

@@ -8,7 +8,7 @@ until the master has confirmed that it is booked.
 import heapq
 import random
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from .outcome import Answer, Outcome, backoff
@@ -45,12 +45,21 @@ class Record:
         return f"{self.run}-{self.index}"
 
 
+@dataclass(slots=True, eq=False)
+class _Waiting:
+    """What waits of a lease. Its records are made when they are taken: a full feed is no work for the collector."""
+
+    rest: Iterator[tuple[int, int, bytes]]
+    again: RangeSet
+
+
 class Feed:
     """The leased records of one session at a time. Times are seconds on the worker's own clock."""
 
     def __init__(self, chance: random.Random) -> None:
         self._chance = chance
-        self._queue: deque[Record] = deque()
+        self._leases: deque[_Waiting] = deque()
+        self._queued = 0
         self._retries: list[tuple[float, int, Record]] = []
         self._flying: dict[int, Record] = {}
         # Positions of former sessions whose outcome came in this one: a lease may still be on its way with them.
@@ -72,7 +81,7 @@ class Feed:
     @property
     def waiting(self) -> int:
         """Records that a user could take now or after a backoff."""
-        return len(self._queue) + len(self._retries)
+        return self._queued + len(self._retries)
 
     @property
     def in_hand(self) -> int:
@@ -102,16 +111,18 @@ class Feed:
         positions, again = RangeSet(grant.positions), RangeSet(grant.again)
         indexes = grant.index_list()
         self._held.update(positions)
-        for position, index, body in zip(positions.members(), indexes, grant.bodies, strict=True):
+        rest: Iterator[tuple[int, int, bytes]] = zip(positions.members(), indexes, grant.bodies, strict=True)
+        known = {position for position in (*self._flying, *self._late) if position in positions}
+        for position in known:
             if position in self._flying:
                 # A user has been sending it since a former session: that attempt serves the new lease.
                 self._flying[position].session = self.session
-                continue
-            if position in self._late:
+            else:
                 self._held.remove(position, position + 1)
-                continue
-            repeated = bool(again) and position in again
-            self._queue.append(Record(self.run.run, self.session, position, index, body, repeated))
+        if known:
+            rest = ((position, index, body) for position, index, body in rest if position not in known)
+        self._leases.append(_Waiting(rest, again))
+        self._queued += positions.count - len(known)
 
     def take(self, now: float) -> Record | None:
         """A record to send now; None where there is none yet, or the worker's custody has lapsed."""
@@ -119,8 +130,8 @@ class Feed:
             return None
         if self._retries and self._retries[0][0] <= now:
             record = heapq.heappop(self._retries)[2]
-        elif self._queue:
-            record = self._queue.popleft()
+        elif self._queued:
+            record = self._next()
         else:
             return None
         self._flying[record.position] = record
@@ -130,12 +141,24 @@ class Feed:
         record.attempts += 1
         return record
 
+    def _next(self) -> Record:
+        """Make the record that has waited longest."""
+        assert self.run is not None
+        while True:
+            lease = self._leases[0]
+            for position, index, body in lease.rest:
+                self._queued -= 1
+                repeated = position in lease.again if lease.again.count else False
+                return Record(self.run.run, self.session, position, index, body, repeated)
+            self._leases.popleft()
+
     def book(self, record: Record, answer: Answer, outcome: Outcome, now: float) -> None:
         """Book what an attempt showed. A second word on the same attempt changes nothing."""
         if self._flying.get(record.position) is not record:
             return
         del self._flying[record.position]
-        self._note_reach(answer)
+        if self._unreached or not answer.sent:
+            self._note_reach(answer)
         if self.run is None or record.run != self.run.run:
             return
         if record.session != self.session and outcome is not Outcome.RETRY:
@@ -202,10 +225,11 @@ class Feed:
         self._failed.append(Failure(record.position, in_doubt, record.attempts, answer.status, reason))
 
     def _drop_waiting(self) -> None:
-        dropped: Iterable[Record] = [*self._queue, *(record for _, _, record in self._retries)]
         settled = {failure.position for failure in self._failed}
-        for record in dropped:
-            if record.position not in settled:
-                self._held.remove(record.position, record.position + 1)
-        self._queue.clear()
+        retried = RangeSet.of(record.position for _, _, record in self._retries if record.position not in settled)
+        waiting = RangeSet.of(position for lease in self._leases for position, _, _ in lease.rest)
+        self._held.subtract(retried)
+        self._held.subtract(waiting)
+        self._leases.clear()
+        self._queued = 0
         self._retries.clear()

@@ -45,6 +45,8 @@ class Link:
         self._seq = self._heard = 0
         self._ack_due = 0.0
         self._asked = False
+        # When the feed has run down to so many records, it is time to `poll`; -1: there is no hurry.
+        self.low = -1
         self._unconfirmed: deque[_Sent] = deque()
         self._pace = _Pace()
 
@@ -60,7 +62,9 @@ class Link:
         if not self.joined:
             return self._say_hello(now)
         self._pace.note(self.feed.attempts, now)
-        return self._ack(now) if self._ack_is_due(now) else None
+        message = self._ack(now) if self._ack_is_due(now) else None
+        self.low = -1 if self._asked else self._target() // 2
+        return message
 
     def flush(self, now: float) -> Message | None:
         """An ack at once, whatever is due; None while there is no session."""
@@ -132,11 +136,15 @@ class Link:
         """How many records to ask for: none until the feed has run down to half of what it should hold."""
         if self.feed.closed or self.feed.run is None or self.leaving or not self.users:
             return 0
-        # Where nothing may be sent twice, what a lost worker held is in doubt: so hold no more than is being sent.
-        most = self.users if self.feed.run.policy == "at-most-once" else self.terms.window_records
-        target = min(most, max(2 * self.users, self._pace.records_in_a_second))
-        waiting = self.feed.waiting
+        target, waiting = self._target(), self.feed.waiting
         return target - waiting if waiting <= target // 2 else 0
+
+    def _target(self) -> int:
+        """How many records the feed should hold."""
+        # Where nothing may be sent twice, what a lost worker held is in doubt: so hold no more than is being sent.
+        once = self.feed.run is not None and self.feed.run.policy == "at-most-once"
+        most = self.users if once else self.terms.window_records
+        return min(most, max(2 * self.users, self._pace.records_in_a_second))
 
     def _ack(self, now: float) -> Ack:
         delivered, failed = self.feed.report()

@@ -29,9 +29,9 @@ class Terms:
     ack_s: float = 0.25
     idle_ack_s: float = 1.0
     hello_s: float = 0.5
-    lease_records: int = 1000
+    lease_records: int = 4000
     lease_bytes: int = 1 << 20
-    window_records: int = 4000
+    window_records: int = 16000
 
 
 def _int(value: Any) -> int:
@@ -62,6 +62,12 @@ def _bytes(value: Any) -> bytes:
     if isinstance(value, bytes):
         return value
     raise ProtocolError(f"expected bytes, got {value!r:.40}")
+
+
+def _all_bytes(values: list[Any]) -> tuple[bytes, ...]:
+    if set(map(type, values)) <= {bytes}:
+        return tuple(values)
+    return tuple(map(_bytes, values))
 
 
 def _list(value: Any) -> list[Any]:
@@ -254,7 +260,7 @@ class Grant(Message):
         "positions": _ranges,
         "again": _ranges,
         "indexes": _bytes,
-        "bodies": lambda value: tuple(_bytes(body) for body in _list(value)),
+        "bodies": lambda value: _all_bytes(_list(value)),
     }
 
     session: int

@@ -1,0 +1,151 @@
+/* The least that can be asked of an HTTP API: reads requests with a Content-Length, answers each 201.
+ *
+ *     cc -O2 -o answers_201 answers_201.c && ./answers_201 [--delay-ms N]
+ *
+ * Prints its port. One thread, one epoll. SIGUSR1 prints how many requests were answered and how many distinct
+ * numbers their Idempotency-Keys ended in (<run>-<number>); so does its end, by SIGTERM.
+ * It believes what its bench sends: heads below 8 KiB, requests below 64 KiB. Not for any other use.
+ */
+#define _GNU_SOURCE
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/tcp.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/timerfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#define MOST 4096
+#define ROOM 65536
+#define NUMBERS (1u << 24)
+
+static const char ANSWER[] = "HTTP/1.1 201 Created\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}";
+
+struct connection { size_t got; char buffer[ROOM]; };
+struct late { int fd; uint32_t age; double due; };
+
+static struct connection *connections[MOST];
+static uint32_t ages[MOST];
+static unsigned char seen[NUMBERS / 8];
+static uint64_t answered, distinct;
+static double delay_s;
+static struct late queue[1 << 16];
+static uint16_t queue_head, queue_tail;
+static int timer_fd;
+static volatile sig_atomic_t asked, ended;
+
+static double now_s(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return t.tv_sec + t.tv_nsec * 1e-9;
+}
+
+static void on_signal(int number) { if (number == SIGUSR1) asked = 1; else ended = 1; }
+
+static void tell(void) {
+    printf("%llu %llu\n", (unsigned long long)answered, (unsigned long long)distinct);
+    fflush(stdout);
+}
+
+static void note(const char *head) {
+    const char *key = strcasestr(head, "\r\nIdempotency-Key:");
+    if (!key) return;
+    const char *end = strstr(key + 2, "\r\n"), *dash = memrchr(key, '-', end - key);
+    unsigned long number = strtoul(dash + 1, NULL, 10) % NUMBERS;
+    if (!(seen[number / 8] & (1 << number % 8))) { seen[number / 8] |= 1 << number % 8; distinct++; }
+}
+
+static void answer(int fd) { if (write(fd, ANSWER, sizeof ANSWER - 1) < 0 && errno != EPIPE && errno != ECONNRESET) perror("write"); }
+
+static void answer_later(int fd) {
+    queue[queue_tail++] = (struct late){fd, ages[fd], now_s() + delay_s};
+}
+
+static void arm(void) {
+    if (queue_head == queue_tail) return;
+    double left = queue[queue_head].due - now_s();
+    if (left < 1e-6) left = 1e-6;
+    struct itimerspec at = {.it_value = {(time_t)left, (long)((left - (time_t)left) * 1e9) + 1}};
+    timerfd_settime(timer_fd, 0, &at, NULL);
+}
+
+static void drop(int fd) { free(connections[fd]); connections[fd] = NULL; ages[fd]++; close(fd); }
+
+/* Answer every whole request in the buffer; 0 where the connection is no good. */
+static int serve(int fd, struct connection *it) {
+    for (;;) {
+        it->buffer[it->got] = 0;
+        char *end = memmem(it->buffer, it->got, "\r\n\r\n", 4);
+        if (!end) return it->got < ROOM - 1;
+        char *length = strcasestr(it->buffer, "\r\nContent-Length:");
+        size_t whole = end + 4 - it->buffer + (length && length < end ? strtoul(length + 17, NULL, 10) : 0);
+        if (whole >= ROOM) return 0;
+        if (it->got < whole) return 1;
+        note(it->buffer);
+        answered++;
+        if (delay_s) answer_later(fd); else answer(fd);
+        memmove(it->buffer, it->buffer + whole, it->got -= whole);
+    }
+}
+
+int main(int argc, char **argv) {
+    for (int at = 1; at + 1 < argc; at += 2) if (!strcmp(argv[at], "--delay-ms")) delay_s = atof(argv[at + 1]) / 1000;
+    struct sigaction act = {.sa_handler = on_signal};
+    sigaction(SIGUSR1, &act, NULL); sigaction(SIGTERM, &act, NULL); sigaction(SIGINT, &act, NULL);
+    signal(SIGPIPE, SIG_IGN);
+    int listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0), one = 1, poll = epoll_create1(0);
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    socklen_t size = sizeof address;
+    if (bind(listener, (struct sockaddr *)&address, size) || listen(listener, 1024)) { perror("listen"); return 1; }
+    getsockname(listener, (struct sockaddr *)&address, &size);
+    printf("%d\n", ntohs(address.sin_port));
+    fflush(stdout);
+    timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK);
+    struct epoll_event of = {.events = EPOLLIN, .data.fd = listener}, events[256];
+    epoll_ctl(poll, EPOLL_CTL_ADD, listener, &of);
+    of.data.fd = timer_fd;
+    epoll_ctl(poll, EPOLL_CTL_ADD, timer_fd, &of);
+    while (!ended) {
+        int count = epoll_wait(poll, events, 256, -1);
+        if (asked) { asked = 0; tell(); }
+        for (int at = 0; at < count; at++) {
+            int fd = events[at].data.fd;
+            if (fd == listener) {
+                int made = accept4(listener, NULL, NULL, SOCK_NONBLOCK);
+                if (made < 0) continue;
+                if (made >= MOST) { close(made); continue; }
+                setsockopt(made, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+                connections[made] = calloc(1, sizeof(struct connection));
+                of.data.fd = made;
+                epoll_ctl(poll, EPOLL_CTL_ADD, made, &of);
+                continue;
+            }
+            if (fd == timer_fd) {
+                uint64_t times;
+                if (read(timer_fd, &times, sizeof times) < 0) continue;
+                for (double now = now_s(); queue_head != queue_tail && queue[queue_head].due <= now; queue_head++)
+                    if (connections[queue[queue_head].fd] && ages[queue[queue_head].fd] == queue[queue_head].age)
+                        answer(queue[queue_head].fd);
+                arm();
+                continue;
+            }
+            struct connection *it = connections[fd];
+            ssize_t got = read(fd, it->buffer + it->got, ROOM - 1 - it->got);
+            if (got < 0 && errno == EAGAIN) continue;
+            if (got <= 0) { drop(fd); continue; }
+            it->got += got;
+            int was = queue_head == queue_tail;
+            if (!serve(fd, it)) drop(fd);
+            else if (was && delay_s) arm();
+        }
+    }
+    tell();
+    return 0;
+}

@@ -1,0 +1,69 @@
+"""What the users of one class do in one run: how a record is sent, and what an answer to it means."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+from traffic.core.feed import Record
+from traffic.core.outcome import RULES, Answer, AtLeastOnce, AtMostOnce, Outcome, Rule, retry_after_s
+from traffic.core.protocol import RunTerms
+
+from .address import Target
+from .http import REMEMBERED, Head, request_bytes, request_prefix
+from .stats import Tally
+
+USER_AGENT = "traffic-replayer"
+# Rules that say the same of the same answer, so that it need not be asked twice.
+_CONSTANT = (AtLeastOnce, AtMostOnce)
+
+
+class Course:
+    """A run's terms made ready. ValueError where they cannot stand in a request."""
+
+    __slots__ = ("_constant", "_prefix", "_verdicts", "rule", "run", "tally", "wait")
+
+    def __init__(
+        self, run: RunTerms, rule: Rule, target: Target, worker: str, headers: Mapping[str, str], tally: Tally
+    ) -> None:
+        self.run, self.rule, self.tally = run.run, rule, tally
+        self.wait = run.wait if run.wait[1] > 0 else None
+        self._prefix = _prefix(run, target, worker, headers)
+        self._constant = type(rule) in _CONSTANT
+        self._verdicts: dict[Head, tuple[Answer, Outcome]] = {}
+
+    def request(self, record: Record) -> bytes:
+        """The bytes that send a record."""
+        return request_bytes(self._prefix, record.index, record.body)
+
+    def verdict(self, head: Head) -> tuple[Answer, Outcome]:
+        """What a head says, and what follows."""
+        known = self._verdicts.get(head)
+        if known is not None:
+            return known
+        value = head.get("retry-after")
+        answer = Answer(head.status, f"HTTP {head.status}", retry_after=retry_after_s(value, datetime.now(UTC)))
+        verdict = answer, self.rule.judge(answer)
+        # A date that is to be waited for is nearer each time it is read.
+        if self._constant and (value is None or value.isdigit()):
+            if len(self._verdicts) >= REMEMBERED:
+                self._verdicts.clear()
+            self._verdicts[head] = verdict
+        return verdict
+
+
+def rule_of(own: Rule | None, run: RunTerms) -> Rule:
+    """A class's own rule, or that of the run's policy."""
+    return own or RULES["at-most-once" if run.policy == "at-most-once" else "at-least-once"]
+
+
+def _prefix(run: RunTerms, target: Target, worker: str, more: Mapping[str, str]) -> bytes:
+    headers = {"User-Agent": USER_AGENT, "Content-Type": "application/json", "Traffic-Worker": worker}
+    if target.credentials:
+        headers["Authorization"] = target.credentials
+    lower = {name.lower() for name in more}
+    fixed = {"content-length", "idempotency-key", "transfer-encoding", "connection", "host", "traffic-worker"}
+    if lower & fixed:
+        raise ValueError(
+            f"the replay user sets {', '.join(sorted(lower & fixed))} itself: leave it out of default_headers"
+        )
+    kept = {name: value for name, value in headers.items() if name.lower() not in lower}
+    return request_prefix(run.method, target.base + run.path, target.host, {**kept, **more}, f"{run.run}-")

@@ -82,6 +82,7 @@ class Master:
         """
         self._looked.wait()
         self._starts.check(options)
+        self.refusal = None
 
     # A run begins.
 
@@ -107,6 +108,7 @@ class Master:
     def _refuse(self, error: Exception) -> None:
         """Call the start off; a headless process ends."""
         logger.error("refused to start: %s", error)
+        self.refusal = error
         if self.test.headless:
             self.test.end_process(EXIT_REFUSED)
             # Nothing is left to do for the greenlet that starts the test; an error would be told again, as a crash.

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 import gevent
 from flask import Blueprint, Response, jsonify, make_response, request
+from gevent.lock import BoundedSemaphore
 from locust.runners import STATE_RUNNING, STATE_SPAWNING
 from locust.web import WebUI
 
@@ -37,7 +38,7 @@ class MasterView(Protocol):
 
     @property
     def refusal(self) -> Exception | None:
-        """Why a run that was cut off could not be taken up."""
+        """Why the latest start, or a run that was cut off, came to nothing."""
 
     def check(self, options: argparse.Namespace) -> None:
         """Raise what a start with these options would be refused for."""
@@ -59,6 +60,7 @@ class Web:
 
     def __init__(self, web_ui: WebUI, master: MasterView) -> None:
         self.web_ui, self.master = web_ui, master
+        self._one_at_a_time = BoundedSemaphore()
         assert web_ui.app is not None
         guard: Callable[[Callable[[], Any]], Callable[[], Any]] = web_ui.auth_required_if_enabled
         routes = Blueprint("traffic", __name__, url_prefix=self._options().web_base_path or None)
@@ -80,9 +82,13 @@ class Web:
 
     def _checked_swarm(self) -> Any:
         """Locust's own answer to Start, once what it asks for has been found good; an edit of a run is not checked."""
-        runner = self.web_ui.environment.runner
-        if runner is not None and runner.state in (STATE_RUNNING, STATE_SPAWNING):
-            return self._swarm()
+        with self._one_at_a_time:
+            runner = self.web_ui.environment.runner
+            if runner is not None and runner.state in (STATE_RUNNING, STATE_SPAWNING):
+                return self._swarm()
+            return self._start()
+
+    def _start(self) -> Any:
         self._await_the_end_of_the_last()
         delivery = self.master.delivery
         if delivery is not None and delivery.live:
@@ -97,7 +103,14 @@ class Web:
             self.master.check(self._asked())
         except RefusedError as error:
             return self._refused(str(error))
-        return self._swarm()
+        answer: Any = self._swarm()
+        if not answer.get_json()["success"]:
+            return answer
+        # Locust starts in a greenlet: whoever is told "started" is to find this run, not the one before.
+        deadline = now_s() + PATIENCE_S
+        while self.master.delivery is delivery and self.master.refusal is None and now_s() < deadline:
+            gevent.sleep(0.01)
+        return answer if self.master.refusal is None else self._refused(str(self.master.refusal))
 
     def _keep_polling(self, response: Response) -> Response:
         """Locust's page asks for statistics while a test runs; told that it is stopping, it would never ask again."""

@@ -55,8 +55,8 @@ class CutOff:
 
     @property
     def files(self) -> dict[str, bytes]:
-        """Everything in the state folder."""
-        return {str(path): path.read_bytes() for path in self.state.rglob("*") if path.is_file()}
+        """Everything that is kept of the run."""
+        return {str(path): path.read_bytes() for path in self.journal.parent.rglob("*") if path.is_file()}
 
 
 @pytest.fixture(scope="module")

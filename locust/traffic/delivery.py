@@ -1,7 +1,7 @@
 """A run as the master process keeps it: the core's account with its times, its pace, and its files."""
 
 import logging
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 from traffic import console
@@ -46,7 +46,7 @@ class Delivery:
     @property
     def settled(self) -> int:
         """How many records have their outcome."""
-        return self.run.ledger.records - self.run.ledger.unsettled
+        return self.run.ledger.settled
 
     def look(self, now: float) -> None:
         """Note how far the run has come."""
@@ -109,7 +109,7 @@ class Delivery:
         self.run.dataset.close()
 
     def _standing(self, state: str, reason: str, at: str | None, worker_states: dict[str, str]) -> Standing:
-        resumed = tuple({"at": one.at, "settled": one.settled} for one in self.facts.resumed)
+        resumed = tuple(map(asdict, self.facts.resumed))
         return Standing(state, reason, self.facts.started, at, worker_states, resumed)
 
     def discard_journal(self) -> None:

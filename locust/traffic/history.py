@@ -4,6 +4,7 @@ import json
 import logging
 import time
 from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -206,5 +207,5 @@ def _told(facts: Facts) -> dict[str, Any]:
         "policy": facts.terms.policy,
         "started": facts.started,
         "ended": facts.ended,
-        "resumed": [{"at": one.at, "settled": one.settled} for one in facts.resumed],
+        "resumed": [asdict(one) for one in facts.resumed],
     }

@@ -177,9 +177,8 @@ class Starts:
         assert checked.to_resume is not None
         journal, run = checked.to_resume.journal, checked.to_resume.run
         first = max(first_session, journal.facts.first_session + SESSIONS_OF_ONE_MASTER)
-        settled = run.ledger.records - run.ledger.unsettled
         try:
-            in_thread(journal.write, facts=resumed(journal.facts, settled, checked.host, first))
+            in_thread(journal.write, facts=resumed(journal.facts, run.ledger.settled, checked.host, first))
         except JournalWriteError as error:
             what = f"the journal {journal.path} cannot be written ({error})"
             raise JournalError(f"{what}. Make room on its disk.") from error

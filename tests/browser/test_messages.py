@@ -8,23 +8,11 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from support import plain_http
-from support.browser import a_page, chromium
 from support.stub_process import StubProcess, running_stub
 
 ATTACK = "<script>document.title = 'it ran'</script><img src=x onerror=\"document.title = 'it ran'\">"
 LONG = "unbroken" * 100
 PHONE = {"width": 375, "height": 667}
-
-
-@pytest.fixture(scope="module")
-def path() -> str:
-    return chromium()
-
-
-@pytest.fixture
-def page(path: str) -> Iterator[Page]:
-    with a_page(path) as made:
-        yield made
 
 
 @pytest.fixture

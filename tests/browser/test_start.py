@@ -7,22 +7,11 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from support.browser import a_page, chromium, fill, press_start
+from support.browser import fill, press_start
 from support.cluster import Cluster, records_file
 from support.fake_api import FakeApi, fake_api
 
 BROKEN = '[\n  {"name": "Ana", "msg": "Hola"},\n  42\n]\n'
-
-
-@pytest.fixture(scope="module")
-def path() -> str:
-    return chromium()
-
-
-@pytest.fixture
-def page(path: str) -> Iterator[Page]:
-    with a_page(path) as made:
-        yield made
 
 
 @pytest.fixture(scope="module")

@@ -77,6 +77,11 @@ def until(what: str, seconds: float, ask: Callable[[], T | None]) -> T:
     return answer
 
 
+def docker(*arguments: str) -> None:
+    """Run docker; CalledProcessError where it fails."""
+    subprocess.run(["docker", *arguments], check=True, capture_output=True, timeout=60)
+
+
 @dataclass
 class Stack:
     """One project of docker-compose.yml."""
@@ -147,6 +152,15 @@ class Stack:
         answer = httpx.post(f"{self.web}/swarm", data=form, timeout=30)
         answer.raise_for_status()
         return dict(answer.json())
+
+    def under_way(self, after: str | None) -> str:
+        """Wait until the run that follows run `after` has delivered a fifth of its records; its id."""
+
+        def run() -> str | None:
+            now = self.master("/traffic/status")
+            return str(now["run"]) if now["run"] != after and now["counts"]["delivered"] > RECORDS // 5 else None
+
+        return until("a fifth is delivered", 60, run)
 
     def ended(self, after: str | None, seconds: float = 120) -> dict[str, Any]:
         """Wait for the end of the run that follows run `after`, and return its status."""

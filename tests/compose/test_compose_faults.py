@@ -1,17 +1,12 @@
 """Workers in containers that are killed, paused and cut off in mid-run; the checker asks MongoDB what became of it."""
 
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from compose.judge import judged
-from compose.stack import Stack, until
-
-
-def docker(*arguments: str) -> None:
-    subprocess.run(["docker", *arguments], check=True, capture_output=True, timeout=60)
+from compose.stack import Stack, docker, until
 
 
 def kill(stack: Stack, worker: str) -> None:
@@ -50,12 +45,7 @@ def test_a_worker_that_is_lost_in_mid_run_loses_nothing(stack: Stack, tmp_path: 
     last = stack.master("/traffic/status").get("run")
     stack.ready(4)
     assert stack.start(traffic_wait="1.0-3.0")["success"]
-
-    def under_way() -> str | None:
-        now = stack.master("/traffic/status")
-        return now["run"] if now["run"] != last and now["counts"]["delivered"] > 20 else None
-
-    run = until("a fifth is delivered", 60, under_way)
+    run = stack.under_way(after=last)
     worker = stack.compose("ps", "-q", "worker").stdout.split()[0]
     hurt(stack, worker)
     try:

@@ -1,6 +1,5 @@
 """A master in a container that is killed, alone or with all others, in mid-run: the run goes on, and ends by itself."""
 
-import subprocess
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -10,11 +9,7 @@ import httpx
 import pytest
 
 from compose.judge import judged
-from compose.stack import Stack, until
-
-
-def docker(*arguments: str) -> None:
-    subprocess.run(["docker", *arguments], check=True, capture_output=True, timeout=60)
+from compose.stack import Stack, docker, until
 
 
 def crash(stack: Stack) -> None:
@@ -46,12 +41,7 @@ def test_a_run_whose_master_was(stack: Stack, tmp_path: Path, hurt: Act, survivo
     last = stack.master("/traffic/status").get("run")
     stack.ready(4)
     assert stack.start(traffic_wait="1.0-3.0")["success"]
-
-    def under_way() -> str | None:
-        now = stack.master("/traffic/status")
-        return now["run"] if now["run"] != last and now["counts"]["delivered"] > 20 else None
-
-    run = until("a fifth is delivered", 60, under_way)
+    run = stack.under_way(after=last)
     hurt(stack)
     resumed = until("the run is resumed", 60, lambda: resumption(stack, run))
     assert resumed["settled"] > 0

@@ -14,18 +14,12 @@ from pathlib import Path
 import pytest
 
 from support.cluster import Cluster, records_file
-from support.fake_api import FakeApi, Step, fake_api
+from support.fake_api import FakeApi, Step
 
 pytestmark = pytest.mark.timeout(180)
 
 RECORDS = 400
 SLOWLY, AT_ONCE = Step(delay=0.1), Step()
-
-
-@pytest.fixture(scope="module")
-def shared_api() -> Iterator[FakeApi]:
-    with fake_api() as api:
-        yield api
 
 
 @pytest.fixture

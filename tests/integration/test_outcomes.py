@@ -234,12 +234,6 @@ def test_a_request_that_cannot_be_made_is_told_by_its_own_reason(tmp_path: Path)
 
 
 @pytest.fixture(scope="module")
-def shared_api() -> Iterator[FakeApi]:
-    with fake_api() as api:
-        yield api
-
-
-@pytest.fixture(scope="module")
 def shared_cluster(shared_api: FakeApi, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     folder = tmp_path_factory.mktemp("cluster")
     with Cluster(folder, shared_api.url, web=True, locustfile=IMPATIENT, TRAFFIC_ORDER="file") as cluster:
@@ -253,15 +247,6 @@ def api(shared_api: FakeApi) -> FakeApi:
     shared_api.forget()
     shared_api.always(Step(delay=0.02))
     return shared_api
-
-
-@pytest.fixture
-def cluster(shared_cluster: Cluster, api: FakeApi) -> Iterator[Cluster]:
-    """The shared cluster, between two runs."""
-    yield shared_cluster
-    if shared_cluster.status["ended"] is None:
-        shared_cluster.stop()
-        shared_cluster.until(lambda: shared_cluster.status["ended"], "a run that a test left behind ends")
 
 
 def begin(cluster: Cluster, file: Path, users: int = 4, **form: object) -> None:

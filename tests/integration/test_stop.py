@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from support.cluster import Cluster, records_file
-from support.fake_api import FakeApi, Step, fake_api
+from support.fake_api import FakeApi, Step
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -18,12 +18,6 @@ RECORDS = 1000
 STOP_TIMEOUT_S = 3
 # Beyond the stop timeout: for the workers' last acks, and the report.
 REPORT_S = 4.0
-
-
-@pytest.fixture(scope="module")
-def shared_api() -> Iterator[FakeApi]:
-    with fake_api() as api:
-        yield api
 
 
 @pytest.fixture(scope="module")
@@ -40,15 +34,6 @@ def api(shared_api: FakeApi) -> FakeApi:
     shared_api.forget()
     shared_api.always(Step(delay=0.3))
     return shared_api
-
-
-@pytest.fixture
-def cluster(shared_cluster: Cluster, api: FakeApi) -> Iterator[Cluster]:
-    """The shared cluster, between two runs."""
-    yield shared_cluster
-    if shared_cluster.status["ended"] is None:
-        shared_cluster.stop()
-        shared_cluster.until(lambda: shared_cluster.status["ended"], "a run that a test left behind ends")
 
 
 def begin(cluster: Cluster, folder: Path, records: int = RECORDS, users: int = 8) -> None:

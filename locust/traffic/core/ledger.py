@@ -102,6 +102,11 @@ class Ledger:
         """How many positions have no outcome yet."""
         return self.counts[State.PENDING] + self.counts[State.LEASED]
 
+    @property
+    def settled(self) -> int:
+        """How many positions have their outcome."""
+        return self.records - self.unsettled
+
     def deal(self, workers: Iterable[str]) -> None:
         """Cut what is unassigned into one slice for each of `workers`, equal to within one; without one it stays so."""
         names = list(workers)

@@ -1,0 +1,23 @@
+"""What a module's tests share: one API, and, where the module makes a `shared_cluster`, that between two runs."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from support.cluster import Cluster
+from support.fake_api import FakeApi, fake_api
+
+
+@pytest.fixture(scope="module")
+def shared_api() -> Iterator[FakeApi]:
+    with fake_api() as api:
+        yield api
+
+
+@pytest.fixture
+def cluster(shared_cluster: Cluster, api: FakeApi) -> Iterator[Cluster]:
+    """The shared cluster, between two runs."""
+    yield shared_cluster
+    if shared_cluster.status["ended"] is None:
+        shared_cluster.stop()
+        shared_cluster.until(lambda: shared_cluster.status["ended"], "a run that a test left behind ends")

@@ -2,8 +2,9 @@
  *
  *     cc -O2 -o answers_201 answers_201.c && ./answers_201 [--delay-ms N]
  *
- * Prints its port. One thread, one epoll. SIGUSR1 prints how many requests were answered and how many distinct
- * numbers their Idempotency-Keys ended in (<run>-<number>); so does its end, by SIGTERM.
+ * Prints its port. One thread, one epoll. SIGUSR1 prints how many requests with an Idempotency-Key came, how many
+ * distinct numbers these ended in (<run>-<number>), the seconds from the first of them to the last, and the mean
+ * milliseconds from their arrival to their answer (0 where it answers at once). So does its end, by SIGTERM.
  * It believes what its bench sends: heads below 8 KiB, requests below 64 KiB. Not for any other use.
  */
 #define _GNU_SOURCE
@@ -29,13 +30,13 @@
 static const char ANSWER[] = "HTTP/1.1 201 Created\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}";
 
 struct connection { size_t got; char buffer[ROOM]; };
-struct late { int fd; uint32_t age; double due; };
+struct late { int fd; uint32_t age; double came, due; };
 
 static struct connection *connections[MOST];
 static uint32_t ages[MOST];
 static unsigned char seen[NUMBERS / 8];
-static uint64_t answered, distinct;
-static double delay_s;
+static uint64_t posts, distinct, delayed;
+static double delay_s, first_s, last_s, waited_s;
 static struct late queue[1 << 16];
 static uint16_t queue_head, queue_tail;
 static int timer_fd;
@@ -50,13 +51,16 @@ static double now_s(void) {
 static void on_signal(int number) { if (number == SIGUSR1) asked = 1; else ended = 1; }
 
 static void tell(void) {
-    printf("%llu %llu\n", (unsigned long long)answered, (unsigned long long)distinct);
+    printf("%llu %llu %.6f %.4f\n", (unsigned long long)posts, (unsigned long long)distinct, last_s - first_s,
+           delayed ? waited_s / delayed * 1000 : 0.0);
     fflush(stdout);
 }
 
 static void note(const char *head) {
     const char *key = strcasestr(head, "\r\nIdempotency-Key:");
     if (!key) return;
+    last_s = now_s();
+    if (!posts++) first_s = last_s;
     const char *end = strstr(key + 2, "\r\n"), *dash = memrchr(key, '-', end - key);
     unsigned long number = strtoul(dash + 1, NULL, 10) % NUMBERS;
     if (!(seen[number / 8] & (1 << number % 8))) { seen[number / 8] |= 1 << number % 8; distinct++; }
@@ -65,7 +69,8 @@ static void note(const char *head) {
 static void answer(int fd) { if (write(fd, ANSWER, sizeof ANSWER - 1) < 0 && errno != EPIPE && errno != ECONNRESET) perror("write"); }
 
 static void answer_later(int fd) {
-    queue[queue_tail++] = (struct late){fd, ages[fd], now_s() + delay_s};
+    double now = now_s();
+    queue[queue_tail++] = (struct late){fd, ages[fd], now, now + delay_s};
 }
 
 static void arm(void) {
@@ -89,7 +94,6 @@ static int serve(int fd, struct connection *it) {
         if (whole >= ROOM) return 0;
         if (it->got < whole) return 1;
         note(it->buffer);
-        answered++;
         if (delay_s) answer_later(fd); else answer(fd);
         memmove(it->buffer, it->buffer + whole, it->got -= whole);
     }
@@ -113,7 +117,8 @@ int main(int argc, char **argv) {
     of.data.fd = timer_fd;
     epoll_ctl(poll, EPOLL_CTL_ADD, timer_fd, &of);
     while (!ended) {
-        int count = epoll_wait(poll, events, 256, -1);
+        /* Not for ever: a signal may come between the look at `asked` and the wait. */
+        int count = epoll_wait(poll, events, 256, 100);
         if (asked) { asked = 0; tell(); }
         for (int at = 0; at < count; at++) {
             int fd = events[at].data.fd;
@@ -130,9 +135,13 @@ int main(int argc, char **argv) {
             if (fd == timer_fd) {
                 uint64_t times;
                 if (read(timer_fd, &times, sizeof times) < 0) continue;
-                for (double now = now_s(); queue_head != queue_tail && queue[queue_head].due <= now; queue_head++)
-                    if (connections[queue[queue_head].fd] && ages[queue[queue_head].fd] == queue[queue_head].age)
-                        answer(queue[queue_head].fd);
+                for (double now = now_s(); queue_head != queue_tail && queue[queue_head].due <= now; queue_head++) {
+                    struct late *it = queue + queue_head;
+                    if (!connections[it->fd] || ages[it->fd] != it->age) continue;
+                    answer(it->fd);
+                    waited_s += now_s() - it->came;
+                    delayed++;
+                }
                 arm();
                 continue;
             }

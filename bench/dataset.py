@@ -3,25 +3,32 @@
     make bench-dataset RECORDS="100000 1000000 10000000"
 
 Each figure is of a process of its own, which does one thing: the ways take turns, and the median of the rounds is
-given. Peak memory is the process's largest resident set; "bare" is one that only imports what the others need.
+given. CPU is user and system time of the process, which other work on the machine changes less than the seconds. Peak
+memory is the process's largest resident set; "bare" is one that only imports what the others need.
 """
 
 import argparse
 import csv
 import gzip
 import json
+import os
+import platform
+import re
 import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 
 import make_data
 
 WAYS = ("json.load", "rigorous", "first", "second", "bare")
-# json.load of more would not fit into the memory of many machines.
-MOST_FOR_JSON_LOAD = 2_000_000
+# What json.load takes for a record of these files; where twice that is not free, it is left out.
+JSON_LOAD_BYTES = 1000
+# One round of it is enough where it takes long.
+ONE_ROUND_FROM = 5_000_000
 # The rigorous reading is there for its words, not for its speed.
 MOST_FOR_RIGOROUS = 2_000_000
 
@@ -32,7 +39,7 @@ from traffic.core.dataset import Dataset
 from traffic.intake.cache import Cache
 from traffic.intake.opening import Opening
 way, file, cache = sys.argv[1], Path(sys.argv[2]), Cache(Path(sys.argv[3]))
-began = time.perf_counter()
+began, before = time.perf_counter(), time.process_time()
 if way == "json.load":
     with file.open("rb") as opened:
         held = json.load(opened)
@@ -40,40 +47,55 @@ elif way == "rigorous":
     held = Dataset.open(file)
 elif way != "bare":
     held = Opening(file, cache).open()
-seconds = time.perf_counter() - began
+seconds, cpu = time.perf_counter() - began, time.process_time() - before
 # Not ru_maxrss: a child's begins with what its parent had.
-print(seconds, int(re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())[1]) / 1024)
+print(seconds, cpu, int(re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())[1]) / 1024)
 """
 
 
-def one(way: str, file: Path, cache: Path) -> tuple[float, float]:
-    """Seconds, and the peak of memory in MB, of one way in a process of its own."""
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """Of one way: seconds, seconds of CPU, and the peak of memory in MB."""
+
+    seconds: float
+    cpu: float
+    megabytes: float
+
+
+def one(way: str, file: Path, cache: Path) -> Figures:
+    """One way in a process of its own."""
     if way == "first":
         shutil.rmtree(cache, ignore_errors=True)
     done = subprocess.run([sys.executable, "-c", ONE, way, file, cache], capture_output=True, text=True, check=True)
-    seconds, megabytes = map(float, done.stdout.split())
-    return seconds, megabytes
+    return Figures(*map(float, done.stdout.split()))
 
 
-def measure(file: Path, ways: list[str], rounds: int, cache: Path) -> dict[str, tuple[float, float]]:
-    """The medians of each way."""
-    seen: dict[str, list[tuple[float, float]]] = {way: [] for way in ways}
-    for _ in range(rounds):
+def measure(file: Path, ways: list[str], rounds: int, cache: Path, *, long: bool = False) -> dict[str, list[Figures]]:
+    """What each way's rounds showed; json.load has one where it takes `long`."""
+    seen: dict[str, list[Figures]] = {way: [] for way in ways}
+    for nth in range(rounds):
         for way in ways:
-            seen[way].append(one(way, file, cache))
-    return {
-        way: (statistics.median(s for s, _ in its), statistics.median(m for _, m in its)) for way, its in seen.items()
-    }
+            if not (long and nth and way == "json.load"):
+                seen[way].append(one(way, file, cache))
+    return seen
 
 
-def show(name: str, file: Path, records: int, found: dict[str, tuple[float, float]]) -> None:
-    """A line for each way."""
-    base, bare = found.get("json.load"), found["bare"][1]
-    print(f"\n{records} records, {name}, {file.stat().st_size / 1e6:.0f} MB")
-    for way, (seconds, megabytes) in found.items():
-        ratio = f"{seconds / base[0]:8.3f} x json.load" if base else ""
-        each = (megabytes - bare) * 1024 * 1024 / records
-        print(f"  {way:<10}{seconds:9.3f} s{ratio:>20}{megabytes:9.0f} MB{each:8.1f} bytes a record above bare")
+def show(name: str, file: Path, records: int, found: dict[str, list[Figures]]) -> None:
+    """A line of the table for each way."""
+
+    def median(way: str, what: str) -> float:
+        return statistics.median(getattr(one, what) for one in found[way])
+
+    for way, rounds in found.items():
+        all_s = [one.seconds for one in rounds]
+        ratio = median(way, "cpu") / median("json.load", "cpu") if "json.load" in found else 0
+        each = (median(way, "megabytes") - median("bare", "megabytes")) * 1024 * 1024 / records
+        print(
+            f"| {records:,} {name}, {file.stat().st_size / 1e6:.0f} MB | {way} | {median(way, 'seconds'):.3f} "
+            f"| {min(all_s):.3f} to {max(all_s):.3f} | {median(way, 'cpu'):.3f} | {f'{ratio:.3f}' if ratio else ''} "
+            f"| {median(way, 'megabytes'):.0f} | {each:.1f} |",
+            flush=True,
+        )
 
 
 def variants(array: Path) -> dict[str, Path]:
@@ -95,6 +117,14 @@ def variants(array: Path) -> dict[str, Path]:
     return made
 
 
+def ways_for(records: int) -> list[str]:
+    """Those that this machine has the time and the memory for."""
+    free = int(re.search(r"MemAvailable:\s+(\d+)", Path("/proc/meminfo").read_text())[1]) * 1024
+    out = {"json.load"} if 2 * JSON_LOAD_BYTES * records > free else set()
+    out |= {"rigorous"} if records > MOST_FOR_RIGOROUS else set()
+    return [way for way in WAYS if way not in out]
+
+
 def main() -> None:
     """Run the command."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
@@ -102,17 +132,19 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--formats", type=int, default=0, help="measure the other formats, too, with so many records")
     asked = parser.parse_args()
+    print(f"Python {platform.python_version()}, {asked.rounds} rounds, load average {os.getloadavg()[2]:.1f}\n")
+    print("| records | | seconds | range | CPU, s | CPU beside json.load | peak MB | bytes a record above bare |")
+    print("| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |")
     with tempfile.TemporaryDirectory(prefix="bench-dataset-") as folder:
+        cache = Path(folder) / "cache"
         for records in asked.records:
             file = Path(folder) / f"{records}.json"
             make_data.write(file, records, seed=1)
-            few = records <= min(MOST_FOR_JSON_LOAD, MOST_FOR_RIGOROUS)
-            ways = [way for way in WAYS if few or way not in ("json.load", "rigorous")]
-            show("a JSON array", file, records, measure(file, ways, asked.rounds, Path(folder) / "cache"))
+            long = records >= ONE_ROUND_FROM
+            show("in an array", file, records, measure(file, ways_for(records), asked.rounds, cache, long=long))
             if records == asked.formats:
                 for name, other in variants(file).items():
-                    ways = ["first", "second", "bare"]
-                    show(name, other, records, measure(other, ways, asked.rounds, Path(folder) / "cache"))
+                    show(f"as {name}", other, records, measure(other, ["first", "second", "bare"], asked.rounds, cache))
             file.unlink()
 
 

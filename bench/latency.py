@@ -1,66 +1,73 @@
 """Whether reported response times are honest: wrk's and ReplayUser's for a server that waits a known time.
 
-    python bench/latency.py [--delay-ms 20] [--seconds 5]
+    python bench/latency.py [--delay-ms 100] [--seconds 10] [--users 10,1000] [--out FILE]
 
-Shown are the mean and the median in milliseconds, at 10 and at 1,000 users.
+Both begin their connections spread over the first second: requests that all leave at once wait for each other at the
+server and at the generator, for as long as the connections last, and a mean of such bursts says more of the burst than
+of who measured. Beside what each reports stands what the server says of the same requests: the mean time from having
+read them to having written the answer, which nobody can undercut. Means are in milliseconds.
 """
 
 import argparse
 import json
-import os
 import re
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
-from parts import LOAD_CORE, ROOT, Server, pinned
-from users import CONSTANT
+import peers
+import results
+import tables
+from parts import LOAD_CORE, LOCUSTFILES, ROOT, Server, locust_env, pinned
 
 UNITS = {"us": 0.001, "ms": 1.0, "s": 1000.0}
 
 
-def by_wrk(url: str, users: int, seconds: float) -> tuple[float, float]:
-    """Mean and median as wrk tells them."""
-    script = ROOT / "bench/new_record.lua"
-    command = pinned(LOAD_CORE, "wrk", "-t1", f"-c{users}", f"-d{seconds:.0f}s", "--latency", "-s", script, url)
-    said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    found = re.search(r"Latency\s+([0-9.]+)(us|ms|s)\s", said), re.search(r"50%\s+([0-9.]+)(us|ms|s)", said)
-    mean, median = (float(one[1]) * UNITS[one[2]] for one in found if one is not None)
-    return mean, median
+def by_wrk(wrk: peers.Peer, url: str, users: int, seconds: float) -> float:
+    """The mean as wrk tells it."""
+    script = ROOT / "bench/spread.lua"
+    many = ("-t1", f"-c{users}", f"-d{seconds:.0f}s", "-s", script, url, "--", users)
+    said = subprocess.run(pinned(LOAD_CORE, *wrk.command, *many), check=True, capture_output=True, text=True).stdout
+    found = re.search(r"Latency\s+([0-9.]+)(us|ms|s)\s", said)
+    assert found, said
+    return float(found[1]) * UNITS[found[2]]
 
 
-def by_replay(folder: Path, url: str, users: int, seconds: float) -> tuple[float, float]:
-    """Mean and median as Locust's statistics have them."""
-    locustfile = folder / "constant.py"
-    locustfile.write_text(CONSTANT)
-    many = ("--headless", "--json", "-u", users, "-r", 1000, "-t", f"{seconds:.0f}s", "--host", url)
-    command = pinned(LOAD_CORE, sys.executable, "-m", "locust", "-f", locustfile, *many)
-    env = {**os.environ, "PYTHONPATH": str(ROOT / "locust")}
-    said = subprocess.run(command, env=env, cwd=folder, check=True, capture_output=True, text=True).stdout
+def by_replay(folder: Path, url: str, users: int, seconds: float) -> float:
+    """The mean as Locust's statistics have it."""
+    many = ("--headless", "--json", "-u", users, "-r", max(10, users), "-t", f"{seconds:.0f}s", "--host", url)
+    command = pinned(LOAD_CORE, sys.executable, "-m", "locust", "-f", LOCUSTFILES / "constant.py", *many)
+    said = subprocess.run(command, env=locust_env(), cwd=folder, check=True, capture_output=True, text=True).stdout
     (row,) = json.loads(said)
-    half, seen = row["num_requests"] / 2, 0
-    for ms, count in sorted((float(ms), count) for ms, count in row["response_times"].items()):
-        seen += count
-        if seen >= half:
-            return row["total_response_time"] / row["num_requests"], ms
-    raise ValueError("no request was answered")
+    return float(row["total_response_time"] / row["num_requests"])
 
 
 def main() -> None:
     """Measure, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--delay-ms", type=float, default=100.0)
-    parser.add_argument("--seconds", type=float, default=5.0)
+    parser.add_argument("--seconds", type=float, default=10.0)
+    parser.add_argument("--users", default="10,1000")
+    parser.add_argument("--out", type=Path)
     asked = parser.parse_args()
-    print(f"{'users':>6} {'wrk mean':>9} {'ours':>7} {'ratio':>6} {'wrk median':>11} {'ours':>7}")
-    with tempfile.TemporaryDirectory() as folder:
-        for users in (10, 1000):
-            with Server(Path(folder), "--delay-ms", asked.delay_ms) as server:
-                its = by_wrk(server.url, users, asked.seconds)
-            with Server(Path(folder), "--delay-ms", asked.delay_ms) as server:
-                mine = by_replay(Path(folder), server.url, users, asked.seconds)
-            print(f"{users:6} {its[0]:9.2f} {mine[0]:7.2f} {mine[0] / its[0]:6.3f} {its[1]:11.2f} {mine[1]:7.0f}")
+    wrk = peers.get(["wrk"])["wrk"]
+    if wrk.missing:
+        sys.exit("without wrk there is nothing to hold the response times against")
+    rows = []
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for users in map(int, asked.users.split(",")):
+            with Server(folder, "--delay-ms", asked.delay_ms) as server:
+                its = {"mean": by_wrk(wrk, server.url, users, asked.seconds), "server": server.counts().mean_ms}
+            with Server(folder, "--delay-ms", asked.delay_ms) as server:
+                mine = {"mean": by_replay(folder, server.url, users, asked.seconds), "server": server.counts().mean_ms}
+            rows.append({"users": users, "wrk": its, "replay": mine})
+    asked_for = {"delay_ms": asked.delay_ms, "seconds": asked.seconds}
+    part = results.part(asked_for, versions={"wrk": wrk.version}, rows=rows)
+    print(tables.latency(part))
+    if asked.out:
+        results.keep(asked.out, "latency", part)
 
 
 if __name__ == "__main__":

@@ -2,14 +2,16 @@
 
 import json
 import os
+import random
 import signal
 import subprocess
 from pathlib import Path
-from typing import Self
+from typing import NamedTuple, Self
 
 ROOT = Path(__file__).parents[1]
 # The generator has one core, the server (and the master) the other.
 LOAD_CORE, SERVER_CORE = 0, 1
+LOCUSTFILES = ROOT / "bench/locustfiles"
 
 
 def build_server(folder: Path) -> Path:
@@ -27,6 +29,24 @@ def pinned(core: int, *command: object) -> list[str]:
     return ["taskset", "-c", str(core), *map(str, command)]
 
 
+def locust_env(**more: object) -> dict[str, str]:
+    """The environment of a Locust on this project's users, which do not wait."""
+    given = {"PYTHONPATH": ROOT / "locust", "TRAFFIC_WAIT": 0, "PYTHONDONTWRITEBYTECODE": 1} | more
+    return os.environ | {name: str(value) for name, value in given.items()}
+
+
+def some_port() -> int:
+    """A port for a master: another each time, so that nobody waits for the last one's."""
+    return random.randrange(20000, 32000)
+
+
+def end(started: list[subprocess.Popen[bytes]]) -> None:
+    """Kill processes, the latest first."""
+    for process in reversed(started):
+        process.kill()
+        process.wait()
+
+
 def cpu_s(pid: int) -> float:
     """Seconds of CPU that a process has had."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
@@ -37,6 +57,18 @@ def peak_mb(pid: int) -> float:
     """The most memory that a process has had."""
     status = Path(f"/proc/{pid}/status").read_text()
     return int(status.partition("VmHWM:")[2].split()[0]) / 1024
+
+
+class Counts(NamedTuple):
+    """What a server has seen: requests with a key, distinct keys, the seconds from the first request to the last.
+
+    `mean_ms` is how long it took on average to answer, where it was told to take its time.
+    """
+
+    posts: int
+    distinct: int
+    seconds: float
+    mean_ms: float
 
 
 class Server:
@@ -52,11 +84,11 @@ class Server:
         assert self.process.stdout is not None
         return self.process.stdout.readline()
 
-    def counts(self) -> tuple[int, int]:
-        """How many requests were answered, and how many distinct keys they had."""
+    def counts(self) -> Counts:
+        """What has come in so far."""
         self.process.send_signal(signal.SIGUSR1)
-        answered, distinct = map(int, self._line().split())
-        return answered, distinct
+        posts, distinct, seconds, mean_ms = self._line().split()
+        return Counts(int(posts), int(distinct), float(seconds), float(mean_ms))
 
     def __enter__(self) -> Self:
         return self

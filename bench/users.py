@@ -1,20 +1,19 @@
-"""What a request costs: wrk, Locust's FastHttpUser and this project's users, on one core, against a server in C.
+"""What a request costs: this project's users and other generators, each on one core, against a server in C.
 
-    python bench/users.py [--rounds 3] [--seconds 4] [--users 50] [--only wrk,replay]
+    python bench/users.py [--rounds 3] [--seconds 4] [--users 50] [--only wrk,constant,replay] [--out FILE]
 
 All take turns in each round. Rates are counted by the server, in the midst of each turn; CPU is that of the process
-that generates the load, a request. Medians are shown, and ratios between turns of the same round. It needs gcc and wrk.
+that generates the load, a request. It needs gcc and two cores; peers.py gets the others, and what cannot be had is left
+out. With --out the turns go into a file, of which tables.py makes the tables of docs/benchmarks.md.
 
-wrk: a new record each time, by new_record.lua. fast: FastHttpUser posting one constant record. record: RecordUser.
-constant: ReplayUser posting one constant record, without master. replay: ReplayUser fed by a master.
+constant: ReplayUser posting one constant record, without master. replay, tasks, record: a ReplayUser, one with a task,
+and a RecordUser, fed by a master, which shares the server's core.
+wrk (new_record.lua), k6: a new record each time. All others: one constant one.
 """
 
 import argparse
 import contextlib
 import os
-import platform
-import shutil
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -22,61 +21,73 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from parts import LOAD_CORE, ROOT, SERVER_CORE, Server, cpu_s, pinned, write_records
+import peers
+import results
+import tables
+from locustfiles.posted import BODY, HEADERS
+from parts import (
+    LOAD_CORE,
+    LOCUSTFILES,
+    ROOT,
+    SERVER_CORE,
+    Server,
+    cpu_s,
+    end,
+    locust_env,
+    pinned,
+    some_port,
+    write_records,
+)
 
 WARM_S = 1.0
-BODY = '{"name": "Ana Maria Nunez", "msg": "a message of about fifty letters, as in the data, 123456"}'
-HEADERS = (
-    '{"Content-Type": "application/json", "Idempotency-Key": "20261122-172228-375a-1", "Traffic-Worker": "worker-1"}'
+# Longer than any turn: whoever is told how long to go on is ended before.
+LASTING_S = 3600
+FED = ("replay", "tasks", "record")
+KINDS = (
+    "wrk",
+    "hey",
+    "autocannon",
+    "k6",
+    "http_user",
+    "fast_json",
+    "fast_bytes",
+    "record",
+    "tasks",
+    "constant",
+    "replay",
 )
-FAST = f"""
-from locust import FastHttpUser, task
-class Posting(FastHttpUser):
-    @task
-    def post(self):
-        self.client.post("/", data={BODY.encode()!r}, headers={HEADERS})
-"""
-CONSTANT = f"""
-from locust import events
-from traffic.core.feed import Record
-from traffic.core.protocol import RunTerms
-from traffic.replay.user import ReplayUser
-from traffic.user import sources
-RUN = RunTerms("20261122-172228-375a", "POST", "/", (0.0, 0.0), 3, "at-least-once")
-RECORD = Record(RUN.run, 1, 0, 1, {BODY.encode()!r}, False)
-class Constant:
-    name, run, over = "worker-1", RUN, False
-    def take(self, now=None): return RECORD
-    def book(self, record, answer, outcome, now=None): pass
-    def wait(self, timeout): pass
-@events.init.add_listener
-def _source(environment, **_): sources[environment] = Constant()
-class Posting(ReplayUser): pass
-"""
-RECORDS = """
-from traffic import RecordUser, task
-class Posting(RecordUser):
-    @task
-    def post(self):
-        self.deliver_next()
-"""
-REPLAY = "from traffic import ReplayUser\nclass Replay(ReplayUser): pass\n"
-ALONE = {"fast": FAST, "constant": CONSTANT}
-FED = {"record": RECORDS, "replay": REPLAY}
+FED_RECORDS = 1_500_000
 
 
 class Turns:
     """Runs generators by their names, one at a time."""
 
-    def __init__(self, folder: Path, seconds: float, users: int) -> None:
-        self.folder, self.seconds, self.users = folder, seconds, users
+    def __init__(self, folder: Path, seconds: float, users: int, found: dict[str, peers.Peer]) -> None:
+        self.folder, self.seconds, self.users, self.found = folder, seconds, users, found
+
+    def _peer(self, name: str, url: str) -> list[object]:
+        """The command of a generator that is none of Locust's."""
+        command, users = self.found[name].command, self.users
+        headers = [f"{field}: {value}" for field, value in HEADERS.items()]
+        match name:
+            case "wrk":
+                script = ROOT / "bench/new_record.lua"
+                return [*command, "-t1", f"-c{users}", f"-d{LASTING_S}s", "-s", script, url]
+            case "hey":
+                many = [part for header in headers for part in ("-H", header)]
+                return [*command, "-z", f"{LASTING_S}s", "-c", users, "-m", "POST", *many, "-d", BODY.decode(), url]
+            case "autocannon":
+                many = [part for header in headers for part in ("-H", header)]
+                lasting = ("-n", "-c", users, "-d", LASTING_S)
+                return [*command, *lasting, "-m", "POST", *many, "-b", BODY.decode(), url]
+        return [*command, "-e", f"URL={url}", "-e", f"USERS={users}", ROOT / "bench/k6.js"]
 
     @contextlib.contextmanager
     def _running(self, name: str, url: str) -> Iterator[int]:
         """Run a generator; the process id of that on the load's core."""
-        started = []
-        env = {**os.environ, "PYTHONPATH": str(ROOT / "locust"), "TRAFFIC_WAIT": "0", "TRAFFIC_ORDER": "file"}
-        env["TRAFFIC_STATE_DIR"] = str(self.folder / "state")
+        started: list[subprocess.Popen[bytes]] = []
+        # A state folder for each turn: what a turn leaves behind was cut off, and would be gone on with.
+        env = locust_env(TRAFFIC_ORDER="file", TRAFFIC_STATE_DIR=tempfile.mkdtemp(prefix="state-", dir=self.folder))
 
         def start(core: int, *command: object) -> int:
             with (self.folder / f"{name}.log").open("a") as log:
@@ -85,43 +96,34 @@ class Turns:
                 )
             return started[-1].pid
 
-        file = self.folder / f"{name}.py"
-        locust = (sys.executable, "-m", "locust", "-f", file, "--host", url)
+        locust = (sys.executable, "-m", "locust", "-f", LOCUSTFILES / f"{name}.py", "--host", url)
         many = ("--headless", "--only-summary", "-u", self.users, "-r", 1000)
-        if name == "wrk":
-            lasting = f"{WARM_S + self.seconds + 60:.0f}s"
-            chosen = start(
-                LOAD_CORE, "wrk", "-t1", f"-c{self.users}", f"-d{lasting}", "-s", ROOT / "bench/new_record.lua", url
-            )
-        elif name in ALONE:
-            file.write_text(ALONE[name])
+        if name in self.found:
+            chosen = start(LOAD_CORE, *self._peer(name, url))
+        elif name not in FED:
             chosen = start(LOAD_CORE, *locust, *many)
         else:
-            file.write_text(FED[name])
-            port = ("--master-bind-port", 20000 + os.getpid() % 20000)
-            records = write_records(self.folder / "many.json", 1_500_000)
-            master = (*locust, *many, "--master", "--master-bind-host", "127.0.0.1", *port, "--expect-workers", 1)
-            start(SERVER_CORE, *master, "--traffic-file", records)
-            chosen = start(LOAD_CORE, *locust, "--worker", "--master-host", "127.0.0.1", "--master-port", port[1])
+            port, file = some_port(), write_records(self.folder / "many.json", FED_RECORDS)
+            bind = ("--master", "--master-bind-host", "127.0.0.1", "--master-bind-port", port, "--expect-workers", 1)
+            start(SERVER_CORE, *locust, *many, *bind, "--traffic-file", file)
+            chosen = start(LOAD_CORE, *locust, "--worker", "--master-host", "127.0.0.1", "--master-port", port)
         try:
             yield chosen
         finally:
-            for process in reversed(started):
-                process.kill()
-                process.wait()
+            end(started)
 
     def take(self, name: str) -> tuple[float, float]:
         """One turn: requests a second, and microseconds of CPU a request."""
         with Server(self.folder) as server, self._running(name, server.url) as pid:
             deadline = time.monotonic() + 60
-            while server.counts()[0] < 100:
+            while server.counts().posts < 100:
                 if time.monotonic() > deadline:
                     raise TimeoutError((self.folder / f"{name}.log").read_text()[-3000:])
                 time.sleep(0.05)
             time.sleep(WARM_S)
-            before, cpu, at = server.counts()[0], cpu_s(pid), time.monotonic()
+            before, cpu, at = server.counts().posts, cpu_s(pid), time.monotonic()
             time.sleep(self.seconds)
-            count, used, took = server.counts()[0] - before, cpu_s(pid) - cpu, time.monotonic() - at
+            count, used, took = server.counts().posts - before, cpu_s(pid) - cpu, time.monotonic() - at
         return count / took, used / count * 1e6
 
 
@@ -131,26 +133,27 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=4.0)
     parser.add_argument("--users", type=int, default=50)
-    parser.add_argument("--only", default="wrk,fast,record,constant,replay")
+    parser.add_argument("--only", default=",".join(KINDS))
+    parser.add_argument("--out", type=Path)
     asked = parser.parse_args()
-    names = [name for name in asked.only.split(",") if name != "wrk" or shutil.which("wrk")]
-    made: dict[str, list[tuple[float, float]]] = {name: [] for name in names}
+    names = asked.only.split(",")
+    found = peers.get(names)
+    missing = {name: peer.missing for name, peer in found.items() if peer.missing}
+    turns: dict[str, list[tuple[float, float]]] = {name: [] for name in names if name not in missing}
     with tempfile.TemporaryDirectory() as folder:
-        turns = Turns(Path(folder), asked.seconds, asked.users)
-        for _ in range(asked.rounds):
-            for name in names:
-                made[name].append(turns.take(name))
-    print(f"Python {platform.python_version()}, {asked.rounds} rounds of {asked.seconds:g} s, {asked.users} users")
-    print(f"{'':10} {'requests/s':>12} {'(range)':>18} {'us CPU':>8} {'rate/first':>11} {'CPU/first':>10}")
-    first = made[names[0]]
-    for name, turns_of in made.items():
-        rates, costs = zip(*turns_of, strict=True)
-        ratio = statistics.median(mine[0] / its[0] for mine, its in zip(turns_of, first, strict=True))
-        cost = statistics.median(mine[1] / its[1] for mine, its in zip(turns_of, first, strict=True))
-        spread = f"{min(rates):,.0f}-{max(rates):,.0f}"
-        median, cpu = statistics.median(rates), statistics.median(costs)
-        print(f"{name:10} {median:12,.0f} {spread:>18} {cpu:8.1f} {ratio:11.2f} {cost:10.2f}")
+        taking = Turns(Path(folder), asked.seconds, asked.users, found)
+        for number in range(asked.rounds):
+            for name, its in turns.items():
+                its.append(taking.take(name))
+                print(f"round {number + 1}: {name:12} {its[-1][0]:10,.0f}/s {its[-1][1]:8.1f} us", file=sys.stderr)
+    versions = {name: peer.version for name, peer in found.items() if peer.version}
+    asked_for = {"rounds": asked.rounds, "seconds": asked.seconds, "users": asked.users}
+    part = results.part(asked_for, versions=versions, missing=missing, turns=turns)
+    print(tables.request(part))
+    if asked.out:
+        results.keep(asked.out, "request", part)
 
 
 if __name__ == "__main__":
+    os.environ.setdefault("PYTHONUNBUFFERED", "1")
     main()

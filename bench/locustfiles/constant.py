@@ -1,0 +1,37 @@
+"""ReplayUser without a master: one constant record, again and again."""
+
+from locust import events
+from posted import BODY, RUN
+
+from traffic.core.feed import Record
+from traffic.core.protocol import RunTerms
+from traffic.replay.user import ReplayUser
+from traffic.user import sources
+
+TERMS = RunTerms(RUN, "POST", "/", (0.0, 0.0), 3, "at-least-once")
+RECORD = Record(RUN, 1, 0, 1, BODY, again=False)
+
+
+class Constant:
+    """A source that has always the same record."""
+
+    name, run, over = "worker-1", TERMS, False
+
+    def take(self, now=None):
+        """The record."""
+        return RECORD
+
+    def book(self, record, answer, outcome, now=None):
+        """Forget it."""
+
+    def wait(self, timeout):
+        """There is always one."""
+
+
+@events.init.add_listener
+def _source(environment, **_):
+    sources[environment] = Constant()
+
+
+class Posting(ReplayUser):
+    """Posts it."""

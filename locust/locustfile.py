@@ -1,9 +1,9 @@
 """What the users do. Edit this file; docs/locustfile.md shows more."""
 
-from traffic import RecordUser, task
+from traffic import ReplayUser, task
 
 
-class MessageTraffic(RecordUser):
+class MessageTraffic(ReplayUser):
     """Posts the records of the traffic file, each once in total, and now and then reads the messages."""
 
     @task

@@ -22,10 +22,20 @@ TICK_S = 0.05
 _libc = ctypes.CDLL(None) if sys.platform == "linux" else None
 
 
+def _write(text: str) -> None:
+    with contextlib.suppress(OSError):
+        os.write(2, text.encode(errors="replace"))
+
+
+class Voice:
+    """How lines get to stderr; `write` is another's while there is a live line that they have to pass."""
+
+    write: Callable[[str], None] = staticmethod(_write)
+
+
 def say(what: str) -> None:
     """Write a line to stderr; may be called in a signal handler, and goes on where nobody reads any more."""
-    with contextlib.suppress(OSError):
-        os.write(2, f"{what}\n".encode(errors="replace"))
+    Voice.write(f"{what}\n")
 
 
 def _in_the_child(parent: int) -> Callable[[], None]:
@@ -43,9 +53,11 @@ def _in_the_child(parent: int) -> Callable[[], None]:
 
 
 class Child:
-    """One running child; `output` is where its stdout and stderr go."""
+    """One running child; `output` is where its stdout and stderr go, `inherited` are descriptors that it has, too."""
 
-    def __init__(self, command: Sequence[str], env: Mapping[str, str], output: IO[bytes] | int) -> None:
+    def __init__(
+        self, command: Sequence[str], env: Mapping[str, str], output: IO[bytes] | int, inherited: Sequence[int] = ()
+    ) -> None:
         self.process = subprocess.Popen(
             command,
             env=env,
@@ -53,6 +65,7 @@ class Child:
             stdout=output,
             stderr=subprocess.STDOUT,
             process_group=0,
+            pass_fds=inherited,
             preexec_fn=_in_the_child(os.getpid()),  # noqa: PLW1509 - no thread is alive yet that could hold a lock
         )
 
@@ -81,17 +94,18 @@ class Relay:
 
     Left out are Locust's own INFO lines. `report` holds back the delivery report, and `refusal` why a run was refused,
     for the end; behind a refusal nothing more is shown. `attended`: a person has a web page that shows both: hold
-    back nothing.
+    back nothing. `live`: a live line says how far the run is: leave out the lines that do.
     """
 
     NOISE = re.compile(r"\[[^]]*\] [^/]*/INFO/locust\.")
+    PROGRESS = re.compile(r"\[[^]]*\] [^/]*/INFO/traffic\.\w+: (?:progress:|reading) ")
     REFUSAL = re.compile(r"(?:\[[^]]*\] [^/]*/ERROR/traffic\.\w+: refused to start|[\w.]+: error): (.*)")
     REPORT = re.compile(r"\[[^]]*\] [^/]*/INFO/traffic\.\w+: (delivery report, run .*)")
 
-    def __init__(self, source: IO[bytes], copy: Path, *, attended: bool) -> None:
+    def __init__(self, source: IO[bytes], copy: Path, *, attended: bool, live: bool = False) -> None:
         self.report: list[str] = []
         self.refusal = ""
-        self._source, self._copy, self._attended = source, copy, attended
+        self._source, self._copy, self._attended, self._live = source, copy, attended, live
         self._in_report = False
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
@@ -112,7 +126,8 @@ class Relay:
         if self._attended:
             return not self.NOISE.match(text)
         self._hold(text)
-        return not (self.refusal or self._in_report or self.NOISE.match(text))
+        told = self._live and self.PROGRESS.match(text)
+        return not (self.refusal or self._in_report or told or self.NOISE.match(text))
 
     def _hold(self, text: str) -> None:
         if (found := self.REFUSAL.match(text)) and not self.refusal:

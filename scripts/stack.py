@@ -22,6 +22,7 @@ from urllib.request import ProxyHandler, build_opener
 
 from plan import HERE, ROOT, Plan, RefusedError, check_ports
 from processes import TICK_S, Child, Relay, say
+from screen import LiveLine, live_line, report_on_screen
 
 EXIT_CRASHED, EXIT_REFUSED = 1, 4
 READY_S = 30.0
@@ -61,6 +62,7 @@ class Stack:
         self.stub: Child | None = None
         self.locust: Child | None = None
         self.relay: Relay | None = None
+        self.live: LiveLine | None = None
         self.code: int | None = None
 
     def stop(self, number: int, _frame: object) -> None:
@@ -74,9 +76,14 @@ class Stack:
             self._start_stub()
         if self.asked:
             return
-        self.locust = Child(self.plan.locust(*options), os.environ, -1)
+        self.live = None if attended else live_line()
+        env, fds = ({}, ()) if self.live is None else (self.live.variables, (self.live.fd,))
+        self.locust = Child(self.plan.locust(*options), os.environ | env, -1, fds)
+        if self.live is not None:
+            self.live.begin()
+        log, is_live = self.plan.state / "locust.log", self.live is not None
         assert self.locust.process.stdout is not None
-        self.relay = Relay(self.locust.process.stdout, self.plan.state / "locust.log", attended=attended)
+        self.relay = Relay(self.locust.process.stdout, log, attended=attended, live=is_live)
 
     def _start_stub(self) -> None:
         plan = self.plan
@@ -129,6 +136,9 @@ class Stack:
             self.code, self.locust = self.locust.end(LOCUST_GRACE_S, self._hurried), None
         if self.relay is not None:
             self.relay.finish()
+        if self.live is not None:
+            self.live.finish()
+            self.live = None
         if self.stub is not None:
             self.stub.end(STUB_GRACE_S, self._hurried)
             self.stub = None
@@ -161,11 +171,14 @@ def replay(stack: Stack) -> int:
     stack.start("--headless", "--only-summary", attended=False)
     stack.wait()
     code = stack.end()
-    for line in stack.relay.report if stack.relay else ():
-        print(line)
+    said = "\n".join(stack.relay.report) if stack.relay else ""
     if code is not None and _version(path) != before:
-        print("report: " + json.dumps(json.loads(path.read_bytes())), flush=True)
+        report = json.loads(path.read_bytes())
+        print(report_on_screen(report) or said)
+        print("report: " + json.dumps(report), flush=True)
         return code
+    if said:
+        print(said)
     return _explain(stack, code)
 
 

@@ -8,9 +8,9 @@ that comes with it.
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from traffic.plugin import Answer, AtLeastOnce, AtMostOnce, Outcome, RecordUser, ReplayUser, task
+    from traffic.plugin import Answer, AtLeastOnce, AtMostOnce, Outcome, RecordUser, ReplayUser, master_of, task
 
-__all__ = ["Answer", "AtLeastOnce", "AtMostOnce", "Outcome", "RecordUser", "ReplayUser", "task"]
+__all__ = ["Answer", "AtLeastOnce", "AtMostOnce", "Outcome", "RecordUser", "ReplayUser", "master_of", "task"]
 
 
 def __getattr__(name: str) -> Any:

@@ -15,3 +15,8 @@ def now_s() -> float:
 def timestamp() -> str:
     """The present time, UTC, ISO 8601 with milliseconds."""
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def ever_greater() -> int:
+    """A number greater than those of earlier calls, in earlier processes, too: the milliseconds of the epoch."""
+    return time.time_ns() // 1_000_000

@@ -1,19 +1,38 @@
 """What a person reads in the terminal."""
 
+import logging
 from typing import Any
 
 from traffic.core.decisions import records
+
+# Marks a line of the log that says what a live line says, too; and the report's: its `report` is the report itself.
+TOLD_LIVE = {"told_live": True}
+
+
+def not_told_live(record: logging.LogRecord) -> bool:
+    """Whether a line of the log is to be shown above a live line."""
+    return not getattr(record, "told_live", False)
+
+
+def report_of(record: logging.LogRecord) -> dict[str, Any] | None:
+    """The delivery report that a line of the log is; None where it is another."""
+    return getattr(record, "report", None)
+
+
+def settled(counts: dict[str, int]) -> int:
+    """How many records have their outcome, by the counts of a status."""
+    return counts["records"] - counts["pending"] - counts["leased"]
 
 
 def progress_line(status: dict[str, Any]) -> str:
     """How far the run is, in one line."""
     counts = status["counts"]
-    settled = counts["records"] - counts["pending"] - counts["leased"]
-    share = 100 * settled // counts["records"]
+    done = settled(counts)
+    share = 100 * done // counts["records"]
     eta = "" if status["eta_s"] is None else f", about {status['eta_s']:.0f} s to go"
     failed = counts["rejected"] + counts["in_doubt"]
     bad = f", {failed} not delivered" if failed else ""
-    return f"progress: {settled} of {records(counts['records'])} ({share}%){bad}, {_rate(status['rate'])}{eta}"
+    return f"progress: {done} of {records(counts['records'])} ({share}%){bad}, {rate(status['rate'])}{eta}"
 
 
 def report_table(report: dict[str, Any]) -> str:
@@ -26,16 +45,23 @@ def report_table(report: dict[str, Any]) -> str:
         f"delivery report, run {report['run']}: {report['state']} {report['reason']}".rstrip(),
         f"  {records(counts['records'])} = {counts['delivered']} delivered + {counts['rejected']} rejected"
         f" + {counts['in_doubt']} in doubt + {counts['unsent']} unsent",
-        f"  {attempts}; {report['seconds']} s, {_rate(report['rate'])}",
-        *(f"  resumed at {one['at']}, with {one['settled']} settled" for one in report["resumed"]),
+        f"  {attempts}; {report['seconds']} s, {rate(report['rate'])}",
+        *map(_resumption_line, report["resumed"]),
         *_worker_lines(report["workers"]),
         _audit_line(report["audit"]),
     ]
     return "\n".join(lines)
 
 
-def _rate(rate: float) -> str:
-    return f"{rate:.1f}".removesuffix(".0") + "/s"
+def rate(value: float) -> str:
+    """Records a second."""
+    return f"{value:.1f}".removesuffix(".0") + "/s"
+
+
+def _resumption_line(one: dict[str, Any]) -> str:
+    again = one.get("resent_dead_letters", 0)
+    sent = f", and {again} dead letter{'' if again == 1 else 's'} to be sent again" if again else ""
+    return f"  resumed at {one['at']}, with {one['settled']} settled{sent}"
 
 
 def _worker_lines(workers: list[dict[str, Any]]) -> list[str]:

@@ -1,16 +1,18 @@
 """A run as the master process keeps it: the core's account with its times, its pace, and its files."""
 
 import logging
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any
 
 from traffic import console
-from traffic.clock import now_s, timestamp
+from traffic.clock import ever_greater, now_s, timestamp
+from traffic.core.ledger import State
 from traffic.core.patience import Patience, Verdict
 from traffic.core.progress import Progress
-from traffic.core.report import Standing, account, dead_letters, unsent_indexes
+from traffic.core.report import Standing, account, all_delivered, dead_letters, unsent_indexes
 from traffic.core.run import Run
-from traffic.journal import Facts, Journal, JournalWriteError, Resumption, ended
+from traffic.core.timeline import Look, Timeline
+from traffic.journal import Facts, Journal, JournalError, JournalWriteError, Resumption, ended, tell
 from traffic.reconcile import agrees, fetch_audit
 from traffic.state import StateFolder
 from traffic.threads import in_thread
@@ -18,23 +20,29 @@ from traffic.threads import in_thread
 logger = logging.getLogger(__name__)
 
 
+BY_A_PERSON = "paused by a person"
+
+
 class Delivery:
     """One run. `state` is running, paused, stopping, completed, stopped or failed.
 
-    It is `live` until it is being closed, then `ending` until its report is made. `facts` are those of its journal,
-    which this object closes at its end. `manned`: a worker has been there since the master began or resumed it.
+    A run is paused by a person, or because it cannot go on. It is `live` until it is being closed, then `ending` until
+    its report is made. `facts` are those of its journal, which this object closes at its end. `manned`: a worker has
+    been there since the master began or resumed it.
+    `reclaimed` counts the leases that were taken back since then.
     """
 
     def __init__(self, run: Run, journal: Journal, folder: StateFolder) -> None:
         self.run, self.journal, self.folder = run, journal, folder
         self.facts = journal.facts
         self.patience = Patience(self.facts.give_up_s)
-        self.state, self.reason = "running", ""
+        self.state, self.reason = ("paused", BY_A_PERSON) if self.facts.paused else ("running", "")
         self.live = True
         self.manned = not self.facts.resumed
         self.report: dict[str, Any] | None = None
+        self.reclaimed = 0
         self._discardable = False
-        self._progress = Progress()
+        self._progress, self.timeline = Progress(), Timeline(ever_greater())
         self._began, self._settled_before = now_s(), self.settled
         self.look(self._began)
 
@@ -44,6 +52,24 @@ class Delivery:
         return not self.live and self.report is None
 
     @property
+    def paused_by_person(self) -> bool:
+        """Whether a person has paused it, and nobody has let it go on."""
+        return self.facts.paused and self.state == "paused"
+
+    def pause(self) -> Facts:
+        """Take that a person pauses it; the facts, which are news."""
+        self.facts = replace(self.facts, paused=True)
+        self.state, self.reason = "paused", BY_A_PERSON
+        return self.facts
+
+    def go_on(self) -> Facts:
+        """Take that a person lets it go on, from a clean start: its pace, and what holds it up, count from now."""
+        self.facts = replace(self.facts, paused=False)
+        self.state, self.reason = "running", ""
+        self._progress = Progress()
+        return self.facts
+
+    @property
     def settled(self) -> int:
         """How many records have their outcome."""
         return self.run.ledger.settled
@@ -51,18 +77,29 @@ class Delivery:
     def look(self, now: float) -> None:
         """Note how far the run has come."""
         self._progress.note(self.settled, now)
+        self._trace(now)
+
+    def _trace(self, now: float, *, last: bool = False) -> None:
+        since, counts = now - self._began, self.run.ledger.counts
+        if last or self.timeline.due(since):
+            settled = counts[State.DELIVERED], counts[State.REJECTED], counts[State.IN_DOUBT]
+            attempts = sum(self.run.attempts.values())
+            self.timeline.note(Look(since, *settled, counts[State.LEASED], counts[State.PENDING], attempts), last=last)
 
     def weigh(self, stalled: str, now: float) -> Verdict:
         """Take why the run can make no progress (empty: it can), be paused or go on accordingly; the verdict.
 
-        A resumed run waits for its first worker as long as it takes.
+        A resumed run waits for its first worker as long as it takes, and one that a person has paused for a person.
         """
         if self.state not in ("running", "paused"):
             return Verdict.GOING
         if not self.manned:
             verdict, stalled = Verdict.PAUSED, "it was resumed and waits for its workers"
         else:
-            verdict = self.patience.look(stalled, now)
+            verdict = self.patience.look("" if self.facts.paused else stalled, now)
+        if self.facts.paused:
+            self.state, self.reason = "paused", f"{BY_A_PERSON}; {stalled}" if stalled else BY_A_PERSON
+            return Verdict.PAUSED
         if verdict is Verdict.PAUSED and self.state == "running":
             self.state = "paused"
             until = f"; it is given up after {self.patience.give_up_s:g} s" if self.manned else ""
@@ -91,7 +128,8 @@ class Delivery:
 
         The journal is closed, and stays until `discard_journal`.
         """
-        seconds = now_s() - self._began
+        seconds = (now := now_s()) - self._began
+        self._trace(now, last=True)
         standing = self._standing(state, reason, timestamp(), worker_states)
         report = account(self.run, standing, self._progress)
         rate = (self.settled - self._settled_before) / seconds if seconds > 0 else 0.0
@@ -101,7 +139,7 @@ class Delivery:
         self._discardable = self._write(report) and state == "completed"
         self._end_journal(state, report["ended"])
         self.report, self.state, self.reason = report, state, reason
-        logger.info("%s", console.report_table(report))
+        logger.info("%s", console.report_table(report), extra={"report": report})
         return report
 
     def close(self) -> None:
@@ -109,17 +147,27 @@ class Delivery:
         self.run.dataset.close()
 
     def _standing(self, state: str, reason: str, at: str | None, worker_states: dict[str, str]) -> Standing:
-        resumed = tuple(map(asdict, self.facts.resumed))
-        return Standing(state, reason, self.facts.started, at, worker_states, resumed)
+        resumed = tuple(one.to_json() for one in self.facts.resumed)
+        paused = at is None and self.paused_by_person
+        return Standing(state, reason, self.facts.started, at, worker_states, resumed, paused_by_person=paused)
 
     def discard_journal(self) -> None:
-        """Delete the journal of a run that was completed and has its report; any other can be resumed from its own."""
-        if not self._discardable:
+        """Delete the journal of a run that has its report, and of which every record was delivered.
+
+        Where others were settled, too, the run can be taken up for its dead letters: its journal is told that the run
+        is done with until then. One that is not completed can be resumed, and its journal stays as it is.
+        """
+        if not self._discardable or self.report is None:
             return
+        self._discardable = False
         try:
-            self.journal.remove()
-        except OSError as error:
-            logger.warning("the journal %s could not be deleted: %s", self.journal.path, error.strerror)
+            if all_delivered(self.report):
+                self.journal.remove()
+            else:
+                in_thread(tell, self.journal.path)
+        except (OSError, JournalError, JournalWriteError) as error:
+            reason = getattr(error, "strerror", None) or error
+            logger.warning("the journal %s could not be put away: %s", self.journal.path, reason)
 
     def _end_journal(self, state: str, at: str) -> None:
         try:
@@ -131,7 +179,8 @@ class Delivery:
 
     def _write(self, report: dict[str, Any]) -> bool:
         try:
-            path = self.folder.write_report(report, dead_letters(self.run), unsent_indexes(self.run))
+            letters, unsent = dead_letters(self.run), unsent_indexes(self.run)
+            path = in_thread(self.folder.write_report, report, letters, unsent)
         except OSError as error:
             reason = f"{error.strerror or error}"
             logger.error("the report could not be written to %s (%s); it follows here", self.folder.path, reason)  # noqa: TRY400 - the reason is all there is to say
@@ -140,7 +189,9 @@ class Delivery:
         return True
 
 
-def resumed(facts: Facts, settled: int, host: str, first_session: int) -> Facts:
-    """The facts of a run that is taken up again now."""
-    again = (*facts.resumed, Resumption(timestamp(), settled))
-    return replace(facts, state="running", ended=None, host=host, first_session=first_session, resumed=again)
+def resumed(facts: Facts, settled: int, host: str, first_session: int, reopened: int = 0) -> Facts:
+    """The facts of a run that is taken up again now; `reopened` of its dead letters are sent again."""
+    again = (*facts.resumed, Resumption(timestamp(), settled, reopened))
+    return replace(
+        facts, state="running", ended=None, told=False, host=host, first_session=first_session, resumed=again
+    )

@@ -3,55 +3,120 @@
 import json
 import logging
 import time
-from contextlib import suppress
-from dataclasses import asdict
+from collections.abc import Callable
+from contextlib import closing, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from traffic.clock import timestamp
 from traffic.core.dataset import Dataset
+from traffic.core.decisions import Reopened, records
+from traffic.core.ledger import State
 from traffic.core.order import Order
 from traffic.core.ranges import RangeSet
 from traffic.core.recovery import Recovery, RecoveryError
 from traffic.core.run import Run
 from traffic.journal import LEAVE_IT, LEAVE_RUN, Facts, Journal, JournalError, JournalInUseError, ended
+from traffic.settings import DEAD_LETTERS, LATEST
 from traffic.state import RUN_ID, StateFolder
 
 logger = logging.getLogger(__name__)
 
 DAY_S = 86400.0
-LATEST = "last"
-NONE = "no"
 
 
 class ResumeError(Exception):
     """A run that cannot be taken up again; the text says why, and what can be done."""
 
 
+@dataclass(frozen=True, slots=True)
+class ToResume:
+    """A run as its journal left it; `held` is what its workers had in hand, by worker.
+
+    `reopened` are the dead letters that are to be sent again, which the ledger has as pending: the journal has to be
+    told so when the run goes on.
+    """
+
+    journal: Journal
+    run: Run
+    held: dict[str, RangeSet]
+    reopened: Reopened
+
+
 def find_cut_off(folder: StateFolder, *, unattended: bool = False) -> Journal | None:
     """The journal of the latest run that was neither completed nor stopped, open; None where there is none.
 
-    An unattended master leaves the journal of a completed run until its process ends: one that is still there is of a
+    An unattended master is done with a completed run when its process ends: one that nobody was told of is of a
     process that was killed before it could tell. JournalError where a journal cannot be read: then nobody knows.
     """
-    return _find(folder, {"running", "completed"} if unattended else {"running"})
+
+    def cut_off(journal: Journal) -> bool:
+        facts = journal.facts
+        return facts.state == "running" or (unattended and facts.state == "completed" and not facts.told)
+
+    return _find(folder, cut_off)
 
 
-def find_to_resume(folder: StateFolder, wanted: str) -> Journal:
-    """The journal of the run that `wanted` names, its id or "last", open.
+def find_to_resume(folder: StateFolder, wanted: str, *, resend: bool = False) -> Journal:
+    """The journal of the run that `wanted` names, its id or "last", open; `resend`: for its dead letters, too.
 
-    ResumeError where there is none, JournalError where it cannot be used.
+    ResumeError where there is none, or nothing of it can be sent, JournalError where it cannot be used.
     """
     if wanted == LATEST:
-        journal = _find(folder, {"running", "stopped", "failed"})
+        journal = _find(folder, _has_to_send if resend else lambda found: found.facts.state != "completed")
         if journal is None:
-            raise ResumeError(f"no run in {folder.path} can be resumed: each was completed, or there is none.")
+            what = "has anything that can be sent again" if resend else "can be resumed"
+            raise ResumeError(f"no run in {folder.path} {what}: {_none_because(resend=resend)}.")
         return journal
     if not RUN_ID.fullmatch(wanted) or not (path := folder.journal_path(wanted)).exists():
-        open_runs = [run for run in folder.runs() if folder.journal_path(run).exists()]
-        known = f"Those that can be: {', '.join(open_runs[:5])}." if open_runs else "None can be."
-        raise ResumeError(f"no run {wanted!r} in {folder.path} can be resumed. {known}")
+        raise ResumeError(_unknown(folder, wanted, resend=resend))
+    with closing(Journal.open(path)) as journal:
+        _check_use(journal, resend=resend)
     return Journal.open(path)
+
+
+def _none_because(*, resend: bool) -> str:
+    if resend:
+        return "each was delivered, or has only records in doubt under at-most-once, or there is none"
+    remedy = f"The dead letters of a completed one can be sent again: add --traffic-resend {DEAD_LETTERS}"
+    return f"each was completed, or there is none. {remedy}"
+
+
+def _unknown(folder: StateFolder, wanted: str, *, resend: bool) -> str:
+    """Why a run without a journal cannot be resumed, and which can be."""
+    if resend and wanted in folder.runs():
+        return f"nothing of run {wanted} can be sent again: all of it was delivered, or its journal is gone."
+    seen = ((run, _facts(folder, run)) for run in folder.runs())
+    known = [run for run, facts in seen if isinstance(facts, Facts) and (resend or not _is_over(facts))]
+    others = f"Those that can be: {', '.join(known[:5])}." if known else "None can be."
+    return f"no run {wanted!r} in {folder.path} can be resumed. {others}"
+
+
+def _is_over(facts: Facts) -> bool:
+    """Whether a run was completed, and its master has said so; else it can be taken up, if only to say it."""
+    return facts.state == "completed" and facts.told
+
+
+def _check_use(journal: Journal, *, resend: bool) -> None:
+    """ResumeError where there would be nothing to send of a run that is to be resumed."""
+    facts = journal.facts
+    if not resend and _is_over(facts):
+        what = f"run {facts.run} was completed: each of its records was delivered, or is a dead letter"
+        option = f"--traffic-resume {facts.run} --traffic-resend {DEAD_LETTERS} (TRAFFIC_RESEND={DEAD_LETTERS})"
+        raise ResumeError(f"{what}. Have its dead letters sent again with {option}.")
+    if resend and not _has_to_send(journal):
+        in_doubt = _replay(journal).ledger.counts[State.IN_DOUBT]
+        why = f"{records(in_doubt)} in doubt may have been sent, and under at-most-once nothing is sent twice"
+        raise ResumeError(f"nothing of run {facts.run} can be sent again: {why if in_doubt else 'it is delivered'}.")
+
+
+def _has_to_send(journal: Journal) -> bool:
+    """Whether a run is not at its end, or has dead letters that may be sent again."""
+    if journal.facts.state == "running":
+        return True
+    ledger = _replay(journal).ledger
+    return ledger.unsettled > 0 or bool(ledger.dead_letters_to_send(journal.facts.terms.policy))
 
 
 def leave_cut_off(folder: StateFolder) -> None:
@@ -61,27 +126,21 @@ def leave_cut_off(folder: StateFolder) -> None:
     where one is in use, JournalWriteError or OSError where the disk refuses.
     """
     for run in folder.runs():
-        path = folder.journal_path(run)
-        if not path.exists():
-            continue
-        try:
-            journal = Journal.open(path)
-        except JournalInUseError:
-            raise
-        except JournalError as error:
+        path, facts = folder.journal_path(run), _facts(folder, run)
+        if isinstance(facts, JournalInUseError):
+            raise facts
+        if isinstance(facts, JournalError):
             spoilt = path.with_name("journal.unusable")
-            logger.warning("%s It is kept as %s.", error, spoilt)
+            logger.warning("%s It is kept as %s.", facts, spoilt)
             path.replace(spoilt)
-            continue
-        try:
-            if journal.facts.state == "running":
-                journal.write(facts=ended(journal.facts, "stopped", timestamp()))
-        finally:
-            journal.close()
+        elif facts is not None and facts.state in ("running", "completed") and not facts.told:
+            left = ended(facts, "stopped", timestamp()) if facts.state == "running" else facts
+            with closing(Journal.open(path)) as journal:
+                journal.write(facts=replace(left, told=left.state == "completed"))
 
 
-def recover(journal: Journal, dataset: Dataset) -> tuple[Run, dict[str, RangeSet]]:
-    """The run of a journal as it was left, and what its workers had in hand.
+def recover(journal: Journal, dataset: Dataset, *, resend: bool = False) -> ToResume:
+    """The run of a journal as it was left; `resend`: with its dead letters to be sent again, where they may be.
 
     ResumeError where `dataset` is not the one that the run began with, JournalError where the journal is damaged.
     """
@@ -93,24 +152,36 @@ def recover(journal: Journal, dataset: Dataset) -> tuple[Run, dict[str, RangeSet
         )
         remedy = f"Put {facts.file} back as it was, or {LEAVE_RUN}."
         raise ResumeError(f"{what}: {seen}. {remedy}")
-    recovery = Recovery(facts.records)
+    recovery = _replay(journal)
+    reopened = Reopened(recovery.ledger.dead_letters_to_send(facts.terms.policy) if resend else RangeSet())
+    recovery.take(reopened)
+    order = Order(facts.records, facts.seed, facts.order, facts.offset)
+    return ToResume(journal, Run.recovered(facts.terms, dataset, order, recovery), recovery.held(), reopened)
+
+
+def _replay(journal: Journal) -> Recovery:
+    """A run's account, as its journal has it. JournalError where that is damaged."""
+    recovery = Recovery(journal.facts.records)
     try:
         for entry in journal.entries():
             recovery.take(entry)
     except RecoveryError as error:
         raise JournalError(f"the journal {journal.path} contradicts itself ({error}). {LEAVE_IT}.") from error
-    order = Order(facts.records, facts.seed, facts.order, facts.offset)
-    return Run.recovered(facts.terms, dataset, order, recovery), recovery.held()
+    return recovery
 
 
 def past_runs(folder: StateFolder, besides: str | None) -> list[dict[str, Any]]:
-    """A summary of each run but `besides`, the latest first; `resumable` where its journal is there."""
+    """A summary of each run but `besides`, the latest first."""
     rows = (_summary(folder, run) for run in folder.runs() if run != besides)
     return [row for row in rows if row is not None]
 
 
 def summarise(account: dict[str, Any], *, resumable: bool) -> dict[str, Any]:
-    """What the list of runs shows of a status or report."""
+    """What the list of runs shows of a status or report; `resumable`: whether its journal is there, and free.
+
+    Of these members `resumable` says whether the run can be gone on with as it is, and `resendable` how many of its
+    dead letters can be sent again: None where that is not known before the run is taken up.
+    """
     names = (
         "run",
         "state",
@@ -125,7 +196,18 @@ def summarise(account: dict[str, Any], *, resumable: bool) -> dict[str, Any]:
         "ended",
         "resumed",
     )
-    return {name: account.get(name) for name in names} | {"resumable": resumable}
+    return {name: account.get(name) for name in names} | {
+        "resumable": resumable and account.get("state") != "completed",
+        "resendable": _resendable(account) if resumable else 0,
+    }
+
+
+def _resendable(account: dict[str, Any]) -> int | None:
+    counts = account.get("counts")
+    if counts is None:
+        return None
+    doubtful = 0 if account.get("policy") == "at-most-once" else counts.get("in_doubt", 0)
+    return int(counts.get("rejected", 0) + doubtful)
 
 
 def prune(folder: StateFolder, keep_runs: int, keep_days: int, live: str | None) -> None:
@@ -138,7 +220,7 @@ def prune(folder: StateFolder, keep_runs: int, keep_days: int, live: str | None)
         path = folder.run_folder(run)
         try:
             surplus = nth >= keep_runs or path.stat().st_mtime < oldest
-            if surplus and run != live and not _cut_off(folder.journal_path(run)):
+            if surplus and run != live and not _cut_off(_facts(folder, run)):
                 folder.remove_run(run)
                 logger.info("the files of run %s were deleted: %s", run, _because(nth, keep_runs, keep_days))
         except OSError as error:
@@ -149,43 +231,46 @@ def _because(nth: int, keep_runs: int, keep_days: int) -> str:
     return f"the latest {keep_runs} are kept" if nth >= keep_runs else f"runs are kept for {keep_days} days"
 
 
-def _find(folder: StateFolder, states: set[str]) -> Journal | None:
+def _find(folder: StateFolder, wanted: Callable[[Journal], bool]) -> Journal | None:
+    """The journal of the latest run that is wanted, open. JournalError where one before it cannot be read."""
     for run in folder.runs():
         path = folder.journal_path(run)
         if not path.exists():
             continue
-        journal = Journal.open(path)
-        if journal.facts.state in states:
-            return journal
-        journal.close()
+        with closing(Journal.open(path)) as journal:
+            found = wanted(journal)
+        if found:
+            return Journal.open(path)
     return None
 
 
-def _cut_off(path: Path) -> bool:
-    """Whether a journal may be of a run that was cut off, or is another master's."""
+def _facts(folder: StateFolder, run: str) -> Facts | JournalError | None:
+    """What the journal of a run says that it is, or why it cannot be told; None where there is none."""
+    path = folder.journal_path(run)
     if not path.exists():
-        return False
+        return None
     try:
-        journal = Journal.open(path)
-    except JournalError:
-        return True
-    journal.close()
-    return journal.facts.state == "running"
+        with closing(Journal.open(path)) as journal:
+            return journal.facts
+    except JournalError as error:
+        return error
+
+
+def _cut_off(facts: Facts | JournalError | None) -> bool:
+    """Whether a run may have been cut off, or is another master's."""
+    return isinstance(facts, JournalError) or (facts is not None and facts.state == "running")
 
 
 def _summary(folder: StateFolder, run: str) -> dict[str, Any] | None:
     """A run's row; None where there is nothing to tell of it."""
-    path = folder.journal_path(run)
-    try:
-        journal = Journal.open(path) if path.exists() else None
-    except JournalError as error:
-        return summarise({"run": run, "state": "unknown", "reason": str(error)}, resumable=False)
-    if journal is not None:
-        journal.close()
+    facts = _facts(folder, run)
+    if isinstance(facts, JournalError):
+        return summarise({"run": run, "state": "unknown", "reason": str(facts)}, resumable=False)
     report = _report(folder.run_folder(run))
-    if journal is not None and (report is None or journal.facts.state == "running"):
-        return summarise(_told(journal.facts), resumable=True)
-    return report and summarise(report, resumable=journal is not None and journal.facts.state != "completed")
+    # A report that is not of the run's latest end is of one before it was taken up again.
+    if facts is not None and (facts.state, facts.ended) != (report and (report.get("state"), report.get("ended"))):
+        return summarise(_told(facts), resumable=True)
+    return report and summarise(report, resumable=facts is not None)
 
 
 def _report(folder: Path) -> dict[str, Any] | None:
@@ -207,5 +292,5 @@ def _told(facts: Facts) -> dict[str, Any]:
         "policy": facts.terms.policy,
         "started": facts.started,
         "ended": facts.ended,
-        "resumed": [asdict(one) for one in facts.resumed],
+        "resumed": [one.to_json() for one in facts.resumed],
     }

@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
-from traffic.core.decisions import Booked, Entry, Leased, LeaseReturned
+from traffic.core.decisions import Booked, Entry, Leased, LeaseReturned, Reopened
 from traffic.core.ledger import DeadLetter, State
 from traffic.core.order import Kind
 from traffic.core.protocol import ProtocolError, RunTerms
@@ -26,6 +26,8 @@ from traffic.core.ranges import RangeSet
 
 APPLICATION = int.from_bytes(b"TRAF")
 VERSION = 1
+# Whoever lists the runs looks into each journal for a millisecond or so: that is not "in use".
+PATIENCE_S = 0.5
 LEAVE_RUN = "leave that run and begin a new one: --traffic-resume no (TRAFFIC_RESUME=no)"
 LEAVE_IT = f"Put back a copy that is whole, or {LEAVE_RUN}"
 _SCHEMA = (
@@ -54,10 +56,19 @@ class JournalWriteError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Resumption:
-    """When a run was taken up again (ISO 8601, UTC), and how many records were settled by then."""
+    """When a run was taken up again (ISO 8601, UTC), and how many records were settled by then, and stay so.
+
+    `resent_dead_letters` is how many were dead letters, and are sent again.
+    """
 
     at: str
     settled: int
+    resent_dead_letters: int = 0
+
+    def to_json(self) -> dict[str, Any]:
+        """What a report says of it; of dead letters only where some are sent again."""
+        made = asdict(self)
+        return made if self.resent_dead_letters else {"at": self.at, "settled": self.settled}
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +76,8 @@ class Facts:
     """What does not change in a run, or seldom: what a master must know to take it up.
 
     `state` is running, completed, stopped or failed; a run that is running on disk while no master has its journal
-    open was cut off. `first_session` is the lowest session number that its latest master gave out.
+    open was cut off. `told` says of a completed run that its master has said so, and is done with it; an unattended
+    one says it by its exit code. `first_session` is the lowest session number that its latest master gave out.
     """
 
     terms: RunTerms
@@ -85,6 +97,9 @@ class Facts:
     resumed: tuple[Resumption, ...] = ()
     # The run delivers `records` of the file's, from this index on.
     offset: int = 0
+    # A person has paused it, and nobody has let it go on; never of a run that has ended.
+    paused: bool = False
+    told: bool = False
 
     @property
     def run(self) -> str:
@@ -226,7 +241,7 @@ def _transaction(database: sqlite3.Connection) -> Iterator[None]:
 def _connect(path: Path, mode: str) -> sqlite3.Connection:
     """Open a database ("rw"), or make one ("rwc"), and lock it for as long as it is open."""
     uri = f"{path.absolute().as_uri()}?mode={mode}"
-    database = sqlite3.connect(uri, uri=True, timeout=0, isolation_level=None, check_same_thread=False)
+    database = sqlite3.connect(uri, uri=True, timeout=PATIENCE_S, isolation_level=None, check_same_thread=False)
     try:
         database.execute("PRAGMA locking_mode = EXCLUSIVE")
         database.execute("PRAGMA journal_mode = TRUNCATE")
@@ -296,6 +311,8 @@ def _write_entry(entry: Entry) -> str:
         ]
         made = {"booked": entry.delivered.pairs, "letters": letters}
         made |= {"worker": entry.worker, "attempts": entry.attempts, "resent": entry.resent}
+    elif isinstance(entry, Reopened):
+        made = {"reopened": entry.positions.pairs}
     else:
         kind = "leased" if isinstance(entry, Leased) else "returned"
         made = {kind: entry.positions.pairs, "lease": entry.lease, "worker": entry.worker}
@@ -307,6 +324,8 @@ def _read_entry(body: str) -> Entry:
     if "booked" in data:
         letters = tuple(DeadLetter(at, State(state), *rest) for at, state, *rest in data["letters"])
         return Booked(data["worker"], _ranges(data["booked"]), letters, data["attempts"], data["resent"])
+    if "reopened" in data:
+        return Reopened(_ranges(data["reopened"]))
     if "leased" in data:
         return Leased(data["lease"], data["worker"], _ranges(data["leased"]))
     return LeaseReturned(data["lease"], data["worker"], _ranges(data["returned"]))
@@ -318,4 +337,10 @@ def _ranges(pairs: list[list[int]]) -> RangeSet:
 
 def ended(facts: Facts, state: str, at: str) -> Facts:
     """The facts of a run that has ended so."""
-    return replace(facts, state=state, ended=at)
+    return replace(facts, state=state, ended=at, paused=False)
+
+
+def tell(path: Path) -> None:
+    """Note in the journal of a run that has ended that its master has said so. JournalError, JournalWriteError."""
+    with closing(Journal.open(path)) as journal:
+        journal.write(facts=replace(journal.facts, told=True))

@@ -21,17 +21,20 @@ from traffic import console
 from traffic.clock import now_s
 from traffic.core.custody import Custody
 from traffic.core.dataset import DatasetError
-from traffic.core.decisions import AllSettled, Booked, Decision, Leased, Send
+from traffic.core.decisions import AllSettled, Booked, Decision, Leased, LeaseReclaimed, Send
 from traffic.core.patience import Verdict
 from traffic.core.protocol import FROM_WORKER, ProtocolError, Terms
 from traffic.core.ranges import RangeSet
 from traffic.core.report import all_delivered
 from traffic.delivery import Delivery
+from traffic.live import Live
 from traffic.locust_test import LocustTest, watched
 from traffic.outbox import Outbox
-from traffic.reading import Reading
+from traffic.pausing import Pausing
+from traffic.reading import Reading, reading_line
 from traffic.refusal import RefusedError
 from traffic.starts import Checked, Starts
+from traffic.story import Story
 
 logger = logging.getLogger(__name__)
 
@@ -55,13 +58,16 @@ class Master:
         self.test = LocustTest(environment, runner)
         self._custody = Custody(Terms(), first_session=time.time_ns() // 1_000_000)
         self._outbox = Outbox(self._act)
+        self._pausing = Pausing(self._custody, self._outbox)
         self._inbox: Queue[Any] = Queue()
         self._starts = Starts(environment)
+        self.story = Story()
         # Set once it is known whether a run is to be resumed; `refusal` says why one cannot be.
         self._looked = Event()
         self.refusal: Exception | None = None
         self._broken = False
         self._progress_due = 0.0
+        self._live = Live(self._look, headless=self.test.headless)
         for kind in FROM_WORKER:
             runner.register_message(kind.type, self._on_message)
         environment.events.test_start.add_listener(self._on_test_start)
@@ -108,6 +114,7 @@ class Master:
     def _refuse(self, error: Exception) -> None:
         """Call the start off; a headless process ends."""
         logger.error("refused to start: %s", error)
+        self.story.refused(error)
         self.refusal = error
         if self.test.headless:
             self.test.end_process(EXIT_REFUSED)
@@ -132,20 +139,26 @@ class Master:
         self._custody.number_sessions_from(facts.first_session)
         line = "run %s is resumed: %d of %d records of %s are settled, %d were in hand when it was cut off"
         logger.warning(line, facts.run, delivery.settled, facts.records, facts.file, in_hand)
+        if again := facts.resumed[-1].resent_dead_letters:
+            logger.warning("of run %s, %d that were dead letters are sent again, with the same keys", facts.run, again)
         self._deliver(delivery)
         self._outbox.put(self._custody.resume(delivery.run, held, now_s()))
+        self._pausing.take_up(delivery, headless=self.test.headless)
 
     def _deliver(self, delivery: Delivery) -> None:
         """Make this the present run, and let go of the one before."""
         if self.delivery is not None:
             self.delivery.close()
+            if self.delivery.facts.run != delivery.facts.run:
+                self.delivery.discard_journal()
         self.delivery, self.refusal = delivery, None
+        self.story.see(delivery)
         self._outbox.journal = delivery.journal
         if delivery.facts.host != self._starts.host_of_class:
             self.environment.host = delivery.facts.host
         options = self._starts.options
         options.traffic_run = delivery.facts.run
-        options.traffic_resume = ""  # the form would ask for it again at the next start
+        options.traffic_resume = options.traffic_resend = ""  # the form would ask for it again at the next start
 
     def _look_for_a_run(self) -> None:
         """Take up a run that was cut off, or that the options name, before anything else is done."""
@@ -161,6 +174,7 @@ class Master:
                 raise
         except RefusedError as error:
             self.refusal = error
+            self.story.refused(error)
             if not self._starts.unattended:
                 logger.error("refused to resume: %s", error)  # noqa: TRY400 - it is told to people
         else:
@@ -216,6 +230,7 @@ class Master:
         self.test.ask_to_register(self._custody.sessions, run, now)
         if self.delivery is not None and self.delivery.live:
             self._watch(self.delivery, now)
+        self.story.see(self.delivery)
 
     def _watch(self, delivery: Delivery, now: float) -> None:
         """Look how the run goes: tell, pause, give up, or bring Locust's test back where it ended without us."""
@@ -229,17 +244,40 @@ class Master:
             return
         if now >= self._progress_due:
             self._progress_due = now + PROGRESS_EVERY_S
-            logger.info("%s", console.progress_line(delivery.account(self.test.worker_states())))
+            line = console.progress_line(delivery.account(self.test.worker_states()))
+            logger.info("%s", line, extra=console.TOLD_LIVE)
         if delivery.state != "stopping" and self.test.bring_back():
-            logger.info("run %s goes on: a worker is there", delivery.run.terms.run)
+            what = "waits, paused, with its users" if delivery.paused_by_person else "goes on"
+            logger.info("run %s %s: a worker is there", delivery.run.terms.run, what)
 
     def _act(self, decision: Decision) -> None:
         if isinstance(decision, Send):
             self.runner.send_message(decision.message.type, decision.message.to_wire(), decision.worker)
         elif not isinstance(decision, Booked | Leased):
             logger.info("%s", decision)
+            self.story.chronicle.decided(decision)
+            if isinstance(decision, LeaseReclaimed) and self.delivery is not None:
+                self.delivery.reclaimed += 1
             if isinstance(decision, AllSettled):
                 watched(self._complete, self._on_crash)
+
+    def _look(self) -> dict[str, Any] | None:
+        """What the live line is about; None where nothing goes on."""
+        if self.delivery is not None and self.delivery.live:
+            return self.delivery.account(self.test.worker_states())
+        if (reading := self.reading.status) is not None:
+            return {"state": "reading", "reason": reading_line(reading).removeprefix("reading ")}
+        return None
+
+    # A person pauses a run.
+
+    def pause(self) -> None:
+        """Have no further record handed out until `go_on`; ActRefusedError where no run could be paused."""
+        self._pausing.pause(self.delivery)
+
+    def go_on(self) -> None:
+        """Have records handed out again; ActRefusedError where no person has paused the run."""
+        self._pausing.go_on(self.delivery)
 
     # A run ends.
 
@@ -276,12 +314,13 @@ class Master:
         # Until here a headless master that is killed, and restarted, must not take the file for one to be sent anew.
         if self.delivery is not None:
             self.delivery.discard_journal()
+        self._live.end()
 
     def _hand_out_no_more(self) -> bool:
         """Tell the workers that the live run is over; whether there is one."""
         if self.delivery is None or not self.delivery.live:
             return False
-        self.delivery.state = "stopping"
+        self.delivery.state, self.delivery.reason = "stopping", ""
         self._outbox.put(self._custody.stop())
         return True
 
@@ -302,6 +341,8 @@ class Master:
             logger.error("the run ends without its last outcomes in the journal: %s", self._outbox.trouble)
             self._outbox.abandon()
         report = delivery.finish(state, reason, self.test.worker_states())
+        self.story.see(delivery)
+        self._live.end()
         if not self._starts.unattended:
             delivery.discard_journal()
         self.environment.process_exit_code = EXIT_DELIVERED if all_delivered(report) else EXIT_NOT_ALL

@@ -3,12 +3,14 @@
 import logging
 import sys
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from locust import events, runners, task
 from locust.env import Environment
 from locust.runners import MasterRunner, WorkerRunner
 
 from traffic.core.outcome import Answer, AtLeastOnce, AtMostOnce, Outcome
+from traffic.live import make_way
 from traffic.master import Master
 from traffic.replay.user import ReplayUser
 from traffic.settings import add_options
@@ -16,7 +18,7 @@ from traffic.user import RecordUser, sources
 from traffic.web import Web
 from traffic.worker import Worker
 
-__all__ = ["Answer", "AtLeastOnce", "AtMostOnce", "Outcome", "RecordUser", "ReplayUser", "task"]
+__all__ = ["Answer", "AtLeastOnce", "AtMostOnce", "Outcome", "RecordUser", "ReplayUser", "master_of", "task"]
 
 # Users to be left in mid-request by a ramp-down or a stop would leave records in doubt: give them this long.
 STOP_TIMEOUT_S = 10
@@ -25,6 +27,13 @@ STOP_TIMEOUT_S = 10
 NEVER = -(10**9)
 # A worker whose master is gone waits so long for another, with the outcomes that nobody has confirmed. (Locust: 60.)
 MASTER_AWAY_S = 600
+
+_masters: "WeakKeyDictionary[Environment, Master]" = WeakKeyDictionary()
+
+
+def master_of(environment: Environment) -> Master | None:
+    """The master of this process, from Locust's `init` on; None in a worker."""
+    return _masters.get(environment)
 
 
 def _attach(environment: Environment, runner: Any, **_: Any) -> None:
@@ -35,10 +44,12 @@ def _attach(environment: Environment, runner: Any, **_: Any) -> None:
         environment.parsed_options.enable_rebalancing = True
         environment.stop_timeout = environment.stop_timeout or STOP_TIMEOUT_S
         runners.HEARTBEAT_DEAD_INTERNAL = NEVER
-        master = Master(environment, runner)
+        master = _masters[environment] = Master(environment, runner)
         if environment.web_ui is not None:
             Web(environment.web_ui, master)
     elif isinstance(runner, WorkerRunner):
+        assert environment.parsed_options is not None
+        make_way(headless=environment.parsed_options.headless)
         runners.MASTER_HEARTBEAT_TIMEOUT = MASTER_AWAY_S
         sources[environment] = Worker(environment, runner)
     else:

@@ -6,6 +6,7 @@ from typing import Any
 
 import gevent
 
+from traffic.console import TOLD_LIVE
 from traffic.core.dataset import Dataset
 from traffic.intake.cache import Cache
 from traffic.intake.opening import Opening
@@ -23,9 +24,12 @@ class Reading:
     def __init__(self) -> None:
         self.status: dict[str, Any] | None = None
 
-    def open(self, file: Path, state_dir: Path, schema: Path | None) -> Dataset:
-        """Check and index a file. DatasetError where it, SchemaError where its schema is not what it should be."""
-        status: dict[str, Any] = {"file": str(file), "done": 0, "of": None}
+    def open(self, file: Path, state_dir: Path, schema: Path | None, called: str = "") -> Dataset:
+        """Check and index a file. DatasetError where it, SchemaError where its schema is not what it should be.
+
+        `called` is what people know the file by, where that is not its path.
+        """
+        status: dict[str, Any] = {"file": called or str(file), "done": 0, "of": None}
 
         def progress(done: int, of: int) -> None:
             # Called in the thread: no more than these two is done there.
@@ -46,7 +50,7 @@ class Reading:
     def _tell(self, status: dict[str, Any]) -> None:
         while True:
             gevent.sleep(TELL_EVERY_S)
-            logger.info("%s", reading_line(status))
+            logger.info("%s", reading_line(status), extra=TOLD_LIVE)
 
 
 def reading_line(status: dict[str, Any]) -> str:

@@ -2,10 +2,13 @@
 
 import json
 import logging
-from http.client import HTTPException
+import socket
+from contextlib import closing
+from http import HTTPStatus
+from http.client import HTTPConnection, HTTPException
 from typing import Any
 from urllib.error import HTTPError
-from urllib.parse import quote, urlsplit
+from urllib.parse import SplitResult, quote, unquote, urlsplit
 from urllib.request import ProxyHandler, Request, build_opener
 
 logger = logging.getLogger(__name__)
@@ -21,9 +24,10 @@ def fetch_audit(host: str, run: str) -> dict[str, Any] | None:
     """
     url = f"{host.rstrip('/')}/audit?run={quote(run)}"
     try:
-        if urlsplit(url).scheme not in ("http", "https"):
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https", "http+unix"):
             return None
-        said = _get(url)
+        said = _get_over_unix(parts) if parts.scheme == "http+unix" else _get(url)
     except HTTPError as error:
         logger.info("the target offers no audit (%s answered %d)", url, error.code)
         error.close()
@@ -42,6 +46,30 @@ def _get(url: str) -> Any:
     # Without a proxy, as the records were sent.
     opener = build_opener(ProxyHandler({}))
     with opener.open(Request(url, headers={"Accept": "application/json"}), timeout=TIMEOUT_S) as answer:  # noqa: S310 - http(s) only, see fetch_audit
+        return json.loads(answer.read(MOST_BYTES))
+
+
+class _OverUnix(HTTPConnection):
+    """HTTP over a Unix socket."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__("localhost", timeout=TIMEOUT_S)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(TIMEOUT_S)
+        self.sock.connect(self._path)
+
+
+def _get_over_unix(url: SplitResult) -> Any:
+    """As `_get`; of a host that is the percent-encoded path of a socket. HTTPError where it does not answer 200."""
+    connection = _OverUnix(unquote(url.netloc.rpartition("@")[2]))
+    with closing(connection):
+        connection.request("GET", f"{url.path}?{url.query}", headers={"Accept": "application/json"})
+        answer = connection.getresponse()
+        if answer.status != HTTPStatus.OK:
+            raise HTTPError(url.geturl(), answer.status, answer.reason, answer.headers, None)
         return json.loads(answer.read(MOST_BYTES))
 
 

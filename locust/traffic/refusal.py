@@ -1,4 +1,4 @@
-"""Why a run does not start. Each of these tells a person what is wrong and what to do."""
+"""Why a run does not start, or an act on it is not done. Each of these tells a person what is wrong."""
 
 from traffic.core.dataset import DatasetError
 from traffic.history import ResumeError
@@ -8,3 +8,7 @@ from traffic.settings import SettingsError
 from traffic.state import StateError
 
 RefusedError = (SettingsError, DatasetError, SchemaError, StateError, ResumeError, JournalError)
+
+
+class ActRefusedError(Exception):
+    """What a person wants done with the run cannot be done now; the text, one sentence, says why."""

@@ -11,6 +11,7 @@ import secrets
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
+from urllib.parse import unquote, urlsplit
 
 from locust.argument_parser import LocustArgumentParser
 
@@ -21,10 +22,14 @@ DEFAULT_FILE = "data/traffic.json"
 DEFAULT_STATE_DIR = "state"
 ORDERS = ("random", "file")
 POLICIES = ("at-least-once", "at-most-once")
+DEAD_LETTERS = "dead-letters"
+# What --traffic-resume may say besides a run's id.
+LATEST, NONE = "last", "no"
 # Methods that carry a body (RFC 9110 9.3).
 METHODS = ("POST", "PUT", "PATCH")
 LONGEST_WAIT_S = 3600
-_HOST = re.compile(r"https?://[^\s/?#]+(/[^\s?#]*)?")
+_HOST = re.compile(r"(https?|http\+unix)://[^\s/?#]+(/[^\s?#]*)?")
+UNIX = "http+unix://"
 _WAIT = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(?:-\s*(\d+(?:\.\d+)?)\s*)?")
 
 
@@ -72,7 +77,15 @@ OPTIONS = (
         "",
         "Run to go on with, if it was stopped: last, or its id; no: leave one that was cut off; empty: a new run",
         in_form=True,
-        bare="last",
+        bare=LATEST,
+    ),
+    Option(
+        "traffic_resend",
+        "",
+        "What to send again of the run that is resumed: dead-letters, with their keys; empty: nothing",
+        in_form=True,
+        choices=("", DEAD_LETTERS),
+        bare=DEAD_LETTERS,
     ),
     Option("traffic_keep_runs", "100", "How many runs to keep in the state folder; those cut off are always kept"),
     Option("traffic_keep_days", "0", "How many days to keep a run in the state folder; 0: whatever its age"),
@@ -110,7 +123,10 @@ def add_options(parser: LocustArgumentParser, **_: Any) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What a run is asked to be. `wait` is in seconds; `seed` is in 0..2^63-1; `limit` None: no limit."""
+    """What a run is asked to be. `wait` is in seconds; `seed` is in 0..2^63-1; `limit` None: no limit.
+
+    `resend`: the dead letters of the run that is resumed are to be sent again.
+    """
 
     file: Path
     limit: int | None
@@ -125,6 +141,7 @@ class Settings:
     policy: Policy
     give_up_s: int
     resume: str
+    resend: bool
     keep_runs: int
     keep_days: int
     state_dir: Path
@@ -147,6 +164,7 @@ class Settings:
             policy=cast("Policy", reader.one_of("traffic_policy", POLICIES)),
             give_up_s=reader.whole("traffic_give_up", least=1, most=86400),
             resume=reader.text("traffic_resume"),
+            resend=reader.resend(),
             keep_runs=reader.whole("traffic_keep_runs", least=1, most=1_000_000),
             keep_days=reader.whole("traffic_keep_days", least=0, most=36500),
             state_dir=Path(reader.text("traffic_state_dir")),
@@ -155,16 +173,27 @@ class Settings:
         return made
 
 
-def read_host(options: argparse.Namespace, by_class: str | None = None) -> str:
+def read_host(options: argparse.Namespace, by_class: str | None = None, *, unix_sockets: bool = True) -> str:
     """The API's address without a slash at its end, as --host or else the user class gives it.
 
-    SettingsError where there is none, or it is no http(s) URL of a host: Locust would start users that send nothing.
+    It is an http or https URL, or, where the user classes can reach `unix_sockets`, http+unix:// with a socket's
+    percent-encoded path in the host's place. SettingsError where it is neither: Locust's users would send nothing.
     """
     value = str(getattr(options, "host", None) or by_class or "").strip().rstrip("/")
+    remedy = "Set --host, LOCUST_HOST or the form's field."
     if not _HOST.fullmatch(value):
         seen = repr(value) if value else "nothing"
-        rule = f"--host must be the API's address, such as http://127.0.0.1:4000, not {seen}"
-        raise SettingsError(f"{rule}. Set --host, LOCUST_HOST or the form's field.")
+        raise SettingsError(f"--host must be the API's address, such as http://127.0.0.1:4000, not {seen}. {remedy}")
+    if value.startswith(UNIX) and not unquote(urlsplit(value).netloc.rpartition("@")[2]).startswith("/"):
+        rule = (
+            "--host must name a Unix socket by its whole path, percent-encoded, such as http+unix://%2Frun%2Fapi.sock"
+        )
+        raise SettingsError(f"{rule}, not {value!r}. {remedy}")
+    if value.startswith(UNIX) and not unix_sockets:
+        rule = f"--host {value!r} is a Unix socket, and of the user classes only a ReplayUser can reach one"
+        raise SettingsError(
+            f"{rule}. Use ReplayUsers alone (LOCUSTFILE=locust/replay_locustfile.py), or another address."
+        )
     return value
 
 
@@ -211,6 +240,16 @@ class _Reader:
             rule = f"must be MIN-MAX in seconds, MIN not above MAX and MAX not above {LONGEST_WAIT_S}, such as 0.1-0.9"
             self._fault(name, value, f"{rule}, or 0 for no wait")
         return low, high
+
+    def resend(self) -> bool:
+        value, resume = self.text("traffic_resend"), self.text("traffic_resume")
+        if value not in ("", DEAD_LETTERS):
+            self._fault("traffic_resend", value, f"must be {DEAD_LETTERS} or empty")
+        elif value and resume in ("", NONE):
+            rule = "--traffic-resend sends the dead letters of an earlier run again, and --traffic-resume names none"
+            remedy = f"Set --traffic-resume (TRAFFIC_RESUME) to {LATEST} or a run's id, or leave --traffic-resend empty"
+            self._faults.append(f"{rule}. {remedy}.")
+        return bool(value)
 
     def _fault(self, name: str, value: str, rule: str) -> None:
         option = self._options[name]

@@ -13,13 +13,12 @@ from traffic.core.dataset import Dataset, DatasetError
 from traffic.core.decisions import records
 from traffic.core.order import Order
 from traffic.core.protocol import RunTerms
-from traffic.core.ranges import RangeSet
 from traffic.core.run import Run
 from traffic.delivery import Delivery, resumed
-from traffic.history import NONE, ResumeError, find_cut_off, find_to_resume, leave_cut_off, prune, recover
+from traffic.history import ResumeError, ToResume, find_cut_off, find_to_resume, leave_cut_off, prune, recover
 from traffic.journal import LEAVE_RUN, Facts, Journal, JournalError, JournalWriteError
 from traffic.reading import Reading
-from traffic.settings import Settings, read_host
+from traffic.settings import NONE, Settings, read_host
 from traffic.state import StateError, StateFolder
 from traffic.threads import in_thread
 
@@ -28,21 +27,17 @@ SESSIONS_OF_ONE_MASTER = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class ToResume:
-    """A run as its journal left it; `held` is what its workers had in hand, by worker."""
-
-    journal: Journal
-    run: Run
-    held: dict[str, RangeSet]
-
-
-@dataclass(frozen=True, slots=True)
 class Checked:
-    """What a start was found to need. `to_resume` is the run to go on with; None: a new one."""
+    """What a start was found to need. `to_resume` is the run to go on with; None: a new one.
+
+    A new run delivers `chosen` of the file's records, from index `offset` on.
+    """
 
     settings: Settings
     dataset: Dataset
     host: str
+    offset: int = 0
+    chosen: int = 0
     to_resume: ToResume | None = None
 
     @property
@@ -82,15 +77,20 @@ class Starts:
         """The API's address as a user class of the locustfile has it."""
         return next((user.host for user in self._environment.user_classes if user.host), None)
 
+    def _host(self, options: argparse.Namespace) -> str:
+        users = self._environment.user_classes
+        unix_sockets = all(getattr(user, "over_unix_sockets", False) for user in users)
+        return read_host(options, self.host_of_class, unix_sockets=unix_sockets)
+
     def check(self, options: argparse.Namespace) -> None:
         """Read the options and open the files, as a start would; what was opened serves the next start."""
         settings = Settings.read(options)
-        host = read_host(options, self.host_of_class)
+        host = self._host(options)
         folder = StateFolder(settings.state_dir)
         folder.prepare()
         self._drop()
         if settings.resume not in ("", NONE):
-            journal = in_thread(find_to_resume, folder, settings.resume)
+            journal = in_thread(find_to_resume, folder, settings.resume, resend=settings.resend)
             self._checked = self._open_to_resume(settings, host, journal)
             return
         if not settings.resume and (cut_off := in_thread(find_cut_off, folder)) is not None:
@@ -99,13 +99,13 @@ class Starts:
                 f"run {cut_off.facts.run} was cut off and is not finished. Go on with it: --traffic-resume last "
                 f"(TRAFFIC_RESUME=last), or {LEAVE_RUN}."
             )
-        checked = Checked(settings, self.reading.open(settings.file, settings.state_dir, settings.schema), host)
+        dataset = self.reading.open(settings.file, settings.state_dir, settings.schema)
         try:
-            _choice(settings, checked.dataset)
+            offset, chosen = _choice(settings, dataset)
         except DatasetError:
-            checked.close()
+            dataset.close()
             raise
-        self._checked = checked
+        self._checked = Checked(settings, dataset, host, offset, chosen)
 
     def take(self) -> Checked:
         """What was checked, to be used now; it is checked now where that has not been done."""
@@ -122,13 +122,13 @@ class Starts:
         if settings.resume == NONE:
             return None
         if settings.resume:
-            journal: Journal | None = in_thread(find_to_resume, folder, settings.resume)
+            journal: Journal | None = in_thread(find_to_resume, folder, settings.resume, resend=settings.resend)
         else:
             journal = in_thread(find_cut_off, folder, unattended=self.unattended)
         if journal is None:
             return None
         try:
-            host = read_host(self.options, self.host_of_class) if self.unattended else journal.facts.host
+            host = self._host(self.options) if self.unattended else journal.facts.host
         except BaseException:
             journal.close()
             raise
@@ -136,8 +136,7 @@ class Starts:
 
     def begin(self, checked: Checked, first_session: int) -> Delivery:
         """A new run, with its journal."""
-        settings, dataset = checked.settings, checked.dataset
-        offset, chosen = _choice(settings, dataset)
+        settings, dataset, chosen = checked.settings, checked.dataset, checked.chosen
         terms = RunTerms(
             run=_new_run_id(),
             method=settings.method,
@@ -150,7 +149,7 @@ class Starts:
             terms=terms,
             file=str(settings.file),
             records=chosen,
-            offset=offset,
+            offset=checked.offset,
             digest=dataset.digest,
             order=settings.order,
             seed=settings.seed,
@@ -168,17 +167,18 @@ class Starts:
             what = f"the state folder {str(settings.state_dir.absolute())!r} cannot be written ({reason})"
             remedy = "Name another with --traffic-state-dir, or make room on its disk."
             raise StateError(f"{what}. {remedy}") from error
-        run = Run.of(terms, dataset, Order(chosen, settings.seed, settings.order, offset))
+        run = Run.of(terms, dataset, Order(chosen, settings.seed, settings.order, checked.offset))
         in_thread(prune, checked.folder, settings.keep_runs, settings.keep_days, terms.run)
         return Delivery(run, journal, checked.folder)
 
     def resume(self, checked: Checked, first_session: int) -> Delivery:
         """The run to resume. Its sessions begin with `delivery.facts.first_session`."""
         assert checked.to_resume is not None
-        journal, run = checked.to_resume.journal, checked.to_resume.run
+        journal, run, reopened = checked.to_resume.journal, checked.to_resume.run, checked.to_resume.reopened
         first = max(first_session, journal.facts.first_session + SESSIONS_OF_ONE_MASTER)
         try:
-            in_thread(journal.write, facts=resumed(journal.facts, run.ledger.settled, checked.host, first))
+            facts = resumed(journal.facts, run.ledger.settled, checked.host, first, reopened.positions.count)
+            in_thread(journal.write, [reopened] if reopened.positions else [], facts)
         except JournalWriteError as error:
             what = f"the journal {journal.path} cannot be written ({error})"
             raise JournalError(f"{what}. Make room on its disk.") from error
@@ -195,13 +195,13 @@ class Starts:
         dataset = None
         try:
             dataset = self.reading.open(file, settings.state_dir, None)
-            run, held = in_thread(recover, journal, dataset)
+            to_resume = in_thread(recover, journal, dataset, resend=settings.resend)
         except BaseException:
             journal.close()
             if dataset is not None:
                 dataset.close()
             raise
-        return Checked(settings, dataset, host, ToResume(journal, run, held))
+        return Checked(settings, dataset, host, to_resume=to_resume)
 
 
 def _choice(settings: Settings, dataset: Dataset) -> tuple[int, int]:

@@ -2,7 +2,7 @@
 
 report.json                     the latest delivery report
 runs/<run id>/report.json       each run's
-runs/<run id>/journal.sqlite    its journal, until it is completed
+runs/<run id>/journal.sqlite    its journal, until every record is delivered
 runs/<run id>/dead-letters.jsonl  its dead letters, one JSON object a line
 runs/<run id>/unsent.txt        the indexes that were never sent, one a line
 """

@@ -9,13 +9,13 @@ from typing import Any, Protocol
 from weakref import WeakKeyDictionary
 
 import gevent
-from locust import FastHttpUser
+from locust import FastHttpUser, User
 from locust.env import Environment  # noqa: TC002 - a registry's key
 from locust.exception import StopUser
 from locust.user.task import LOCUST_STATE_RUNNING, LOCUST_STATE_STOPPING, LOCUST_STATE_WAITING
 
 from traffic.core.feed import Record
-from traffic.core.outcome import RULES, Answer, Outcome, Rule, retry_after_s
+from traffic.core.outcome import RULES, Answer, Outcome, Rule, judged, retry_after_s
 from traffic.core.protocol import RunTerms
 
 PATIENCE_S = 1.0
@@ -55,8 +55,8 @@ class Source(Protocol):
 sources: "WeakKeyDictionary[Environment, Source]" = WeakKeyDictionary()
 
 
-class RecordUser(FastHttpUser):
-    """A user that delivers records. Subclass it, and call `deliver_next` in a task.
+class RecordTaker(User):
+    """What the users of records share: taking one at a time, and saying what came of each. `deliver` is a subclass's.
 
     `rule` judges the answers; None: the rule of `--traffic-policy`. The time between tasks is `--traffic-wait`.
     """
@@ -93,33 +93,7 @@ class RecordUser(FastHttpUser):
 
         The statistics show it under its path; an outcome other than delivered counts as a failure there.
         """
-        source = self._source()
-        run = source.run
-        assert run is not None, "a record was taken, so there is a run"
-        answer = Answer(0, STOPPED)
-        try:
-            headers = {
-                "Content-Type": "application/json",
-                "Idempotency-Key": record.key,
-                "Traffic-Worker": source.name,
-            }
-            body: Any = record.body  # Locust's annotation forgets bytes
-            with self.client.request(
-                run.method, run.path, data=body, headers=headers, catch_response=True, allow_redirects=False
-            ) as response:
-                answer = read_answer(response)
-                if self._judge(run, answer) is Outcome.DELIVERED:
-                    response.success()
-                else:
-                    response.failure(answer.reason)
-        except Exception as error:
-            answer = Answer(0, f"{type(error).__name__}: {error}")
-            raise
-        finally:
-            # Also where the user was killed in the midst of it: then the answer is unknown.
-            self._in_hand = None
-            source.book(record, answer, self._judge(run, answer))
-        return answer
+        raise NotImplementedError
 
     def deliver_next(self) -> Answer:
         """Take the next record and deliver it."""
@@ -136,12 +110,11 @@ class RecordUser(FastHttpUser):
         record, self._in_hand = self._in_hand, None
         source = self._source() if record is not None else None
         if record is not None and source is not None and source.run is not None:
-            answer = Answer(0, NOT_DELIVERED)
-            source.book(record, answer, self._judge(source.run, answer))
+            answer, outcome, _ = judged(self._rule(source.run), Answer(0, NOT_DELIVERED))
+            source.book(record, answer, outcome)
 
-    def _judge(self, run: RunTerms, answer: Answer) -> Outcome:
-        rule = self.rule or RULES["at-most-once" if run.policy == "at-most-once" else "at-least-once"]
-        return rule.judge(answer)
+    def _rule(self, run: RunTerms) -> Rule:
+        return self.rule or RULES["at-most-once" if run.policy == "at-most-once" else "at-least-once"]
 
     def _source(self) -> Source:
         while (source := sources.get(self.environment)) is None:
@@ -157,6 +130,47 @@ class RecordUser(FastHttpUser):
         if self._state == LOCUST_STATE_STOPPING:
             raise StopUser
         self._state = LOCUST_STATE_RUNNING
+
+
+class RecordUser(RecordTaker, FastHttpUser):
+    """A FastHttpUser that delivers records. Subclass it, and call `deliver_next` in a task."""
+
+    abstract = True
+
+    def deliver(self, record: Record) -> Answer:
+        """Send a record, as RecordTaker says."""
+        source = self._source()
+        run = source.run
+        assert run is not None, "a record was taken, so there is a run"
+        answer, outcome = Answer(0, STOPPED), None
+        try:
+            headers = {
+                "Content-Type": "application/json",
+                "Idempotency-Key": record.key,
+                "Traffic-Worker": source.name,
+            }
+            body: Any = record.body  # Locust's annotation forgets bytes
+            with self.client.request(
+                run.method, run.path, data=body, headers=headers, catch_response=True, allow_redirects=False
+            ) as response:
+                answer, outcome, fault = judged(self._rule(run), read_answer(response))
+                if outcome is Outcome.DELIVERED:
+                    response.success()
+                else:
+                    response.failure(answer.reason)
+            if fault is not None:
+                raise fault  # noqa: TRY301 - the task fails of it, with the answer booked
+        except Exception as error:
+            if outcome is None:
+                answer = Answer(0, f"{type(error).__name__}: {error}")
+            raise
+        finally:
+            # Also where the user was killed in the midst of it: then the answer is unknown.
+            self._in_hand = None
+            if outcome is None:
+                answer, outcome, _ = judged(self._rule(run), answer)
+            source.book(record, answer, outcome)
+        return answer
 
 
 def read_answer(response: Any) -> Answer:

@@ -142,7 +142,7 @@ class Worker:
 
     def _ring(self) -> None:
         """Wake as many waiting users as there are records for, all of them where the run is over."""
-        for _ in range(len(self._waiters) if self.over else min(self._feed.waiting, len(self._waiters))):
+        for _ in range(len(self._waiters) if self.over else min(self._feed.ready, len(self._waiters))):
             self._waiters.popleft().set()
 
     # The test's course.

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from chaos.faults import Scenario
 from chaos.proxy import Loop, Tap, WorkerRelay
-from support.mongod import start_mongod
+from support.mongod import free_port, start_mongod
 
 ROOT = Path(__file__).parents[2]
 READY_S = 60.0
@@ -218,13 +218,6 @@ def _records(scenario: Scenario) -> str:
         for index in range(scenario.records)
     ]
     return "[" + ",\n".join(lines) + "]\n"
-
-
-def free_port() -> int:
-    """A port of 127.0.0.1 that was free just now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def wait_for(condition: Callable[[], bool], seconds: float) -> bool:

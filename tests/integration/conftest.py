@@ -18,6 +18,7 @@ def shared_api() -> Iterator[FakeApi]:
 def cluster(shared_cluster: Cluster, api: FakeApi) -> Iterator[Cluster]:
     """The shared cluster, between two runs."""
     yield shared_cluster
-    if shared_cluster.status["ended"] is None:
+    left = shared_cluster.status
+    if left["run"] is not None and left["ended"] is None:
         shared_cluster.stop()
         shared_cluster.until(lambda: shared_cluster.status["ended"], "a run that a test left behind ends")

@@ -4,7 +4,6 @@ import os
 import shutil
 import signal
 import sqlite3
-import subprocess
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -15,6 +14,7 @@ import pytest
 
 from support.cluster import Cluster, records_file
 from support.fake_api import FakeApi, Step
+from support.small_disk import fill, small_disk
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -177,41 +177,18 @@ def test_two_masters_cannot_deliver_one_run(api: FakeApi, tmp_path: Path) -> Non
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of one megabyte."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", disk], capture_output=True, text=True, check=False
-    )
-    if mounted.returncode:
-        if os.environ.get("CI") == "true":
-            pytest.fail(f"in CI a full disk must be tried: {mounted.stderr}")
-        pytest.skip(f"this user may not mount a small disk: {mounted.stderr}")
-    try:
-        yield disk
-    finally:
-        subprocess.run(["umount", "-l", disk], check=True)
+def disk(tmp_path: Path) -> Iterator[Path]:
+    with small_disk(tmp_path / "disk", "1m") as made:
+        yield made
 
 
-def fill(disk: Path) -> Path:
-    """A file that takes all the room there is left."""
-    filler = disk / "filler"
-    with filler.open("wb", buffering=0) as file:
-        try:
-            while True:
-                file.write(bytes(4096))
-        except OSError:
-            return filler
-
-
-def test_a_full_disk_pauses_the_run_until_there_is_room(small_disk: Path, api: FakeApi, tmp_path: Path) -> None:
+def test_a_full_disk_pauses_the_run_until_there_is_room(disk: Path, api: FakeApi, tmp_path: Path) -> None:
     file = records_file(tmp_path, RECORDS)
-    with Cluster(tmp_path, api.url, workers=2, web=True, TRAFFIC_FILE=file, TRAFFIC_STATE_DIR=small_disk) as cluster:
+    with Cluster(tmp_path, api.url, workers=2, web=True, TRAFFIC_FILE=file, TRAFFIC_STATE_DIR=disk) as cluster:
         cluster.await_web(2)
         assert cluster.swarm(8)["success"]
         cluster.until(lambda: api.count >= 60, "records are sent")
-        filler = fill(small_disk)
+        filler = fill(disk)
         paused = cluster.await_state("paused")
         assert paused["reason"] == "the journal cannot be written: the disk is full"
         counts = paused["counts"]
@@ -221,17 +198,17 @@ def test_a_full_disk_pauses_the_run_until_there_is_room(small_disk: Path, api: F
         filler.unlink()
         api.always(AT_ONCE)
         cluster.await_state("completed")
-        assert cluster.report_in(small_disk)["counts"]["delivered"] == RECORDS
+        assert cluster.report_in(disk)["counts"]["delivered"] == RECORDS
     assert set(Counter(post.index for post in api.posts()).values()) == {1}
 
 
 def test_what_was_journaled_before_the_disk_was_full_is_there_after_a_kill(
-    small_disk: Path, api: FakeApi, tmp_path: Path
+    disk: Path, api: FakeApi, tmp_path: Path
 ) -> None:
     file = records_file(tmp_path, RECORDS)
-    with Cluster(tmp_path, api.url, workers=2, TRAFFIC_FILE=file, TRAFFIC_STATE_DIR=small_disk) as cluster:
+    with Cluster(tmp_path, api.url, workers=2, TRAFFIC_FILE=file, TRAFFIC_STATE_DIR=disk) as cluster:
         cluster.until(lambda: api.count >= 60, "records are sent")
-        filler = fill(small_disk)
+        filler = fill(disk)
         cluster.await_log("the disk is full")
         cluster.master.send(signal.SIGKILL)
         cluster.master.wait()
@@ -239,5 +216,5 @@ def test_what_was_journaled_before_the_disk_was_full_is_there_after_a_kill(
         api.always(AT_ONCE)
         cluster.restart_master()
         assert cluster.wait() == 0
-        assert cluster.report_in(small_disk)["resumed"][0]["settled"] > 0
+        assert cluster.report_in(disk)["resumed"][0]["settled"] > 0
     assert set(Counter(post.index for post in api.posts()).values()) == {1}

@@ -53,6 +53,11 @@ def api() -> Iterator[FakeApi]:
         yield api
 
 
+def await_users(cluster: Cluster, count: int) -> None:
+    """Wait until so many users have begun. (Locust's log says so only where the workers' reports come in time.)"""
+    cluster.until(lambda: sum(one.log.count(BEGINS) for one in cluster.workers) >= count, f"{count} users begin")
+
+
 def stays(cluster: Cluster, seconds: float) -> bool:
     """Whether the master is still there after so many seconds: what never ends has no condition to wait for."""
     with contextlib.suppress(TimeoutError):
@@ -78,7 +83,7 @@ def all_once(cluster: Cluster, api: FakeApi, records: int) -> bool:
 
 def test_a_later_worker_gets_no_users_from_plain_locust(tmp_path: Path) -> None:
     with Cluster(tmp_path, "http://127.0.0.1", plain=True, workers=1, users=6, locustfile=PLAIN) as cluster:
-        cluster.await_log("All users spawned")
+        await_users(cluster, 6)
         for joined in (2, 3):
             cluster.add_workers(1)
             cluster.await_log(f"{joined} workers connected")
@@ -109,9 +114,9 @@ locust.runners.HEARTBEAT_DEAD_INTERNAL = -2
 TWO_A_SECOND = ("--enable-rebalancing", "-r", "2")
 
 
-def lose_one_of_two(cluster: Cluster) -> None:
-    """Kill a worker, and wait until Locust knows."""
-    cluster.await_log("All users spawned")
+def lose_one_of_two(cluster: Cluster, users: int) -> None:
+    """Kill a worker once there are so many users, and wait until Locust knows."""
+    await_users(cluster, users)
     cluster.workers[0].kill()
     cluster.await_log("setting state to missing")
 
@@ -126,7 +131,7 @@ def test_plain_locust_restarts_the_users_of_healthy_workers_and_hangs_without_a_
     with Cluster(
         tmp_path, "http://127.0.0.1", plain=True, users=users, locustfile=PURGE_SOON + PLAIN, options=TWO_A_SECOND
     ) as cluster:
-        lose_one_of_two(cluster)
+        lose_one_of_two(cluster, users)
         cluster.until(lambda: begun(cluster) > users, "users of a healthy worker begin anew", 15)
         cluster.workers[1].kill()
         cluster.await_log("The last worker went missing, stopping test.")
@@ -139,7 +144,7 @@ def test_users_of_healthy_workers_go_on_where_the_purge_is_out_of_reach(tmp_path
     with Cluster(
         tmp_path, api.url, users=users, locustfile=PURGE_SOON + OURS, options=TWO_A_SECOND, TRAFFIC_FILE=file
     ) as cluster:
-        lose_one_of_two(cluster)
+        lose_one_of_two(cluster, users)
         cluster.until(lambda: begun(cluster) == users, "the healthy worker has all users")
         passes(cluster, 5)
         assert begun(cluster) == users
@@ -227,8 +232,8 @@ def test_plain_locust_starts_nothing_right_after_a_stop(tmp_path: Path) -> None:
         tmp_path, "http://127.0.0.1", plain=True, workers=1, web=True, locustfile=PLAIN, options=STOP_TIMEOUT
     ) as cluster:
         cluster.await_web(1)
-        cluster.swarm()
-        cluster.await_log("All users spawned")
+        cluster.swarm(8)
+        await_users(cluster, 8)
         cluster.stop()
         assert cluster.swarm()["success"], "it says that it starts"
         cluster.await_log("You can't start a distributed test before", STOP_TIMEOUT_S)

@@ -19,6 +19,16 @@ from traffic import ReplayUser
 class Replay(ReplayUser):
     network_timeout = 1.0
 """
+BY_TASKS = """
+from traffic import ReplayUser, task
+
+class Replay(ReplayUser):
+    network_timeout = 1.0
+
+    @task
+    def post(self):
+        self.deliver_next()
+"""
 RECORDS, MAX_ATTEMPTS = 60, 3
 TRY_AGAIN = {4: 408, 6: 429, 7: 500, 8: 503, 11: 599}
 SUCCESSFUL = {12: 200, 14: 204, 15: 299}
@@ -42,7 +52,8 @@ def by_index(api: FakeApi) -> dict[int, list[Post]]:
     return found
 
 
-def test_every_hurdle_is_taken_as_a_record_user_takes_it(tmp_path: Path) -> None:
+@pytest.mark.parametrize("locustfile", [REPLAY, BY_TASKS], ids=["without tasks", "with a task"])
+def test_every_hurdle_is_taken_as_a_record_user_takes_it(tmp_path: Path, locustfile: str) -> None:
     file = records_file(tmp_path, RECORDS)
     with fake_api() as api:
         api.always(Step(delay=0.02))
@@ -51,7 +62,7 @@ def test_every_hurdle_is_taken_as_a_record_user_takes_it(tmp_path: Path) -> None
             tmp_path,
             api.url,
             users=4,
-            locustfile=REPLAY,
+            locustfile=locustfile,
             TRAFFIC_FILE=file,
             TRAFFIC_ORDER="file",
             TRAFFIC_MAX_ATTEMPTS=MAX_ATTEMPTS,

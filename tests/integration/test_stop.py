@@ -132,3 +132,40 @@ def test_a_headless_run_that_is_stopped_reports_and_exits_3(how: str, api: FakeA
             worker.wait(15)
         check_stopped(cluster, api, cluster.report)
         assert "Traceback" not in cluster.master.log
+
+
+def test_a_start_in_the_moment_in_which_a_run_ends_begins_another(
+    cluster: Cluster, api: FakeApi, tmp_path: Path
+) -> None:
+    api.always(Step())
+    file, runs = records_file(tmp_path, 20), []
+    for _ in range(4):
+        answer = cluster.swarm(4, traffic_file=file, traffic_wait="0")
+        assert answer["success"], answer
+        runs.append(cluster.status["run"])
+        # Not the page's patience: at once, while Locust's own test has not stopped yet.
+        cluster.await_state("completed")
+    assert len(set(runs)) == 4
+    assert api.count == 80
+
+
+def test_a_start_without_users_is_refused(cluster: Cluster, api: FakeApi, tmp_path: Path) -> None:
+    before = cluster.status
+    answer = cluster.swarm(0, traffic_file=records_file(tmp_path, 20))
+    assert not answer["success"]
+    assert answer["message"] == "The number of users must be at least 1: without users nothing is sent."
+    assert cluster.status == before
+
+
+def test_the_status_has_the_same_members_before_a_run_and_after(
+    cluster: Cluster, api: FakeApi, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    with Cluster(tmp_path_factory.mktemp("fresh"), api.url, workers=0, web=True) as fresh:
+        fresh.await_web(0)
+        before = fresh.status
+    api.always(Step())
+    begin(cluster, tmp_path, records=8)
+    during = cluster.status
+    cluster.await_state("completed")
+    assert set(before) <= set(during), "what is said before the first run is said of every run"
+    assert set(during) - set(before) == {"order", "policy"}, "and of these there is nothing to say before"

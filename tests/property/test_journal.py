@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from traffic.core.decisions import Booked, Entry, Leased, LeaseReturned
+from traffic.core.decisions import Booked, Entry, Leased, LeaseReturned, Reopened
 from traffic.core.ledger import DeadLetter, State
 from traffic.core.protocol import RunTerms
 from traffic.core.ranges import RangeSet
@@ -28,6 +28,7 @@ letters = st.builds(DeadLetter, number, st.sampled_from([State.REJECTED, State.I
 entries = st.one_of(
     st.builds(Leased, number, text, ranges),
     st.builds(LeaseReturned, number, text, ranges),
+    st.builds(Reopened, ranges),
     st.builds(Booked, text, ranges, st.lists(letters, max_size=3).map(tuple), number, number),
 )
 terms = st.builds(RunTerms, text, text, text, st.tuples(seconds, seconds), number, text)
@@ -47,7 +48,8 @@ facts = st.builds(
     spawn_rate=seconds,
     state=text,
     ended=st.none() | text,
-    resumed=st.lists(st.builds(Resumption, text, number), max_size=3).map(tuple),
+    resumed=st.lists(st.builds(Resumption, text, number, number), max_size=3).map(tuple),
+    told=st.booleans(),
 )
 
 

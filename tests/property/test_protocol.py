@@ -1,4 +1,5 @@
-"""Whatever the workers and the network do, in whatever order: P1, P2, P5 and P8 hold at every step, P3 without faults.
+"""Whatever the workers and the network do, in whatever order: P1, P2, P5 and P8 hold at every step, P3 without faults,
+and a worker that has heard of a pause begins no attempt.
 
 The world is the simulation's; here Hypothesis chooses what happens next, and shrinks what goes wrong.
 """
@@ -54,6 +55,11 @@ class Protocol(RuleBasedStateMachine):
     @rule(data=st.data())
     def a_worker_leaves(self, data: st.DataObject) -> None:
         self.world.leave(self._one(data))
+
+    @precondition(lambda self: not self.world.settled)
+    @rule(seconds=st.floats(0.01, 10.0))
+    def a_person_pauses(self, seconds: float) -> None:
+        self.world.pause_for(seconds)
 
     @rule(lose=SHARES, double=SHARES, slow_s=st.sampled_from([0.01, 0.5, 4.0]), in_order=st.booleans())
     def the_network_changes(self, lose: float, double: float, slow_s: float, in_order: bool) -> None:

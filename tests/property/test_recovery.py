@@ -13,6 +13,7 @@ from traffic.core.invariants import check_ledger
 from traffic.core.ledger import SETTLED, Ledger, State
 from traffic.core.ranges import RangeSet
 from traffic.core.recovery import Recovery
+from traffic.core.run import Run
 
 
 def settled_by(ledger: Ledger) -> dict[str, tuple[int, int, int]]:
@@ -47,10 +48,23 @@ class Recovering(Protocol):
     def the_master_crashes(self, seconds: float) -> None:
         self.world.crash_master(seconds)
 
+    @rule(patience=st.sampled_from([0.0, 6.0]), restarted=st.booleans())
+    @precondition(lambda self: self.world.master.up)
+    def the_run_ends_and_its_dead_letters_are_sent_again(self, patience: float, restarted: bool) -> None:
+        self.world.stop(patience)
+        self.world.resend(restarted=restarted)
+        self.compare()
+
+    @property
+    def run(self) -> Run:
+        """The run as the master has it, or, where that has closed it, had it."""
+        run = self.world.master.custody.run or self.world.run
+        assert run
+        return run
+
     def read_on(self) -> None:
         """Take what is new in the journal; after each entry the ledger must be right."""
-        run = self.world.master.custody.run
-        assert run
+        run = self.run
         for entry in self.world.master.journal[self.taken :]:
             self.recovery.take(entry)
             check_ledger(self.recovery.ledger)
@@ -60,12 +74,11 @@ class Recovering(Protocol):
 
     def compare(self) -> None:
         """Hold what could be recovered now against what the master knows."""
-        run = self.world.master.custody.run
-        assert run
+        run = self.run
         live, found = run.ledger, self.recovery.ledger
         for state in SETTLED:
             assert found.positions(state) == live.positions(state), state.name
-        assert found.dead == live.dead
+        assert (found.dead, found.former) == (live.dead, live.former)
         assert settled_by(found) == settled_by(live)
         assert found.leases_made == live.leases_made
         counts = {worker: (self.recovery.attempts[worker], self.recovery.resent[worker]) for worker in self.counted}

@@ -5,9 +5,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from traffic.core.custody import Custody
+from traffic.core.decisions import Booked, Reopened
 from traffic.core.invariants import check_ledger
 from traffic.core.ledger import DeadLetter, State
 from traffic.core.progress import Progress
+from traffic.core.protocol import Terms
+from traffic.core.ranges import RangeSet
+from traffic.core.recovery import Recovery
 from traffic.core.report import account, all_delivered, dead_letters, unsent_indexes
 from traffic.core.run import Run
 from unit.a_run import ENDED, a_run, standing
@@ -50,6 +55,42 @@ def move(run: Run, worker: str, size: int, end: str) -> None:
         state = State.REJECTED if end == "rejected" else State.IN_DOUBT
         for position in positions.members():
             ledger.bury(DeadLetter(position, state, 1, 422, "no", worker))
+
+
+@st.composite
+def journals(draw: st.DrawFn) -> tuple[Recovery, dict[int, DeadLetter]]:
+    """What a journal of outcomes gives back once some of the dead letters are reopened; what these were."""
+    recovery, ends = Recovery(RECORDS), draw(st.lists(st.sampled_from(State), max_size=RECORDS))
+    for position, state in enumerate(ends):
+        place = RangeSet([(position, position + 1)])
+        letters = (DeadLetter(position, state, position, 422, "no", WORKERS[position % 3]),) if state > 2 else ()
+        if state >= State.DELIVERED:
+            recovery.take(Booked("a", RangeSet() if letters else place, letters))
+    dead = dict(recovery.ledger.dead)
+    again = RangeSet.of(position for position in dead if draw(st.booleans()))
+    recovery.take(Reopened(again))
+    return recovery, {position: dead[position] for position in again.members()}
+
+
+@given(journal=journals(), dealt=st.lists(st.sampled_from(WORKERS), unique=True), moves=moves)
+def test_what_was_reopened_and_not_sent_again_is_what_it_was(origin, journal, dealt, moves):
+    recovery, former = journal
+    ledger = recovery.ledger
+    assert ledger.former == former
+    run = Run.recovered(origin.terms, origin.dataset, origin.order, recovery)
+    ledger.deal(dealt)
+    for worker, size, end in moves:
+        move(run, worker, size, end)
+        check_ledger(ledger)
+    custody = Custody(Terms(), first_session=1)
+    custody.run = run
+    sent = ledger.tried_among(ledger.positions(State.PENDING))
+    untouched = {at: letter for at, letter in former.items() if at in ledger.former and at not in sent}
+    custody.close()
+    check_ledger(ledger)
+    assert not ledger.former
+    assert not ledger.positions(State.PENDING).minus(ledger.positions(State.PENDING).minus(RangeSet.of(former)))
+    assert {at: ledger.dead[at] for at in untouched} == untouched
 
 
 @given(dealt=st.lists(st.sampled_from(WORKERS), unique=True), moves=moves)

@@ -7,7 +7,7 @@ until that entry is on disk.
 from collections.abc import Callable
 
 from traffic.core.custody import Custody
-from traffic.core.decisions import AllSettled, Decision, Entry, Send
+from traffic.core.decisions import AllSettled, Decision, Entry, Leased, Reopened, Send
 from traffic.core.ledger import SETTLED
 from traffic.core.protocol import Ack, Acked, Grant, Message, Terms
 from traffic.core.ranges import RangeSet
@@ -21,7 +21,8 @@ class Master:
     """`later(seconds, act)` calls back; `send(worker, message)` puts a message on the wire.
 
     `told_delivered` and `told_settled` are the positions of which a worker was told that their outcome is booked, as
-    delivered or as a failure. Promise P6 is that these are never taken back.
+    delivered or as a failure. Promise P6 is that these are never taken back. `said_paused`: a worker was told of the
+    pause that a person wanted last. `contradictions` are answers that say of a pause what is not so.
     """
 
     def __init__(self, terms: Terms, later: Timer, send: Callable[[str, Message], None]) -> None:
@@ -30,6 +31,11 @@ class Master:
         self.up, self.settled, self.slow_disk_s = True, False, 0.0
         self.journal: list[Entry] = []
         self.told_delivered, self.told_settled = RangeSet(), RangeSet()
+        self.wanted_paused = self.said_paused = False
+        self.contradictions: list[Decision] = []
+        # Whether the run is paused, as it stands in the journal; what is to be written there next, if anything.
+        self._noted_paused = False
+        self._note: bool | None = None
         self._outbox: list[Decision] = []
         self._committing = False
         self._life = 1
@@ -47,49 +53,107 @@ class Master:
         self.up, self._committing = False, False
         self._life += 1
         self._outbox.clear()
+        self._note = None
         self._acks.clear()
 
     def restart(self, run: Run, now: float) -> Run:
         """Come up again and go on with `run`, of which only the journal is known; the run as recovered."""
+        self._come_up()
+        return self._resume(run, self._recover(run), now)
+
+    def resend(self, run: Run, now: float, *, restarted: bool) -> tuple[Run, Reopened]:
+        """Take up a run that has ended for its dead letters, as a new process where `restarted`.
+
+        The run as recovered, and which they are.
+        """
+        if restarted:
+            self.crash()
+            self._come_up()
+        recovery = self._recover(run)
+        reopened = Reopened(recovery.ledger.dead_letters_to_send(run.terms.policy))
+        recovery.take(reopened)
+        self.journal.append(reopened)
+        self.told_settled.subtract(reopened.positions)
+        self.settled = self.wanted_paused = self.said_paused = self._noted_paused = False  # a pause ends with its run
+        return self._resume(run, recovery, now), reopened
+
+    def _come_up(self) -> None:
+        self.up = True
+        self.custody = Custody(self.terms, first_session=1_000_000 * self._life)
+
+    def _recover(self, run: Run) -> Recovery:
         recovery = Recovery(run.dataset.records)
         for entry in self.journal:
             recovery.take(entry)
+        return recovery
+
+    def _resume(self, run: Run, recovery: Recovery, now: float) -> Run:
         again = Run.recovered(run.terms, run.dataset, run.order, recovery)
-        self.up = True
-        self.custody = Custody(self.terms, first_session=1_000_000 * self._life)
         self.carry_out(self.custody.resume(again, recovery.held(), now))
+        if self._noted_paused:
+            self.carry_out(self.custody.pause())
         return again
+
+    def press(self, *, paused: bool) -> None:
+        """A person pauses the run, or lets it go on."""
+        self.wanted_paused, self.said_paused, self._note = paused, False, paused
+        self.carry_out(self.custody.pause() if paused else self.custody.go_on())
+
+    def leased_since(self, entry: Entry) -> RangeSet:
+        """What has been leased, by the journal, after `entry`."""
+        leased = RangeSet()
+        later = next(at for at, one in enumerate(self.journal) if one is entry)
+        for one in self.journal[later:]:
+            if isinstance(one, Leased):
+                leased.update(one.positions)
+        return leased
 
     def carry_out(self, decisions: list[Decision]) -> None:
         """Do what was decided, in its order, as soon as the journal has it."""
         self._outbox += decisions
+        if not self.custody.over:
+            self.contradictions += [made for made in decisions if self._contradicts(made)]
         if not self._committing:
             self._empty()
+
+    def _contradicts(self, decision: Decision) -> bool:
+        """Whether an answer says of the pause something else than is so."""
+        answer = decision.message if isinstance(decision, Send) else None
+        if not isinstance(answer, Acked | Grant):
+            return False
+        return (isinstance(answer, Acked) and answer.paused) is not self.custody.paused
 
     def _empty(self) -> None:
         batch, self._outbox = self._outbox, []
         entries = [decision for decision in batch if isinstance(decision, Entry)]
-        if not entries or not self.slow_disk_s:
-            self._done(batch, entries)
+        note, self._note = self._note, None
+        if (not entries and note is None) or not self.slow_disk_s:
+            self._done(batch, entries, note)
             return
         life, self._committing = self._life, True
 
         def written() -> None:
             if self._life == life:
                 self._committing = False
-                self._done(batch, entries)
+                self._done(batch, entries, note)
                 self._empty()
 
         self.later(self.slow_disk_s, written)
 
-    def _done(self, batch: list[Decision], entries: list[Entry]) -> None:
+    def _done(self, batch: list[Decision], entries: list[Entry], note: bool | None) -> None:
         self.journal += entries
+        self._noted_paused = self._noted_paused if note is None else note
         for decision in batch:
             if isinstance(decision, Send):
                 self._note_confirmed(decision)
+                self._note_pause(decision.message)
                 self.send(decision.worker, decision.message)
             elif isinstance(decision, AllSettled):
                 self.settled = True
+
+    def _note_pause(self, message: Message) -> None:
+        if isinstance(message, Acked):
+            self.said_paused = self.wanted_paused and message.paused
 
     def _note_confirmed(self, sent: Send) -> None:
         answer = sent.message

@@ -7,15 +7,17 @@ from typing import Any
 import pytest
 
 from simulation.master import Master
-from traffic.core.custody import Custody, Session
-from traffic.core.decisions import Send
+from traffic.core.custody import Custody
+from traffic.core.decisions import Decision, Entry, Send
 from traffic.core.feed import Feed, Record
+from traffic.core.ledger import Ledger
 from traffic.core.link import Link
 from traffic.core.partition import Partition
 from traffic.core.protocol import Ack, Grant
 from traffic.core.ranges import RangeSet
 from traffic.core.recovery import Recovery
 from traffic.core.run import Run
+from traffic.core.session import Session
 
 FOREVER = float("inf")
 
@@ -58,7 +60,7 @@ def reclaim_without_a_generation(patch: pytest.MonkeyPatch) -> None:
         return [*made, *on_foreign_ack(self, session, worker, ack, now)]
 
     def receive_any(self: Link, message: Any, now: float) -> None:
-        if isinstance(message, Grant) and self.joined and message.session != self.session:
+        if isinstance(message, Grant) and self.joined and self.feed.run and message.session != self.session:
             self.feed.offer(message)
         receive(self, message, now)
 
@@ -116,6 +118,73 @@ def forget_what_was_leased(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Recovery, "held", lambda self: {})
 
 
+def hand_out_what_waits(patch: pytest.MonkeyPatch) -> None:
+    """A worker that has heard of a pause asks for no more, and goes on with what waits in its feed."""
+    take = Feed.take
+
+    def take_anyway(self: Feed, now: float) -> Record | None:
+        paused, self.paused = self.paused, False
+        record = take(self, now)
+        self.paused = paused
+        return record
+
+    patch.setattr(Feed, "take", take_anyway)
+
+
+def say_it_once(patch: pytest.MonkeyPatch) -> None:
+    """A pause is told to those who are there, and no answer says it again."""
+
+    def pause(self: Custody) -> list[Decision]:
+        self.paused = True
+        return [session.acked(over=False, paused=True) for session in self.sessions.values()]
+
+    patch.setattr(Custody, "pause", pause)
+    patch.setattr(Custody, "_acked", lambda self, session: session.acked(over=self._over, paused=False))
+
+
+def lease_on(patch: pytest.MonkeyPatch) -> None:
+    """A paused master answers with leases, and these say that the run goes on."""
+    grant = Custody._grant
+
+    def grant_anyway(self: Custody, session: Session, ack: Ack) -> list[Decision]:
+        paused, self.paused = self.paused, False
+        made = grant(self, session, ack)
+        self.paused = paused
+        return made
+
+    patch.setattr(Custody, "_grant", grant_anyway)
+
+
+def forget_the_pause(patch: pytest.MonkeyPatch) -> None:
+    """A pause does not stand in the journal (P6)."""
+    done = Master._done
+
+    def done_without(self: Master, batch: list[Decision], entries: list[Entry], note: bool | None) -> None:
+        done(self, batch, entries, None)
+
+    patch.setattr(Master, "_done", done_without)
+
+
+def forget_the_reopening(patch: pytest.MonkeyPatch) -> None:
+    """A restarted master does not know that dead letters were to be sent again."""
+    patch.setattr(Recovery, "_reopen", lambda self, entry: None)
+
+
+def take_the_reopened_for_leased(patch: pytest.MonkeyPatch) -> None:
+    """A restarted master takes who had a dead letter before it was reopened for one who has it still."""
+    patch.setattr(Recovery, "_reopen", lambda self, entry: self.ledger.reopen(entry.positions))
+
+
+def believe_old_words(patch: pytest.MonkeyPatch) -> None:
+    """What a worker says again of an attempt before the reopening counts as if it were of one since."""
+    patch.setattr(Ledger, "_is_old", lambda self, letter, foreign: False)
+
+
+def keep_what_was_not_sent_again_as_unsent(patch: pytest.MonkeyPatch) -> None:
+    """A dead letter that was to be sent again when the run was stopped is called unsent (P2)."""
+    patch.setattr(Ledger, "return_former", lambda self: ())
+
+
 MUTATIONS: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
     mutate.__name__: mutate
     for mutate in (
@@ -127,6 +196,14 @@ MUTATIONS: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
         confirm_before_the_journal,
         lease_at_once_after_a_restart,
         forget_what_was_leased,
+        hand_out_what_waits,
+        say_it_once,
+        lease_on,
+        forget_the_pause,
+        forget_the_reopening,
+        take_the_reopened_for_leased,
+        believe_old_words,
+        keep_what_was_not_sent_again_as_unsent,
     )
 }
 

@@ -8,8 +8,14 @@ from simulation.world import World
 HORIZON_S = 12.0
 # The longest an honest run may still take once the faults are over: leases lapse, backoffs end.
 GRACE_S = 240.0
-# The share of runs that a person stops.
+# The share of runs that a person stops, and of those whose dead letters are sent again, some of them several times.
 STOPPED = 0.15
+RESENT = 0.5
+MOST_RESENT = 3
+# The share of runs that a person pauses once the faults are over.
+STILL = 0.15
+# By then whoever was frozen or cut off is back, and so is the master.
+BACK_S = 30.0
 
 
 def run_schedule(seed: int) -> World:
@@ -31,14 +37,31 @@ def _live(world: World, chance: random.Random) -> None:
         _make_hostile(world, chance)
     world.run_for(chance.choice([0.0, 0.2, 1.0]))
     world.start()
+    _live_to_the_end(world, chance)
+    for _ in range(MOST_RESENT):
+        if chance.random() >= RESENT:
+            return
+        world.run_for(chance.choice([0.0, 0.5, 8.0]))
+        if chance.random() < 0.5:
+            _make_hostile(world, chance)
+        world.resend(restarted=chance.random() < 0.5)
+        _live_to_the_end(world, chance)
+
+
+def _live_to_the_end(world: World, chance: random.Random) -> None:
+    """Until all is settled, or a person stops the run."""
     _live_through(world, chance)
     if chance.random() < STOPPED and not world.settled:
         world.stop(patience=chance.choice([0.0, 2.0, 13.0]))
+        world.run_for(1.0)
         world.check_stopped()
         return
     _calm(world)
     world.join(users=3)
+    if chance.random() < STILL and not world.settled:
+        world.check_still(after=BACK_S, seconds=20.0)
     world.run_until_settled(GRACE_S)
+    world.end()
     world.check_end()
 
 
@@ -60,11 +83,13 @@ def _live_through(world: World, chance: random.Random) -> None:
     while world.now < end and not world.settled:
         world.run_for(chance.expovariate(1.0))
         hosts = world.alive()
-        act = chance.choice(["crash", "freeze", "cut", "leave", "join", "master", "none", "none"])
+        act = chance.choice(["crash", "freeze", "cut", "leave", "join", "master", "pause", "none", "none"])
         if act == "join" and len(hosts) < 7:
             world.join(users=chance.choice([1, 3]))
         elif act == "master":
             world.crash_master(chance.choice([0.1, 2.0, 6.0, 20.0]))
+        elif act == "pause":
+            world.pause_for(chance.choice([0.02, 0.5, 3.0, 8.0]))
         elif hosts and act not in {"join", "none"}:
             _hurt(world, chance, act)
 

@@ -6,6 +6,7 @@ from simulation.mutations import MUTATIONS, mutated
 from simulation.schedule import run_schedule
 from simulation.world import BrokenPromiseError, World
 from traffic.core.invariants import BrokenInvariantError
+from traffic.core.ledger import State
 
 SEEDS = 400
 # The rarest fault shows in about one schedule of five hundred.
@@ -66,3 +67,36 @@ def test_a_worker_without_users_does_not_keep_its_slice_from_the_others() -> Non
     world.run_until_settled(60.0)
     assert world.run
     assert world.run.ledger.tallies[busy.name].delivered == 60
+
+
+def test_over_any_number_of_pauses_each_record_is_posted_once_and_stays_with_its_worker() -> None:
+    world = World(seed=3, records=60)
+    world.api.weather.slow_s = 2.0
+    for _ in range(3):
+        world.join()
+    world.run_for(1.0)
+    world.start()
+    pauses = 0
+    while not world.settled:
+        world.run_for(0.4)
+        world.check_still(after=3.0, seconds=4 * world.terms.lease_s)
+        pauses += 1
+    world.check_end()
+    assert pauses > 5
+    assert set(world.api.posts.values()) == {1}
+    assert world.run
+    assert world.run.ledger.counts[State.DELIVERED] == 60
+
+
+def test_a_run_whose_last_records_are_in_flight_completes_in_a_pause() -> None:
+    world = World(seed=4, records=5)
+    world.api.weather.slow_s = 2.0
+    world.join(users=5)
+    world.run_for(1.0)
+    world.start()
+    world.run_for(0.3)
+    assert world.api.posts.total() == 5
+    assert not world.settled
+    world.pause_for(1000.0)
+    world.run_until_settled(5.0)
+    world.check_end()

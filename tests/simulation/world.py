@@ -1,7 +1,7 @@
 """A master, its workers and the wire between them, under a virtual clock.
 
 Every message is packed and unpacked as on Locust's wire. What the world checks at every step is written down from
-the promises P1 to P6, P8 and P9, not from the code.
+the promises P1 to P6, P8 and P9, and from what a pause is, not from the code.
 """
 
 import heapq
@@ -9,7 +9,6 @@ import itertools
 import os
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
@@ -17,16 +16,18 @@ from typing import Any
 import msgpack
 
 from simulation.api import Api
+from simulation.host import Host, Network
 from simulation.master import Master
 from traffic.core.dataset import Dataset
-from traffic.core.decisions import Decision
+from traffic.core.decisions import Decision, Reopened
 from traffic.core.feed import Feed, Record
 from traffic.core.invariants import check_ledger
-from traffic.core.ledger import SETTLED, State
+from traffic.core.ledger import SETTLED, DeadLetter, State
 from traffic.core.link import Link
 from traffic.core.order import Order
 from traffic.core.outcome import RULES, Answer
 from traffic.core.protocol import FROM_MASTER, FROM_WORKER, Message, RunTerms, Terms
+from traffic.core.ranges import RangeSet
 from traffic.core.run import Run
 
 POLL_S, TICK_S = 0.05, 0.25
@@ -46,31 +47,6 @@ def dataset(records: int) -> Dataset:
     return Dataset.open(path)
 
 
-@dataclass
-class Network:
-    """How likely a message is lost or doubled, and how long it travels at most, in seconds; who is cut off."""
-
-    lose: float = 0.0
-    double: float = 0.0
-    slow_s: float = 0.01
-    in_order: bool = True
-    cut: set[str] = field(default_factory=set)
-
-
-@dataclass
-class Host:
-    """One worker process. `skew` is how far its clock is ahead of the master's; no two agree."""
-
-    name: str
-    link: Link
-    users: int
-    skew: float
-    alive: bool = True
-    frozen_until: float = 0.0
-    flying: dict[int, Record] = field(default_factory=dict)
-    backlog: list[Callable[[], None]] = field(default_factory=list)
-
-
 class World:
     """Advance it with `run_for`; break things in between with the other methods. Raises BrokenPromiseError."""
 
@@ -88,7 +64,11 @@ class World:
         self.policy, self.max_attempts, self.records = policy, max_attempts, records
         self.run: Run | None = None
         self.faults = False
+        # The latest reopening of dead letters, and what these had been.
+        self.reopened = Reopened(RangeSet())
+        self.former: dict[int, DeadLetter] = {}
         self._master_acted = False
+        self._presses = 0
         self._seen_delivered: set[int] = set()
         self._agenda: list[tuple[float, int, Callable[[], None]]] = []
         self._ticket = itertools.count()
@@ -152,6 +132,25 @@ class World:
             self.master.crash()
             self._at(self.now + seconds, self._restart_master)
 
+    def pause_for(self, seconds: float) -> None:
+        """A person pauses the run, if there is a master to hear it, and lets it go on after a while."""
+        if self.master.up and not self.settled:
+            self._press(paused=True)
+            self._go_on(after=seconds)
+
+    def check_still(self, after: float, seconds: float) -> None:
+        """A person pauses the run: from `after` seconds later on nothing moves for `seconds`; then it goes on."""
+        while not self.master.up:
+            self.run_for(0.1)
+        assert self.run
+        self._press(paused=True)
+        self.run_for(after)
+        sent, leased = self.api.posts.total(), list(self.run.ledger.positions(State.LEASED))
+        self.run_for(seconds)
+        self._promise(self.api.posts.total() == sent, "the pause: records are sent")
+        self._promise(list(self.run.ledger.positions(State.LEASED)) == leased, "the pause: workers lose what they hold")
+        self._press(paused=False)
+
     def leave(self, host: Host) -> None:
         """SIGTERM: the worker hands in what it has, as the adapter does, and exits."""
         host.link.leaving = True
@@ -168,6 +167,23 @@ class World:
             self.run_for(0.1)
         self._carry_out(self.master.custody.close())
         self.check()
+
+    def end(self) -> None:
+        """Every record is settled: the master closes the run."""
+        self._carry_out(self.master.custody.close())
+        self.run_for(1.0)  # for the last outcomes to get onto the disk
+
+    def resend(self, *, restarted: bool) -> None:
+        """Have the dead letters of the run, which has ended, sent again, by the same master or a new one."""
+        assert self.run
+        self.faults = self._master_acted = True
+        dead = self.run.ledger.dead
+        self.run, self.reopened = self.master.resend(self.run, self.now, restarted=restarted)
+        self.former = {position: dead[position] for position in self.reopened.positions.members()}
+        for key in (f"run-{index}" for index in self.run.order.indexes(self.reopened.positions.array()).tolist()):
+            if self.policy == "at-most-once":
+                self._promise(key not in self.api.stored, f"P4: {key} is stored, and is to be sent again")
+                self.api.acted_on[key] = 0
 
     def run_for(self, seconds: float) -> None:
         """Let the world go on, checking the promises after everything that happens."""
@@ -198,6 +214,7 @@ class World:
             check_ledger(self.run.ledger)
             self._check_delivered()
             self._check_journaled()
+            self._check_answers()
         for host in self.alive():
             in_hand = host.link.feed.waiting + host.link.feed.in_hand
             most = self.terms.window_records + self.terms.lease_records + host.users
@@ -213,6 +230,7 @@ class World:
             self._promise(set(self.api.posts.values()) <= {1}, f"P3: {self.api.posts.most_common(3)}")
         if self.policy == "at-most-once":
             self._promise(set(self.api.acted_on.values()) <= {0, 1}, "P4: sent twice at-most-once")
+        self._check_reopened(settled=True)
 
     def check_stopped(self) -> None:
         """P2 of a run that was stopped: what it calls unsent was never stored, and nothing is leased for ever."""
@@ -222,6 +240,28 @@ class World:
         unsent = self.run.order.indexes(ledger.positions(State.PENDING).array()).tolist()
         lies = [index for index in unsent if f"run-{index}" in self.api.stored]
         self._promise(not lies, f"P2: called unsent, and stored: {lies}")
+        self._check_reopened(settled=False)
+
+    def _check_reopened(self, *, settled: bool) -> None:
+        """A dead letter that was to be sent again was leased again; where the run was stopped before, it is as it was.
+
+        Unless a worker came back meanwhile that had seen it delivered.
+        """
+        assert self.run
+        ledger = self.run.ledger
+        leased = self.master.leased_since(self.reopened) if self.former else RangeSet()
+        for position, letter in self.former.items():
+            state = State(int(ledger.states[position]))
+            self._promise(state in SETTLED, f"P2: position {position} was a dead letter, and is {state.name.lower()}")
+            if position in leased or state is State.DELIVERED:
+                continue
+            self._promise(not settled, f"position {position} was to be sent again, and nobody had it")
+            self._promise(ledger.dead[position] == letter, f"position {position} was not sent, and is another letter")
+
+    def _check_answers(self) -> None:
+        """While a person pauses the run each answer of the master's says so, and no other."""
+        wrong = self.master.contradictions
+        self._promise(not wrong, f"the pause: {wrong[:1]} says something else than the master knows")
 
     def _check_delivered(self) -> None:
         assert self.run
@@ -251,6 +291,10 @@ class World:
         if not holds:
             raise BrokenPromiseError(f"{what} (at {self.now - 1000:.2f} s)")
 
+    def _check_pause(self, host: Host, record: Record) -> None:
+        """No attempt begins on a worker that has heard of the pause."""
+        self._promise(not host.still, f"the pause: {host.name} knows of it, and hands out position {record.position}")
+
     # How it is done.
 
     def _at(self, when: float, act: Callable[[], None]) -> None:
@@ -266,6 +310,28 @@ class World:
         self._master_acted = True
         self.run = self.master.restart(self.run, self.now)
         self._seen_delivered = set()
+        custody = self.master.custody
+        kept = custody.paused or custody.over or not self.master.said_paused
+        self._promise(kept, "P6: the pause was told to a worker, and is forgotten")
+        if custody.paused and not self.master.wanted_paused:
+            self._go_on(after=0.5)  # the one before died too early; the person sees it
+
+    def _press(self, *, paused: bool) -> None:
+        self._master_acted = True
+        self._presses += 1
+        self.master.press(paused=paused)
+
+    def _go_on(self, after: float) -> None:
+        """Later a person lets the run go on, unless that was pressed, or pause again; and waits for a master to."""
+        latest = self._presses
+
+        def go_on() -> None:
+            if self._presses == latest and self.master.up:
+                self._press(paused=False)
+            elif self._presses == latest:
+                self._at(self.now + 0.5, go_on)
+
+        self._at(self.now + after, go_on)
 
     def _carry_out(self, decisions: list[Decision]) -> None:
         self._master_acted |= bool(decisions)
@@ -291,7 +357,11 @@ class World:
             return
         host = self.hosts.get(receiver)
         if host is not None and host.alive:
-            self._when_awake(host, lambda: host.link.receive(message, self._clock(host)))
+            self._when_awake(host, lambda: self._hear(host, message))
+
+    def _hear(self, host: Host, message: Message) -> None:
+        host.link.receive(message, self._clock(host))
+        host.read(message)
 
     def _when_awake(self, host: Host, act: Callable[[], None]) -> None:
         if self.now < host.frozen_until:
@@ -331,6 +401,7 @@ class World:
             if record is None:
                 return
             self._check_fence(host, record)
+            self._check_pause(host, record)
             host.flying[id(record)] = record
             answer, after = self.api.post(record.key)
             self.faults |= answer.status != 201

@@ -150,6 +150,7 @@ class Cluster:
         ]
         line = ["--master", "--master-bind-host", "127.0.0.1", "--master-bind-port", str(self.port), "--host", host]
         self._of_master = [*line, *(ui if web else headless), *options]
+        self._base = options[options.index("--web-base-path") + 1] if "--web-base-path" in options else ""
         self.former_masters: list[Process] = []
         self.master = self._start("master", *self._of_master)
         self.add_workers(workers)
@@ -211,12 +212,17 @@ class Cluster:
     @property
     def web(self) -> str:
         """Where the web UI is."""
-        return f"http://127.0.0.1:{self.web_port}"
+        return f"http://127.0.0.1:{self.web_port}{self._base}"
 
     @property
     def status(self) -> dict[str, Any]:
         """The run's status by the web UI."""
         return dict(plain_http.get(f"{self.web}/traffic/status").json())
+
+    @property
+    def live(self) -> dict[str, Any]:
+        """What the Traffic page is told."""
+        return dict(plain_http.get(f"{self.web}/traffic/live").json())
 
     def await_web(self, workers: int) -> None:
         """Wait for the web UI, and for so many workers at it."""

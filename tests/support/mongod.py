@@ -2,7 +2,9 @@
 
 import contextlib
 import importlib.util
+import itertools
 import os
+import secrets
 import shutil
 import socket
 import subprocess
@@ -12,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 DEADLINE = 30.0  # seconds until it must answer
+FIRST_PORT, PORTS = 20_000, 12_000
+_turns = itertools.count(secrets.randbelow(PORTS))  # not the random numbers of the test run: another may have the same
 
 
 class NoMongodError(Exception):
@@ -36,10 +40,19 @@ def _in_wheel() -> str | None:
 
 
 def free_port() -> int:
-    """Return a TCP port of 127.0.0.1 that was free just now."""
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return int(s.getsockname()[1])
+    """Return a TCP port of 127.0.0.1 that is free, and that nobody but its caller is likely to take.
+
+    The kernel takes the source ports of connections from 32,768 up: these are below. Of pytest-xdist's workers each has
+    ports of its own, and none is given out twice before all have been.
+    """
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    mine = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    for turn in itertools.islice(_turns, PORTS):
+        port = FIRST_PORT + turn % (PORTS // workers) * workers + mine
+        with socket.socket() as s, contextlib.suppress(OSError):
+            s.bind(("127.0.0.1", port))
+            return port
+    raise OSError(f"no port from {FIRST_PORT} on is free")
 
 
 @dataclass

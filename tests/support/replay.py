@@ -102,7 +102,7 @@ class Server:
                 return None
             data += got
         head, _, body = data.partition(b"\r\n\r\n")
-        length = int(head.partition(b"Content-Length: ")[2].partition(b"\r\n")[0])
+        length = int(head.partition(b"Content-Length: ")[2].partition(b"\r\n")[0] or 0)
         while len(body) < length:
             got = connection.recv(65536)
             if not got:

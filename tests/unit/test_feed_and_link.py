@@ -1,6 +1,7 @@
 """The worker's side: what it hands out, until when, and what it tells."""
 
 import random
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -72,7 +73,7 @@ def test_an_outcome_goes_with_every_ack_until_one_is_answered(link: Link) -> Non
     link.feed.book(record, OK, Outcome.DELIVERED, 0.5)
     acks = [link.poll(now) for now in (1.0, 1.5)]
     assert [ack.delivered for ack in acks if isinstance(ack, Ack)] == [((0, 1),), ((0, 1),)]
-    link.receive(Acked(7, 3, acks[-1].seq, over=False), 1.6)  # type: ignore[union-attr]
+    link.receive(Acked(7, 3, acks[-1].seq, over=False, paused=False), 1.6)  # type: ignore[union-attr]
     last = link.poll(2.0)
     assert isinstance(last, Ack)
     assert last.delivered == ()
@@ -112,6 +113,38 @@ def test_a_record_in_flight_over_a_lapse_serves_the_new_lease(link: Link) -> Non
     ack = link.poll(7.0)
     assert isinstance(ack, Ack)
     assert (ack.delivered, ack.holds) == (((0, 1),), ((1, 2),))
+
+
+def test_a_record_that_failed_late_is_sent_again_once_the_master_has_read_so_and_leases_it(link: Link) -> None:
+    """As it does where the record was a dead letter already, and is to be sent again."""
+    joined(link)
+    record = link.feed.take(0.4)
+    assert record
+    link.receive(Welcome(8, 1, RUN), 0.5)
+    link.feed.book(record, Answer(422), Outcome.REJECTED, 0.6)
+    ack = link.poll(0.7)
+    assert isinstance(ack, Ack)
+    assert [failure.position for failure in ack.failed] == [0]
+    link.receive(grant(0, 1, session=8, answers=0), 0.8)
+    assert link.feed.take(0.9) is None, "that lease had been on its way"
+    later = link.poll(1.1)
+    assert isinstance(later, Ack)
+    assert later.holds == ()
+    link.receive(grant(0, 1, session=8, seq=3, answers=later.seq), 1.2)
+    again = link.feed.take(1.3)
+    assert again
+    assert again.key == record.key
+
+
+def test_a_run_that_is_resumed_after_another_goes_on_with_its_own_counts(link: Link) -> None:
+    joined(link)
+    assert link.feed.take(0.4)
+    other = replace(RUN, run="other")
+    counted = []
+    for session, run in enumerate([other, None, RUN, other], 8):
+        link.receive(Welcome(session, 1, run), 0.5)
+        counted.append(link.feed.attempts)
+    assert counted == [0, 0, 1, 0]
 
 
 def test_a_retry_waits_for_its_time_while_other_records_go_out(link: Link) -> None:
@@ -175,7 +208,7 @@ def test_when_the_run_is_over_what_waits_is_handed_back_and_what_was_doubted_is_
     assert second
     link.feed.book(first, LOST, Outcome.RETRY, 0.5)
     link.feed.book(second, BUSY, Outcome.RETRY, 0.5)
-    link.receive(Acked(7, 3, 1, over=True), 0.6)
+    link.receive(Acked(7, 3, 1, over=True, paused=False), 0.6)
     ack = link.poll(1.0)
     assert isinstance(ack, Ack)
     assert [(failure.position, failure.in_doubt) for failure in ack.failed] == [(0, True)]

@@ -7,12 +7,14 @@ import time
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from traffic.core.dataset import Dataset
 from traffic.core.decisions import Booked, Leased
 from traffic.core.invariants import check_ledger
+from traffic.core.ledger import DeadLetter, State
 from traffic.core.ranges import RangeSet
 from traffic.history import (
     DAY_S,
@@ -40,7 +42,7 @@ def folder(tmp_path: Path) -> StateFolder:
 
 
 def facts(run: str, state: str = "running", **changed: object) -> Facts:
-    return replace(FACTS, terms=replace(FACTS.terms, run=run), state=state, **changed)
+    return replace(FACTS, **{"terms": replace(FACTS.terms, run=run), "state": state} | changed)
 
 
 def leave(folder: StateFolder, run: str, state: str = "running", **changed: object) -> Path:
@@ -103,6 +105,130 @@ def test_the_last_run_that_was_not_completed_can_be_resumed(folder, state, last)
     leave(folder, SECOND, "failed")
     leave(folder, THIRD, state)
     assert found(find_to_resume(folder, "last")) == last
+
+
+NO_LETTERS = Booked("a", RangeSet([(0, 10)]), ())
+
+
+def letters(*positions: int, state: State = State.REJECTED) -> Booked:
+    """These ended so; the other ones of ten records were delivered."""
+    every = tuple(DeadLetter(at, state, 2, 422, "HTTP 422", "a") for at in positions)
+    return Booked("a", RangeSet([(0, 10)]).minus(RangeSet.of(positions)), every, 12, 0)
+
+
+def leave_with(folder: StateFolder, run: str, entry: Booked, state: str = "completed", **changed: Any) -> Path:
+    """The journal of a run of ten records that has come so far; its master has said so, where it was completed."""
+    path = leave(folder, run, state, **{"records": 10, "told": state == "completed"} | changed)
+    with closing(Journal.open(path)) as journal:
+        journal.write([entry])
+    return path
+
+
+AT_MOST_ONCE = replace(FACTS.terms, run=FIRST, policy="at-most-once")
+
+
+def test_a_completed_run_that_was_told_of_was_not_cut_off_and_is_not_resumed(folder):
+    leave_with(folder, FIRST, letters(3))
+    assert find_cut_off(folder, unattended=True) is None
+    with pytest.raises(ResumeError, match=r"each was completed, .* add --traffic-resend dead-letters"):
+        find_to_resume(folder, "last")
+    with pytest.raises(ResumeError, match=f"--traffic-resume {FIRST} --traffic-resend dead-letters"):
+        find_to_resume(folder, FIRST)
+    with pytest.raises(ResumeError, match=r"None can be\."):
+        find_to_resume(folder, SECOND)
+    assert read(folder.journal_path(FIRST))[1].told, "and its journal is free"
+
+
+def test_a_completed_run_that_nobody_was_told_of_is_found_by_an_unattended_master(folder):
+    leave_with(folder, FIRST, letters(3), told=False)
+    assert find_cut_off(folder) is None
+    assert found(find_cut_off(folder, unattended=True)) == FIRST
+    leave_cut_off(folder)
+    assert find_cut_off(folder, unattended=True) is None, "whoever wants none has been told of it"
+    assert read(folder.journal_path(FIRST))[1].state == "completed"
+
+
+@pytest.mark.parametrize(
+    ("entry", "state", "terms", "last"),
+    [
+        (letters(3), "completed", {}, SECOND),
+        (letters(3, state=State.IN_DOUBT), "completed", {}, SECOND),
+        (letters(3), "stopped", {}, SECOND),
+        (Booked("a", RangeSet([(0, 4)]), ()), "failed", {}, SECOND),
+        (NO_LETTERS, "running", {}, SECOND),
+        (letters(3), "completed", {"policy": "at-most-once"}, SECOND),
+        (letters(3, state=State.IN_DOUBT), "completed", {"policy": "at-most-once"}, FIRST),
+        (letters(3, state=State.IN_DOUBT), "stopped", {"policy": "at-most-once"}, FIRST),
+        (NO_LETTERS, "completed", {}, FIRST),
+        (NO_LETTERS, "stopped", {}, FIRST),
+    ],
+)
+def test_the_last_run_that_has_something_to_send_is_found_for_its_dead_letters(folder, entry, state, terms, last):
+    leave_with(folder, FIRST, letters(3))
+    leave_with(folder, SECOND, entry, state, terms=replace(FACTS.terms, run=SECOND, **terms))
+    assert found(find_to_resume(folder, "last", resend=True)) == last
+    if last == SECOND:
+        assert found(find_to_resume(folder, SECOND, resend=True)) == SECOND
+    else:
+        with pytest.raises(ResumeError, match=f"nothing of run {SECOND} can be sent again: "):
+            find_to_resume(folder, SECOND, resend=True)
+
+
+def test_where_nothing_can_be_sent_again_that_is_said(folder):
+    with pytest.raises(ResumeError, match="has anything that can be sent again"):
+        find_to_resume(folder, "last", resend=True)
+    leave_with(folder, FIRST, letters(3, 4, state=State.IN_DOUBT), terms=AT_MOST_ONCE)
+    leave_report(folder, SECOND)
+    with pytest.raises(ResumeError, match="has anything that can be sent again"):
+        find_to_resume(folder, "last", resend=True)
+    with pytest.raises(ResumeError, match=r"2 records in doubt may have been sent, and under at-most-once nothing is"):
+        find_to_resume(folder, FIRST, resend=True)
+    with pytest.raises(ResumeError, match=f"nothing of run {SECOND} can be sent again: all of it was delivered"):
+        find_to_resume(folder, SECOND, resend=True)
+
+
+@pytest.mark.parametrize(("policy", "again"), [("at-least-once", {3, 4, 7}), ("at-most-once", {3, 4})])
+def test_dead_letters_are_pending_in_a_run_that_is_recovered_for_them(folder, dataset, policy, again):
+    doubt = DeadLetter(7, State.IN_DOUBT, 1, 0, "lost", "b")
+    booked = replace(letters(3, 4), delivered=RangeSet([(0, 3)]))
+    terms = replace(AT_MOST_ONCE, policy=policy)
+    path = leave_with(
+        folder, FIRST, replace(booked, letters=(*booked.letters, doubt)), digest=dataset.digest, terms=terms
+    )
+    with closing(Journal.open(path)) as journal:
+        left = recover(journal, dataset, resend=True)
+        assert len(list(journal.entries())) == 1, "the journal is told when the run goes on"
+    check_ledger(left.run.ledger)
+    assert set(left.reopened.positions.members()) == set(left.run.ledger.former) == again
+    assert left.run.ledger.unsettled == 10 - 3 - 3 + len(again)
+    assert left.held == {}
+
+
+def test_the_past_runs_say_how_many_dead_letters_can_be_sent_again(folder):
+    counts = {"records": 9, "delivered": 4, "rejected": 3, "in_doubt": 2}
+    rows = [
+        (FIRST, "completed", "at-least-once", True, (False, 5)),
+        (SECOND, "completed", "at-most-once", True, (False, 3)),
+        (THIRD, "stopped", "at-least-once", True, (True, 5)),
+        (RUNS[3], "completed", "at-least-once", False, (False, 0)),
+    ]
+    for run, state, policy, kept, _ in rows:
+        report = {"run": run, "state": state, "policy": policy, "counts": counts, "ended": "2026-01-03T00:00:00Z"}
+        folder.write_report(report, [], [])
+        if kept:
+            leave(folder, run, state, ended="2026-01-03T00:00:00Z", told=True)
+    # Taken up for its dead letters, cut off, and left: its report is of the time before.
+    folder.write_report({**report, "run": RUNS[4]}, [], [])
+    leave(folder, RUNS[4], "stopped", ended="2026-01-04T00:00:00Z")
+    found = {row["run"]: (row["resumable"], row["resendable"]) for row in past_runs(folder, None)}
+    assert found == {**{run: said for run, *_, said in rows}, RUNS[4]: (True, None)}
+
+
+def test_a_completed_run_whose_journal_is_kept_is_deleted_in_its_turn(folder):
+    for run in RUNS[:3]:
+        leave_with(folder, run, letters(3))
+    prune(folder, 1, 0, None)
+    assert folder.runs() == [THIRD]
 
 
 @pytest.mark.parametrize("state", ["running", "stopped", "failed", "completed"])
@@ -174,7 +300,9 @@ def test_a_run_is_recovered_with_its_terms_its_order_and_its_account(folder, dat
     path = leave(folder, FIRST, records=10, digest=dataset.digest, seed=5)
     with closing(Journal.open(path)) as journal:
         journal.write([Leased(1, "a", RangeSet([(0, 6)])), Booked("a", RangeSet([(0, 4)]), (), 5, 1)])
-        run, held = recover(journal, dataset)
+        left = recover(journal, dataset)
+    run, held = left.run, left.held
+    assert not left.reopened.positions
     check_ledger(run.ledger)
     assert (run.terms, run.dataset) == (facts(FIRST).terms, dataset)
     assert (run.order.kind, run.order.seed) == ("random", 5)

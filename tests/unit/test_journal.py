@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from traffic import journal as journal_module
-from traffic.core.decisions import Booked, Entry, Leased, LeaseReturned
+from traffic.core.decisions import Booked, Entry, Leased, LeaseReturned, Reopened
 from traffic.core.ledger import DeadLetter, State
 from traffic.core.protocol import RunTerms
 from traffic.core.ranges import RangeSet
@@ -35,6 +35,7 @@ def group(number: int, size: int = 0) -> list[Entry]:
         Leased(number + 1, worker, RangeSet([(at, at + 5), (at + 6, at + ROOM)])),
         LeaseReturned(number + 1, worker, RangeSet([(at + 6, at + ROOM)])),
         Booked(worker, RangeSet([(at, at + 1), (at + 2, at + 5)]), (letter,), number + 4, number),
+        Reopened(RangeSet([(at + 1, at + 2)])),
     ]
 
 
@@ -67,7 +68,7 @@ def test_a_journal_holds_what_was_written_in_its_order_over_several_masters(path
         journal.write(group(2))
         journal.write()
         journal.write(facts=replace(journal.facts, state="stopped"))
-        assert (len(list(journal.entries())), journal.facts.state) == (9, "stopped")
+        assert (len(list(journal.entries())), journal.facts.state) == (12, "stopped")
     assert read(path) == ([*group(0), *group(1), *group(2)], replace(FACTS, users=8, state="stopped"))
 
 
@@ -165,7 +166,7 @@ SPOILT = {
     "another database": (turned_to_another_database, NO_JOURNAL),
     "another application's": (sql(f"PRAGMA application_id = {APPLICATION + 1}"), NO_JOURNAL),
     "of another version": (sql(f"PRAGMA user_version = {VERSION + 1}"), f"is of version {VERSION + 1}, and this"),
-    "an entry changed": (sql("UPDATE entry SET body = replace(body, 'w1', 'w2') WHERE number = 4"), DAMAGED),
+    "an entry changed": (sql("UPDATE entry SET body = replace(body, 'w1', 'w2') WHERE number = 5"), DAMAGED),
     "two entries swapped": (
         sql(
             "UPDATE entry SET number = 99 WHERE number = 2",
@@ -174,10 +175,12 @@ SPOILT = {
         ),
         DAMAGED,
     ),
-    "the last entry gone": (sql("DELETE FROM entry WHERE number = 9"), DAMAGED),
+    "the last entry gone": (sql("DELETE FROM entry WHERE number = 12"), DAMAGED),
     "an entry gone": (sql("DELETE FROM entry WHERE number = 5"), DAMAGED),
     "all entries gone": (sql("DELETE FROM entry"), DAMAGED),
-    "an entry more": (sql("INSERT INTO entry SELECT 10, body FROM entry WHERE number = 1"), DAMAGED),
+    "an entry more": (sql("INSERT INTO entry SELECT 13, body FROM entry WHERE number = 1"), DAMAGED),
+    "a reopening gone": (sql("DELETE FROM entry WHERE number = 4"), DAMAGED),
+    "another reopened": (sql("UPDATE entry SET body = replace(body, '[[1,2]]', '[[1,3]]') WHERE number = 4"), DAMAGED),
     "an entry that is no JSON": (sql("UPDATE entry SET body = '{' WHERE number = 1"), DAMAGED),
     "an entry of no kind": (sql("UPDATE entry SET body = '{}' WHERE number = 1"), DAMAGED),
     "an older count": (sql("UPDATE head SET entries = 6"), DAMAGED),

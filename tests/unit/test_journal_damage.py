@@ -21,7 +21,7 @@ from unit.test_journal import FACTS, path, read, small_disk, sql, written  # noq
 @pytest.mark.parametrize(
     "change",
     [
-        "UPDATE entry SET number = 10 WHERE number = 9",
+        "UPDATE entry SET number = 13 WHERE number = 12",
         "UPDATE entry SET body = CAST(body AS BLOB) WHERE number = 4",
         "UPDATE facts SET body = CAST(body AS BLOB)",
     ],
@@ -80,7 +80,7 @@ def test_where_there_is_no_room_at_all_nothing_is_left_behind(small_disk):  # no
 def test_a_journal_that_is_there_is_not_begun_anew(written):  # noqa: F811 - a fixture
     with pytest.raises(JournalWriteError):
         Journal.create(written, FACTS)
-    assert len(read(written)[0]) == 9
+    assert len(read(written)[0]) == 12
 
 
 def test_a_run_stopped_resumed_and_cut_off_is_listed_as_cut_off(tmp_path):

@@ -24,7 +24,7 @@ FULL = "the journal cannot be written: the disk is full"
 
 
 def send(number: int) -> Send:
-    return Send("w", Acked(1, number, number, over=False))
+    return Send("w", Acked(1, number, number, over=False, paused=False))
 
 
 def entry(number: int) -> Entry:

@@ -5,7 +5,17 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from traffic.core.outcome import RULES, TRY_AGAIN, Answer, AtLeastOnce, AtMostOnce, Outcome, backoff, retry_after_s
+from traffic.core.outcome import (
+    RULES,
+    TRY_AGAIN,
+    Answer,
+    AtLeastOnce,
+    AtMostOnce,
+    Outcome,
+    backoff,
+    judged,
+    retry_after_s,
+)
 
 DELIVERED, RETRY, REJECTED, IN_DOUBT = Outcome.DELIVERED, Outcome.RETRY, Outcome.REJECTED, Outcome.IN_DOUBT
 
@@ -159,3 +169,35 @@ def test_a_retry_after_that_is_neither_is_no_wish(value):
 
 def test_no_header_is_no_wish():
     assert retry_after_s(None, NOW) is None
+
+
+class Raising:
+    def __init__(self, what):
+        self._what = what
+
+    def judge(self, answer):
+        if isinstance(self._what, Exception):
+            raise self._what
+        return self._what
+
+
+@pytest.mark.parametrize("what", [LookupError("no such status"), None, "delivered"])
+@pytest.mark.parametrize(
+    ("answer", "outcome"),
+    [
+        (Answer(201, "HTTP 201"), Outcome.IN_DOUBT),
+        (Answer(503, "HTTP 503"), Outcome.IN_DOUBT),
+        (Answer(0, "timed out"), Outcome.IN_DOUBT),
+        (Answer(0, "refused", sent=False), Outcome.RETRY),
+    ],
+)
+def test_what_a_rule_cannot_judge_is_in_doubt_unless_it_was_not_sent(what, answer, outcome):
+    seen, found, error = judged(Raising(what), answer)
+    assert (seen.status, seen.sent, found) == (answer.status, answer.sent, outcome)
+    assert seen.reason.startswith(f"{answer.reason}; the rule that should judge it raised {type(error).__name__}: ")
+    assert error is what or isinstance(error, TypeError)
+
+
+def test_what_a_rule_judges_stays_as_it_is():
+    answer = Answer(201, "HTTP 201")
+    assert judged(AtLeastOnce(), answer) == (answer, Outcome.DELIVERED, None)

@@ -6,6 +6,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from urllib.parse import quote
 
 import pytest
 
@@ -136,6 +137,44 @@ def test_a_target_that_hangs_up_offers_none(caplog):
         assert fetch_audit(host, RUN) is None
         thread.join()
     assert "the target's audit could not be read" in caplog.text
+
+
+@pytest.fixture
+def over_unix(tmp_path) -> Iterator[tuple[Target, str]]:
+    """A target at a Unix socket, and its host."""
+    made, path = Target(), str(tmp_path / "api.sock")
+    made.server.socket.close()
+    made.server.socket = socket.socket(socket.AF_UNIX)
+    made.server.socket.bind(path)
+    made.server.socket.listen()
+    made.server.get_request = lambda: (made.server.socket.accept()[0], ("unix", 0))  # who asks has no address
+    thread = threading.Thread(target=made.server.serve_forever, args=(0.01,))
+    thread.start()
+    yield made, f"http+unix://{quote(path, safe='')}"
+    made.server.shutdown()
+    thread.join()
+    made.server.server_close()
+
+
+def test_a_target_at_a_unix_socket_is_asked_there(over_unix):
+    target, host = over_unix
+    target.body = json.dumps(AUDIT).encode()
+    assert fetch_audit(host, RUN) == AUDIT
+    assert fetch_audit(f"{host}/base/", RUN) == AUDIT
+    assert [path for path, _ in target.asked] == [f"/audit?run={RUN}", f"/base/audit?run={RUN}"]
+
+
+def test_a_target_at_a_unix_socket_without_an_audit_offers_none(over_unix, caplog):
+    target, host = over_unix
+    target.status = 404
+    with caplog.at_level(logging.INFO):
+        assert fetch_audit(host, RUN) is None
+    assert "answered 404" in caplog.text
+
+
+def test_a_unix_socket_that_is_not_there_offers_none(caplog):
+    assert fetch_audit("http+unix://%2Fnowhere%2Fapi.sock", RUN) is None
+    assert "could not be read" in caplog.text
 
 
 def test_a_target_that_is_not_there_offers_none(caplog):

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from traffic.core.custody import LOST_AT_END, LOST_AT_RESTART
-from traffic.core.decisions import AllSettled, Booked, Entry, Leased, LeaseReturned, Send
+from traffic.core.decisions import AllSettled, Booked, Entry, Leased, LeaseReturned, Reopened, Send
 from traffic.core.invariants import check_ledger
 from traffic.core.ledger import DeadLetter, State
 from traffic.core.protocol import Acked, Failure, Grant, Welcome
@@ -122,6 +122,35 @@ def test_a_position_may_be_settled_up_to_the_runs_last():
     assert recovery.ledger.counts == [98, 0, 1, 1, 0]
 
 
+@pytest.mark.parametrize(
+    "places", [places(10, 11), places(20, 21), places(20, 23), places(99, 101), places(10**20, 10**21)]
+)
+def test_what_is_no_dead_letter_cannot_have_been_reopened(places):
+    recovery = recovered(DELIVERED, booked("a", RangeSet(), letter(22, "a")))
+    with pytest.raises(RecoveryError, match="cannot have been dead letters just then"):
+        recovery.take(Reopened(places))
+
+
+def test_a_dead_letter_that_was_reopened_is_pending_and_in_nobodys_hand_until_it_is_leased():
+    before = (Leased(1, "a", places(0, 4)), booked("a", places(0, 2), letter(2, "a"), letter(3, "b"), attempts=4))
+    recovery = recovered(*before, Reopened(places(2, 4)))
+    assert recovery.ledger.counts == [98, 0, 2, 0, 0]
+    assert (recovery.held(), recovery.ledger.dead) == ({}, {})
+    assert recovery.ledger.former == {2: letter(2, "a"), 3: letter(3, "b")}
+    again = recovered(*before, Reopened(places(2, 4)), Leased(2, "c", places(2, 4)), booked("c", places(2, 3)))
+    assert (again.held(), again.ledger.former) == ({"c": places(3, 4)}, {3: letter(3, "b")})
+    assert again.attempts == {"a": 4}, "counts go on"
+
+
+def test_what_was_reopened_and_failed_again_can_be_reopened_again():
+    again = Reopened(places(2, 3))
+    recovery = recovered(booked("a", RangeSet(), letter(2, "a")), again, booked("b", RangeSet(), letter(2, "b")), again)
+    assert recovery.ledger.former == {2: letter(2, "b")}
+    assert (
+        recovered(booked("a", RangeSet(), letter(2, "a")), again, booked("", RangeSet(), letter(2, "a"))).held() == {}
+    )
+
+
 class Restarted(Bench):
     """A master that was started again: of its run it knows the journal, of its workers nothing."""
 
@@ -229,4 +258,139 @@ def test_a_run_that_was_settled_when_it_was_cut_off_ends_as_soon_as_it_is_resume
     (acked,) = sends(bench.ack("a", session, 1, wants=5))
     assert isinstance(acked.message, Acked)
     assert acked.message.over
+    bench.run.dataset.close()
+
+
+class Reopening(Restarted):
+    """A master whose run has two dead letters to send again: position 2, rejected, and 3, in doubt."""
+
+    LETTERS = (letter(2, "a"), letter(3, "a", State.IN_DOUBT))
+    BEFORE = (Leased(1, "a", places(0, 4)), booked("a", RangeSet([(0, 2), (4, 100)]), *LETTERS, attempts=100))
+
+    def __init__(self, folder: Path, *entries: Entry, policy: str = "at-least-once") -> None:
+        again = Reopened(places(2, 4) if policy == "at-least-once" else places(2, 3))
+        super().__init__(folder, *self.BEFORE, again, *entries, policy=policy)
+
+
+@pytest.fixture
+def reopening(tmp_path: Path) -> Iterator[Reopening]:
+    bench = Reopening(tmp_path)
+    yield bench
+    check_ledger(bench.run.ledger)
+    bench.run.dataset.close()
+
+
+REFUSED = Failure(2, in_doubt=False, attempts=3, status=409, reason="HTTP 409")
+
+
+def test_what_was_reopened_is_leased_once_no_worker_of_the_run_can_be_at_work_on_it_any_more(reopening):
+    session = reopening.hello("b")
+    reopening.now = TERMS.lease_s - 0.1
+    assert isinstance(the_message(reopening.ack("b", session, 1, wants=5)), Acked)
+    reopening.now = TERMS.lease_s
+    assert isinstance(the_message(reopening.ack("b", session, 2, wants=5)), Grant)
+
+
+def test_what_was_reopened_is_granted_as_a_repeat_and_its_new_outcome_counts(reopening):
+    session = reopening.hello("b")
+    reopening.now = TERMS.lease_s
+    grant = the_message(reopening.ack("b", session, 1, wants=5))
+    assert isinstance(grant, Grant)
+    assert (grant.positions, grant.again) == (((2, 4),), ((2, 4),))
+    made = reopening.ack("b", session, 2, heard=grant.seq, delivered=((3, 4),), failed=(REFUSED,), attempts=4)
+    rejected = DeadLetter(2, State.REJECTED, 3, 409, "HTTP 409", "b")
+    assert made[0] == booked("b", places(3, 4), rejected, attempts=4)
+    assert AllSettled("run") in made
+    assert (reopening.run.ledger.dead, reopening.run.ledger.former) == ({2: rejected}, {})
+    assert reopening.custody.close() == []
+
+
+def test_a_run_that_is_stopped_before_they_are_leased_has_the_former_letters(reopening):
+    session = reopening.hello("b")
+    reopening.now = TERMS.lease_s
+    reopening.custody.stop()
+    (made,) = reopening.custody.close()
+    assert made == booked("", RangeSet(), *Reopening.LETTERS)
+    assert reopening.run.ledger.dead == {2: Reopening.LETTERS[0], 3: Reopening.LETTERS[1]}
+    again = recovered(*Reopening.BEFORE, Reopened(places(2, 4)), made)
+    assert (again.ledger.counts, again.ledger.former, again.held()) == ([0, 0, 98, 1, 1], {}, {})
+    assert session
+
+
+def test_what_was_leased_again_and_handed_back_is_what_it_was_and_what_was_kept_is_in_doubt(reopening):
+    session = reopening.hello("b")
+    reopening.now = TERMS.lease_s
+    grant = the_message(reopening.ack("b", session, 1, wants=5))
+    assert isinstance(grant, Grant)
+    reopening.custody.stop()
+    reopening.ack("b", session, 2, heard=grant.seq, holds=((2, 3),))
+    (made,) = reopening.custody.close()
+    assert [(one.position, one.reason, one.worker) for one in made.letters] == [
+        (2, LOST_AT_END, "b"),
+        (3, "HTTP 422", "a"),
+    ]
+
+
+def test_what_a_lost_worker_had_again_is_in_doubt_at_the_end(reopening):
+    session = reopening.hello("b")
+    reopening.now = TERMS.lease_s
+    reopening.ack("b", session, 1, wants=1)
+    reopening.custody.worker_lost("b", "gone")
+    (made,) = reopening.custody.close()
+    assert [(one.position, one.state, one.worker) for one in made.letters] == [
+        (2, State.IN_DOUBT, "b"),
+        (3, State.IN_DOUBT, "a"),
+    ]
+
+
+@pytest.mark.parametrize("foreign", [True, False])
+def test_a_word_from_before_the_reopening_does_not_bury_the_record_again(reopening, foreign):
+    session = 7 if foreign else reopening.hello("a")
+    made = reopening.ack("a", session, 1, failed=(REFUSED,))
+    assert not any(isinstance(one, Booked) for one in made)
+    assert reopening.state(2) is State.PENDING
+    assert any(isinstance(one, Welcome if foreign else Acked) for one in (sent.message for sent in sends(made)))
+
+
+def test_a_delayed_word_of_a_former_session_does_not_bury_what_the_worker_has_again(reopening):
+    session = reopening.hello("a")
+    reopening.now = TERMS.lease_s
+    reopening.ack("a", session, 1, wants=5)
+    assert reopening.state(2) is State.LEASED
+    reopening.ack("a", 7, 31, failed=(REFUSED,))
+    assert reopening.state(2) is State.LEASED
+    reopening.ack("a", session, 2, holds=((2, 4),), failed=(REFUSED,))
+    assert reopening.state(2) is State.REJECTED, "in its present session it has had the record since"
+
+
+def test_a_word_of_one_that_had_the_record_again_and_was_lost_counts(reopening):
+    session = reopening.hello("b")
+    reopening.now = TERMS.lease_s
+    reopening.ack("b", session, 1, wants=1)
+    reopening.custody.worker_lost("b", "gone")
+    made = reopening.ack("b", session, 2, failed=(REFUSED,))
+    assert isinstance(made[0], Booked)
+    assert reopening.state(2) is State.REJECTED
+
+
+def test_a_worker_that_saw_it_delivered_is_believed_whenever_that_was(reopening):
+    reopening.ack("a", 7, 31, delivered=((2, 3),))
+    assert (reopening.state(2), list(reopening.run.ledger.former)) == (State.DELIVERED, [3])
+
+
+def test_at_most_once_what_was_leased_again_when_the_master_died_is_in_doubt(tmp_path):
+    bench = Reopening(tmp_path, Leased(2, "b", places(2, 3)), policy="at-most-once")
+    made, settled = bench.made
+    assert [(one.position, one.reason, one.worker) for one in made.letters] == [(2, LOST_AT_RESTART, "b")]
+    assert settled == AllSettled("run")
+    assert bench.run.ledger.counts == [0, 0, 98, 0, 2]
+    check_ledger(bench.run.ledger)
+    bench.run.dataset.close()
+
+
+def test_at_most_once_what_two_may_have_sent_is_in_doubt_once(tmp_path):
+    bench = Restarted(tmp_path, Leased(1, "a", places(0, 4)), Leased(2, "b", places(2, 6)), policy="at-most-once")
+    assert [one.position for made in bench.made for one in made.letters] == list(range(6))
+    assert bench.run.ledger.counts == [94, 0, 0, 0, 6]
+    check_ledger(bench.run.ledger)
     bench.run.dataset.close()

@@ -1,8 +1,12 @@
 """The life of a replay user: it ends, is stopped or killed, its locustfile fails, and each record is booked once."""
 
+from functools import partial
+from ssl import CERT_REQUIRED
+
 import gevent
 import pytest
 from gevent.event import Event
+from locust import task
 from locust.env import Environment
 from locust.exception import CatchResponseError
 from locust.stats import RequestStats
@@ -10,8 +14,19 @@ from locust.stats import RequestStats
 from support.replay import OK, Books, Users, server, until
 from traffic.core.outcome import AtLeastOnce, AtMostOnce, Outcome
 from traffic.replay.stats import Tally, only_locust_listens
+from traffic.replay.user import ReplayUser
 
 RECORD = b'{"name": "n", "msg": "m"}'
+
+
+def post(user):
+    user.deliver_next()
+
+
+@pytest.fixture(params=[(), (post,)], ids=["without tasks", "with a task"])
+def crew(request):
+    """Users that only replay, and users that have tasks."""
+    return partial(Users, tasks=request.param)
 
 
 def answering(*answers):
@@ -23,34 +38,34 @@ def status(code, *fields):
     return "\r\n".join([f"HTTP/1.1 {code} X", *fields, "Content-Length: 2", "", "{}"]).encode()
 
 
-def test_many_users_send_each_record_once_and_end():
+def test_many_users_send_each_record_once_and_end(crew):
     books = Books([RECORD] * 500)
     with server(answering(OK)) as api:
-        Users(books, api.url, count=20).run()
+        crew(books, api.url, count=20).run()
     assert sorted(request.index for request in api.requests) == list(range(500))
     assert {outcome for _, _, outcome in books.booked} == {Outcome.DELIVERED}
     assert api.connections == 20
 
 
 @pytest.mark.parametrize("policy", ["at-least-once", "at-most-once"])
-def test_answers_are_judged_by_the_rule_of_the_policy(policy):
+def test_answers_are_judged_by_the_rule_of_the_policy(policy, crew):
     codes = [200, 201, 204, 302, 304, 307, 400, 404, 408, 409, 422, 425, 429, 500, 502, 503, 504]
     books = Books([RECORD] * len(codes), policy)
     answers = [status(code, "Location: /elsewhere") for code in codes]
     answers = [one[:-2] if code in (204, 304) else one for code, one in zip(codes, answers, strict=True)]
     with server(answering(*answers)) as api:
-        Users(books, api.url).run()
+        crew(books, api.url).run()
     rule = AtMostOnce() if policy == "at-most-once" else AtLeastOnce()
     assert [answer.status for answer in books.answers] == codes
     assert [outcome for _, _, outcome in sorted(books.booked)] == [rule.judge(answer) for answer in books.answers]
     assert [request.head.split()[1] for request in api.requests] == [b"/in"] * len(codes), "no redirect is followed"
 
 
-def test_retry_after_is_handed_on():
+def test_retry_after_is_handed_on(crew):
     books = Books([RECORD] * 3)
     date = "Retry-After: Fri, 31 Dec 2100 23:59:59 GMT"
     with server(answering(status(503, "Retry-After: 2"), status(503, date), status(503))) as api:
-        Users(books, api.url).run()
+        crew(books, api.url).run()
     waits = [answer.retry_after for answer in books.answers]
     assert waits[0] == 2.0
     assert waits[1] is not None
@@ -69,10 +84,10 @@ class Held:
         connection.sendall(OK)
 
 
-def test_a_user_that_is_stopped_finishes_the_request_that_is_under_way():
+def test_a_user_that_is_stopped_finishes_the_request_that_is_under_way(crew):
     books, held = Books([RECORD] * 5), Held()
     with server(held) as api:
-        users = Users(books, api.url)
+        users = crew(books, api.url)
         users.start()
         until(lambda: api.requests, "a request is under way")
         assert users.users[0].stop(force=False) is False
@@ -83,10 +98,10 @@ def test_a_user_that_is_stopped_finishes_the_request_that_is_under_way():
     assert len(api.requests) == 1
 
 
-def test_a_user_that_is_killed_says_that_nobody_knows_what_came_of_its_record():
+def test_a_user_that_is_killed_says_that_nobody_knows_what_came_of_its_record(crew):
     books, held = Books([RECORD] * 5, "at-most-once"), Held()
     with server(held) as api:
-        users = Users(books, api.url)
+        users = crew(books, api.url)
         users.start()
         until(lambda: api.requests, "a request is under way")
         users.users[0].stop(force=True)
@@ -100,10 +115,10 @@ def test_a_user_that_is_killed_says_that_nobody_knows_what_came_of_its_record():
 @pytest.mark.parametrize(
     ("held_back", "settings"), [(0, {"wait_time": lambda _: 1000.0}), (1, {})], ids=["waiting", "without a record"]
 )
-def test_a_user_with_nothing_under_way_is_stopped_at_once(held_back, settings):
+def test_a_user_with_nothing_under_way_is_stopped_at_once(held_back, settings, crew):
     books = Books([RECORD] * 2, held_back=held_back)
     with server(answering(OK)) as api:
-        users = Users(books, api.url, **settings)
+        users = crew(books, api.url, **settings)
         users.start()
         until(lambda: books.booked, "a record is delivered")
         users.users[0].stop(force=False)
@@ -111,10 +126,10 @@ def test_a_user_with_nothing_under_way_is_stopped_at_once(held_back, settings):
     assert len(books.booked) == 1
 
 
-def test_a_user_without_a_record_goes_on_when_there_is_one():
+def test_a_user_without_a_record_goes_on_when_there_is_one(crew):
     books = Books([RECORD] * 9, held_back=8)
     with server(answering(OK)) as api:
-        users = Users(books, api.url, count=3)
+        users = crew(books, api.url, count=3)
         users.start()
         until(lambda: books.booked, "a record is delivered")
         books.held_back = 0
@@ -122,11 +137,11 @@ def test_a_user_without_a_record_goes_on_when_there_is_one():
     assert len(books.booked) == len(api.requests) == 9
 
 
-def test_the_wait_between_records_is_that_of_the_run_or_of_the_class():
+def test_the_wait_between_records_is_that_of_the_run_or_of_the_class(crew):
     waits = []
     with server(answering(OK)) as api:
-        Users(Books([RECORD] * 4), api.url, wait_time=lambda _: waits.append(1) or 0.001).run()
-        Users(Books([RECORD] * 4, wait_s=(0.001, 0.002)), api.url).run()
+        crew(Books([RECORD] * 4), api.url, wait_time=lambda _: waits.append(1) or 0.001).run()
+        crew(Books([RECORD] * 4, wait_s=(0.001, 0.002)), api.url).run()
     assert len(waits) == 4
     assert len(api.requests) == 8
 
@@ -143,30 +158,154 @@ class Faulty(AtLeastOnce):
         return super().judge(answer)
 
 
-def test_a_rule_that_fails_is_told_and_its_record_is_booked_all_the_same():
+def test_a_rule_that_fails_is_told_and_its_record_is_in_doubt_with_the_answer_that_it_had(crew):
     books = Books([RECORD] * 4)
     with server(answering(OK)) as api:
-        users = Users(books, api.url, rule=Faulty()).run()
+        users = crew(books, api.url, rule=Faulty()).run()
     assert [str(error) for error in users.errors] == ["a fault of the locustfile's own"]
-    assert sorted(index for index, _, _ in books.booked) == [0, 1, 2, 3]
-    assert len(api.requests) == 4
+    assert len(api.requests) == 4, "none is sent again for it, and the user goes on"
+    assert [outcome for _, _, outcome in sorted(books.booked, key=lambda one: one[0])] == [
+        Outcome.DELIVERED,
+        Outcome.IN_DOUBT,
+        Outcome.DELIVERED,
+        Outcome.DELIVERED,
+    ]
+    answer = books.answers[1]
+    assert (answer.status, answer.sent) == (201, True)
+    assert answer.reason == (
+        "HTTP 201; the rule that should judge it raised LookupError: a fault of the locustfile's own"
+    )
+    stats = users.environment.stats
+    assert (stats.total.num_requests, stats.total.num_failures) == (4, 1)
+    assert [error.error.args[0] for error in stats.errors.values()] == [answer.reason]
 
 
-def test_headers_that_cannot_be_sent_are_told():
+def test_a_rule_that_fails_at_a_lost_answer_is_told_too(crew):
+    books = Books([RECORD] * 3)
+
+    def lose(connection, request):
+        if request.index != 1:
+            connection.sendall(OK)
+        return request.index != 1
+
+    with server(lose) as api:
+        users = crew(books, api.url, rule=Faulty()).run()
+    assert [str(error) for error in users.errors] == ["a fault of the locustfile's own"]
+    assert [outcome for _, _, outcome in sorted(books.booked, key=lambda one: one[0])][1] is Outcome.IN_DOUBT
+    assert len(api.requests) == 3
+
+
+def test_headers_that_cannot_be_sent_are_told(crew):
     books = Books([RECORD])
     with server(answering(OK)) as api:
-        users = Users(books, api.url, default_headers={"Content-Length": "7"}).run()
+        users = crew(books, api.url, default_headers={"Content-Length": "7"}).run()
     assert "default_headers" in str(users.errors[0])
     assert not api.requests
+    assert [(answer.sent, outcome) for _, answer, outcome in books.booked] == [(False, Outcome.RETRY)]
+    assert "default_headers" in books.answers[0].reason
+
+
+# Tasks.
+
+
+class Reads:
+    """A listening API that answers a GET, too, and notes what it was asked."""
+
+    def __init__(self):
+        self.asked = []
+
+    def __call__(self, connection, request):
+        self.asked.append(request.head.split()[:2])
+        connection.sendall(OK)
+
+
+def test_tasks_post_and_read_in_their_turn_over_a_connection_each():
+    def read(user):
+        user.client.get("/newest")
+
+    books, reads = Books([RECORD] * 20), Reads()
+    with server(reads) as api:
+        users = Users(books, api.url, tasks=[post, read]).run()
+    stats = users.environment.stats
+    asked = {tuple(one) for one in reads.asked}
+    assert asked == {(b"POST", b"/in"), (b"GET", b"/newest")}
+    assert stats.get("/in", "POST").num_requests == 20
+    assert stats.total.num_failures == 0
+    assert api.connections == 2
+
+
+def test_deliver_gives_the_answer_and_a_record_can_be_looked_at_first():
+    answers, bodies = [], []
+
+    def look(user):
+        record = user.next_record()
+        bodies.append(record.body)
+        answers.append(user.deliver(record))
+
+    with server(answering(OK, status(422))) as api:
+        Users(Books([RECORD] * 2), api.url, tasks=[look]).run()
+    assert bodies == [RECORD] * 2
+    assert [(answer.status, answer.reason) for answer in answers] == [(201, "HTTP 201"), (422, "HTTP 422")]
+
+
+def test_a_record_that_a_task_took_and_did_not_deliver_is_not_lost():
+    books = Books([RECORD] * 3)
+    with server(answering(OK)) as api:
+        Users(books, api.url, tasks=[lambda user: user.next_record()]).run()
+    assert [answer.reason for answer in books.answers] == ["the task took the record and did not deliver it"] * 3
+    assert not api.requests
+
+
+def test_a_user_that_ends_closes_its_connection():
+    ended = Event()
+
+    def serve(connection, request):
+        connection.sendall(OK)
+        if connection.recv(1) == b"":
+            ended.set()
+        return False
+
+    with server(serve) as api:
+        Users(Books([RECORD]), api.url, tasks=[post]).run()
+        assert ended.wait(10)
+
+
+def test_only_a_class_without_tasks_replays_by_itself():
+    class Plain(ReplayUser):
+        pass
+
+    class Reader(Plain):
+        @task(3)
+        def read(self):
+            pass
+
+    assert [own.__name__ for own in Plain.tasks] == ["replay"]
+    assert [own.__name__ for own in Reader.tasks] == ["read"] * 3
+
+
+def test_the_client_beside_the_records_has_the_user_s_settings():
+    made = type("Made", (ReplayUser,), {"host": "http://me:secret@127.0.0.1:1", "network_timeout": 7.0})
+    session = made(Environment()).client
+    assert session.base_url == "http://127.0.0.1:1"
+    assert session.auth_header is not None
+    settings = session.client.clientpool.client_args
+    assert settings["network_timeout"] == 7.0
+    assert settings["ssl_context_factory"]().verify_mode is CERT_REQUIRED
+
+
+def test_the_client_beside_the_records_says_that_it_knows_no_unix_sockets():
+    made = type("Made", (ReplayUser,), {"host": "http+unix://%2Frun%2Fapi.sock"})
+    with pytest.raises(ValueError, match="over a Unix socket go records alone"):
+        _ = made(Environment()).client
 
 
 # What Locust shows.
 
 
-def test_the_statistics_hold_every_request_and_every_failure():
+def test_the_statistics_hold_every_request_and_every_failure(crew):
     books = Books([RECORD] * 30)
     with server(answering(OK, status(503), OK)) as api:
-        users = Users(books, api.url, count=3).run()
+        users = crew(books, api.url, count=3).run()
     stats = users.environment.stats
     for entry in (stats.total, stats.get("/in", "POST")):
         assert (entry.num_requests, entry.num_failures) == (30, 10)
@@ -176,10 +315,10 @@ def test_the_statistics_hold_every_request_and_every_failure():
     assert (error.to_name(), error.occurrences) == ("POST /in: HTTP 503", 10)
 
 
-def test_who_listens_to_requests_hears_each_one():
+def test_who_listens_to_requests_hears_each_one(crew):
     books, heard = Books([RECORD] * 6), []
     with server(answering(OK, status(404))) as api:
-        users = Users(books, api.url)
+        users = crew(books, api.url)
 
         def listen(**request):
             gevent.sleep(0)  # a listener may wait

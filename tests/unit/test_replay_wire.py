@@ -1,16 +1,23 @@
 """One user against a server that does everything a server can do to a connection."""
 
+import contextlib
+import io
+import re
+import shutil
 import socket
 import subprocess
+from pathlib import Path
 
 import gevent
 import pytest
 from gevent import ssl
 
+from support.certificates import self_signed
 from support.replay import OK, Books, Users, listening, server
 from traffic.core.outcome import Outcome
 from traffic.replay import address as addresses
 from traffic.replay.address import FRESH_S, Directory, Target
+from traffic.replay.engine import engine_of
 
 RECORD = b'{"name": "n", "msg": "m"}'
 WITH_BODY = b"HTTP/1.1 201 Created\r\nX-A: b\r\nContent-Length: 4\r\n\r\nbody"
@@ -265,31 +272,26 @@ def test_credentials_of_the_url_are_sent():
 
 
 @pytest.fixture(scope="module")
-def certificate(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("tls")
-    command = [
-        "openssl",
-        "req",
-        "-x509",
-        "-newkey",
-        "ec",
-        "-pkeyopt",
-        "ec_paramgen_curve:P-256",
-        "-nodes",
-        "-days",
-        "2",
-    ]
-    command += ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"]
-    try:
-        subprocess.run([*command, "-keyout", folder / "key.pem", "-out", folder / "cert.pem"], check=True, stderr=-3)
-    except FileNotFoundError:
+def certificate_of(tmp_path_factory):
+    """Makes a certificate and its key: their files."""
+    if shutil.which("openssl") is None:
         pytest.skip("there is no openssl to make a certificate with")
-    return str(folder / "cert.pem"), str(folder / "key.pem")
+    return lambda name: self_signed(tmp_path_factory.mktemp(name), name)
 
 
-def over_tls(certificate, serve=lambda connection, _: connection.sendall(OK), bodies=(RECORD,) * 3, **settings):
+@pytest.fixture(scope="module")
+def certificate(certificate_of):
+    return certificate_of("localhost")
+
+
+def over_tls(
+    certificate, serve=lambda connection, _: connection.sendall(OK), bodies=(RECORD,) * 3, demand=None, **settings
+):
+    """What comes of records to a TLS server; `demand(context)` says what it demands."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(*certificate)
+    if demand:
+        demand(context)
     books = Books(list(bodies))
     with server(serve, ssl_context=context) as api:
         users = Users(books, api.url.replace("http:", "https:"), **settings).run()
@@ -319,6 +321,68 @@ def test_tls_is_not_verified_where_that_was_asked_for(certificate):
 def test_tls_that_is_closed_before_the_answer_leaves_it_unknown(certificate):
     books, _ = over_tls(certificate, lambda *_: False, ca_file=certificate[0])
     assert all(answer.unknown for answer in books.answers)
+
+
+TLS = pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+
+
+def demanding(certificate, version):
+    """A server's demand for a client certificate that `certificate` has signed: itself, that is."""
+
+    def demand(context):
+        context.verify_mode = ssl.CERT_REQUIRED
+        context.load_verify_locations(certificate[0])
+        context.minimum_version = context.maximum_version = version
+
+    return demand
+
+
+@TLS
+@pytest.mark.parametrize("form", ["a pair", "one file"])
+def test_a_client_certificate_is_shown_to_a_server_that_demands_one(certificate, version, form, tmp_path):
+    both = tmp_path / "both.pem"
+    both.write_text("".join(Path(part).read_text() for part in certificate))
+    own = certificate if form == "a pair" else str(both)
+    demand = demanding(certificate, version)
+    books, api = over_tls(certificate, demand=demand, ca_file=certificate[0], client_certificate=own)
+    assert [answer.status for answer in books.answers] == [201] * 3
+    assert api.connections == 1
+
+
+@TLS
+@pytest.mark.parametrize("own", ["none", "one that it does not know"])
+def test_a_server_that_refuses_the_client_certificate_was_sent_nothing(certificate, certificate_of, version, own):
+    shown = None if own == "none" else certificate_of("stranger")
+    demand = demanding(certificate, version)
+    with contextlib.redirect_stderr(io.StringIO()):  # the server says at length what it met
+        books, api = over_tls(certificate, demand=demand, ca_file=certificate[0], client_certificate=shown)
+    assert not api.requests
+    assert [(answer.status, answer.sent) for answer in books.answers] == [(0, False)] * 3
+    for answer in books.answers:
+        assert answer.reason.startswith("SSLError: [SSL: ")
+        assert re.search("certificate required|handshake failure|unknown ca", answer.reason)
+
+
+@pytest.mark.parametrize(
+    ("setting", "what"),
+    [
+        ({"client_certificate": "nowhere.pem"}, "client_certificate 'nowhere.pem' cannot be used: "),
+        ({"ca_file": "nowhere.pem"}, "ca_file 'nowhere.pem' cannot be used: "),
+    ],
+)
+def test_a_certificate_that_cannot_be_read_is_told_by_its_name(setting, what):
+    books = Books([RECORD])
+    environment = Users(books, "https://127.0.0.1:1", **setting)
+    with pytest.raises(OSError, match=re.escape(what)):
+        engine_of(environment.environment, books).route(environment.users[0])
+
+
+def test_an_encrypted_key_is_told_and_nobody_is_asked_for_its_password(certificate, tmp_path):
+    key = tmp_path / "encrypted.pem"
+    command = ["openssl", "pkey", "-in", certificate[1], "-aes256", "-passout", "pass:secret", "-out", key]
+    subprocess.run(command, check=True)
+    with pytest.raises(OSError, match="its key is encrypted"):
+        addresses.tls_context(insecure=False, ca_file=None, certificate=(certificate[0], str(key)))
 
 
 def test_https_to_a_server_that_speaks_none_sends_nothing():

@@ -43,6 +43,7 @@ def test_a_status_in_mid_run(run):
         "run": "20260102-030405-abcd",
         "state": "running",
         "reason": "",
+        "paused_by_person": False,
         "dataset": {
             "file": str(run.dataset.file),
             "records": 10,

@@ -83,8 +83,9 @@ def test_a_bad_file_is_refused_with_its_place(tmp_path, name):
 
 
 @pytest.mark.parametrize(("text", "what"), [("a;b\n1;2\n", "semicolons"), ("a\tb\n1\t2\n", "tabs")])
-def test_another_delimiter_is_named(tmp_path, text, what):
-    error = refused(tmp_path, text, "traffic.txt")
+@pytest.mark.parametrize("name", ["traffic.txt", "traffic.csv"])
+def test_another_delimiter_is_named_whatever_the_files_name(tmp_path, text, what, name):
+    error = refused(tmp_path, text, name)
     assert error.what == f"the file looks like CSV with {what} between its fields"
 
 

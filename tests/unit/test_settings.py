@@ -96,6 +96,7 @@ def test_a_good_value_is_read(option, value, name, read):
 
 
 BAD = [
+    ("traffic_resend", "all", "must be dead-letters or empty, not 'all'"),
     ("traffic_order", "sorted", "must be one of random, file, not 'sorted'"),
     ("traffic_order", "Random", "must be one of random, file"),
     ("traffic_seed", "-1", "must be a whole number from 0 to 9223372036854775807, not '-1'"),
@@ -208,6 +209,22 @@ def test_resume_without_a_value_means_the_last_run(arguments, resume):
     assert Settings.read(parsed(*arguments)).resume == resume
 
 
+@pytest.mark.parametrize("resume", ["last", "20260102-030405-abcd"])
+def test_dead_letters_are_sent_again_of_a_run_that_is_resumed(resume):
+    assert settings(traffic_resume=resume, traffic_resend="dead-letters").resend
+    assert not settings(traffic_resume=resume).resend
+    assert Settings.read(parsed("--traffic-resume", resume, "--traffic-resend")).resend
+
+
+@pytest.mark.parametrize("resume", ["", "no"])
+def test_dead_letters_of_no_run_are_refused_with_a_remedy(resume):
+    with pytest.raises(SettingsError) as caught:
+        settings(traffic_resume=resume, traffic_resend="dead-letters")
+    said = str(caught.value)
+    assert "--traffic-resume names none" in said
+    assert "Set --traffic-resume (TRAFFIC_RESUME) to last or a run's id, or leave --traffic-resend empty." in said
+
+
 def test_resume_without_a_value_beats_the_environment(monkeypatch):
     monkeypatch.setenv("TRAFFIC_RESUME", "no")
     assert Settings.read(parsed()).resume == "no"
@@ -231,10 +248,11 @@ def test_locusts_parser_lets_a_bad_value_pass_so_that_the_master_tells_all_fault
 
 def test_the_web_form_shows_what_a_person_would_change_there():
     shown = {name: extra for name, extra in ui_extra_args_dict([]).items() if name.startswith("traffic")}
-    asked = ["file", "order", "seed", "wait", "limit", "offset", "resume"]
+    asked = ["file", "order", "seed", "wait", "limit", "offset", "resume", "resend"]
     assert list(shown) == [f"traffic_{name}" for name in asked]
     assert shown["traffic_order"]["choices"] == ["random", "file"]
-    defaults = ["data/traffic.json", "random", "", "0.1-0.9", "", "0", ""]
+    assert shown["traffic_resend"]["choices"] == ["", "dead-letters"]
+    defaults = ["data/traffic.json", "random", "", "0.1-0.9", "", "0", "", ""]
     assert [extra["default_value"] for extra in shown.values()] == defaults
     assert all(extra["help_text"] for extra in shown.values())
 
@@ -255,7 +273,14 @@ def test_the_run_id_that_the_master_hands_on_is_no_option_for_people(capsys):
 
 
 @pytest.mark.parametrize(
-    "host", ["http://127.0.0.1:4000", "https://api.example/base", "http://[::1]:80", "http://u:p@h"]
+    "host",
+    [
+        "http://127.0.0.1:4000",
+        "https://api.example/base",
+        "http://[::1]:80",
+        "http://u:p@h",
+        "http+unix://%2Frun%2Fapi.sock/base",
+    ],
 )
 def test_a_host_loses_the_slash_at_its_end(host: str) -> None:
     assert read_host(argparse.Namespace(host=host + "/")) == host
@@ -265,6 +290,17 @@ def test_a_host_loses_the_slash_at_its_end(host: str) -> None:
 def test_a_host_that_is_none_is_refused_with_the_remedy(host: str | None) -> None:
     with pytest.raises(SettingsError, match="Set --host, LOCUST_HOST"):
         read_host(argparse.Namespace(host=host))
+
+
+@pytest.mark.parametrize("host", ["http+unix://api.sock", "http+unix:///run/api.sock", "http+unix://run%2Fapi.sock"])
+def test_a_unix_socket_is_named_by_its_whole_path(host: str) -> None:
+    with pytest.raises(SettingsError, match="Set --host, LOCUST_HOST"):
+        read_host(argparse.Namespace(host=host))
+
+
+def test_a_unix_socket_is_refused_where_the_users_cannot_reach_it() -> None:
+    with pytest.raises(SettingsError, match="only a ReplayUser can reach one"):
+        read_host(argparse.Namespace(host="http+unix://%2Frun%2Fapi.sock"), unix_sockets=False)
 
 
 def test_the_user_classs_host_serves_where_none_is_given() -> None:

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from traffic.core.dataset import Dataset, DatasetError
-from traffic.core.decisions import Booked, Leased
+from traffic.core.decisions import Booked, Leased, Reopened
+from traffic.core.ledger import DeadLetter, State
 from traffic.core.ranges import RangeSet
 from traffic.delivery import Delivery
 from traffic.history import ResumeError
@@ -151,6 +152,26 @@ def test_a_run_is_resumed_with_its_own_terms_and_that_is_journaled(bench, state)
     assert facts == delivery.facts
     assert (facts.state, facts.ended, facts.host) == ("running", None, "http://api")
     assert [one.settled for one in facts.resumed] == [1]
+
+
+def test_dead_letters_that_are_sent_again_are_journaled_before_anything_is_sent(bench):
+    path = bench.leave("completed", ended="2026-01-02T04:00:00Z", told=True)
+    letter = DeadLetter(1, State.REJECTED, 2, 422, "HTTP 422", "a")
+    with closing(Journal.open(path)) as journal:
+        journal.write([Booked("a", RangeSet([(2, 10)]), (letter,), 11, 0)])
+    before = read(path)
+    starts = bench.starts(traffic_resume=RUN, traffic_resend="dead-letters")
+    starts.check(starts.options)
+    starts.take().close()
+    assert read(path) == before, "a start that is called off changes nothing"
+    delivery = bench.resume(starts)
+    assert (delivery.settled, delivery.run.ledger.former) == (9, {1: letter})
+    delivery.journal.close()
+    entries, facts = read(path)
+    assert entries == [*before[0], Reopened(RangeSet([(1, 2)]))]
+    assert (facts.state, facts.ended, facts.told) == ("running", None, False)
+    assert [(one.settled, one.resent_dead_letters) for one in facts.resumed] == [(9, 1)]
+    assert delivery.account({})["resumed"] == [{"at": facts.resumed[0].at, "settled": 9, "resent_dead_letters": 1}]
 
 
 @pytest.mark.parametrize(

@@ -220,8 +220,8 @@ class ArrayScan(Scan):
             self.window = scan.WINDOW
             self._load(self.at)
         for cut in self._cuts():
-            piece = self.data[self.at : cut]
-            lengths = self._quick(b"[" + piece + b"]") if self._quick else None
+            piece = memoryview(self.data)[self.at : cut]
+            lengths = self._quick(b"".join((b"[", piece, b"]"))) if self._quick else None
             if lengths is not None and self._take_in(piece, np.array(lengths, np.int64)):
                 self.at = cut + len(self.joint)
                 self.ended = self.base + cut
@@ -248,7 +248,7 @@ class ArrayScan(Scan):
                 return
             depth -= _depth(self.data, cut, last)
 
-    def _take_in(self, piece: bytes, lengths: npt.NDArray[np.int64]) -> bool:
+    def _take_in(self, piece: memoryview, lengths: npt.NDArray[np.int64]) -> bool:
         """Note the records of a piece of the file that holds values of these lengths; whether all are objects."""
         starts = self._begins(piece, lengths)
         data = np.frombuffer(piece, np.uint8)
@@ -263,7 +263,7 @@ class ArrayScan(Scan):
         self.lengths.frombytes(lengths.astype(np.uint32).tobytes())
         return True
 
-    def _begins(self, piece: bytes, lengths: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    def _begins(self, piece: memoryview, lengths: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """Where the values of these lengths begin in a piece that holds them and what joins them."""
         starts = np.zeros(len(lengths), np.int64)
         np.cumsum(lengths[:-1] + len(self.joint), out=starts[1:])

@@ -8,53 +8,18 @@ The rules that this module guards:
   that ack, which was earlier, so it has stopped handing out records by the time they are leased to another.
 - Of a run that is resumed nothing is leased before the leases of the former master have lapsed, which may have been
   renewed until the moment it died.
-- A lease that the worker has heard of, or that was overtaken by a later message, and that it does not hold, is lost
-  or handed back: what is not settled in it is pending again.
+- While a person pauses the run no answer has a lease, and each says so.
 """
 
-from dataclasses import dataclass, field
-
-import numpy as np
-
-from .decisions import (
-    AllSettled,
-    Booked,
-    Decision,
-    Leased,
-    LeaseReclaimed,
-    LeaseReturned,
-    Send,
-    WorkerGone,
-    WorkerJoined,
-)
-from .ledger import DeadLetter, Lease, State
-from .protocol import VERSION, Ack, Acked, Grant, Hello, ProtocolError, Terms, Welcome
+from .decisions import AllSettled, Booked, Decision, LeaseReclaimed, Send, WorkerGone, WorkerJoined
+from .ledger import DeadLetter, State
+from .protocol import VERSION, Ack, Hello, ProtocolError, Terms
 from .ranges import RangeSet
 from .run import Run
+from .session import Session
 
 LOST_AT_END = "the worker did not say what became of it before the run ended"
 LOST_AT_RESTART = "the master was restarted while the worker had the record in hand"
-
-
-@dataclass(slots=True)
-class Session:
-    """One worker's connection, from a welcome until it leaves, is lost, or is welcomed anew."""
-
-    worker: str
-    number: int
-    hello: int
-    deadline: float
-    received: int = 0
-    sent: int = 0
-    users: int = 0
-    trouble: str = ""
-    # The message number by which each live lease was granted.
-    granted: dict[int, int] = field(default_factory=dict)
-
-    def next_seq(self) -> int:
-        """The number of the next message to this worker."""
-        self.sent += 1
-        return self.sent
 
 
 class Custody:
@@ -69,6 +34,8 @@ class Custody:
         self.sessions: dict[str, Session] = {}
         self._next_session = first_session
         self._over = False
+        # Whether a person pauses the run.
+        self.paused = False
         # A resumed run deals its slices when it may lease: to all who are there by then.
         self._leasing_from = 0.0
         self._dealt = True
@@ -89,13 +56,12 @@ class Custody:
         """
         made: list[Decision] = []
         self.run, self._over, self._dealt = run, False, False
-        self._leasing_from = now + self.terms.lease_s if held else now
+        # One that was cut off when the run ended may still be at work on a record that was reopened since.
+        self._leasing_from = now + self.terms.lease_s if held or run.ledger.former else now
         for worker, positions in held.items():
-            if run.terms.policy == "at-least-once":
-                run.ledger.tried.setdefault(worker, RangeSet()).update(positions)
-            else:
-                letters = tuple(self._doubt(at, worker, LOST_AT_RESTART) for at in positions.members())
-                made.append(Booked(worker, RangeSet(), letters))
+            run.ledger.tried.setdefault(worker, RangeSet()).update(positions)
+        if run.terms.policy == "at-most-once":
+            made += [self._doubt_all(worker, positions) for worker, positions in held.items()]
         made += self._welcome_all(now)
         return [*made, *self._end_if_settled()]
 
@@ -147,15 +113,35 @@ class Custody:
         return [*self._reclaim(worker, reason), *self._leave(worker, reason), *self._end_if_settled()]
 
     def stop(self) -> list[Decision]:
-        """Hand out no more, and tell the workers so. What they hold comes back, or its outcome, in their next acks."""
-        self._over = True
-        return [Send(session.worker, self._acked(session)) for session in self.sessions.values()]
+        """Hand out no more, and tell the workers so. What they hold comes back, or its outcome, in their next acks.
+
+        A person's pause ends with it.
+        """
+        self._over, self.paused = True, False
+        return self._tell_all()
+
+    def pause(self) -> list[Decision]:
+        """Have no further record handed out until `go_on`: a person wants it. Leases stay with their workers."""
+        self.paused = not self.over
+        return self._tell_all()
+
+    def go_on(self) -> list[Decision]:
+        """Have records handed out again."""
+        self.paused = False
+        return self._tell_all()
+
+    @property
+    def over(self) -> bool:
+        """Whether there is no run that hands out records, paused or not."""
+        return self.run is None or self._over
 
     @property
     def stalled(self) -> str:
-        """Why the run can make no progress; empty where it can."""
+        """Why the run can make no progress but for a person's pause; empty where it can."""
         if not self.sessions:
             return "no worker is there"
+        if self.paused:
+            return ""  # nothing is sent, so nobody knows of the API's troubles
         troubles = [session.trouble for session in self.sessions.values() if session.users]
         return f"the API cannot be reached: {troubles[0]}" if troubles and all(troubles) else ""
 
@@ -165,7 +151,10 @@ class Custody:
         return self.run is None or self.run.ledger.counts[State.LEASED] == 0
 
     def close(self) -> list[Decision]:
-        """End the run for good: what a worker may have sent, and nobody knows more of, ends in doubt."""
+        """End the run for good: what a worker may have sent, and nobody knows more of, ends in doubt.
+
+        A dead letter that was to be sent again, and was not, is what it had been.
+        """
         if self.run is None:
             return []
         ledger = self.run.ledger
@@ -178,8 +167,16 @@ class Custody:
         tried = ledger.tried_among(ledger.positions(State.PENDING))
         doubts += [(position, ledger.suspect(position)) for position in tried.members()]
         letters = tuple(self._doubt(position, worker, LOST_AT_END) for position, worker in doubts)
+        letters += ledger.return_former()
         self.run, self._over = None, True
         return [Booked("", RangeSet(), letters)] if letters else []
+
+    def _doubt_all(self, worker: str, positions: RangeSet) -> Booked:
+        """Have in doubt what a worker of the former master may have sent, and nobody has settled."""
+        assert self.run
+        tried = self.run.ledger.tried[worker]
+        at_risk = [position for position in positions.members() if position in tried]
+        return Booked(worker, RangeSet(), tuple(self._doubt(at, worker, LOST_AT_RESTART) for at in at_risk))
 
     def _doubt(self, position: int, worker: str, reason: str) -> DeadLetter:
         assert self.run
@@ -199,7 +196,7 @@ class Custody:
             lost = self._reclaim(worker, "the worker began anew") if session else []
             return [*lost, *self._open_session(worker, message.hello, now)]
         if message.hello == session.hello and not session.received:
-            return [Send(worker, self._welcome(session, seq=1))]
+            return [self._welcome(session, seq=1)]
         return []
 
     def _on_ack(self, worker: str, ack: Ack, now: float) -> list[Decision]:
@@ -214,24 +211,22 @@ class Custody:
         made = [*self._book(worker, ack), *self._take_back(session, ack)]
         if ack.leaving:
             return [*made, *self._on_leaving(session, ack)]
-        wants = ack.wants - self._on_its_way(session, ack)
         made += self._deal_when_due(now)
-        leasing = wants > 0 and not self._over and self._dealt
-        made += (leasing and self._grant(session, wants)) or [Send(worker, self._acked(session))]
+        made += self._grant(session, ack) or [self._acked(session)]
         return [*made, *self._end_if_settled()]
 
     def _on_foreign_ack(self, session: Session | None, worker: str, ack: Ack, now: float) -> list[Decision]:
         """An ack of a session that is over. Its outcomes are true; the worker itself is to begin anew."""
-        made = self._book(worker, ack)
+        made = self._book(worker, ack, foreign=True)
         if session is not None:
-            made.append(Send(worker, self._welcome(session, seq=1)))
+            made.append(self._welcome(session, seq=1))
         elif not ack.leaving:
             made += self._open_session(worker, 0, now)
         return [*made, *self._end_if_settled()]
 
     def _on_leaving(self, session: Session, ack: Ack) -> list[Decision]:
         """Answer a worker that is going; once it holds nothing, let it go."""
-        answer = Send(session.worker, self._acked(session))
+        answer = self._acked(session)
         if ack.holds:
             return [answer, *self._end_if_settled()]
         return [answer, *self.worker_lost(session.worker, "it left")]
@@ -244,17 +239,20 @@ class Custody:
         new = self.run is not None and worker not in self.run.ledger.partition.remainders
         if self.run is not None and new and self._dealt and not self._over:
             made.append(WorkerJoined(worker, self.run.ledger.join(worker)))
-        made.append(Send(worker, self._welcome(session, session.next_seq())))
+        made.append(self._welcome(session, session.next_seq()))
         return made
 
-    def _welcome(self, session: Session, seq: int) -> Welcome:
+    def _welcome(self, session: Session, seq: int) -> Send:
         run = self.run.terms if self.run is not None and not self._over else None
-        return Welcome(session.number, seq, run)
+        return session.welcome(run, seq)
 
-    def _acked(self, session: Session) -> Acked:
-        return Acked(session.number, session.next_seq(), session.received, self._over)
+    def _acked(self, session: Session) -> Send:
+        return session.acked(over=self._over, paused=self.paused)
 
-    def _book(self, worker: str, ack: Ack) -> list[Decision]:
+    def _tell_all(self) -> list[Decision]:
+        return [self._acked(session) for session in self.sessions.values()]
+
+    def _book(self, worker: str, ack: Ack, *, foreign: bool = False) -> list[Decision]:
         if self.run is None or ack.run != self.run.terms.run:
             return []
         top = max((stop for _, stop in ack.delivered), default=0)
@@ -266,34 +264,15 @@ class Custody:
         for said in ack.failed:
             state = State.IN_DOUBT if said.in_doubt else State.REJECTED
             letter = DeadLetter(said.position, state, said.attempts, said.status, said.reason, worker)
-            if self.run.ledger.bury(letter):
+            if self.run.ledger.bury(letter, foreign=foreign):
                 letters.append(letter)
         attempts, resent = self.run.attempts[worker], self.run.resent[worker]
         return [Booked(worker, delivered, tuple(letters), attempts, resent)] if delivered or letters else []
 
-    def _on_its_way(self, session: Session, ack: Ack) -> int:
-        """Records in leases that the worker had not read of when it asked: it will have them without asking again."""
-        if self.run is None:
-            return 0
-        leases = self.run.ledger.leases_of(session.worker)
-        return sum(lease.open.count for lease in leases if session.granted[lease.number] > ack.heard)
-
     def _take_back(self, session: Session, ack: Ack) -> list[Decision]:
-        """Make pending again what the worker has been told to hold and does not."""
         if self.run is None or ack.run != self.run.terms.run:
             return []
-        made: list[Decision] = []
-        holds = RangeSet(ack.holds)
-        for lease in self.run.ledger.leases_of(session.worker):
-            if session.granted[lease.number] > ack.heard and not ack.leaving:
-                continue
-            back = lease.open.minus(holds)
-            if back:
-                self.run.ledger.give_back(lease, back)
-                made.append(LeaseReturned(lease.number, session.worker, back))
-        live = {lease.number for lease in self.run.ledger.leases_of(session.worker)}
-        session.granted = {number: seq for number, seq in session.granted.items() if number in live}
-        return made
+        return list(session.take_back(self.run, ack))
 
     def _reclaim(self, worker: str, reason: str) -> list[Decision]:
         """Take back what a lost worker had in hand, for another, or, where nothing may be sent twice, into doubt."""
@@ -316,39 +295,12 @@ class Custody:
         heirs = [name for name in ledger.partition.remainders if name != worker and name in self.sessions]
         return [WorkerGone(worker, reason, ledger.leave(worker, heirs), len(heirs))]
 
-    def _grant(self, session: Session, wants: int) -> list[Decision]:
-        """Cut a lease from the worker's own slice, or from the largest remainder where it has run dry."""
-        if self.run is None:
+    def _grant(self, session: Session, ack: Ack) -> list[Decision]:
+        """The lease that an ack asks for; nothing where there is none to be had, or leasing would be wrong now."""
+        if self.run is None or self._over or self.paused or not self._dealt:
             return []
-        ledger, most = self.run.ledger, min(wants, self.terms.lease_records)
-        if not ledger.partition.remainders[session.worker] and ledger.refill(session.worker, most) is None:
-            return []
-        positions = ledger.partition.remainders[session.worker].head(most)
-        indexes = self.run.order.indexes(positions.array())
-        size = np.cumsum(self.run.dataset.lengths(indexes), dtype=np.uint64)
-        fits = max(1, int(np.searchsorted(size, self.terms.lease_bytes, side="right")))
-        positions, indexes = positions.head(fits), indexes[:fits]
-        bodies = tuple(self.run.dataset.bodies(indexes))
-        again = ledger.tried_among(positions)
-        lease = ledger.lease(session.worker, positions)
-        grant = self._grant_message(session, lease, again, indexes.astype("<u8").tobytes(), bodies)
-        return [Leased(lease.number, session.worker, positions), Send(session.worker, grant)]
-
-    def _grant_message(
-        self, session: Session, lease: Lease, again: RangeSet, indexes: bytes, bodies: tuple[bytes, ...]
-    ) -> Grant:
-        seq = session.next_seq()
-        session.granted[lease.number] = seq
-        return Grant(
-            session=session.number,
-            seq=seq,
-            answers=session.received,
-            lease=lease.number,
-            positions=tuple(lease.open),
-            again=tuple(again),
-            indexes=indexes,
-            bodies=bodies,
-        )
+        wants = ack.wants - session.on_its_way(self.run, ack)
+        return list(session.grant(self.run, wants, self.terms)) if wants > 0 else []
 
     def _end_if_settled(self) -> list[Decision]:
         if self.run is None or self._over or self.run.ledger.unsettled:

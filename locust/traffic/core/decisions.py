@@ -55,6 +55,13 @@ class Leased:
 
 
 @dataclass(frozen=True, slots=True)
+class Reopened:
+    """These dead letters are pending again: a person wants them sent once more."""
+
+    positions: RangeSet
+
+
+@dataclass(frozen=True, slots=True)
 class WorkerJoined:
     """A worker takes part in the run."""
 
@@ -120,6 +127,6 @@ class AllSettled:
         return f"run {self.run}: every record is settled"
 
 
-Entry = Booked | Leased | LeaseReturned
+Entry = Booked | Leased | LeaseReturned | Reopened
 Event = WorkerJoined | WorkerGone | LeaseReclaimed | LeaseReturned | AllSettled
 Decision = Send | Entry | Event

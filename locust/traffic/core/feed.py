@@ -1,8 +1,8 @@
 """The worker's queue of leased records, from which its users take.
 
-The rules that this module guards: a record is handed out only while the worker's custody lasts (`deadline`); it is
-in one place at a time (waiting, in a user's hands, or waiting for its next attempt); and what became of it is kept
-until the master has confirmed that it is booked.
+The rules that this module guards: a record is handed out only while the worker's custody lasts (`deadline`), and none
+while a person pauses the run (`paused`); it is in one place at a time (waiting, in a user's hands, or waiting for its
+next attempt); and what became of it is kept until the master has confirmed that it is booked.
 """
 
 import heapq
@@ -71,8 +71,12 @@ class Feed:
         self.session = 0
         self.deadline = 0.0
         self.closed = True
+        # Set by the link: a person pauses the run, so what waits stays here.
+        self.paused = False
         self.attempts = 0
         self.resent = 0
+        # What those were, by run, when another run or none took its place.
+        self._counts: dict[str, tuple[int, int]] = {}
         # Why the API cannot be reached, as the latest attempt saw it; empty where it can.
         self.trouble = ""
         self._unreached = 0
@@ -82,6 +86,11 @@ class Feed:
     def waiting(self) -> int:
         """Records that a user could take now or after a backoff."""
         return self._queued + len(self._retries)
+
+    @property
+    def ready(self) -> int:
+        """Records that users are to be woken for."""
+        return 0 if self.paused else self.waiting
 
     @property
     def in_hand(self) -> int:
@@ -97,12 +106,18 @@ class Feed:
         """Begin a session, which holds nothing. Outcomes of the same run are kept; what waits is dropped."""
         if self.run is None or run is None or run.run != self.run.run:
             self._delivered, self._failed = [], []
-            self.attempts = self.resent = 0
+            self._count_for(run)
         self._drop_waiting()
         self._held, self._late = RangeSet(), set()
         self.run, self.session = run, session
-        self.closed = run is None
+        self.closed, self.paused = run is None, False
         self._flying = {at: record for at, record in self._flying.items() if run and record.run == run.run}
+
+    def _count_for(self, run: RunTerms | None) -> None:
+        """Count the attempts of another run: a run that is resumed after others goes on with its own counts."""
+        if self.run is not None:
+            self._counts[self.run.run] = (self.attempts, self.resent)
+        self.attempts, self.resent = self._counts.get(run.run, (0, 0)) if run is not None else (0, 0)
 
     def offer(self, grant: Grant) -> None:
         """Take a lease in. ProtocolError where it contradicts itself, or there is no run that it could be of."""
@@ -125,8 +140,8 @@ class Feed:
         self._queued += positions.count - len(known)
 
     def take(self, now: float) -> Record | None:
-        """A record to send now; None where there is none yet, or the worker's custody has lapsed."""
-        if self.closed or now >= self.deadline or (self.trouble and now < self._probe_due):
+        """A record to send now; None where there is none yet, the run is paused, or the worker's custody has lapsed."""
+        if self.closed or self.paused or now >= self.deadline or (self.trouble and now < self._probe_due):
             return None
         if self._retries and self._retries[0][0] <= now:
             record = heapq.heappop(self._retries)[2]
@@ -202,6 +217,11 @@ class Feed:
         """Take outcomes back that an ack carried and no answer confirmed."""
         self._delivered.extend(delivered.members())
         self._failed.extend(failed)
+
+    def confirm(self, delivered: RangeSet, failed: Iterable[Failure]) -> None:
+        """Take note that the master has read these outcomes: whatever it leases from here on is to be sent."""
+        if self._late:
+            self._late.difference_update(delivered.members(), (failure.position for failure in failed))
 
     def holds(self) -> RangeSet:
         """Every position in hand in this session; right just after `report`."""

@@ -65,13 +65,13 @@ def tell(file: Path, head: bytes) -> Format:
         return Format.LINES
     if text[:1] in ("", "["):
         return Format.ARRAY
-    if kind in _CSV_NAMES or _is_header(text):
+    if _is_header(text):
         return Format.CSV
     for delimiter, name in ((";", "semicolons"), ("\t", "tabs")):
         if _is_header(text, delimiter):
             what = f"the file looks like CSV with {name} between its fields"
             raise DatasetError(file, what, "Save it with commas between them.", None, 1, 1)
-    return Format.ARRAY
+    return Format.CSV if kind in _CSV_NAMES else Format.ARRAY
 
 
 def hint(file: Path) -> str:

@@ -50,6 +50,7 @@ def _check_places(ledger: Ledger) -> None:
     _claim(RangeSet.of(leased) == ledger.positions(State.LEASED), "a leased position is in no lease")
     settled = ledger.positions(State.DELIVERED, State.REJECTED, State.IN_DOUBT)
     _claim(not ledger.tried_among(settled), "a settled position is still marked as tried")
+    _claim(not any(at in settled for at in ledger.former), "a settled position is still a reopened one")
 
 
 def _check_tallies(ledger: Ledger) -> None:

@@ -5,7 +5,7 @@ or open in exactly one lease, or settled; and what is settled as delivered stays
 `invariants.check_ledger` verifies all of it, and tests call it after every step.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -80,8 +80,8 @@ class Ledger:
 
     `states` has shape (records,); `counts[state]` is how many positions stand so; `tallies` has a row for each
     worker that ever had a slice; `dead` has the dead letters by position; `tried` says, by worker, which unsettled
-    positions it may have sent before it was given up; `repeats` is how many outcomes came for positions that were
-    settled already.
+    positions it may have sent before it was given up; `former` has, by position, the dead letters that were reopened
+    and have no new outcome yet; `repeats` is how many outcomes came for positions that were settled already.
     """
 
     def __init__(self, records: int) -> None:
@@ -93,6 +93,7 @@ class Ledger:
         self.tallies: dict[str, Tally] = {}
         self.tried: dict[str, RangeSet] = {}
         self.dead: dict[int, DeadLetter] = {}
+        self.former: dict[int, DeadLetter] = {}
         self.counts = [records, 0, 0, 0, 0]
         self.repeats = 0
         self.leases_made = 0
@@ -155,24 +156,34 @@ class Ledger:
         It makes no difference by which lease the worker had them, or whether it still has it: what it saw is true.
         """
         news = self._settle_open(worker, State.DELIVERED, positions)
-        for position in positions.minus(news).members():
+        for position in self._not_delivered(positions.minus(news)):
             if self._settle_late(worker, State.DELIVERED, position):
                 news.add(position, position + 1)
-        self._forget_tried(news)
+        self._forget(news)
         return news
 
-    def bury(self, letter: DeadLetter) -> bool:
-        """Book a position as rejected or in doubt; whether this was news.
+    def bury(self, letter: DeadLetter, *, foreign: bool = False) -> bool:
+        """Book a position as rejected or in doubt; whether this was news. `foreign`: it was said in a former session.
 
         It is none where another worker has the position in its custody by now: what comes of it is that one's to say.
+        Nor is what a worker says again of an attempt that was made before the position was reopened.
         """
         place = RangeSet([(letter.position, letter.position + 1)])
+        if letter.position in self.former and self._is_old(letter, foreign=foreign):
+            return False
         news = bool(self._settle_open(letter.worker, letter.state, place))
         news = news or self._settle_late(letter.worker, letter.state, letter.position)
         if news:
             self.dead[letter.position] = letter
-            self._forget_tried(place)
+            self._forget(place)
         return news
+
+    def _is_old(self, letter: DeadLetter, *, foreign: bool) -> bool:
+        """Whether a word on a reopened position is from before: its worker cannot know of having had it since."""
+        at = letter.position
+        if at in self.tried.get(letter.worker, RangeSet()):
+            return False
+        return foreign or not any(at in lease.open for lease in self.leases_of(letter.worker))
 
     def give_back(self, lease: Lease, positions: RangeSet) -> None:
         """Make `positions`, open in `lease`, pending again in its worker's remainder."""
@@ -198,6 +209,32 @@ class Ledger:
             for heir, size in self.partition.deal(remainder, heirs).items():
                 self.tallies[heir].moved += size
         return remainder.count
+
+    def reopen(self, positions: RangeSet) -> None:
+        """Make dead letters pending again; `former` keeps them. Only while the ledger has neither workers nor leases.
+
+        ValueError where one of `positions` is no dead letter.
+        """
+        dead = (State.REJECTED, State.IN_DOUBT)
+        for start, stop in positions:
+            stood = self.states[start:stop]
+            if len(stood) != stop - start or not np.isin(stood, dead).all():
+                raise ValueError(f"positions {start}-{stop - 1} cannot have been dead letters just then")
+        for position in positions.members():
+            self.former[position] = self.dead[position]
+            self._unsettle(position)
+
+    def return_former(self) -> tuple[DeadLetter, ...]:
+        """Have what was reopened, is pending, and nobody may have sent since, end as it had before; its letters."""
+        letters = tuple(self.former[at] for at in sorted(self.former) if self.states[at] == State.PENDING)
+        for letter in letters:
+            holder = self.partition.discard(letter.position)
+            if holder is not None:
+                self.tallies[holder].moved -= 1
+            self._credit_late(letter.worker, State.PENDING, letter.state, letter.position)
+            self.dead[letter.position] = letter
+            del self.former[letter.position]
+        return letters
 
     def restore(self, worker: str, delivered: RangeSet, letters: Iterable[DeadLetter]) -> None:
         """Book once more what a journal says was news. Only while the ledger has neither workers nor leases.
@@ -225,6 +262,7 @@ class Ledger:
         if not positions:
             return
         self.partition.unassigned.subtract(positions)
+        self._forget(positions)
         self._mark(positions, State.PENDING, state)
         tally = self._tally(worker)
         tally.slice += positions.count
@@ -236,6 +274,18 @@ class Ledger:
         place = RangeSet([(position, position + 1)])
         self._mark(place, before, State.PENDING)
         self.partition.unassigned.update(place)
+
+    def repeats_among(self, positions: RangeSet) -> RangeSet:
+        """Those of `positions` that may have been sent before: by a worker that was given up, or before a reopening."""
+        made = self.tried_among(positions)
+        if self.former:
+            made.update(RangeSet.of(at for at in positions.members() if at in self.former))
+        return made
+
+    def dead_letters_to_send(self, policy: str) -> RangeSet:
+        """The dead letters that may be sent again: under at-most-once none that the API may have."""
+        doubtful = (State.IN_DOUBT,) if policy == "at-least-once" else ()
+        return self.positions(State.REJECTED, *doubtful)
 
     def tried_among(self, positions: RangeSet) -> RangeSet:
         """Those of `positions` that a worker which was given up may have sent."""
@@ -253,8 +303,11 @@ class Ledger:
 
     def positions(self, *states: State) -> RangeSet:
         """All positions that stand in one of `states`."""
-        chosen = np.isin(self.states, np.array(states, np.uint8))
-        edges = np.flatnonzero(np.diff(np.concatenate(([0], chosen.view(np.int8), [0]))))
+        # A byte a position, and one at either end that is never chosen.
+        chosen = np.zeros(self.records + 2, np.bool_)
+        for state in states:
+            chosen[1:-1] |= self.states == state
+        edges = np.flatnonzero(chosen[1:] != chosen[:-1])
         return RangeSet(zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True))
 
     def _settle_open(self, worker: str, state: State, positions: RangeSet) -> RangeSet:
@@ -268,6 +321,13 @@ class Ledger:
         if news:
             self.tallies[worker].credit(state, news.count)
         return news
+
+    def _not_delivered(self, positions: RangeSet) -> Iterator[int]:
+        """Those of `positions` that are not delivered yet; the others are repeats: an ack says all that was unheard."""
+        for start, stop in positions.pairs:
+            rest = np.flatnonzero(self.states[start:stop] != State.DELIVERED) + start
+            self.repeats += stop - start - len(rest)
+            yield from rest.tolist()
 
     def _settle_late(self, worker: str, state: State, position: int) -> bool:
         """Settle a position that the worker has no lease of (any more); whether this was news."""
@@ -283,11 +343,15 @@ class Ledger:
             holder = self._take_from_holder(position, before)
         if holder is not None:
             self.tallies[holder].moved -= 1
-        self._mark(RangeSet([(position, position + 1)]), before, state)
+        self._credit_late(worker, before, state, position)
+        return True
+
+    def _credit_late(self, worker: str, before: State, after: State, position: int) -> None:
+        """Settle a position that has been taken from whoever had it: `worker` has it now."""
+        self._mark(RangeSet([(position, position + 1)]), before, after)
         tally = self._tally(worker)
         tally.moved += 1
-        tally.credit(state, 1)
-        return True
+        tally.credit(after, 1)
 
     def _overrule(self, position: int) -> str:
         """Take back that a position ended rejected or in doubt; who had said so."""
@@ -315,9 +379,13 @@ class Ledger:
         self.counts[before] -= positions.count
         self.counts[after] += positions.count
 
-    def _forget_tried(self, positions: RangeSet) -> None:
+    def _forget(self, positions: RangeSet) -> None:
+        """These are settled: who may have sent them, and what they had been, is of no account any more."""
         for tried in self.tried.values():
             tried.subtract(positions)
+        if self.former:
+            for position in positions.members():
+                self.former.pop(position, None)
 
     def _tally(self, worker: str) -> Tally:
         return self.tallies.setdefault(worker, Tally())

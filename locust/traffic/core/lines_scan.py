@@ -12,7 +12,8 @@ import numpy.typing as npt
 
 from . import faults, scan
 from .faults import DatasetError, Fault
-from .scan import BOM, DECODER, EXAMPLE, MAX_DEPTH, TO_UTF8, Scan, not_utf8
+from .scan import BOM, DECODER, EXAMPLE, MAX_DEPTH, TO_UTF8, Scan
+from .utf8 import not_utf8
 
 _LINE_BREAK, _RETURN, _BRACE = ord("\n"), ord("\r"), ord("{")
 _WHITE = b" \t\r\n"

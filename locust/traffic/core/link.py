@@ -6,6 +6,7 @@ The rules that this module guards:
   overtaken is as good as lost, and the next ack says so by `heard` and `holds`.
 - Every outcome goes with every ack until an answer confirms one that carried it.
 - Custody is counted from when the ack that was answered was *sent*, so that it ends here before it ends there.
+- Whether a person pauses the run is what the newest answer says. A new session hands out nothing before its first.
 """
 
 from collections import deque
@@ -109,8 +110,11 @@ class Link:
         self._heard = message.seq
         while self._unconfirmed and self._unconfirmed[0].seq <= message.answers:
             sent = self._unconfirmed.popleft()
+            self.feed.confirm(sent.delivered, sent.failed)
             if sent.seq == message.answers:
                 self.feed.deadline = self._until = sent.at + self.terms.lease_s
+        # A lease says it, too: while a person pauses the run, there is none.
+        self.feed.paused = isinstance(message, Acked) and message.paused
         if isinstance(message, Grant):
             self._asked = False
             self.feed.offer(message)
@@ -134,7 +138,7 @@ class Link:
 
     def _wants(self) -> int:
         """How many records to ask for: none until the feed has run down to half of what it should hold."""
-        if self.feed.closed or self.feed.run is None or self.leaving or not self.users:
+        if self.feed.closed or self.feed.paused or self.feed.run is None or self.leaving or not self.users:
             return 0
         target, waiting = self._target(), self.feed.waiting
         return target - waiting if waiting <= target // 2 else 0

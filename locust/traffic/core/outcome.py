@@ -6,7 +6,7 @@ The rule is one small object, so that a locustfile with other ideas replaces it:
 
 import random
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from enum import StrEnum
@@ -92,6 +92,22 @@ class AtMostOnce:
 
 
 RULES: dict[Policy, Rule] = {"at-least-once": AtLeastOnce(), "at-most-once": AtMostOnce()}
+
+
+def judged(rule: Rule, answer: Answer) -> tuple[Answer, Outcome, Exception | None]:
+    """What a rule makes of an answer; where it raises, or judges by no Outcome, the error and an answer that says so.
+
+    Such a record is in doubt, and not sent again: the API has had it, and what its answer means nobody can tell. One
+    that surely was not sent is tried again.
+    """
+    try:
+        outcome = rule.judge(answer)
+        if not isinstance(outcome, Outcome):
+            raise TypeError(f"judge returned {outcome!r}, which is no Outcome")  # noqa: TRY301 - told as what it raises
+    except Exception as error:  # noqa: BLE001 - a locustfile's own rule may raise anything; the caller is to tell
+        reason = f"{answer.reason}; the rule that should judge it raised {type(error).__name__}: {error}"
+        return replace(answer, reason=reason), Outcome.IN_DOUBT if answer.sent else Outcome.RETRY, error
+    return answer, outcome, None
 
 
 def backoff(attempts: int, retry_after: float | None, chance: random.Random) -> float:

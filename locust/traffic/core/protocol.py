@@ -12,7 +12,7 @@ import numpy as np
 
 from .ranges import Range, RangeSet
 
-VERSION = 1
+VERSION = 2
 # Master to worker: register with Locust's own master again. {"run": the run of its test, empty where there is none}
 REGISTER = "traffic.register"
 
@@ -282,15 +282,19 @@ class Grant(Message):
 
 @dataclass(frozen=True, slots=True)
 class Acked(Message):
-    """Master to worker: ack `answers` was read and all its outcomes are booked. `over`: the run hands out no more."""
+    """Master to worker: ack `answers` was read and all its outcomes are booked.
+
+    `over`: the run hands out no more. `paused`: nor does it until another answer says otherwise, or is a lease.
+    """
 
     type = "traffic.acked"
-    readers = {"session": _int, "seq": _int, "answers": _int, "over": _bool}
+    readers = {"session": _int, "seq": _int, "answers": _int, "over": _bool, "paused": _bool}
 
     session: int
     seq: int
     answers: int
     over: bool
+    paused: bool
 
 
 FROM_WORKER: tuple[type[Message], ...] = (Hello, Ack)

@@ -1,10 +1,11 @@
 """From a run's journal to its ledger: what a former master had booked, in the order in which it did.
 
 What was leased and has neither an outcome nor been returned may have been sent: it is pending again, and it is known
-who had it. Everything else that is not settled is pending and nobody's.
+who had it. Everything else that is not settled is pending and nobody's. A dead letter that was reopened has been in
+nobody's hand, until it is leased again.
 """
 
-from .decisions import Booked, Entry, Leased
+from .decisions import Booked, Entry, Leased, Reopened
 from .ledger import Ledger
 from .ranges import RangeSet
 
@@ -31,6 +32,9 @@ class Recovery:
         if isinstance(entry, Booked):
             self._book(entry)
             return
+        if isinstance(entry, Reopened):
+            self._reopen(entry)
+            return
         if max((stop for _, stop in entry.positions), default=0) > self.ledger.records:
             raise RecoveryError(f"a lease of {entry.positions} in a run of {self.ledger.records} records")
         if isinstance(entry, Leased):
@@ -56,6 +60,14 @@ class Recovery:
                 leases[number].subtract(positions)
                 if not leases[number]:
                     del leases[number]
+
+    def _reopen(self, entry: Reopened) -> None:
+        try:
+            self.ledger.reopen(entry.positions)
+        except ValueError as error:
+            raise RecoveryError(str(error)) from error
+        for worker in self._leased:
+            self._close(worker, entry.positions)
 
     def _book(self, entry: Booked) -> None:
         try:

@@ -3,17 +3,20 @@
 Both are the same JSON object. A report adds up: records = delivered + rejected + in doubt + unsent.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any
 
 from .dataset import DatasetError
 from .ledger import DeadLetter, State
+from .order import Indexes
 from .progress import Progress
 from .ranges import RangeSet
 from .run import Run
 
 PIECE = 1 << 16
+BATCH = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +28,11 @@ class Standing:
     started: str
     ended: str | None
     worker_states: dict[str, str]
-    # When it was taken up again, and how many records were settled by then: {"at", "settled"}.
+    # When it was taken up again, and how many records stayed settled: {"at", "settled"}; and, where dead letters were
+    # to be sent again, how many: {"resent_dead_letters"}.
     resumed: tuple[dict[str, Any], ...] = ()
+    # Whether it is a person who has paused it.
+    paused_by_person: bool = False
 
 
 def account(run: Run, standing: Standing, progress: Progress) -> dict[str, Any]:
@@ -36,6 +42,7 @@ def account(run: Run, standing: Standing, progress: Progress) -> dict[str, Any]:
         "run": run.terms.run,
         "state": standing.state,
         "reason": standing.reason,
+        "paused_by_person": standing.paused_by_person,
         "dataset": {
             "file": str(run.dataset.file),
             "records": run.dataset.records,
@@ -49,7 +56,7 @@ def account(run: Run, standing: Standing, progress: Progress) -> dict[str, Any]:
         "counts": _counts(run, ended=ended),
         "workers": list(_workers(run, standing.worker_states)),
         "rate": round(progress.rate, 1),
-        "eta_s": 0.0 if ended else _rounded(progress.eta_s(run.ledger.unsettled)),
+        "eta_s": _eta_s(run, standing, progress),
         "started": standing.started,
         "ended": standing.ended,
         "resumed": list(standing.resumed),
@@ -60,6 +67,13 @@ def all_delivered(account: dict[str, Any]) -> bool:
     """Whether the report says that every record was delivered."""
     counts = account["counts"]
     return bool(counts["delivered"] == counts["records"])
+
+
+def _eta_s(run: Run, standing: Standing, progress: Progress) -> float | None:
+    """Seconds to go: none are left of a run that has ended, and nobody knows while one is paused."""
+    if standing.ended is not None:
+        return 0.0
+    return None if standing.state == "paused" else _rounded(progress.eta_s(run.ledger.unsettled))
 
 
 def _rounded(value: float | None) -> float | None:
@@ -95,30 +109,47 @@ def _workers(run: Run, states: dict[str, str]) -> Iterator[dict[str, Any]]:
         }
 
 
-def dead_letters(run: Run) -> Iterator[dict[str, Any]]:
-    """The dead letters in the run's order."""
-    letters = sorted(run.ledger.dead.values(), key=lambda letter: letter.position)
-    for letter in letters:
-        yield dead_letter(run, letter)
+def dead_letters(run: Run, letters: Iterable[DeadLetter] | None = None) -> Iterator[dict[str, Any]]:
+    """Dead letters, the run's where no others are given, in the run's order, as JSON objects.
+
+    `record` is the body as text, None where it cannot be read any more.
+    """
+    ordered = sorted(run.ledger.dead.values() if letters is None else letters, key=attrgetter("position"))
+    for low in range(0, len(ordered), BATCH):
+        batch = ordered[low : low + BATCH]
+        indexes = run.order.indexes([letter.position for letter in batch])
+        for letter, index, body in zip(batch, indexes.tolist(), _bodies(run, indexes), strict=True):
+            yield _dead_letter(run, letter, index, body)
 
 
-def dead_letter(run: Run, letter: DeadLetter) -> dict[str, Any]:
-    """One dead letter as a JSON object. `record` is the body as text, None where it cannot be read any more."""
-    index = run.order.indexes([letter.position])
-    try:
-        body = run.dataset.bodies(index)[0].decode()
-    except (DatasetError, UnicodeDecodeError):
-        body = None
+def _dead_letter(run: Run, letter: DeadLetter, index: int, body: str | None) -> dict[str, Any]:
     return {
-        "index": int(index[0]),
+        "index": index,
         "outcome": letter.state.name.lower(),
         "attempts": letter.attempts,
         "status": letter.status,
         "reason": letter.reason,
         "worker": letter.worker,
-        "key": f"{run.terms.run}-{int(index[0])}",
+        "key": f"{run.terms.run}-{index}",
         "record": body,
     }
+
+
+def _bodies(run: Run, indexes: Indexes) -> list[str | None]:
+    """The records as text, each None that cannot be read any more."""
+    try:
+        return [_text(body) for body in run.dataset.bodies(indexes)]
+    except DatasetError:
+        if len(indexes) == 1:
+            return [None]
+    return [_bodies(run, indexes[at : at + 1])[0] for at in range(len(indexes))]
+
+
+def _text(body: bytes) -> str | None:
+    try:
+        return body.decode()
+    except UnicodeDecodeError:
+        return None
 
 
 def unsent_indexes(run: Run) -> Iterator[int]:

@@ -17,7 +17,8 @@ from typing import NoReturn, Protocol
 from . import scan
 from .faults import DatasetError
 from .findings import Findings
-from .scan import BOM, TO_UTF8, Progress, not_utf8
+from .scan import BOM, TO_UTF8, Progress
+from .utf8 import not_utf8
 
 _BATCH = 4096
 

@@ -4,7 +4,6 @@ The rule that this module guards: what has been passed is in the digest, and a f
 What a record is, and what stands between two of them, is for those who build on it: `array_scan`, `lines_scan`.
 """
 
-import codecs
 import hashlib
 import json
 import os
@@ -18,8 +17,10 @@ import numpy as np
 from . import faults
 from .faults import DatasetError
 from .findings import Findings
+from .utf8 import not_utf8
 
-WINDOW = 1 << 20
+# Of this size, and twice it, the C library reuses its memory; what is larger is new pages each time.
+WINDOW = 1 << 19
 MAX_RECORD = 16 << 20
 # The decoder's own limit depends on the Python release and on who calls it; this one does not.
 MAX_DEPTH = 500
@@ -200,19 +201,3 @@ def line_and_column(read: Callable[[int, int], bytes], offset: int) -> tuple[int
         column += int(np.count_nonzero(rest & _CONTINUATION_MASK != _CONTINUATION))
         done += len(piece)
     return line, column
-
-
-def not_utf8(data: bytes, *, final: bool) -> UnicodeDecodeError | None:
-    """The first bytes of `data` that are not UTF-8. Where it is not `final`, its last character may be cut."""
-    try:
-        data.decode()
-    except UnicodeDecodeError as error:
-        if final:
-            return error
-    else:
-        return None
-    try:
-        codecs.getincrementaldecoder("utf-8")().decode(data, final)
-    except UnicodeDecodeError as error:
-        return error
-    return None

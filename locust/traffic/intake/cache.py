@@ -90,6 +90,15 @@ class Cache:
             return None
         return Known(index, records)
 
+    def count(self, identity: Identity, hint: str) -> int | None:
+        """How many records the file of this identity has, where that is known; its index is not read for it."""
+        try:
+            with self._path(self._seen(identity).read_text(), hint, "index").open("rb") as file:
+                known = json.loads(file.readline())["records"] if file.read(len(MAGIC)) == MAGIC else None
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+        return known if isinstance(known, int) else None
+
     def holds_size(self, size: int) -> bool:
         """Whether a file of this size is known: then its digest is worth computing."""
         for path in self._all(".index"):

@@ -1,9 +1,10 @@
 """Where the API is: a URL, taken apart once, and the addresses that its name stands for, looked up again in time."""
 
+import contextlib
 import socket
 import ssl
 from base64 import b64encode
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -71,14 +72,31 @@ def _addresses(name: str, port: int, flags: int) -> list[Address]:
 
 
 def tls_context(*, insecure: bool, ca_file: str | None, certificate: str | tuple[str, str] | None) -> ssl.SSLContext:
-    """How the users of a class verify the API and show who they are. OSError where a file cannot be read."""
-    context = ssl.create_default_context(cafile=ca_file)
+    """How the users of a class verify the API and show who they are. OSError, naming it, where a file is no good."""
+    with _naming("ca_file", ca_file):
+        context = ssl.create_default_context(cafile=ca_file)
     if insecure:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     if certificate is not None:
-        context.load_cert_chain(*((certificate,) if isinstance(certificate, str) else certificate))
+        with _naming("client_certificate", certificate):
+            # Without a function that knows a password, OpenSSL would ask for it at the terminal.
+            file, key = (certificate, None) if isinstance(certificate, str) else certificate
+            context.load_cert_chain(file, key, password=_no_password)
     return context
+
+
+@contextlib.contextmanager
+def _naming(attribute: str, value: object) -> Iterator[None]:
+    """Say of an error which file it is about: OpenSSL does not."""
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        raise OSError(f"{attribute} {value!r} cannot be used: {error}") from error
+
+
+def _no_password() -> str:
+    raise ValueError("its key is encrypted: write it without a password (openssl pkey)")
 
 
 class Directory:

@@ -15,7 +15,7 @@ from .answers import Answers
 from .dial import WRITE, Dial
 from .http import BrokenAnswerError, Head
 from .route import NEVER, Owner, Route
-from .tls import Tls
+from .tls import Tls, refused_us
 
 _READ = 1
 _RECEIVE = 1 << 16
@@ -254,7 +254,7 @@ class Connection:
         elif self._answers.head is not None:
             self._finish(self._answers.head, now_s(), reusable=False)
         else:
-            self._fail(error, sent=self._left)
+            self._fail(error, sent=self._left and not (self._fresh and refused_us(error)))
 
     def _look_for_an_end(self) -> None:
         """A connection that has rested may have been closed, and the loop not have told yet."""

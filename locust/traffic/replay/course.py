@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from traffic.core.feed import Record
-from traffic.core.outcome import RULES, Answer, AtLeastOnce, AtMostOnce, Outcome, Rule, retry_after_s
+from traffic.core.outcome import RULES, Answer, AtLeastOnce, AtMostOnce, Outcome, Rule, judged, retry_after_s
 from traffic.core.protocol import RunTerms
 
 from .address import Target
@@ -14,6 +14,9 @@ from .stats import Tally
 USER_AGENT = "traffic-replayer"
 # Rules that say the same of the same answer, so that it need not be asked twice.
 _CONSTANT = (AtLeastOnce, AtMostOnce)
+
+# What was answered, what follows from it, and what the rule raised instead of saying so.
+Verdict = tuple[Answer, Outcome, Exception | None]
 
 
 class Course:
@@ -28,20 +31,20 @@ class Course:
         self.wait = run.wait if run.wait[1] > 0 else None
         self._prefix = _prefix(run, target, worker, headers)
         self._constant = type(rule) in _CONSTANT
-        self._verdicts: dict[Head, tuple[Answer, Outcome]] = {}
+        self._verdicts: dict[Head, Verdict] = {}
 
     def request(self, record: Record) -> bytes:
         """The bytes that send a record."""
         return request_bytes(self._prefix, record.index, record.body)
 
-    def verdict(self, head: Head) -> tuple[Answer, Outcome]:
+    def verdict(self, head: Head) -> Verdict:
         """What a head says, and what follows."""
         known = self._verdicts.get(head)
         if known is not None:
             return known
         value = head.get("retry-after")
         answer = Answer(head.status, f"HTTP {head.status}", retry_after=retry_after_s(value, datetime.now(UTC)))
-        verdict = answer, self.rule.judge(answer)
+        verdict = judged(self.rule, answer)
         # A date that is to be waited for is nearer each time it is read.
         if self._constant and (value is None or value.isdigit()):
             if len(self._verdicts) >= REMEMBERED:

@@ -1,4 +1,4 @@
-"""What the replay users of one worker process share: their seats, their routes, one clock for all timeouts."""
+"""What the replay users of one worker process share: their places, their routes, one clock for all timeouts."""
 
 import time
 from collections import deque
@@ -17,6 +17,7 @@ from traffic.user import Source
 from .address import Directory, Target, tls_context
 from .course import Course, rule_of
 from .http import Head
+from .place import Place
 from .route import Route
 from .seat import Seat, hub_loop
 from .stats import Tally, only_locust_listens
@@ -27,12 +28,12 @@ PATIENCE_S = 1.0
 
 
 class Engine:
-    """The seats of one worker process. `quiet`: nobody but Locust listens to requests, so they are told in bulk."""
+    """The places of one worker process. `quiet`: nobody but Locust listens to requests, so they are told in bulk."""
 
     def __init__(self, environment: Environment, source: Source) -> None:
         self.environment, self.source, self.loop = environment, source, hub_loop()
         self.quiet = True
-        self._seats: set[Seat] = set()
+        self._places: set[Place] = set()
         self._idle: deque[Seat] = deque()
         self._wanted = Event()
         self._routes: dict[tuple[type, str], Route] = {}
@@ -43,18 +44,18 @@ class Engine:
         self._ticking: Any = None
         gevent.spawn(self._serve_idle)
 
-    def enter(self, seat: Seat) -> None:
-        """Watch a seat's time."""
-        self._seats.add(seat)
+    def enter(self, place: Place) -> None:
+        """Watch a place's time."""
+        self._places.add(place)
         self.quiet = only_locust_listens(self.environment)
         if not self._ticking:
             self._ticking = gevent.spawn(self._tick)
 
-    def leave(self, seat: Seat) -> None:
+    def leave(self, place: Place) -> None:
         """A user ends: whatever it did is to be in the statistics now."""
-        self._seats.discard(seat)
-        if seat in self._idle:
-            self._idle.remove(seat)
+        self._places.discard(place)
+        if place in self._idle:
+            self._idle.remove(place)  # type: ignore[arg-type] # it is one of them
         self._fold()
 
     def idle(self, seat: Seat) -> None:
@@ -105,13 +106,13 @@ class Engine:
                         break  # it found nothing, and so would the others
 
     def _tick(self) -> None:
-        """Keep the time, for all seats at once, until the last has left."""
+        """Keep the time, for all places at once, until the last has left."""
         second = int(time.time())
-        while self._seats:
+        while self._places:
             gevent.sleep(TICK_S)
             now = now_s()
-            for seat in [seat for seat in self._seats if seat.connection.due <= now]:
-                seat.expire(now)
+            for place in [place for place in self._places if place.connection.due <= now]:
+                place.expire(now)
             self.quiet = only_locust_listens(self.environment)
             if int(time.time()) != second:
                 second = int(time.time())

@@ -2,6 +2,19 @@
 
 import ssl
 
+# What a server says that does not take our certificate. By TLS 1.3 it says so when the handshake is over for us, and a
+# request is on its way to it (RFC 8446 4.4.2.4 and 6.2): it ends the connection then, and reads no request.
+_REFUSALS = (
+    *("CERTIFICATE_REQUIRED", "BAD_CERTIFICATE", "UNSUPPORTED_CERTIFICATE", "CERTIFICATE_REVOKED"),
+    *("CERTIFICATE_EXPIRED", "CERTIFICATE_UNKNOWN", "UNKNOWN_CA", "ACCESS_DENIED"),
+)
+
+
+def refused_us(error: Exception) -> bool:
+    """Whether an error is the server's word that it does not take our certificate, or misses one."""
+    reason = (error.reason or "") if isinstance(error, ssl.SSLError) else ""
+    return "_ALERT_" in reason and reason.endswith(_REFUSALS)
+
 
 class Tls:
     """One connection's encryption. What is to be sent, handshake included, is taken by `outgoing`."""

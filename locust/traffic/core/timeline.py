@@ -1,0 +1,69 @@
+"""How the counts of a run went over its time: a curve of bounded size, whatever the run's length.
+
+The rule that this module guards: there are never more than `MOST` rows, the first and the last look are among them,
+and no time or settled count ever falls from one row to the next. When the rows are full every other one is dropped,
+and looks are kept half as often from then on; `generation` goes up, so that whoever has a copy knows to ask anew.
+"""
+
+from dataclasses import dataclass
+
+MOST = 600
+STEP_S = 1.0
+COLUMNS = ("t_s", "delivered", "rejected", "in_doubt", "leased", "pending", "attempts")
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """The counts at a moment, `t_s` seconds after the run began."""
+
+    t_s: float
+    delivered: int
+    rejected: int
+    in_doubt: int
+    leased: int
+    pending: int
+    attempts: int
+
+    @property
+    def row(self) -> list[float | int]:
+        """The values in the order of `COLUMNS`, the time to a tenth of a second."""
+        counts = (self.delivered, self.rejected, self.in_doubt, self.leased, self.pending, self.attempts)
+        return [round(self.t_s, 1), *counts]
+
+
+class Timeline:
+    """The looks that are kept, `step_s` apart. `generation`, at first as given, counts how often that was doubled.
+
+    Another timeline of the same run, after a resumption, begins with a greater generation.
+    """
+
+    def __init__(self, generation: int = 0, most: int = MOST) -> None:
+        self.rows: list[Look] = []
+        self.step_s, self.generation = STEP_S, generation
+        self._most = most
+
+    def due(self, t_s: float) -> bool:
+        """Whether a look at this time would be kept."""
+        return not self.rows or t_s >= self.rows[-1].t_s + self.step_s
+
+    def note(self, look: Look, *, last: bool = False) -> None:
+        """Take a look, later than all before; one that is not due is passed over, unless it is the `last`."""
+        if not last and not self.due(look.t_s):
+            return
+        if len(self.rows) >= self._most:
+            del self.rows[1::2]
+            self.step_s *= 2
+            self.generation += 1
+        # After the rows were thinned, what was due by the former step may not be by this one.
+        if last or self.due(look.t_s):
+            self.rows.append(look)
+
+    def told(self, generation: int, first: int) -> dict[str, object]:
+        """The rows from number `first` on, or all of them where `generation` is not the present one, as JSON."""
+        start = first if generation == self.generation and 0 <= first <= len(self.rows) else 0
+        return {
+            "generation": self.generation,
+            "next": len(self.rows),
+            "columns": COLUMNS,
+            "rows": [look.row for look in self.rows[start:]],
+        }

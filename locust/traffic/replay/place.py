@@ -1,0 +1,125 @@
+"""One user's place at the engine: its connection, and the record that is on its way there.
+
+The rule that this module guards: a record that was taken is booked exactly once, whatever ends its attempt: an answer,
+a failure, a fault of the locustfile's own, or the user's end.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from gevent.event import Event
+
+from traffic.clock import now_s
+from traffic.core.outcome import Answer, Outcome, judged
+
+from .connection import Connection
+from .course import Course
+from .http import Head
+
+if TYPE_CHECKING:
+    from traffic.core.feed import Record
+
+    from .engine import Engine
+
+STOPPED = "the user was stopped while the answer was awaited"
+
+
+class Place:
+    """What is done with one record, from taken to booked. `_booked` is a subclass's: what comes after.
+
+    The loop calls it, but for `_send` and `_leave`; `_bell` wakes the user's greenlet.
+    """
+
+    __slots__ = ("_bell", "_course", "_engine", "_error", "_record", "_source", "_started", "_user", "connection")
+
+    def __init__(self, engine: "Engine", user: Any) -> None:
+        self._engine, self._user, self._source = engine, user, engine.source
+        self.connection = Connection(engine.route(user), self)
+        self._course: Course | None = None
+        self._record: Record | None = None
+        self._started = 0.0
+        self._bell = Event()
+        self._error: Exception | None = None
+
+    def _send(self, record: "Record", now: float) -> None:
+        self._record, self._started = record, now
+        course = self._course
+        if course is None or course.run != record.run:
+            self._course = None  # where making one fails, nothing was sent
+            course = self._course = self._engine.course(self._user)
+        self.connection.request(course.request(record), now)
+
+    def _booked(self, course: Course, answer: Answer, *, answered: bool) -> None:
+        raise NotImplementedError
+
+    def expire(self, now: float) -> None:
+        """Give up the answer, or the connection, that is awaited."""
+        try:
+            self.connection.expire(now)
+        except Exception as error:  # noqa: BLE001 - it would end whoever calls; the user is to know
+            self.broke(error)
+
+    # What the connection calls.
+
+    def answered(self, head: Head, body: int, now: float) -> None:
+        """Book an answer, and go on."""
+        record, course = self._record, self._course
+        if record is None or course is None:
+            return
+        answer, outcome, fault = course.verdict(head)
+        self._record = None
+        self._source.book(record, answer, outcome, now)
+        if self._engine.quiet:
+            course.tally.log(now - self._started)
+            course.tally.content += body
+            if outcome is not Outcome.DELIVERED:
+                course.tally.failures[answer.reason] += 1
+        else:
+            self._engine.tell(self._user, course, head, answer, outcome, body, self._started, now)
+        if fault is not None:
+            self.broke(fault)
+        else:
+            self._booked(course, answer, answered=True)
+
+    def failed(self, error: Exception, *, sent: bool) -> None:
+        """Book that there was no answer, and go on."""
+        record, course = self._record, self._course
+        if record is None or course is None:
+            return
+        answer, outcome, fault = judged(course.rule, Answer(0, reason_of(error), sent=sent))
+        self._record = None
+        now = now_s()
+        self._source.book(record, answer, outcome)
+        if self._engine.quiet:
+            course.tally.log(now - self._started)
+            course.tally.failures[answer.reason] += 1
+        else:
+            self._engine.tell(self._user, course, None, answer, outcome, 0, self._started, now)
+        if fault is not None:
+            self.broke(fault)
+        else:
+            self._booked(course, answer, answered=False)
+
+    def broke(self, error: Exception) -> None:
+        """The locustfile's own code, or ours, raised: the user's greenlet is to say so."""
+        self._error = error
+        self._bell.set()
+
+    def _leave(self) -> None:
+        """Close the connection; book a record whose answer was awaited.
+
+        Nobody knows what came of it, unless it could not be sent at all.
+        """
+        self.connection.close()
+        record, self._record = self._record, None
+        if record is None:
+            return
+        sent, reason = self._course is not None, STOPPED if self._error is None else reason_of(self._error)
+        answer, outcome = Answer(0, reason, sent=sent), Outcome.RETRY
+        if self._course is not None:
+            answer, outcome, _ = judged(self._course.rule, answer)
+        self._source.book(record, answer, outcome)
+
+
+def reason_of(error: BaseException) -> str:
+    """An error in the words of a report."""
+    return f"{type(error).__name__}: {error}"

@@ -1,0 +1,93 @@
+// The chooser of the traffic file: what the master's folder has, what was uploaded, or a path that a person knows.
+
+import { get, removeFile } from "./api.js";
+import { ask } from "./ask.js";
+import { say } from "./busy.js";
+import { byId, make, show } from "./dom.js";
+import { bytes, plural } from "./format.js";
+
+const OTHER = "";
+
+export class FileChooser {
+  constructor() {
+    this._select = byId("file");
+    this._files = /** @type {any[]} */ ([]);
+    this._preset = "";
+    this._asked = 0;
+    this._select.addEventListener("change", () => this._chosen());
+    byId("file-delete").addEventListener("click", () => this._askToDelete());
+  }
+
+  /** The path that is chosen. */
+  get value() {
+    return this._select.value === OTHER ? byId("file-other").value.trim() : this._select.value;
+  }
+
+  /**
+   * Ask for the folder again. What is chosen stays so.
+   * @param {string} [path] what is to be chosen instead
+   */
+  async load(path) {
+    const asked = (this._asked += 1);
+    let files = [];
+    try {
+      files = (await get("files")).files;
+    } catch (error) {
+      say(byId("file-said"), `The files cannot be listed: ${/** @type {Error} */ (error).message}`, true);
+    }
+    if (asked !== this._asked && path === undefined) return; // a later question is on its way, or answered
+    this._files = files;
+    const wanted = path ?? this._select.value; // as it is now: a person may have chosen meanwhile
+    const unlisted = wanted !== OTHER && !this._files.some((file) => file.path === wanted);
+    const extra = unlisted && wanted === this._preset ? [make("option", { value: wanted }, wanted)] : [];
+    const listed = this._files.map((file) => make("option", { value: file.path }, label(file)));
+    const other = make("option", { value: OTHER }, "Another path on the master…");
+    this._select.replaceChildren(...extra, ...listed, other);
+    this._choose(wanted);
+    this._chosen();
+  }
+
+  /** @param {string} path the one that the options name */
+  preset(path) {
+    this._preset = path;
+    return this.load(path);
+  }
+
+  /** @param {string} path */
+  _choose(path) {
+    this._select.value = path;
+    if (this._select.value === path) return;
+    this._select.value = OTHER;
+    byId("file-other").value = path;
+  }
+
+  _chosen() {
+    const file = this._files.find((one) => one.path === this._select.value);
+    show(byId("file-other-field"), this._select.value === OTHER);
+    show(byId("file-delete"), Boolean(file?.uploaded));
+  }
+
+  _askToDelete() {
+    const file = this._files.find((one) => one.path === this._select.value);
+    if (!file) return;
+    ask({
+      title: `Delete ${file.name}?`,
+      text: "The uploaded file is deleted on the master. Runs of it that are not finished can then not be resumed.",
+      yes: "Delete",
+      doing: "Deleting…",
+      act: async () => {
+        await removeFile(file.name);
+        await this.load(this._preset);
+        say(byId("file-said"), `${file.name} is deleted.`);
+      },
+      after: () => this._select.focus(),
+    });
+  }
+}
+
+/** @param {any} file */
+function label(file) {
+  const records = file.records === null || file.records === undefined ? "" : `${plural(file.records, "record")}, `;
+  const [name, how] = file.uploaded ? [file.name, ", uploaded"] : [file.path, ""];
+  return `${name} (${records}${bytes(file.bytes)}${how})`;
+}

@@ -1,0 +1,162 @@
+// The dead letters of a run: searched and paged by the master, opened one by one.
+
+import { address, get } from "./api.js";
+import { say } from "./busy.js";
+import { byId, debounced, make, setText, show } from "./dom.js";
+import { count, plural, shortId } from "./format.js";
+import { pretty } from "./pretty.js";
+
+const PAGE = 25;
+const TYPING_MS = 250;
+
+export class LettersView {
+  constructor() {
+    this._run = /** @type {string | null} */ (null); // whose dead letters are shown
+    this._picked = false; // chosen among the past runs, rather than the present one
+    this._known = 0; // how many the present run had when the list was asked for
+    this._latest = 0; // how many it has by the latest answer
+    this._from = 0;
+    this._asked = 0;
+    this._list = byId("letters-list");
+    this._open(null, false);
+    byId("letters-q").addEventListener("input", debounced(() => void this._load(0), TYPING_MS));
+    byId("letters-new").addEventListener("click", () => this._renew(this._latest));
+    byId("letters-back").addEventListener("click", () => void this._load(this._from - PAGE, true));
+    byId("letters-next").addEventListener("click", () => void this._load(this._from + PAGE, true));
+  }
+
+  get run() {
+    return this._run;
+  }
+
+  /** @param {import("./types.js").Live} live */
+  update({ status, dead_letters: dead }) {
+    this._latest = dead;
+    if (this._picked && this._run !== status.run) return;
+    if (this._run !== status.run) {
+      this._open(status.run, false);
+      this._known = 0;
+    }
+    if (dead === this._known || status.run === null) return;
+    setText(byId("letters-count"), count(dead));
+    const reading = this._list.querySelector("details[open]") !== null || this._list.contains(document.activeElement);
+    if (reading || this._from > 0) this._offer(dead - this._known); // nothing moves under the eyes of who reads
+    else this._renew(dead);
+  }
+
+  /** @param {number} more */
+  _offer(more) {
+    setText(byId("letters-new"), more > 0 ? `${count(more)} new: show` : "Show what has changed");
+    show(byId("letters-new"), true);
+  }
+
+  /** @param {number} dead how many there are now */
+  _renew(dead) {
+    this._known = this._latest = dead;
+    void this._load(0);
+  }
+
+  /**
+   * Show a past run's.
+   * @param {string} run
+   */
+  async pick(run) {
+    this._open(run, true);
+    await this._load(0);
+    byId("letters-title").focus();
+    byId("letters").scrollIntoView();
+  }
+
+  /**
+   * @param {string | null} run
+   * @param {boolean} picked
+   */
+  _open(run, picked) {
+    [this._run, this._picked, this._from] = [run, picked, 0];
+    byId("letters-q").value = "";
+    this._list.replaceChildren();
+    const meaning = "A record that ends rejected or in doubt is shown here, with its reason.";
+    setText(byId("letters-of"), run ? `Of run ${run}. ${meaning}` : meaning);
+    setText(byId("letters-said"), "");
+    setText(byId("letters-count"), "");
+    for (const id of ["letters-search", "letters-pages", "letters-download", "letters-new"]) show(byId(id), false);
+  }
+
+  /**
+   * @param {number} from
+   * @param {boolean} [turned] whether a person turned the page, and reads on at its top
+   */
+  async _load(from, turned = false) {
+    const asked = (this._asked += 1);
+    const [run, q] = [this._run ?? "", byId("letters-q").value.trim()];
+    let found;
+    try {
+      found = await get("dead-letters/search", { run, q, from: Math.max(0, from), most: PAGE });
+    } catch (error) {
+      if (asked === this._asked) say(byId("letters-said"), /** @type {Error} */ (error).message, true);
+      return;
+    }
+    if (asked !== this._asked) return; // a later question is on its way
+    this._from = Math.max(0, from);
+    this._show(found, q);
+    if (turned) byId("letters-title").focus();
+  }
+
+  /**
+   * @param {{run: string, total: number, matched: number, letters: import("./types.js").Letter[]}} found
+   * @param {string} q
+   */
+  _show({ run, total, matched, letters }, q) {
+    setText(byId("letters-count"), count(total));
+    show(byId("letters-search"), total > 0);
+    show(byId("letters-new"), false);
+    const download = byId("letters-download");
+    show(download, total > 0);
+    download.href = address("dead-letters", { run, download: 1 });
+    const found = `${plural(matched, "dead letter")} of ${count(total)} found.`;
+    say(byId("letters-said"), q ? found : total === 0 ? "None." : "");
+    this._list.replaceChildren(...letters.map(letter));
+    show(byId("letters-pages"), matched > PAGE);
+    const last = this._from + letters.length;
+    setText(byId("letters-range"), `${count(this._from + 1)}–${count(last)} of ${count(matched)}`);
+    byId("letters-back").disabled = this._from === 0;
+    byId("letters-next").disabled = last >= matched;
+  }
+}
+
+/** @param {import("./types.js").Letter} one */
+function letter(one) {
+  const outcome = one.outcome.replace("_", " ");
+  const summary = make(
+    "summary",
+    {},
+    make("span", { className: "index" }, `Record ${count(one.index)}`),
+    make("span", { className: "chip small", "data-state": one.outcome }, outcome),
+    make("span", { className: "status" }, one.status ? `status ${one.status}` : "no status"),
+    make("span", { className: "tries" }, plural(one.attempts, "attempt")),
+    make("span", { className: "because" }, one.reason ?? ""),
+  );
+  const details = make("details", {}, summary);
+  details.addEventListener("toggle", () => details.append(body(one)), { once: true });
+  return make("li", {}, details);
+}
+
+/**
+ * What is only made when a letter is opened.
+ * @param {import("./types.js").Letter} one
+ */
+function body(one) {
+  const fact = (/** @type {string} */ name, /** @type {string} */ value, title = "") =>
+    make("div", {}, make("dt", {}, name), make("dd", { title }, value));
+  const facts = make(
+    "dl",
+    { className: "facts" },
+    fact("Key", one.key),
+    fact("Worker", one.worker ? shortId(one.worker) : "–", one.worker ?? ""),
+    fact("Reason", one.reason ?? "–"),
+  );
+  const text = one.record === null ? "The record cannot be read any more: its file has changed." : pretty(one.record);
+  const label = `Body of record ${one.index}`;
+  const shown = make("pre", { tabIndex: 0, role: "region", "aria-label": label }, text);
+  return make("div", { className: "opened" }, facts, shown);
+}

@@ -1,0 +1,167 @@
+// The run: its state with the reason, its progress, its figures and facts.
+
+import { announce } from "./announce.js";
+import { masterNow } from "./api.js";
+import { byId, make, setAttribute, setText, show } from "./dom.js";
+import { between, clock, count, dateAndTime, duration, percent, plural, rate } from "./format.js";
+import { Pairs } from "./pairs.js";
+import { Stack } from "./stack.js";
+
+/** What a record can be, in the order of the bar: what is settled first. */
+export const FATES = /** @type {const} */ ([
+  ["delivered", "Delivered"],
+  ["rejected", "Rejected"],
+  ["in_doubt", "In doubt"],
+  ["leased", "Leased"],
+  ["pending", "Pending"],
+  ["unsent", "Unsent"],
+]);
+const MEANING = {
+  delivered: "the API answered 2xx",
+  rejected: "the API said no for good, or attempts ran out",
+  in_doubt: "sent, and the answer is not known",
+  leased: "in a worker's hands",
+  pending: "not dealt out yet",
+  unsent: "not sent when the run ended",
+};
+/** @type {Record<string, string>} */
+const PLAIN = {
+  ready: "Ready: no run yet.",
+  reading: "The traffic file is being read and checked; nothing has been sent.",
+  running: "Records are going out.",
+  paused: "Nothing is going out.",
+  stopping: "Stopping: answers that are on their way are waited for.",
+  completed: "Every record has its outcome.",
+  stopped: "Stopped before every record had its outcome.",
+  failed: "The run could not go on.",
+};
+const ENDED = new Set(["completed", "stopped", "failed"]);
+
+/** @param {import("./types.js").Counts} counts */
+export const settled = (counts) => counts.delivered + counts.rejected + counts.in_doubt;
+
+export class RunView {
+  constructor() {
+    this._stack = new Stack(byId("progress"), FATES.map(([name]) => name));
+    this._legend = new Pairs(byId("legend"));
+    this._figures = new Pairs(byId("figures"));
+    this._facts = new Pairs(byId("facts"));
+    this._state = "";
+    this._resumed = "";
+    this._spoken = -1;
+    for (const [name, label] of FATES) this._legend.add(name, label, MEANING[name]);
+  }
+
+  /** @param {import("./types.js").Live} live */
+  update({ status, reading, ending }) {
+    const state = ending && !ENDED.has(status.state) ? "stopping" : status.state;
+    this._showState(state, status);
+    this._showReading(reading);
+    this._glance(status, state);
+    show(byId("run-body"), status.run !== null);
+    if (status.run === null) return;
+    this._showProgress(status);
+    this._showFigures(status);
+    this._showFacts(status);
+    this._showResumed(status.resumed ?? []);
+  }
+
+  /**
+   * @param {string} state
+   * @param {import("./types.js").Status} status
+   */
+  _showState(state, status) {
+    const chip = byId("run-state");
+    setText(chip, state);
+    setAttribute(chip, "data-state", state);
+    const reason = sentence(status.reason ?? "");
+    setText(byId("run-reason"), [PLAIN[state] ?? "", reason].filter(Boolean).join(" "));
+    document.title = status.run ? `${state} · Traffic` : "Traffic";
+    if (this._state && this._state !== state) announce(`The run is ${state}. ${reason}`);
+    this._state = state;
+  }
+
+  /** @param {import("./types.js").Live["reading"]} reading */
+  _showReading(reading) {
+    show(byId("reading"), reading !== null);
+    if (reading === null) return;
+    const share = reading.of ? reading.done / reading.of : 0;
+    setText(byId("reading-text"), `Reading ${reading.file}: ${percent(reading.done, reading.of ?? 0)}`);
+    byId("reading-bar").value = share;
+  }
+
+  /**
+   * @param {import("./types.js").Status} status
+   * @param {string} state
+   */
+  _glance(status, state) {
+    const there = status.workers.filter((worker) => worker.state !== "gone" && worker.state !== "missing");
+    setText(byId("glance-state"), state);
+    setText(byId("glance-workers"), count(there.length));
+    setText(byId("glance-rate"), status.run ? rate(status.rate) : "–");
+    setText(byId("glance-settled"), status.run ? percent(settled(status.counts), status.counts.records) : "–");
+  }
+
+  /** @param {import("./types.js").Status} status */
+  _showProgress({ counts, state }) {
+    this._stack.show(counts, counts.records);
+    for (const [name] of FATES) this._legend.set(name, count(counts[name]));
+    const ended = ENDED.has(state);
+    for (const name of /** @type {const} */ (["leased", "pending"])) {
+      this._legend.show(name, !ended || counts[name] > 0);
+    }
+    this._legend.show("unsent", ended);
+    const spoken = Math.floor((10 * settled(counts)) / Math.max(1, counts.records));
+    if (spoken === this._spoken && !ended) return;
+    this._spoken = spoken; // the sentence changes at each tenth, not each second
+    const had = FATES.filter(([name]) => counts[name] > 0);
+    const parts = had.map(([name, label]) => `${count(counts[name])} ${label.toLowerCase()}`);
+    setText(byId("progress-text"), `Of ${plural(counts.records, "record")}: ${parts.join(", ") || "none yet"}.`);
+  }
+
+  /** @param {import("./types.js").Status} status */
+  _showFigures(status) {
+    const ended = ENDED.has(status.state);
+    const now = ended ? status.ended : masterNow();
+    this._figures.put("rate", ended ? "Mean rate" : "Rate", `${rate(status.rate)} /s`);
+    this._figures.put("eta", "Time left", ended ? "–" : status.state === "running" ? duration(status.eta_s) : "–");
+    this._figures.show("eta", !ended);
+    this._figures.put("elapsed", ended ? "Took" : "Elapsed", duration(status.seconds ?? between(status.started, now)));
+    this._figures.put("attempts", "Attempts", count(status.counts.attempts));
+    this._figures.put("resent", "Repeats", count(status.counts.resent));
+    this._figures.put("settled", "Settled", `${count(settled(status.counts))} of ${count(status.counts.records)}`);
+  }
+
+  /** @param {import("./types.js").Status} status */
+  _showFacts(status) {
+    const file = status.dataset;
+    const part = file.chosen !== undefined && file.chosen !== file.records;
+    this._facts.put("file", "File", file.file);
+    const chosen = `${count(file.chosen)} of ${count(file.records)}, from ${count(file.offset)} on`;
+    this._facts.put("records", "Records", part ? chosen : count(file.records));
+    this._facts.put("run", "Run", status.run ?? "");
+    this._facts.put("seed", "Seed", status.order === "file" ? "none: the file's order" : String(status.seed));
+    this._facts.put("policy", "Policy", status.policy ?? "");
+    this._facts.put("started", "Started", dateAndTime(status.started));
+    this._facts.put("ended", "Ended", dateAndTime(status.ended));
+    this._facts.show("ended", Boolean(status.ended));
+  }
+
+  /** @param {import("./types.js").Status["resumed"]} resumed */
+  _showResumed(resumed) {
+    const key = JSON.stringify(resumed);
+    if (key === this._resumed) return;
+    this._resumed = key;
+    const told = resumed.map(({ at, settled }) =>
+      make("li", { title: dateAndTime(at) }, `Resumed at ${clock(at)}, with ${count(settled)} settled`),
+    );
+    byId("resumed").replaceChildren(...told);
+  }
+}
+
+/** @param {string} text with a capital and a full stop */
+function sentence(text) {
+  if (!text) return "";
+  const whole = text[0].toUpperCase() + text.slice(1);
+  return /[.!?]$/.test(whole) ? whole : `${whole}.`;
+}

@@ -1,0 +1,140 @@
+// The form of a new run.
+
+import { get, swarm } from "./api.js";
+import { allow, during, say } from "./busy.js";
+import { byId, make, show } from "./dom.js";
+import { FileChooser } from "./files.js";
+import { Upload } from "./upload.js";
+
+const LIVE = new Set(["running", "paused", "stopping"]);
+const OWN = new Set(["traffic_file", "traffic_resume", "traffic_resend"]); // these have places of their own
+/** @type {Record<string, string>} */
+const LABELS = {
+  traffic_order: "Order",
+  traffic_seed: "Seed",
+  traffic_wait: "Wait between requests",
+  traffic_limit: "Limit",
+  traffic_offset: "Offset",
+};
+
+export class StartForm {
+  /** @param {() => Promise<void>} look have the master asked again */
+  constructor(look) {
+    this._look = look;
+    this._file = new FileChooser();
+    this._upload = new Upload((file) => this._file.load(file.path));
+    this._asked = false; // for the options, which the form begins with
+    this._ready = false;
+    this._seen = "";
+    byId("start-form").addEventListener("submit", (/** @type {Event} */ event) => {
+      event.preventDefault();
+      this._pressed();
+    });
+  }
+
+  /** The users and the host as the form has them. */
+  get crew() {
+    const [users, rate, host] = ["users", "spawn-rate", "host"].map((id) => byId(id).value.trim());
+    return { users, rate, host };
+  }
+
+  /** @param {import("./types.js").Live} live */
+  update(live) {
+    if (!this._asked) void this._prepare();
+    const shown = !LIVE.has(live.status.state) && !live.ending;
+    const seen = `${shown} ${live.status.run}`;
+    if (shown && seen !== this._seen && this._ready) void this._file.load(); // a run leaves its file counted
+    this._seen = seen;
+    show(byId("start"), shown);
+    allow(byId("act-start"), live.acts.start ?? "", byId("why-start"));
+    this._upload.update(live);
+  }
+
+  /** @param {boolean} cutOff whether a run is there that was cut off, which a new one has to leave */
+  offerToLeave(cutOff) {
+    show(byId("leave-field"), cutOff);
+    if (!cutOff) byId("leave").checked = false;
+  }
+
+  async _prepare() {
+    this._asked = true;
+    let options;
+    try {
+      options = await get("options");
+    } catch {
+      this._asked = false; // with the next answer, again
+      return;
+    }
+    byId("users").value = options.users ?? 1;
+    byId("spawn-rate").value = options.spawn_rate ?? 1;
+    byId("host").value = options.host ?? "";
+    byId("glance-host").textContent = options.host || "–";
+    const others = options.fields.filter((/** @type {any} */ one) => !OWN.has(one.name));
+    byId("more-fields").replaceChildren(...others.map(field));
+    const file = options.fields.find((/** @type {any} */ one) => one.name === "traffic_file");
+    await this._file.preset(file?.value ?? "");
+    this._ready = true;
+  }
+
+  _pressed() {
+    const why = byId("act-start").dataset.why;
+    say(byId("start-said"), "");
+    const wrong = fault(this.crew);
+    if (why) say(byId("start-said"), why, true);
+    else if (wrong) {
+      say(byId("start-said"), wrong.why, true);
+      byId(wrong.field).focus();
+    } else void during(byId("act-start"), "Starting…", () => this._start());
+  }
+
+  async _start() {
+    try {
+      await swarm(this._form());
+    } catch (error) {
+      say(byId("start-said"), /** @type {Error} */ (error).message, true);
+      return;
+    }
+    await this._look();
+    byId("run-title").focus();
+  }
+
+  _form() {
+    const { users, rate, host } = this.crew;
+    const more = [...byId("more-fields").querySelectorAll("[name]")].map((one) => [one.name, one.value.trim()]);
+    return {
+      ...Object.fromEntries(more),
+      user_count: users,
+      spawn_rate: rate,
+      host,
+      traffic_file: this._file.value,
+      traffic_resume: byId("leave").checked ? "no" : "",
+      traffic_resend: "",
+    };
+  }
+}
+
+/**
+ * What of the users cannot be: Locust would take 0 users, and send nothing. null: nothing.
+ * @param {import("./ask.js").Crew} crew
+ */
+export function fault({ users, rate }) {
+  if (!/^[1-9]\d*$/.test(users)) return { field: "users", why: "Users must be a whole number from 1 on." };
+  if (!(Number(rate) > 0)) return { field: "spawn-rate", why: "Users started a second must be a number above 0." };
+  return null;
+}
+
+/** @param {any} one a field of /traffic/options */
+function field(one) {
+  const [id, hint] = [`field-${one.name}`, `hint-${one.name}`];
+  const value = one.value ?? "";
+  const option = (/** @type {string} */ choice) =>
+    make("option", { value: choice, selected: choice === value }, choice);
+  const input = one.choices
+    ? make("select", {}, ...one.choices.map(option))
+    : make("input", { value, autocomplete: "off", spellcheck: false });
+  input.id = id;
+  input.name = one.name;
+  input.setAttribute("aria-describedby", hint);
+  const label = make("label", { for: id }, LABELS[one.name] ?? one.name.replace("traffic_", ""));
+  return make("div", { className: "field" }, label, input, make("p", { id: hint, className: "hint" }, one.help));
+}

@@ -1,0 +1,58 @@
+// In Locust's own page: a link to the Traffic page, in its tab strip where there is one, in its header otherwise.
+// React draws that page anew as it likes, so the link is put back whenever it is not where it belongs.
+
+const PAGE = new URL("../../traffic", import.meta.url).href;
+const ID = "traffic-link";
+
+/** @returns {HTMLAnchorElement} */
+function link() {
+  const found = document.getElementById(ID);
+  if (found instanceof HTMLAnchorElement) return found;
+  const made = document.createElement("a");
+  made.id = ID;
+  made.href = PAGE;
+  made.textContent = "Traffic";
+  return made;
+}
+
+/**
+ * As one more tab, which looks like Locust's others.
+ * @param {HTMLAnchorElement} made
+ * @param {Element} tabs
+ */
+function asTab(made, tabs) {
+  if (tabs.lastElementChild === made) return;
+  const other = tabs.querySelector('[role="tab"]:not(.Mui-selected):not(a)');
+  made.className = other?.className ?? "";
+  made.setAttribute("role", "tab");
+  made.setAttribute("aria-selected", "false");
+  made.tabIndex = 0; // Locust's arrow keys pass over what React does not know
+  made.style.cssText = "text-decoration:none";
+  tabs.append(made);
+}
+
+/**
+ * @param {HTMLAnchorElement} made
+ * @param {Element} logo
+ */
+function inHeader(made, logo) {
+  if (logo.nextElementSibling === made) return;
+  made.className = "";
+  made.removeAttribute("role");
+  made.removeAttribute("aria-selected");
+  made.removeAttribute("tabindex");
+  made.style.cssText = "color:inherit;font-weight:500;font-size:.875rem;letter-spacing:.02857em;"
+    + "text-transform:uppercase;text-decoration:none;margin:0 auto 0 24px;padding:8px 12px;"
+    + "border:1px solid currentColor;border-radius:4px";
+  logo.after(made);
+}
+
+function place() {
+  const tabs = document.querySelector('main [role="tablist"]');
+  const logo = document.querySelector("header a:not(#traffic-link)");
+  if (tabs) asTab(link(), tabs);
+  else if (logo) inHeader(link(), logo);
+}
+
+new MutationObserver(place).observe(document.documentElement, { childList: true, subtree: true });
+place();

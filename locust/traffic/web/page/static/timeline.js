@@ -1,0 +1,49 @@
+// The run's course as the master told it: kept by what is new, and turned into the two curves that are drawn.
+
+// The last look comes whenever the run ends: a rate over a few milliseconds would say nothing.
+const LEAST_S = 0.8;
+
+/** @typedef {{seconds: number[], rate: number[], remaining: number[]}} Curves */
+
+export class Timeline {
+  constructor() {
+    this.run = /** @type {string | null} */ (null);
+    this.generation = 0;
+    this.next = 0;
+    this._rows = /** @type {number[][]} */ ([]);
+    this._columns = /** @type {string[]} */ ([]);
+  }
+
+  /** What the master should know of what is here. */
+  get known() {
+    return { run: this.run ?? "", generation: this.generation, sample: this.next };
+  }
+
+  /**
+   * Take what the master says; whether there is anything new.
+   * @param {import("./types.js").Live["timeline"]} timeline
+   */
+  take(timeline) {
+    const { run, generation, next, columns, rows } = timeline;
+    const goesOn = run === this.run && generation === this.generation && this.next > 0;
+    if (goesOn && next === this.next) return false;
+    this._rows = goesOn ? this._rows.concat(rows) : rows;
+    [this.run, this.generation, this.next, this._columns] = [run, generation, next, columns];
+    return true;
+  }
+
+  /** @returns {Curves} records settled a second between two looks, and those without an outcome at each */
+  get curves() {
+    const at = Object.fromEntries(this._columns.map((name, place) => [name, place]));
+    const settled = (/** @type {number[]} */ row) => row[at.delivered] + row[at.rejected] + row[at.in_doubt];
+    const seconds = this._rows.map((row) => row[at.t_s]);
+    const remaining = this._rows.map((row) => row[at.leased] + row[at.pending]);
+    const rate = this._rows.map((row, place) => {
+      const earlier = this._rows.slice(Math.max(0, place - 3), place);
+      const before = earlier.findLast((one) => row[at.t_s] - one[at.t_s] >= LEAST_S) ?? earlier[0];
+      const span = before ? row[at.t_s] - before[at.t_s] : 0;
+      return span > 0 ? Math.max(0, (settled(row) - settled(before)) / span) : 0;
+    });
+    return { seconds, rate, remaining };
+  }
+}

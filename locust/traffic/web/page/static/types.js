@@ -1,0 +1,79 @@
+// The shapes of the master's answers, for those who read the code and for checkers; docs/traffic-page.md tells more.
+
+/** @typedef {"records" | "pending" | "leased" | "delivered" | "rejected" | "in_doubt" | "unsent"} Count */
+
+/** @typedef {Record<Count | "attempts" | "resent", number>} Counts */
+
+/**
+ * @typedef {object} Worker
+ * @property {string} id
+ * @property {string} state ready, spawning, running, cleanup, stopped, missing, gone
+ * @property {number} slice records dealt to it at the start
+ * @property {number} moved taken from other workers, or (below 0) given to them
+ * @property {number} leased
+ * @property {number} delivered
+ * @property {number} rejected
+ * @property {number} in_doubt
+ */
+
+/**
+ * @typedef {object} Status
+ * @property {string | null} run null before the first
+ * @property {string} state ready, reading, running, paused, stopping, completed, stopped, failed
+ * @property {string} reason
+ * @property {{file: string, records: number | null, digest: string | null, offset?: number, chosen?: number}} dataset
+ * @property {string} [order]
+ * @property {number | null} seed
+ * @property {string} [policy]
+ * @property {Counts} counts
+ * @property {Worker[]} workers
+ * @property {number} rate records a second
+ * @property {number | null} eta_s
+ * @property {string | null} started ISO 8601
+ * @property {string | null} ended
+ * @property {number} [seconds] how long it took, once it has ended
+ * @property {{at: string, settled: number}[]} resumed
+ */
+
+/** @typedef {"info" | "good" | "warning" | "bad"} Level */
+
+/** @typedef {{n: number, at: string, kind: string, level: Level, text: string}} Happening */
+
+/**
+ * @typedef {object} Live
+ * @property {Status} status
+ * @property {{file: string, done: number, of: number | null} | null} reading
+ * @property {boolean} ending
+ * @property {Record<"start" | "pause" | "go_on" | "stop", string>} acts why not; empty: it can be done
+ * @property {{next: number, rows: Happening[]}} events
+ * @property {{run: string | null, generation: number, next: number, columns: string[], rows: number[][]}} timeline
+ * @property {number} dead_letters
+ */
+
+/**
+ * @typedef {object} PastRun
+ * @property {string} run
+ * @property {string} state
+ * @property {string} reason
+ * @property {string} policy
+ * @property {Counts | null} counts
+ * @property {string | null} started
+ * @property {string | null} ended
+ * @property {number} [seconds]
+ * @property {boolean} resumable
+ * @property {number | null} [resendable] how many of its dead letters can be sent again
+ */
+
+/**
+ * @typedef {object} Letter
+ * @property {number} index
+ * @property {string} outcome
+ * @property {number} attempts
+ * @property {number | null} status
+ * @property {string | null} reason
+ * @property {string | null} worker
+ * @property {string} key
+ * @property {string | null} record
+ */
+
+export {};

@@ -1,0 +1,121 @@
+// Uploads a traffic file, by the button or dropped; the master checks it before it is kept.
+
+import { address, LoginError, refusal } from "./api.js";
+import { announce } from "./announce.js";
+import { say } from "./busy.js";
+import { byId, make, setText, show } from "./dom.js";
+import { bytes, percent, plural } from "./format.js";
+
+export class Upload {
+  /** @param {(file: any) => Promise<void>} done called with what the master says of a good file */
+  constructor(done) {
+    this._done = done;
+    this._request = /** @type {XMLHttpRequest | null} */ (null);
+    this._checking = false;
+    const [input, drop] = [byId("upload-file"), byId("drop")];
+    byId("upload-choose").addEventListener("click", () => input.click());
+    byId("upload-cancel").addEventListener("click", () => this._request?.abort());
+    input.addEventListener("change", () => {
+      this._take(input.files);
+      input.value = ""; // so that the same file, mended, can be chosen again
+    });
+    this._listenToDrops(drop);
+  }
+
+  /**
+   * While the file is checked, how far.
+   * @param {import("./types.js").Live} live
+   */
+  update({ reading }) {
+    if (!this._checking) return;
+    setText(byId("upload-text"), reading ? `Checking: ${percent(reading.done, reading.of ?? 0)}` : "Checking…");
+    if (reading?.of) byId("upload-bar").value = reading.done / reading.of;
+  }
+
+  /** @param {HTMLElement} drop */
+  _listenToDrops(drop) {
+    for (const name of /** @type {const} */ (["dragenter", "dragover"])) {
+      drop.addEventListener(name, (event) => {
+        event.preventDefault();
+        drop.classList.add("over");
+      });
+    }
+    drop.addEventListener("dragleave", () => drop.classList.remove("over"));
+    drop.addEventListener("drop", (event) => {
+      event.preventDefault();
+      drop.classList.remove("over");
+      this._take(event.dataTransfer?.files ?? null);
+    });
+    // A file that misses the place would make the browser leave the page, and with it the run's view.
+    for (const name of ["dragover", "drop"]) window.addEventListener(name, (event) => event.preventDefault());
+  }
+
+  /** @param {FileList | null} files */
+  _take(files) {
+    if (!files?.length) return;
+    if (this._request) this._fault(new Error("A file is on its way already; wait for it, or cancel it."));
+    else if (files.length > 1) this._fault(new Error("Drop one file at a time."));
+    else this._send(files[0]);
+  }
+
+  /** @param {File} file */
+  _send(file) {
+    const request = new XMLHttpRequest();
+    this._request = request;
+    show(byId("upload-faults"), false);
+    say(byId("file-said"), "");
+    this._progress(`Uploading ${file.name}, ${bytes(file.size)}`, 0);
+    request.upload.onprogress = ({ loaded, total }) => {
+      const text = `Uploading ${file.name}: ${percent(loaded, total)} of ${bytes(total)}`;
+      this._progress(text, loaded / Math.max(1, total));
+    };
+    request.upload.onload = () => {
+      this._checking = true;
+      this._progress("Checking…", null);
+    };
+    request.onloadend = () => void this._ended(request, file);
+    request.open("PUT", address(`files/${encodeURIComponent(file.name)}`));
+    request.send(file);
+  }
+
+  /** @param {string} text @param {number | null} share null: nobody knows */
+  _progress(text, share) {
+    show(byId("upload-progress"), true);
+    setText(byId("upload-text"), text);
+    if (share === null) byId("upload-bar").removeAttribute("value");
+    else byId("upload-bar").value = share;
+  }
+
+  /** @param {XMLHttpRequest} request @param {File} file */
+  async _ended(request, file) {
+    [this._request, this._checking] = [null, false];
+    show(byId("upload-progress"), false);
+    if (request.status === 201) {
+      const kept = JSON.parse(request.responseText);
+      await this._done(kept);
+      say(byId("file-said"), `${kept.name} is good: ${plural(kept.records, "record")}, ${kept.format}.`);
+    } else if (request.status === 0) {
+      say(byId("file-said"), `${file.name} was not uploaded.`, true);
+    } else if (request.status < 400) {
+      this._fault(new LoginError(), file.name); // the redirect to the login was followed
+    } else {
+      this._fault(refusal(request.status, request.responseText), file.name);
+    }
+  }
+
+  /**
+   * Show what is wrong, each with its place, exactly as the master says it.
+   * @param {any} error
+   * @param {string} [name]
+   */
+  _fault(error, name) {
+    const faults = byId("upload-faults");
+    const findings = error.findings?.length ? error.findings : [error.message];
+    const title = name ? `${name} was not taken:` : "Not uploaded:";
+    const rows = findings.map((/** @type {string} */ finding) => make("li", {}, finding));
+    faults.replaceChildren(make("p", {}, title), make("ul", {}, ...rows));
+    show(faults, true);
+    faults.focus();
+    announce(`${title} ${plural(findings.length, "fault")}.`);
+  }
+}

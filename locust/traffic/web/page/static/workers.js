@@ -1,0 +1,81 @@
+// A row for each worker, made once, updated in place. Rows keep their order: who joins comes last.
+
+import { byId, make, setAttribute, setText, show } from "./dom.js";
+import { count, plural, shortId, signed } from "./format.js";
+import { Stack } from "./stack.js";
+
+const NUMBERS = /** @type {const} */ (["slice", "moved", "leased", "delivered", "rejected", "in_doubt"]);
+const FATES = ["delivered", "rejected", "in_doubt", "leased", "pending"];
+const ENDED = new Set(["completed", "stopped", "failed"]);
+const AWAY = new Set(["gone", "missing"]);
+
+export class WorkersView {
+  constructor() {
+    this._body = byId("workers-table").tBodies[0];
+    this._rows = /** @type {Map<string, Row>} */ (new Map());
+  }
+
+  /** @param {import("./types.js").Live} live */
+  update({ status }) {
+    const [present, ended] = [new Set(), ENDED.has(status.state)];
+    for (const worker of status.workers) {
+      present.add(worker.id);
+      this._row(worker.id).update(worker, ended);
+    }
+    for (const [id, row] of this._rows) {
+      if (present.has(id)) continue;
+      row.element.remove();
+      this._rows.delete(id);
+    }
+    this._count(status.workers);
+  }
+
+  /** @param {string} id */
+  _row(id) {
+    const found = this._rows.get(id);
+    if (found) return found;
+    const made = new Row(id);
+    this._rows.set(id, made);
+    this._body.append(made.element);
+    return made;
+  }
+
+  /** @param {import("./types.js").Worker[]} workers */
+  _count(workers) {
+    const away = workers.filter((worker) => AWAY.has(worker.state)).length;
+    setText(byId("workers-count"), plural(workers.length - away, "worker") + (away ? `, ${count(away)} gone` : ""));
+    show(byId("workers-none"), workers.length === 0);
+    show(byId("workers-table"), workers.length > 0);
+  }
+}
+
+class Row {
+  /** @param {string} id */
+  constructor(id) {
+    const short = make("span", { "aria-hidden": "true" }, shortId(id));
+    const name = make("th", { scope: "row", title: id, className: "id" }, short, make("span", { className: "sr" }, id));
+    this._state = make("span", { className: "chip small" });
+    const bar = make("div", { className: "stack", "aria-hidden": "true" });
+    this._stack = new Stack(bar, FATES);
+    this._cells = NUMBERS.map((field) => ({ field, cell: make("td", { className: "n" }) }));
+    const state = make("td", {}, this._state);
+    const numbers = this._cells.map(({ cell }) => cell);
+    this.element = make("tr", {}, name, state, make("td", { className: "wide" }, bar), ...numbers);
+  }
+
+  /**
+   * @param {import("./types.js").Worker} worker
+   * @param {boolean} ended whether this is a report: what the worker does now is not in it
+   */
+  update(worker, ended) {
+    const state = ended && !AWAY.has(worker.state) ? "finished" : worker.state;
+    setText(this._state, state);
+    setAttribute(this._state, "data-state", state);
+    for (const { field, cell } of this._cells) {
+      setText(cell, field === "moved" ? signed(worker.moved) : count(worker[field]));
+    }
+    const had = worker.delivered + worker.rejected + worker.in_doubt + worker.leased;
+    const share = Math.max(had, worker.slice + worker.moved);
+    this._stack.show({ ...worker, pending: share - had }, share);
+  }
+}

@@ -1,0 +1,19 @@
+"""Adds a link to the Traffic page to Locust's own page, whose tabs no option of it lets be added to in every state."""
+
+from flask import Flask, Response, request
+
+SCRIPT = b'<script type="module" src="./traffic/static/tab.js"></script>'
+END = b"</body>"
+
+
+def add_tab(app: Flask) -> None:
+    """Have every answer that is Locust's page load the script that puts the link there."""
+    app.after_request(_with_script)
+
+
+def _with_script(response: Response) -> Response:
+    if request.endpoint == "locust.index" and response.mimetype == "text/html":
+        head, end, tail = response.get_data().rpartition(END)
+        if end:
+            response.set_data(head + SCRIPT + end + tail)
+    return response

@@ -1,0 +1,182 @@
+"""A run on the Traffic page, from Start to its end, on real processes: what a person sees and does."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from support.cluster import Cluster
+from support.fake_api import FakeApi, Step, fake_api
+from support.traffic_page import SLOW_MS, TrafficPage, web_cluster
+
+RECORDS = 60
+
+
+@pytest.fixture(scope="module")
+def api() -> Iterator[FakeApi]:
+    with fake_api() as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def cluster(api: FakeApi, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    with web_cluster(tmp_path_factory.mktemp("run"), api.url, RECORDS) as made:
+        yield made
+
+
+@pytest.fixture
+def traffic(api: FakeApi, cluster: Cluster, page: Page) -> TrafficPage:
+    api.forget()
+    if not cluster.live["acts"]["stop"]:
+        cluster.stop()  # what another test has left
+    cluster.until(lambda: not cluster.live["acts"]["start"], "a run can be started")
+    return TrafficPage(page, cluster.web).open()
+
+
+def test_a_run_that_is_started_here_moves_the_bar_to_its_end(
+    traffic: TrafficPage, cluster: Cluster, api: FakeApi
+) -> None:
+    api.always(Step(delay=0.4))
+    traffic.start(users=4)
+    traffic.await_state("running")
+    traffic.await_some("delivered")
+    seen = traffic.widths()
+    assert 0 < seen["delivered"] < 1
+    assert seen["pending"] + seen["leased"] > 0
+    traffic.assert_no_violation()
+    traffic.await_state("completed")
+    expect(traffic.count("delivered")).to_have_text(str(RECORDS))
+    expect(traffic.page.get_by_text("100 %")).to_be_visible()
+    assert traffic.widths() | {"delivered": 1} == dict.fromkeys(seen, 0) | {"delivered": 1}
+    assert api.count == RECORDS
+    for chart in ("#chart-rate", "#chart-remaining"):
+        expect(traffic.page.locator(f"{chart} .scatterlayer path.js-line")).to_be_visible()
+    expect(traffic.page.locator("#charts-said")).to_contain_text(f"0 of {RECORDS} remaining")
+    run = cluster.report["run"]
+    expect(traffic.section("Past runs").get_by_role("rowheader", name=run)).to_be_visible()
+    assert traffic.alarms == []
+
+
+def test_while_a_run_is_live_the_form_is_away_and_at_its_end_it_is_back(traffic: TrafficPage, api: FakeApi) -> None:
+    api.always(Step(delay=0.3))
+    form = traffic.page.get_by_role("heading", name="Start a run")
+    expect(form).to_be_visible()
+    traffic.start(users=4)
+    traffic.await_state("running")
+    expect(form).to_be_hidden()
+    expect(traffic.page.get_by_role("heading", name="Run", exact=True)).to_be_focused()
+    traffic.await_state("completed")
+    expect(form).to_be_visible()
+
+
+def test_an_act_that_cannot_be_done_says_why_to_everyone(traffic: TrafficPage) -> None:
+    pause = traffic.button("Pause")
+    expect(pause).to_have_attribute("aria-disabled", "true")
+    expect(pause).to_have_accessible_description("No run is live.")
+    pause.press("Enter")
+    expect(traffic.page.get_by_role("status").filter(has_text="No run is live.")).to_be_visible()
+
+
+def test_a_refused_start_says_why_beside_the_button(traffic: TrafficPage, api: FakeApi) -> None:
+    traffic.start(Seed="seven")
+    said = traffic.page.get_by_role("alert").filter(has_text="--traffic-seed must be a whole number")
+    expect(said).to_be_visible()
+    traffic.start(users=0, Seed="")
+    expect(traffic.page.get_by_role("alert").filter(has_text="Users must be a whole number from 1 on")).to_be_visible()
+    expect(traffic.page.locator("#users")).to_be_focused()
+    assert api.count == 0
+
+
+def test_start_is_sent_once_however_often_it_is_pressed(traffic: TrafficPage, cluster: Cluster, api: FakeApi) -> None:
+    api.always(Step(delay=0.5))
+    starts: list[str] = []
+    traffic.page.on("request", lambda request: starts.append(request.url) if "/swarm" in request.url else None)
+    expect(traffic.page.locator("#file option").nth(1)).to_be_attached()
+    traffic.page.locator("#act-start").evaluate("button => { for (let n = 0; n < 5; n += 1) button.click() }")
+    traffic.await_state("running")
+    traffic.button("Stop").click()
+    traffic.await_state("stopped")
+    assert starts == [f"{cluster.web}/swarm"]
+
+
+def test_a_stopped_run_is_resumed_and_says_since_when(traffic: TrafficPage, api: FakeApi) -> None:
+    api.always(Step(delay=0.2))
+    traffic.start(users=2)
+    traffic.await_some("delivered")
+    traffic.button("Stop").click()
+    traffic.await_state("stopped")
+    traffic.await_some("unsent")
+    traffic.button("Resume").click()
+    dialog = traffic.page.get_by_role("dialog", name=re.compile("^Resume run"))
+    expect(dialog).to_contain_text("records are left")
+    traffic.assert_no_violation()
+    dialog.get_by_label("Users (in all)").fill("20")
+    dialog.get_by_role("button", name="Resume").click()
+    expect(dialog).to_be_hidden(timeout=SLOW_MS)
+    expect(traffic.page.locator("#run-title")).to_be_focused()
+    expect(traffic.page.get_by_text(re.compile(r"^Resumed at [\d:]+, with \d+ settled$"))).to_be_visible()
+    traffic.await_state("completed")
+    expect(traffic.count("delivered")).to_have_text(str(RECORDS))
+    assert len({post.index for post in api.posts()}) == RECORDS
+
+
+def test_a_run_is_started_and_stopped_with_the_keyboard_alone(traffic: TrafficPage, api: FakeApi) -> None:
+    api.always(Step(delay=0.5))
+    page = traffic.page
+    expect(page.locator("#file option").nth(1)).to_be_attached()
+    _tab_to(page, "users")
+    page.keyboard.press("Control+A")
+    page.keyboard.type("3")
+    _tab_to(page, "act-start")
+    page.keyboard.press("Enter")
+    traffic.await_state("running")
+    expect(page.locator("#run-title")).to_be_focused()
+    _tab_to(page, "act-stop")
+    page.keyboard.press("Space")
+    traffic.await_state("stopped")
+
+
+def _tab_to(page: Page, wanted: str, most: int = 60) -> None:
+    for _ in range(most):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.id") == wanted:
+            return
+    raise AssertionError(f"#{wanted} is not reached by {most} times Tab")
+
+
+def test_a_killed_worker_is_said_in_its_row_and_in_the_events(api: FakeApi, tmp_path: Path, page: Page) -> None:
+    api.forget()
+    api.always(Step(delay=0.5))
+    with web_cluster(tmp_path, api.url, RECORDS, workers=3) as cluster:
+        traffic = TrafficPage(page, cluster.web).open()
+        traffic.start(users=6)
+        traffic.await_some("delivered")
+        victim, others = cluster.workers[0].id, [worker.id for worker in cluster.workers[1:]]
+        cluster.workers[0].kill()
+        rows = traffic.section("Workers").get_by_role("row")
+        expect(rows.filter(has_text=victim)).to_contain_text(re.compile("missing|gone"), timeout=SLOW_MS)
+        for other in others:
+            expect(rows.filter(has_text=other)).not_to_contain_text(re.compile("missing|gone"))
+        expect(traffic.events().filter(has_text="is gone (not heard from")).to_have_count(1, timeout=SLOW_MS)
+        api.always(Step())
+        traffic.await_state("completed")
+        expect(traffic.count("delivered")).to_have_text(str(RECORDS))
+
+
+def test_a_run_is_paused_goes_on_and_is_finished(traffic: TrafficPage, api: FakeApi) -> None:
+    api.always(Step(delay=0.2))
+    traffic.start(users=4)
+    traffic.await_some("delivered")
+    traffic.button("Pause").click()
+    traffic.await_state("paused")
+    expect(traffic.page.locator("#run-reason")).to_contain_text("Nothing is going out.")
+    expect(traffic.button("Pause")).to_have_attribute("aria-disabled", "true")
+    expect(traffic.events().filter(has_text="is paused")).not_to_have_count(0)
+    traffic.assert_no_violation()
+    traffic.button("Go on").click()
+    traffic.await_state("running")
+    traffic.await_state("completed")
+    expect(traffic.count("delivered")).to_have_text(str(RECORDS))
+    assert api.count == RECORDS

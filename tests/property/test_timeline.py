@@ -1,0 +1,70 @@
+"""The curve of a run: bounded, with its ends, never falling, and whole for whoever keeps a copy by asking for news."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from traffic.core.timeline import COLUMNS, Look, Timeline
+
+SMALL = 8
+gaps = st.lists(st.floats(0.0, 5.0, allow_nan=False), min_size=1, max_size=200)
+
+
+def looks(gaps: list[float]) -> list[Look]:
+    """Looks at these times after one another, of a run that settles a record at each."""
+    made, at = [], 0.0
+    for settled, gap in enumerate(gaps):
+        at += gap
+        made.append(Look(at, settled, 0, 0, 1, len(gaps) - settled, settled))
+    return made
+
+
+@given(gaps)
+def test_it_is_bounded_keeps_its_ends_and_never_falls(gaps: list[float]) -> None:
+    timeline, taken = Timeline(most=SMALL), looks(gaps)
+    for look in taken:
+        before = timeline.rows[-1] if timeline.rows else None
+        timeline.note(look)
+        assert len(timeline.rows) <= SMALL
+        assert timeline.rows[0] == taken[0]
+        assert before is None or look in timeline.rows or not look.t_s >= before.t_s + timeline.step_s
+    end = Look(taken[-1].t_s, len(taken), 0, 0, 0, 0, len(taken))
+    timeline.note(end, last=True)
+    assert len(timeline.rows) <= SMALL
+    assert timeline.rows[0] == taken[0]
+    assert timeline.rows[-1] == end
+    times, settled = [look.t_s for look in timeline.rows], [look.delivered for look in timeline.rows]
+    assert times == sorted(times)
+    assert settled == sorted(settled)
+
+
+@given(gaps, st.sets(st.integers(0, 199)))
+def test_a_copy_kept_by_asking_for_news_is_the_timeline(gaps: list[float], asked: set[int]) -> None:
+    timeline, rows, generation = Timeline(generation=7, most=SMALL), [], 7
+    for at, look in enumerate(looks(gaps)):
+        timeline.note(look)
+        if at in asked or at == len(gaps) - 1:
+            told = timeline.told(generation, len(rows))
+            rows = [*rows, *told["rows"]] if told["generation"] == generation else told["rows"]
+            generation = told["generation"]
+            assert told["next"] == len(rows)
+            assert rows == [look.row for look in timeline.rows]
+
+
+def test_when_it_is_full_every_other_row_goes_and_the_step_doubles() -> None:
+    timeline = Timeline(most=4)
+    for second in range(7):
+        timeline.note(Look(float(second), second, 0, 0, 0, 0, 0))
+    assert [look.t_s for look in timeline.rows] == [0.0, 2.0, 4.0, 6.0]
+    assert (timeline.step_s, timeline.generation) == (2.0, 1)
+
+
+def test_a_row_stands_in_the_order_of_the_columns() -> None:
+    assert dict(zip(COLUMNS, Look(1.26, 2, 3, 4, 5, 6, 7).row, strict=True)) == {
+        "t_s": 1.3,
+        "delivered": 2,
+        "rejected": 3,
+        "in_doubt": 4,
+        "leased": 5,
+        "pending": 6,
+        "attempts": 7,
+    }

@@ -1,0 +1,71 @@
+"""What has happened is told once to whoever asks in turn, in a line each, and takes a bounded place."""
+
+import pytest
+
+from traffic.core.chronicle import LONGEST, Chronicle
+from traffic.core.decisions import AllSettled, Booked, LeaseReclaimed, LeaseReturned, WorkerGone, WorkerJoined
+from traffic.core.ranges import RangeSet
+
+AT = "2026-01-02T03:04:05.678Z"
+
+
+def a_chronicle(first: int = 0, kept: int = 4) -> Chronicle:
+    return Chronicle(lambda: AT, first, kept)
+
+
+def test_whoever_asks_in_turn_is_told_each_thing_once() -> None:
+    chronicle, heard, ask = a_chronicle(first=70), [], 0
+    for round_ in range(5):
+        for at in range(round_):
+            chronicle.note("a-kind", "info", f"{round_}.{at}")
+        told = chronicle.told(ask)
+        heard += [row["text"] for row in told["rows"]]
+        ask = told["next"]
+    assert heard == [f"{round_}.{at}" for round_ in range(5) for at in range(round_)]
+    assert ask == 70 + len(heard)
+
+
+def test_what_is_too_old_is_gone_and_the_numbers_show_it() -> None:
+    chronicle = a_chronicle(kept=4)
+    for at in range(10):
+        chronicle.note("a-kind", "info", str(at))
+    assert [row["n"] for row in chronicle.told(2)["rows"]] == [6, 7, 8, 9]
+    assert chronicle.told(10) == {"next": 10, "rows": []}
+
+
+def test_a_row_has_what_programs_and_people_want() -> None:
+    chronicle = a_chronicle()
+    chronicle.note("refused", "bad", "no")
+    assert chronicle.told(0)["rows"] == [{"n": 0, "at": AT, "kind": "refused", "level": "bad", "text": "no"}]
+
+
+def test_a_text_without_end_is_cut_short() -> None:
+    chronicle = a_chronicle()
+    chronicle.note("refused", "bad", "x" * (2 * LONGEST))
+    text = chronicle.since(0)[0].text
+    assert len(text) == LONGEST
+    assert text.endswith("x…")
+
+
+@pytest.mark.parametrize(
+    ("decision", "kind", "level"),
+    [
+        (WorkerJoined("w", 25), "worker-joined", "good"),
+        (WorkerGone("w", "it left", 3, 1), "worker-gone", "warning"),
+        (WorkerGone("w", "it left", 0, 1), "worker-gone", "info"),
+        (LeaseReclaimed(7, "w", RangeSet([(40, 60)]), "not heard from for 5 s"), "lease-reclaimed", "warning"),
+        (LeaseReturned(7, "w", RangeSet([(40, 60)])), "lease-returned", "info"),
+        (AllSettled("r"), "all-settled", "info"),
+    ],
+)
+def test_a_decision_that_people_are_told_is_noted_in_its_own_words(decision, kind, level) -> None:
+    chronicle = a_chronicle()
+    chronicle.decided(decision)
+    (row,) = chronicle.since(0)
+    assert (row.kind, row.level, row.text) == (kind, level, str(decision))
+
+
+def test_what_happens_with_every_record_is_not_noted() -> None:
+    chronicle = a_chronicle()
+    chronicle.decided(Booked("w", RangeSet([(0, 4)]), ()))
+    assert chronicle.since(0) == []

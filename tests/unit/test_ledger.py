@@ -1,0 +1,62 @@
+"""The ledger's own bookkeeping, where the custody of tests/unit/test_custody.py does not show it."""
+
+import tracemalloc
+from unittest.mock import patch
+
+import pytest
+
+from traffic.core.invariants import check_ledger
+from traffic.core.ledger import DeadLetter, Ledger, State
+from traffic.core.ranges import RangeSet
+
+
+def a_ledger(records: int = 20) -> Ledger:
+    """A ledger, all of it in the custody of one worker."""
+    ledger = Ledger(records)
+    ledger.deal(["w1"])
+    ledger.lease("w1", RangeSet([(0, records)]))
+    return ledger
+
+
+def test_deliveries_that_are_said_again_are_no_news_and_are_not_looked_at_one_by_one() -> None:
+    ledger = a_ledger()
+    ledger.deliver("w1", RangeSet([(0, 15)]))
+    with patch.object(Ledger, "_settle_late", side_effect=AssertionError("looked at one by one")):
+        news = ledger.deliver("w1", RangeSet([(0, 18)]))
+    assert news == RangeSet([(15, 18)])
+    assert ledger.repeats == 15
+    assert ledger.tallies["w1"].delivered == 18
+    check_ledger(ledger)
+
+
+def test_among_deliveries_that_are_said_again_those_that_overrule_a_dead_letter_are_news() -> None:
+    ledger = a_ledger()
+    ledger.deliver("w1", RangeSet([(0, 4), (6, 10)]))
+    ledger.bury(DeadLetter(5, State.REJECTED, 1, 422, "HTTP 422", "w1"))
+    assert ledger.deliver("w1", RangeSet([(0, 10)])) == RangeSet([(4, 6)])
+    assert ledger.repeats == 9
+    assert not ledger.dead
+    assert ledger.counts[State.DELIVERED] == 10
+    check_ledger(ledger)
+
+
+@pytest.mark.parametrize("delivered", [[], [(0, 1)], [(19, 20)], [(0, 20)], [(3, 7), (8, 9), (12, 20)]])
+def test_the_positions_of_a_state_are_found_at_either_end_and_between(delivered: list[tuple[int, int]]) -> None:
+    ledger = a_ledger()
+    ledger.deliver("w1", RangeSet(delivered))
+    assert ledger.positions(State.DELIVERED) == RangeSet(delivered)
+    assert ledger.positions(State.LEASED) == RangeSet([(0, 20)]).minus(RangeSet(delivered))
+    assert ledger.positions(State.LEASED, State.DELIVERED) == RangeSet([(0, 20)])
+    assert ledger.positions(State.PENDING) == RangeSet()
+
+
+def test_the_search_for_positions_takes_a_few_bytes_a_record() -> None:
+    records = 1_000_000
+    ledger = a_ledger(records)
+    tracemalloc.start()
+    try:
+        ledger.positions(State.PENDING, State.LEASED)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 4 * records

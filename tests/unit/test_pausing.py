@@ -1,0 +1,210 @@
+"""A person's pause on the master: what the status says, what is given up when, what is journaled, what is refused."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import gevent
+import pytest
+
+from traffic.core.custody import Custody
+from traffic.core.decisions import Decision, Send
+from traffic.core.patience import GRACE_S, Verdict
+from traffic.core.protocol import VERSION, Hello, Terms
+from traffic.delivery import Delivery, resumed
+from traffic.journal import Facts, Journal, ended
+from traffic.outbox import Outbox
+from traffic.pausing import Pausing
+from traffic.refusal import ActRefusedError
+from traffic.state import StateFolder
+from unit.a_run import a_run, deliver
+from unit.test_journal import FACTS
+
+SOON_S = 5.0
+NOBODY = "no worker is there"
+
+
+class Bench:
+    """A master's parts around a run of ten records. `sent`: what workers were told, and what was on disk by then."""
+
+    def __init__(self, folder: Path, facts: Facts = FACTS) -> None:
+        run = a_run(folder, 10, [])
+        self.folder = StateFolder(folder)
+        self.journal = Journal.create(self.folder.journal_path(facts.run), facts)
+        self.delivery = Delivery(run, self.journal, self.folder)
+        self.custody = Custody(Terms(), first_session=100)
+        self.sent: list[tuple[bool, bool]] = []
+        self.outbox = Outbox(self._act)
+        self.outbox.journal = self.journal
+        self.pausing = Pausing(self.custody, self.outbox)
+        self.server = gevent.spawn(self.outbox.serve)
+        self.custody.receive("a", Hello(VERSION, 1), 0.0)
+        self.custody.start(run, ["a"], 0.0)
+
+    def _act(self, decision: Decision) -> None:
+        assert isinstance(decision, Send)
+        self.sent.append((decision.message.paused, self.journal.facts.paused))  # type: ignore[attr-defined]
+
+    def pause(self) -> None:
+        self.pausing.pause(self.delivery)
+        assert self.outbox.drain(SOON_S)
+
+    def go_on(self) -> None:
+        self.pausing.go_on(self.delivery)
+        assert self.outbox.drain(SOON_S)
+
+    @property
+    def said(self) -> tuple[str, str, bool]:
+        status = self.delivery.account({})
+        return status["state"], status["reason"], status["paused_by_person"]
+
+    def close(self) -> None:
+        self.server.kill()
+        self.journal.close()
+        self.delivery.close()
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    made = Bench(tmp_path)
+    yield made
+    made.close()
+
+
+def test_no_worker_hears_of_a_pause_or_its_end_before_the_journal_has_it(bench):
+    bench.pause()
+    bench.go_on()
+    assert bench.sent == [(True, True), (False, False)]
+
+
+def test_the_status_says_who_paused_the_run_and_that_it_goes_on(bench):
+    bench.pause()
+    assert bench.said == ("paused", "paused by a person", True)
+    assert bench.delivery.weigh("", 1.0) is Verdict.PAUSED
+    assert bench.said == ("paused", "paused by a person", True)
+    bench.delivery.weigh(NOBODY, 2.0)
+    assert bench.said == ("paused", "paused by a person; no worker is there", True)
+    bench.go_on()
+    assert bench.said == ("running", "", False)
+
+
+def test_a_stall_is_no_persons_pause(bench):
+    bench.delivery.weigh(NOBODY, 0.0)
+    assert bench.delivery.weigh(NOBODY, GRACE_S) is Verdict.PAUSED
+    assert bench.said == ("paused", NOBODY, False)
+
+
+def test_a_persons_pause_is_never_given_up_and_a_stall_counts_anew_after_it(bench):
+    give_up_s = bench.delivery.patience.give_up_s
+    bench.delivery.weigh(NOBODY, 0.0)
+    bench.pause()
+    for now in (1.0, give_up_s, 1000 * give_up_s):
+        assert bench.delivery.weigh(NOBODY, now) is Verdict.PAUSED
+    bench.go_on()
+    began = now + 1.0
+    assert bench.delivery.weigh(NOBODY, began) is Verdict.GOING
+    assert bench.delivery.weigh(NOBODY, began + give_up_s - 1) is Verdict.PAUSED
+    assert bench.said == ("paused", NOBODY, False)
+    assert bench.delivery.weigh(NOBODY, began + give_up_s) is Verdict.GIVEN_UP
+
+
+def test_a_person_can_pause_a_run_that_is_stalled_so_that_it_is_not_given_up(bench):
+    bench.delivery.weigh(NOBODY, 0.0)
+    bench.delivery.weigh(NOBODY, GRACE_S)
+    bench.pause()
+    assert bench.delivery.weigh(NOBODY, 1e9) is Verdict.PAUSED
+
+
+def test_nobody_knows_how_long_a_paused_run_takes_and_its_pace_begins_anew_with_it(bench):
+    deliver(bench.delivery.run, "a", 0, 1, 2, 3)
+    bench.delivery.look(1e9)
+    bench.delivery.look(1e9 + 1)
+    deliver(bench.delivery.run, "a", 4)
+    bench.delivery.look(1e9 + 2)
+    assert bench.delivery.account({})["eta_s"] > 0
+    bench.pause()
+    assert bench.delivery.account({})["eta_s"] is None
+    bench.delivery.look(1e9 + 30)
+    assert bench.delivery.account({})["rate"] == 0.0
+    bench.go_on()
+    bench.delivery.look(1e9 + 31)
+    deliver(bench.delivery.run, "a", 5, 6)
+    bench.delivery.look(1e9 + 32)
+    status = bench.delivery.account({})
+    assert (status["rate"], status["eta_s"]) == (2.0, 1.5)
+
+
+def test_what_cannot_be_done_is_refused_with_its_reason_and_changes_nothing(bench):
+    run = bench.delivery.facts.run
+    with pytest.raises(ActRefusedError, match=r"^There is no run to pause\.$"):
+        bench.pausing.pause(None)
+    with pytest.raises(ActRefusedError, match=r"^There is no run to let go on\.$"):
+        bench.pausing.go_on(None)
+    with pytest.raises(ActRefusedError, match=rf"^Run {run} is not paused by a person\.$"):
+        bench.go_on()
+    bench.pause()
+    with pytest.raises(ActRefusedError, match=rf"^Run {run} is paused already\.$"):
+        bench.pause()
+    bench.go_on()
+    bench.delivery.weigh(NOBODY, 0.0)
+    bench.delivery.weigh(NOBODY, GRACE_S)
+    why = rf"^Run {run} is not paused by a person, but waits: no worker is there\.$"
+    with pytest.raises(ActRefusedError, match=why):
+        bench.go_on()
+    assert bench.sent == [(True, True), (False, False)]
+
+
+def test_a_run_that_is_being_stopped_or_has_ended_is_neither_paused_nor_let_go_on(bench):
+    bench.pause()
+    bench.custody.stop()
+    for act, word in ((bench.pause, "pause"), (bench.go_on, "let go on")):
+        with pytest.raises(ActRefusedError, match=rf"is ending: there is nothing left to {word}\.$"):
+            act()
+    bench.delivery.live = False
+    for act, word in ((bench.pause, "pause"), (bench.go_on, "let go on")):
+        with pytest.raises(ActRefusedError, match=rf"^There is no run to {word}\.$"):
+            act()
+
+
+def test_a_resumed_run_is_paused_as_it_was_left_and_waits_for_its_workers_besides(tmp_path):
+    bench = Bench(tmp_path, resumed(replace(FACTS, paused=True), 3, FACTS.host, 200))
+    assert bench.said == ("paused", "paused by a person", True)
+    bench.pausing.take_up(bench.delivery, headless=False)
+    assert bench.outbox.drain(SOON_S)
+    assert bench.sent == [(True, True)]
+    bench.delivery.weigh(NOBODY, 1e9)
+    assert bench.said == ("paused", "paused by a person; it was resumed and waits for its workers", True)
+    bench.go_on()
+    bench.delivery.weigh(NOBODY, 1e9)
+    assert bench.said == ("paused", "it was resumed and waits for its workers", False)
+    bench.close()
+
+
+def test_a_headless_master_lets_a_resumed_run_go_on_and_says_so(tmp_path, caplog):
+    bench = Bench(tmp_path, replace(FACTS, paused=True))
+    bench.pausing.take_up(bench.delivery, headless=True)
+    assert bench.outbox.drain(SOON_S)
+    assert bench.said == ("running", "", False)
+    assert bench.journal.facts.paused is False
+    assert "it goes on, as a headless master has no page" in caplog.text
+    bench.close()
+
+
+def test_a_pause_ends_with_its_run_so_that_a_stopped_one_is_not_resumed_paused():
+    assert ended(replace(FACTS, paused=True), "stopped", "2026-01-02T03:04:06Z").paused is False
+    assert resumed(replace(FACTS, paused=True), 3, "http://api", 200).paused is True
+
+
+def test_a_journal_of_before_there_were_pauses_is_read_as_not_paused():
+    old = {name: value for name, value in json.loads(FACTS.to_json()).items() if name != "paused"}
+    assert Facts.from_json(json.dumps(old)) == FACTS
+    assert Facts.from_json(replace(FACTS, paused=True).to_json()).paused is True
+
+
+def test_pausing_loses_no_fact_that_was_noted_before(bench):
+    facts = bench.delivery.crewed(8, 2.0)
+    assert facts is not None
+    bench.outbox.note(facts)
+    bench.pause()
+    assert (bench.journal.facts.users, bench.journal.facts.paused) == (8, True)

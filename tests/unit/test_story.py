@@ -1,0 +1,103 @@
+"""The runs' beginnings, pauses and ends are noted once each, whoever brought them about."""
+
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from traffic.story import Story
+
+REPORT = {
+    "run": "r1",
+    "state": "completed",
+    "reason": "",
+    "counts": {"records": 4, "delivered": 4, "rejected": 0, "in_doubt": 0, "unsent": 0},
+}
+
+
+@dataclass(eq=False)
+class ARun:
+    """What the story looks at of a delivery."""
+
+    state: str = "running"
+    reason: str = ""
+    report: dict[str, Any] | None = None
+    paused_by_person: bool = False
+    settled: int = 1
+    facts: Any = field(
+        default_factory=lambda: SimpleNamespace(run="r1", records=4, file="f", order="file", seed=7, resumed=())
+    )
+
+
+def kinds(story: Story) -> list[str]:
+    return [row.kind for row in story.chronicle.since(0)]
+
+
+def texts(story: Story) -> list[str]:
+    return [row.text for row in story.chronicle.since(0)]
+
+
+def test_a_run_begins_pauses_goes_on_and_ends_each_noted_once() -> None:
+    story, run = Story(), ARun()
+    for state, reason in (("running", ""), ("paused", "no worker is there"), ("running", ""), ("stopping", "")):
+        run.state, run.reason = state, reason
+        story.see(run)
+        story.see(run)
+    run.state, run.report = "completed", REPORT
+    story.see(run)
+    story.see(run)
+    assert kinds(story) == ["run-began", "run-paused", "run-goes-on", "run-stopping", "run-completed"]
+    assert texts(story)[1] == "run r1 is paused: no worker is there"
+    assert texts(story)[-1] == ("run r1 completed: 4 records = 4 delivered + 0 rejected + 0 in doubt + 0 unsent")
+
+
+def test_a_person_s_pause_is_told_as_such() -> None:
+    story, run = Story(), ARun("paused", "paused by a person", paused_by_person=True)
+    story.see(run)
+    assert texts(story)[1] == "run r1 is paused by a person"
+
+
+def test_an_api_that_fails_in_several_ways_is_noted_once() -> None:
+    story, run = Story(), ARun("paused")
+    for error in ("ConnectionRefusedError", "TimeoutError", "ConnectionRefusedError"):
+        run.reason = f"the API cannot be reached: {error}"
+        story.see(run)
+    assert kinds(story) == ["run-began", "run-paused"]
+
+
+def test_another_cause_of_the_same_pause_is_news() -> None:
+    story, run = Story(), ARun("paused", "the API cannot be reached: ConnectionRefusedError")
+    story.see(run)
+    run.reason = "no worker is there"
+    story.see(run)
+    assert kinds(story) == ["run-began", "run-paused", "run-paused"]
+
+
+def test_a_run_that_was_over_before_anybody_looked_has_its_beginning_and_its_end() -> None:
+    story = Story()
+    story.see(ARun("completed", report=REPORT))
+    assert kinds(story) == ["run-began", "run-completed"]
+
+
+@pytest.mark.parametrize(("delivered", "level"), [(4, "good"), (3, "bad")])
+def test_the_end_is_good_only_where_every_record_was_delivered(delivered: int, level: str) -> None:
+    story = Story()
+    counts = {**REPORT["counts"], "delivered": delivered, "rejected": 4 - delivered}
+    story.see(ARun("completed", report={**REPORT, "counts": counts}))
+    assert story.chronicle.since(0)[-1].level == level
+
+
+def test_a_resumed_run_says_what_is_left_of_it() -> None:
+    story, run = Story(), ARun()
+    run.facts.resumed = ("once",)
+    story.see(run)
+    assert texts(story) == ["run r1 is resumed: 3 records of 4 of f are left"]
+
+
+def test_a_refusal_is_noted_with_its_reason() -> None:
+    story = Story()
+    story.refused(ValueError("no such file"))
+    assert texts(story) == ["refused to start: no such file"]
+    story.see(None)
+    assert kinds(story) == ["refused"]

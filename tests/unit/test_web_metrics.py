@@ -1,0 +1,106 @@
+"""The status as metrics: read back by Prometheus's own parser, with names and types as it wants them."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from flask import Flask
+from prometheus_client.parser import text_string_to_metric_families
+
+from traffic.web.live import COUNTS
+from traffic.web.metrics import STATES, Metrics
+
+STATUS = {
+    "run": "r1",
+    "state": "running",
+    "dataset": {"file": 'a "b"\\\n\udcff.json', "digest": "sha256:00"},
+    "order": "file",
+    "policy": "at-least-once",
+    "counts": {**dict.fromkeys(COUNTS, 0), "records": 10, "pending": 3, "leased": 2, "delivered": 4, "rejected": 1},
+    "workers": [
+        {
+            "id": "w1",
+            "slice": 6,
+            "moved": -1,
+            "leased": 2,
+            "delivered": 4,
+            "rejected": 0,
+            "in_doubt": 0,
+            "state": "ready",
+        }
+    ],
+    "rate": 2.5,
+    "eta_s": None,
+    "started": "2026-01-02T03:04:05.000Z",
+    "ended": None,
+    "resumed": [],
+}
+
+
+class Asked:
+    """The metrics route without a web server: `status` is what the master would say."""
+
+    def __init__(self) -> None:
+        self.status: dict[str, Any] = {**STATUS, "counts": dict(STATUS["counts"])}
+        self._app = Flask(__name__)
+        self._view: Any = None
+        delivery = SimpleNamespace(reclaimed=2, run=SimpleNamespace(ledger=SimpleNamespace(leases_made=7)))
+        site = SimpleNamespace(master=SimpleNamespace(delivery=delivery), add=self._add)
+        Metrics(site, SimpleNamespace(status=lambda: self.status))
+
+    def _add(self, _: str, view: Any) -> None:
+        self._view = view
+
+    @property
+    def families(self) -> dict[str, Any]:
+        with self._app.test_request_context("/traffic/metrics"):
+            text = self._view().get_data(as_text=True)
+        return {family.name: family for family in text_string_to_metric_families(text)}
+
+    def value(self, family: str, **labels: str) -> float:
+        """The value of the sample with these labels."""
+        return next(float(one.value) for one in self.families[family].samples if labels.items() <= one.labels.items())
+
+
+@pytest.fixture
+def asked() -> Asked:
+    return Asked()
+
+
+def test_every_family_has_a_help_text_a_type_and_our_name(asked: Asked) -> None:
+    for name, family in asked.families.items():
+        assert name.startswith("traffic_")
+        assert family.documentation.endswith(".")
+        assert family.type in ("counter", "gauge")
+
+
+def test_the_records_are_where_the_status_says(asked: Asked) -> None:
+    assert asked.value("traffic_records", state="pending") == 3
+    assert asked.value("traffic_records_settled", outcome="delivered") == 4
+    assert asked.value("traffic_worker_slice_records", worker="w1") == 5
+    assert asked.value("traffic_workers", state="ready") == 1
+    assert asked.value("traffic_leases_reclaimed") == 2
+    assert asked.value("traffic_run_started_timestamp_seconds") == 1767323045.0
+    assert "traffic_eta_seconds" not in asked.families
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_the_run_is_in_one_state(asked: Asked, state: str) -> None:
+    asked.status["state"] = state
+    samples = asked.families["traffic_run_state"].samples
+    assert [one.labels["state"] for one in samples if one.value == 1] == [state]
+
+
+def test_the_runs_id_is_a_label_of_the_info_alone_and_any_file_name_can_be_told(asked: Asked) -> None:
+    labelled = [name for name, family in asked.families.items() for one in family.samples if "run" in one.labels]
+    assert labelled == ["traffic_run_info"]
+    assert asked.families["traffic_run_info"].samples[0].labels["file"] == 'a "b"\\\n\\udcff.json'
+
+
+def test_a_dead_letter_that_is_overruled_does_not_let_a_counter_fall(asked: Asked) -> None:
+    assert asked.value("traffic_records_settled", outcome="rejected") == 1
+    asked.status["counts"] |= {"rejected": 0, "delivered": 5}
+    assert asked.value("traffic_records_settled", outcome="rejected") == 1
+    assert asked.value("traffic_records", state="rejected") == 0
+    asked.status |= {"run": "r2"}
+    assert asked.value("traffic_records_settled", outcome="rejected") == 0

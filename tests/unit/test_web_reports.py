@@ -1,0 +1,79 @@
+"""A report as a table for spreadsheets, and on paper."""
+
+import csv
+import json
+import re
+
+from traffic.core.ledger import State
+from traffic.core.progress import Progress
+from traffic.core.report import account, dead_letters
+from traffic.web.printable import SHOWN, printable
+from traffic.web.reports import table
+from unit.a_run import ENDED, a_run, bury, deliver, standing
+
+EVIL = '<script>alert("x")</script>'
+
+
+def a_report(folder, reason: str = "HTTP 422") -> dict:
+    """Four records, of which one was delivered; the dead letter is in its file."""
+    run = a_run(folder, 4, ["=w1", "w2"])
+    try:
+        deliver(run, "=w1", 0)
+        bury(run, "w2", 2, State.REJECTED, reason=reason)
+        lines = [json.dumps(letter) + "\n" for letter in dead_letters(run)]
+        (folder / "dead-letters.jsonl").write_text("".join(lines))
+        made = account(run, standing("stopped", ENDED), Progress())
+    finally:
+        run.dataset.close()
+    return made | {"seconds": 1.5, "rate": 2.0, "audit": None}
+
+
+def test_the_table_has_the_run_and_each_worker_and_no_formula(tmp_path) -> None:
+    rows = list(csv.DictReader(table(a_report(tmp_path)).splitlines()))
+    assert [(row["what"], row["id"]) for row in rows] == [
+        ("run", "20260102-030405-abcd"),
+        ("worker", "'=w1"),
+        ("worker", "w2"),
+    ]
+    run = rows[0]
+    assert (run["records"], run["delivered"], run["rejected"], run["in_doubt"], run["unsent"]) == (
+        "4",
+        "1",
+        "1",
+        "0",
+        "2",
+    )
+    assert rows[1]["delivered"] == rows[2]["rejected"] == "1"
+    assert run["ended"] == ENDED
+
+
+def test_the_page_says_what_the_report_says_and_needs_nothing_beside_itself(tmp_path) -> None:
+    page = printable(a_report(tmp_path), tmp_path)
+    words = " ".join(re.sub(r"<[^>]+>", " ", page).split())
+    assert "4 records = 1 delivered + 1 rejected + 0 in doubt + 2 unsent" in words
+    assert "HTTP 422" in words
+    assert not re.search(r"(src|href|url\(|@import|<script|<link)", page)
+
+
+def test_what_an_api_answered_is_text_on_the_page(tmp_path) -> None:
+    page = printable(a_report(tmp_path, reason=EVIL), tmp_path)
+    assert "<script" not in page
+    assert "&lt;script&gt;" in page
+
+
+def test_of_many_dead_letters_the_first_are_shown_and_all_are_counted(tmp_path) -> None:
+    report = a_report(tmp_path)
+    letter = json.loads((tmp_path / "dead-letters.jsonl").read_text())
+    many = SHOWN + 50
+    (tmp_path / "dead-letters.jsonl").write_text((json.dumps(letter) + "\n") * many)
+    report["counts"]["rejected"] = many
+    page = printable(report, tmp_path)
+    assert page.count("<code>{&#34;n&#34;") == SHOWN
+    assert f'<td class="n">{many}</td>' in page
+    assert f"the first {SHOWN}" in page
+
+
+def test_a_run_without_dead_letters_has_a_page_too(tmp_path) -> None:
+    report = a_report(tmp_path)
+    (tmp_path / "dead-letters.jsonl").unlink()
+    assert "Dead letters" not in printable(report, tmp_path)

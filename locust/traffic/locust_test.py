@@ -28,6 +28,8 @@ logger = logging.getLogger(__name__)
 
 # The workers send their last statistics when their users have ended; give them time to arrive.
 LAST_STATISTICS_S = 1.0
+# A worker whose users have ended leaves Locust's list until it registers again, which it does at once; or it is gone.
+RETURN_S = 5.0
 # A worker that missed Locust's one "stop" is told again after so long.
 STOP_AGAIN_S = 3.0
 # A worker that speaks to us and that Locust does not list for this long is asked to register again.
@@ -43,9 +45,10 @@ class LocustTest:
         self._ending_until = 0.0
         self._stop_again_at = 0.0
         self._unlisted: dict[str, float] = {}
+        self._returning: dict[str, float] = {}
         self._tended: object = None
         self.tend_socket()
-        self._take_in_strangers()
+        self._attend_messages()
 
     @property
     def headless(self) -> bool:
@@ -54,8 +57,9 @@ class LocustTest:
 
     @property
     def ending(self) -> bool:
-        """Whether a test has ended of which the last statistics may still be on their way."""
-        return now_s() < self._ending_until or self.runner.state in {STATE_STOPPING, STATE_CLEANUP}
+        """Whether a test has ended of which the last statistics, or the workers themselves, may be on their way."""
+        latest = max([self._ending_until, *self._returning.values()])
+        return now_s() < latest or self.runner.state in {STATE_STOPPING, STATE_CLEANUP}
 
     @property
     def missing(self) -> list[str]:
@@ -100,16 +104,22 @@ class LocustTest:
             self.runner.target_user_count = users or options.num_users or 1
             self.runner.spawn_rate = rate or options.spawn_rate or 1.0
 
-    def _take_in_strangers(self) -> None:
-        """Keep Locust from ending workers that it does not know: those of a master that has been restarted.
+    def _attend_messages(self) -> None:
+        """Keep Locust from ending workers that it does not know, and note which are about to register again.
 
-        Theirs may be the last words to the master before. They are asked to register instead.
+        The strangers are those of a master that has been restarted: theirs may be the last words to the master
+        before. They are asked to register instead.
         """
         handle = self.runner.handle_message
 
         def handle_message(client_id: str, msg: Message) -> None:
-            if msg.type not in {"spawning", "spawning_complete"} or msg.node_id in self.runner.clients:
-                handle(client_id, msg)
+            if msg.type in {"spawning", "spawning_complete"} and msg.node_id not in self.runner.clients:
+                return
+            if msg.type == "client_stopped":
+                self._returning[msg.node_id] = now_s() + RETURN_S
+            elif msg.type in {"client_ready", "quit"}:
+                self._returning.pop(msg.node_id, None)
+            handle(client_id, msg)
 
         self.runner.handle_message = handle_message  # type: ignore[method-assign]
 

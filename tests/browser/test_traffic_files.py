@@ -107,7 +107,9 @@ def test_a_good_file_is_uploaded_chosen_sent_and_deleted(
     dialog.get_by_role("button", name="Delete").click()
     expect(said.filter(has_text="is deleted")).to_be_visible()
     expect(traffic.page.locator("#file option", has_text="mine")).to_have_count(0)
-    expect(chosen(traffic)).not_to_contain_text("mine")
+    expect(chosen(traffic)).to_contain_text("20.json")
+    traffic.open()  # a page that is opened now does not offer it either
+    expect(chosen(traffic)).to_contain_text("20.json")
 
 
 @pytest.mark.parametrize("name", BAD)

@@ -255,6 +255,21 @@ def test_ours_starts_right_after_the_end_and_after_a_stop(tmp_path: Path, api: F
         assert len(set(runs)) == 3
 
 
+def test_a_start_waits_for_workers_that_have_stopped_and_are_about_to_register_again(
+    tmp_path: Path, api: FakeApi
+) -> None:
+    late: dict[str, object] = {"LOCUST_WORKER_ADDITIONAL_WAIT_BEFORE_READY_AFTER_STOP": 2}
+    file = records_file(tmp_path, 40)
+    with Cluster(tmp_path, api.url, web=True, locustfile=OURS, TRAFFIC_FILE=file, **late) as cluster:  # type: ignore[arg-type]
+        cluster.await_web(2)
+        assert cluster.swarm()["success"]
+        cluster.await_state("completed")
+        cluster.until(lambda: cluster.master.log.count("reported that it has stopped") == 2, "both have stopped")
+        assert cluster.swarm()["success"]
+        cluster.await_state("completed")
+    assert api.count == 80
+
+
 # A host with a slash at its end makes FastHttpUser ask for "//": it sends nothing, and the statistics do not say so.
 
 FAST = """

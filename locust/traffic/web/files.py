@@ -17,7 +17,8 @@ class Files:
     def __init__(self, site: Site) -> None:
         self._site = site
         # As it was configured: a start from the form puts another into the options.
-        self._folder = Path(str(site.options.traffic_file or "").strip() or DEFAULT_FILE).parent
+        self._configured = str(site.options.traffic_file or "").strip() or DEFAULT_FILE
+        self._folder = Path(self._configured).parent
         self._counts: dict[str, int] = {}
         self.checking = Checking()
         site.add("/traffic/files", self._list)
@@ -64,7 +65,14 @@ class Files:
             return _unknown(name)
         except OSError as error:
             return refuse(500, f"{path} cannot be deleted ({error.strerror}).")
-        return answer({"ok": True})
+        return answer({"ok": True, "traffic_file": self._offered_without(path)})
+
+    def _offered_without(self, deleted: Path) -> str:
+        """The file that forms offer: the configured one again, where the last start's was deleted."""
+        options = self._site.options
+        if Path(str(options.traffic_file or "").strip()) == deleted:
+            options.traffic_file = self._configured
+        return str(options.traffic_file)
 
     def _in_use(self, path: Path) -> bool:
         """Whether the live run reads this file."""

@@ -115,9 +115,12 @@ export async function act(act) {
   return parsed(await answer(address(act), { method: "POST" }, PATIENCE_MS));
 }
 
-/** @param {string} name an uploaded file's */
+/**
+ * @param {string} name an uploaded file's
+ * @returns {Promise<{traffic_file: string}>} the file that forms offer now
+ */
 export async function removeFile(name) {
-  await answer(address(`files/${encodeURIComponent(name)}`), { method: "DELETE" }, PATIENCE_MS);
+  return parsed(await answer(address(`files/${encodeURIComponent(name)}`), { method: "DELETE" }, PATIENCE_MS));
 }
 
 /**

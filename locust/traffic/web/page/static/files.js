@@ -76,8 +76,8 @@ export class FileChooser {
       yes: "Delete",
       doing: "Deleting…",
       act: async () => {
-        await removeFile(file.name);
-        await this.load(this._preset);
+        const { traffic_file: offered } = await removeFile(file.name);
+        await this.preset(offered);
         say(byId("file-said"), `${file.name} is deleted.`);
       },
       after: () => this._select.focus(),

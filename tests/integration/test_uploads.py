@@ -14,7 +14,6 @@ from support import plain_http
 from support.cluster import Cluster
 from support.fake_api import FakeApi, Step
 from support.small_disk import fill, small_disk
-from traffic.settings import DEFAULT_FILE
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -107,7 +106,7 @@ def test_an_uploaded_file_is_delivered_and_is_nobodys_to_change_meanwhile(
     api.always(Step())
     assert cluster.await_state("completed")["counts"]["delivered"] == 200
     assert web.put("/traffic/files/many.json", content=GOOD).json()["records"] == 2
-    assert web.delete("/traffic/files/many.json").json() == {"ok": True, "traffic_file": DEFAULT_FILE}
+    assert web.delete("/traffic/files/many.json").json() == {"ok": True, "traffic_file": "data/traffic.json"}
     assert web.delete("/traffic/files/many.json").status_code == 404
     assert left(cluster) == []
 

@@ -115,7 +115,39 @@ def test_a_pretty_printed_array_goes_on_after_a_bad_record(tmp_path):
     assert [(one.record, one.line) for one in error.listed] == [(1, 10), (3, 22)]
 
 
-def test_where_nobody_can_tell_the_next_record_the_rest_is_said_to_be_unchecked(tmp_path):
-    error = refusal(written(tmp_path, "[{},\n1,\n2]".replace("\n", "")))
+@pytest.mark.parametrize("size", WINDOWS)
+@pytest.mark.parametrize("joint", [",", ", ", " ,\n  "])
+def test_in_an_array_values_that_are_no_objects_are_passed_by_however_it_is_laid_out(tmp_path, size, joint):
+    values = ["{}", "-12.5e3", '{"a": 1}', '"]{,"', "[{}, []]", "null", '{"b": 2}', "true", "0"]
+    with window(size):
+        error = refusal(written(tmp_path, f"[{joint.join(values)}]"))
+    assert isinstance(error, ManyFaultsError)
+    assert [one.record for one in error.listed] == [at for at, value in enumerate(values) if value[0] != "{"]
+    whats = ["a number (-12.5e3)", "a string", "an array", "null", "true", "a number (0)"]
+    assert [one.what for one in error.listed] == [f"is {what}, not a JSON object" for what in whats]
+    assert str(error).splitlines()[0] == f"{error.file} has 6 faults:"
+
+
+@pytest.mark.parametrize("size", WINDOWS)
+def test_commas_that_are_missing_or_too_many_on_one_line_are_all_told(tmp_path, size):
+    with window(size):
+        error = refusal(written(tmp_path, '[{"a": 1} {"b": 2},,{"c": 3}, {} {}]'))
+    assert isinstance(error, ManyFaultsError)
+    assert [(one.record, one.column) for one in error.listed] == [(0, 11), (2, 20), (4, 34)]
+
+
+@pytest.mark.parametrize("fault", ['{"a": x}', "1 2", '{"a": 1}}'])
+def test_where_nobody_can_tell_the_next_record_the_rest_is_said_to_be_unchecked(tmp_path, fault):
+    error = refusal(written(tmp_path, f"[{{}}, {fault}, {{}}, 3]"))
     assert not isinstance(error, ManyFaultsError)
     assert error.record == 1
+    assert error.remedy.endswith(". What follows it could not be checked.")
+
+
+def test_several_faults_before_one_that_nobody_can_pass_are_at_least_so_many(tmp_path):
+    error = refusal(written(tmp_path, '[1, {}, {"a": x}, 2]'))
+    assert isinstance(error, ManyFaultsError)
+    assert [one.record for one in error.listed] == [0, 2]
+    head, _, _, last = str(error).splitlines()
+    assert head == f"{error.file} has at least 2 faults:"
+    assert last == "  What follows the last could not be checked."

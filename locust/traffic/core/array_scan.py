@@ -52,9 +52,11 @@ class ArrayScan(Scan):
             if error.record is None or self.hopeless:
                 raise
             self.findings.add(error)
+            # Else the record is good, and what follows it is not.
+            within = len(self.starts) <= error.record
             while len(self.starts) <= error.record:
                 self._note(self.base + self.at, 0)  # so that those behind it keep their numbers
-            return self._resume()
+            return self._pass_by(error.record, within=within)
 
     def _skip_white(self) -> str:
         """Move to the next character that is not white space; that character, "" at the end of the file."""
@@ -130,6 +132,37 @@ class ArrayScan(Scan):
             "{": "Put a comma between the two records.",
         }.get(seen, "Put a comma or the closing bracket ] there.")
         self.fail(what, remedy, record=record)
+
+    def _pass_by(self, record: int, *, within: bool) -> bool:
+        """Go on behind a fault; whether there may be another record.
+
+        Where a comma is missing, or a value, or where there is a value that is no object, what follows is certain.
+        """
+        seen = self._skip_white()
+        if not within:
+            return seen == "{" or self._resume()
+        if seen not in ("{", ",") and self._skip_value(record):
+            seen = self._skip_white()
+        if seen not in (",", "]"):
+            return self._resume()
+        self.comma = self.base + self.at
+        self.at += 1
+        return seen == ","
+
+    def _skip_value(self, record: int) -> bool:
+        """Move behind the value that stands here; whether it is one."""
+        while True:
+            try:
+                stop = self._decode(record)
+            except DatasetError:
+                if self.hopeless:
+                    raise
+                return False
+            if stop < len(self.data) - LONGEST_TOKEN or self.to_the_end:
+                self.at = stop
+                self.ended = self.base + stop
+                return True
+            self._grow()  # what looks like a number may be the beginning of one
 
     def _resume(self) -> bool:
         """Find the next record after a fault; whether there is one, as far as can be told.

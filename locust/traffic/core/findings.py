@@ -15,7 +15,7 @@ class ManyFaultsError(DatasetError):
         first = listed[0]
         super().__init__(first.file, first.what, first.remedy, first.record, first.line, first.column)
         self.listed, self.count = tuple(listed), count
-        head = f"{first.file} has {count} faults" + (f"; the first {len(listed)}:" if count > len(listed) else ":")
+        head = f"{first.file} has {'at least ' if partial else ''}{count} faults" + (f"; the first {len(listed)}:" if count > len(listed) else ":")
         rest = ["What follows the last could not be checked."] if partial else []
         self.args = ("\n  ".join([head, *(error.told for error in listed), *rest]),)
 
@@ -42,6 +42,8 @@ class Findings:
     def raise_any(self) -> None:
         """DatasetError where there is a fault."""
         if self.count == 1:
-            raise self.listed[0]
+            only = self.listed[0]
+            remedy = f"{only.remedy} What follows it could not be checked." if self.partial else only.remedy
+            raise DatasetError(only.file, only.what, remedy, only.record, only.line, only.column)
         if self.count:
             raise ManyFaultsError(self.listed, self.count, partial=self.partial)

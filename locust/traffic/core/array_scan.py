@@ -18,6 +18,7 @@ from .scan import BOM, DECODER, EXAMPLE, LONGEST_TOKEN, MAX_DEPTH, Scan
 
 SHAPE = f"The file must hold one JSON array of objects, such as [{EXAMPLE}], or one object on each line, or CSV."
 
+_WHITES = b" \t\n\r"
 _WHITE = re.compile(rb"[ \t\n\r]*")
 _JOINT = re.compile(rb"[ \t\n\r]*,[ \t\n\r]*")
 _LONGEST_JOINT = 64
@@ -140,11 +141,11 @@ class ArrayScan(Scan):
         """
         seen = self._skip_white()
         if not within:
-            return seen == "{" or self._resume()
+            return seen == "{" or self._resume(record)
         if seen not in ("{", ",") and self._skip_value(record):
             seen = self._skip_white()
         if seen not in (",", "]"):
-            return self._resume()
+            return self._resume(record)
         self.comma = self.base + self.at
         self.at += 1
         return seen == ","
@@ -164,17 +165,20 @@ class ArrayScan(Scan):
                 return True
             self._grow()  # what looks like a number may be the beginning of one
 
-    def _resume(self) -> bool:
-        """Find the next record after a fault; whether there is one, as far as can be told.
+    def _resume(self, record: int) -> bool:
+        """Find the next record after a fault in this one; whether there is one, as far as can be told.
 
-        Where records begin lines, the next line that begins as theirs do begins one; where they do not, nobody can
+        Where the record begins a line, the next line that begins as it does begins one; where it does not, nobody can
         tell, and the file is read no further.
         """
-        at = self.joint.rfind(b"\n")
+        start = self.starts[record]
+        before = self._read(max(0, start - _LONGEST_JOINT), min(start, _LONGEST_JOINT))
+        white = before[len(before.rstrip(_WHITES)) :]
+        at = white.rfind(b"\n")
         if at < 0:
             self.findings.partial = True
             return False
-        begins = self.joint[at:] + b"{"
+        begins = white[at:] + b"{"
         while (found := self.data.find(begins, self.at)) < 0:
             if self.to_the_end:
                 return False

@@ -15,7 +15,8 @@ class ManyFaultsError(DatasetError):
         first = listed[0]
         super().__init__(first.file, first.what, first.remedy, first.record, first.line, first.column)
         self.listed, self.count = tuple(listed), count
-        head = f"{first.file} has {'at least ' if partial else ''}{count} faults" + (f"; the first {len(listed)}:" if count > len(listed) else ":")
+        head = f"{first.file} has {'at least ' if partial else ''}{count} faults"
+        head += f"; the first {len(listed)}:" if count > len(listed) else ":"
         rest = ["What follows the last could not be checked."] if partial else []
         self.args = ("\n  ".join([head, *(error.told for error in listed), *rest]),)
 

@@ -190,3 +190,25 @@ def test_a_disk_that_is_full_before_the_file_is_there_is_said_and_nothing_is_lef
             answer = connection.recv(65536)
         assert answer.startswith(b"HTTP/1.1 507 ")
         cluster.until(lambda: list((disk / "uploads").iterdir()) == [], "what had come is gone")
+
+
+def test_an_uploaded_file_is_held_against_the_schema(shared_api: FakeApi, tmp_path: Path) -> None:
+    schema = tmp_path / "schema.json"
+    schema.write_text('{"required": ["msg"], "properties": {"name": {"type": "string"}}}')
+    with Cluster(tmp_path, shared_api.url, workers=1, web=True, TRAFFIC_SCHEMA=schema) as cluster:
+        cluster.await_web(1)
+        with plain_http.client(base_url=cluster.web) as web:
+            refused = web.put("/traffic/files/a.json", content=b'[{"name": "Ana"},\n{"name": 7, "msg": ""}]')
+            assert refused.status_code == 422
+            assert [found.partition(". ")[0] for found in refused.json()["findings"]] == [
+                "line 1, column 2: record 0 (counted from 0) breaks the schema's rule required: "
+                '"msg" is a required property',
+                "line 2, column 1: record 1 (counted from 0) breaks the schema's rule properties/name/type at /name: "
+                '7 is not of type "string"',
+            ]
+            assert left(cluster) == []
+            assert web.put("/traffic/files/a.json", content=GOOD).json()["records"] == 2
+            schema.write_text("[")
+            broken = web.put("/traffic/files/b.json", content=GOOD)
+            assert (broken.status_code, left(cluster)) == (500, ["a.json"])
+            assert broken.json()["error"].startswith(f"The file cannot be checked: {schema}")

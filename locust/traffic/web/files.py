@@ -20,7 +20,8 @@ class Files:
         self._configured = str(site.options.traffic_file or "").strip() or DEFAULT_FILE
         self._folder = Path(self._configured).parent
         self._counts: dict[str, int] = {}
-        self.checking = Checking()
+        schema = str(site.options.traffic_schema or "").strip()
+        self.checking = Checking(Path(schema) if schema else None)
         site.add("/traffic/files", self._list)
         site.add("/traffic/files/<path:name>", self._put, "PUT")
         site.add("/traffic/files/<path:name>", self._delete, "DELETE")

@@ -12,6 +12,7 @@ from werkzeug.exceptions import ClientDisconnected
 
 from traffic.core.dataset import Dataset, DatasetError
 from traffic.core.findings import ManyFaultsError
+from traffic.intake.schema import SchemaError
 from traffic.reading import Reading
 from traffic.threads import in_thread
 from traffic.web.shelf import Shelf
@@ -33,16 +34,19 @@ class UploadError(Exception):
 
 
 class Checking:
-    """Checks files that have come in, one by one; not by what reads for a start, whose status it would be."""
+    """Checks files that have come in, one by one; not by what reads for a start, whose status it would be.
 
-    def __init__(self) -> None:
-        self.reading = Reading()
+    `schema` is the file of the JSON Schema that every record must pass, None where there is none.
+    """
+
+    def __init__(self, schema: Path | None) -> None:
+        self.reading, self._schema = Reading(), schema
         self._one_at_a_time = BoundedSemaphore()
 
     def open(self, draft: Path, state: Path) -> Dataset:
         """As `Reading.open`."""
         with self._one_at_a_time:
-            return self.reading.open(draft, state, None, draft.name)
+            return self.reading.open(draft, state, self._schema, draft.name)
 
 
 class Upload:
@@ -86,6 +90,8 @@ class Upload:
             listed = error.listed if isinstance(error, ManyFaultsError) else (error,)
             findings = [_named(one.told, draft) for one in listed]
             raise UploadError(422, _named(str(error), draft), findings) from error
+        except SchemaError as error:
+            raise UploadError(500, f"The file cannot be checked: {error}") from error
         try:
             digest = f"sha256:{dataset.digest}"
             return {"records": dataset.records, "format": dataset.format.value, "digest": digest}

@@ -136,7 +136,7 @@ def test_a_worker_that_is_sent_away_hands_back_what_it_holds_and_one_that_joins_
         leaver = cluster.workers[0]
         leaver.send(signal.SIGTERM)
         assert leaver.wait(20) == 0, leaver.log
-        assert f"worker {leaver.id} is gone (it left)" in cluster.master.log
+        cluster.await_log(f"worker {leaver.id} is gone (it left)")
         (joiner,) = cluster.add_workers(1)
         await_everyone(cluster, api)
         api.always(AT_ONCE)

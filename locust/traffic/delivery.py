@@ -6,8 +6,8 @@ from typing import Any
 
 from traffic import console
 from traffic.clock import ever_greater, now_s, timestamp
-from traffic.core.ledger import State
 from traffic.core.patience import Patience, Verdict
+from traffic.core.position import State
 from traffic.core.progress import Progress
 from traffic.core.report import Standing, account, all_delivered, dead_letters, unsent_indexes
 from traffic.core.run import Run

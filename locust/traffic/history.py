@@ -12,8 +12,8 @@ from typing import Any
 from traffic.clock import timestamp
 from traffic.core.dataset import Dataset
 from traffic.core.decisions import Reopened, records
-from traffic.core.ledger import State
 from traffic.core.order import Order
+from traffic.core.position import State
 from traffic.core.ranges import RangeSet
 from traffic.core.recovery import Recovery, RecoveryError
 from traffic.core.run import Run

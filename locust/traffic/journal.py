@@ -19,10 +19,11 @@ from pathlib import Path
 from typing import Any, cast
 
 from traffic.core.decisions import Booked, Entry, Leased, LeaseReturned, Reopened
-from traffic.core.ledger import DeadLetter, State
 from traffic.core.order import Kind
-from traffic.core.protocol import ProtocolError, RunTerms
+from traffic.core.position import DeadLetter, State
+from traffic.core.protocol import RunTerms
 from traffic.core.ranges import RangeSet
+from traffic.core.wire import ProtocolError
 
 APPLICATION = int.from_bytes(b"TRAF")
 VERSION = 1

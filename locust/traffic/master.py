@@ -23,9 +23,10 @@ from traffic.core.custody import Custody
 from traffic.core.dataset import DatasetError
 from traffic.core.decisions import AllSettled, Booked, Decision, Leased, LeaseReclaimed, Send
 from traffic.core.patience import Verdict
-from traffic.core.protocol import FROM_WORKER, ProtocolError, Terms
+from traffic.core.protocol import FROM_WORKER, Terms
 from traffic.core.ranges import RangeSet
 from traffic.core.report import all_delivered
+from traffic.core.wire import ProtocolError
 from traffic.delivery import Delivery
 from traffic.live import Live
 from traffic.locust_test import LocustTest, watched

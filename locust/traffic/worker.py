@@ -17,7 +17,8 @@ from traffic.clock import now_s
 from traffic.core.feed import Feed, Record
 from traffic.core.link import Link
 from traffic.core.outcome import Answer, Outcome
-from traffic.core.protocol import FROM_MASTER, REGISTER, Message, ProtocolError, RunTerms, Terms
+from traffic.core.protocol import FROM_MASTER, REGISTER, Message, RunTerms, Terms
+from traffic.core.wire import ProtocolError
 
 logger = logging.getLogger(__name__)
 

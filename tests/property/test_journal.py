@@ -9,7 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from traffic.core.decisions import Booked, Entry, Leased, LeaseReturned, Reopened
-from traffic.core.ledger import DeadLetter, State
+from traffic.core.position import DeadLetter, State
 from traffic.core.protocol import RunTerms
 from traffic.core.ranges import RangeSet
 from traffic.journal import Facts, Journal, JournalError, Resumption

@@ -10,7 +10,8 @@ from hypothesis.stateful import initialize, precondition, rule
 from property.test_protocol import Protocol
 from traffic.core.decisions import Booked, Decision
 from traffic.core.invariants import check_ledger
-from traffic.core.ledger import SETTLED, Ledger, State
+from traffic.core.ledger import Ledger
+from traffic.core.position import SETTLED, State
 from traffic.core.ranges import RangeSet
 from traffic.core.recovery import Recovery
 from traffic.core.run import Run
@@ -78,9 +79,9 @@ class Recovering(Protocol):
         live, found = run.ledger, self.recovery.ledger
         for state in SETTLED:
             assert found.positions(state) == live.positions(state), state.name
-        assert (found.dead, found.former) == (live.dead, live.former)
+        assert (found.dead, found.earlier.former) == (live.dead, live.earlier.former)
         assert settled_by(found) == settled_by(live)
-        assert found.leases_made == live.leases_made
+        assert found.leases.made == live.leases.made
         counts = {worker: (self.recovery.attempts[worker], self.recovery.resent[worker]) for worker in self.counted}
         assert counts == self.counted
         self.compare_held(live)
@@ -88,9 +89,8 @@ class Recovering(Protocol):
     def compare_held(self, live: Ledger) -> None:
         held = self.recovery.held()
         assert all(held.values()), "nobody is named who has nothing"
-        for worker, leases in live.leases.items():
-            for lease in leases.values():
-                assert not lease.open.minus(held.get(worker, RangeSet())), f"lease {lease.number} of {worker}"
+        for lease in live.leases:
+            assert not lease.open.minus(held.get(lease.worker, RangeSet())), f"lease {lease.number} of {lease.worker}"
         for positions in held.values():
             assert not positions.minus(live.positions(State.PENDING, State.LEASED)), "it has its outcome"
 

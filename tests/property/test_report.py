@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from traffic.core.custody import Custody
 from traffic.core.decisions import Booked, Reopened
 from traffic.core.invariants import check_ledger
-from traffic.core.ledger import DeadLetter, State
+from traffic.core.position import DeadLetter, State
 from traffic.core.progress import Progress
 from traffic.core.protocol import Terms
 from traffic.core.ranges import RangeSet
@@ -76,7 +76,7 @@ def journals(draw: st.DrawFn) -> tuple[Recovery, dict[int, DeadLetter]]:
 def test_what_was_reopened_and_not_sent_again_is_what_it_was(origin, journal, dealt, moves):
     recovery, former = journal
     ledger = recovery.ledger
-    assert ledger.former == former
+    assert ledger.earlier.former == former
     run = Run.recovered(origin.terms, origin.dataset, origin.order, recovery)
     ledger.deal(dealt)
     for worker, size, end in moves:
@@ -84,11 +84,11 @@ def test_what_was_reopened_and_not_sent_again_is_what_it_was(origin, journal, de
         check_ledger(ledger)
     custody = Custody(Terms(), first_session=1)
     custody.run = run
-    sent = ledger.tried_among(ledger.positions(State.PENDING))
-    untouched = {at: letter for at, letter in former.items() if at in ledger.former and at not in sent}
+    sent = ledger.earlier.tried_among(ledger.positions(State.PENDING))
+    untouched = {at: letter for at, letter in former.items() if at in ledger.earlier.former and at not in sent}
     custody.close()
     check_ledger(ledger)
-    assert not ledger.former
+    assert not ledger.earlier.former
     assert not ledger.positions(State.PENDING).minus(ledger.positions(State.PENDING).minus(RangeSet.of(former)))
     assert {at: ledger.dead[at] for at in untouched} == untouched
 

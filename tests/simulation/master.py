@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from traffic.core.custody import Custody
 from traffic.core.decisions import AllSettled, Decision, Entry, Leased, Reopened, Send
-from traffic.core.ledger import SETTLED
+from traffic.core.position import SETTLED
 from traffic.core.protocol import Ack, Acked, Grant, Message, Terms
 from traffic.core.ranges import RangeSet
 from traffic.core.recovery import Recovery

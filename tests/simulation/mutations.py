@@ -9,6 +9,7 @@ import pytest
 from simulation.master import Master
 from traffic.core.custody import Custody
 from traffic.core.decisions import Decision, Entry, Send
+from traffic.core.earlier import EarlierAttempts
 from traffic.core.feed import Feed, Record
 from traffic.core.ledger import Ledger
 from traffic.core.link import Link
@@ -177,7 +178,7 @@ def take_the_reopened_for_leased(patch: pytest.MonkeyPatch) -> None:
 
 def believe_old_words(patch: pytest.MonkeyPatch) -> None:
     """What a worker says again of an attempt before the reopening counts as if it were of one since."""
-    patch.setattr(Ledger, "_is_old", lambda self, letter, foreign: False)
+    patch.setattr(EarlierAttempts, "is_old", lambda self, letter, in_hand: False)
 
 
 def keep_what_was_not_sent_again_as_unsent(patch: pytest.MonkeyPatch) -> None:

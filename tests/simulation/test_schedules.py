@@ -6,7 +6,7 @@ from simulation.mutations import MUTATIONS, mutated
 from simulation.schedule import run_schedule
 from simulation.world import BrokenPromiseError, World
 from traffic.core.invariants import BrokenInvariantError
-from traffic.core.ledger import State
+from traffic.core.position import State
 
 SEEDS = 400
 # The rarest fault shows in about one schedule of five hundred.

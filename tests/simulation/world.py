@@ -22,10 +22,10 @@ from traffic.core.dataset import Dataset
 from traffic.core.decisions import Decision, Reopened
 from traffic.core.feed import Feed, Record
 from traffic.core.invariants import check_ledger
-from traffic.core.ledger import SETTLED, DeadLetter, State
 from traffic.core.link import Link
 from traffic.core.order import Order
 from traffic.core.outcome import RULES, Answer
+from traffic.core.position import SETTLED, DeadLetter, State
 from traffic.core.protocol import FROM_MASTER, FROM_WORKER, Message, RunTerms, Terms
 from traffic.core.ranges import RangeSet
 from traffic.core.run import Run
@@ -284,7 +284,7 @@ class World:
         """P5: a record is handed out only by the worker that the master thinks has it."""
         assert self.run
         if self.master.up and State(int(self.run.ledger.states[record.position])) is State.LEASED:
-            held = any(record.position in lease.open for lease in self.run.ledger.leases_of(host.name))
+            held = any(record.position in lease.open for lease in self.run.ledger.leases.of(host.name))
             self._promise(held, f"P5: {host.name} hands out position {record.position}, leased to another")
 
     def _promise(self, holds: bool, what: str) -> None:

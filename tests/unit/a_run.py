@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 
 from traffic.core.dataset import Dataset
-from traffic.core.ledger import DeadLetter, State
 from traffic.core.order import Kind, Order
+from traffic.core.position import DeadLetter, State
 from traffic.core.protocol import RunTerms
 from traffic.core.ranges import RangeSet
 from traffic.core.report import Standing

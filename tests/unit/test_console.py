@@ -3,7 +3,7 @@
 import pytest
 
 from traffic import console
-from traffic.core.ledger import State
+from traffic.core.position import State
 from traffic.core.progress import Progress
 from traffic.core.report import account
 from unit.a_run import ENDED, a_run, bury, deliver, standing

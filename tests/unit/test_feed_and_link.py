@@ -9,7 +9,8 @@ import pytest
 from traffic.core.feed import DEAD_AFTER, PROBE_S, Feed
 from traffic.core.link import Link
 from traffic.core.outcome import Answer, Outcome
-from traffic.core.protocol import Ack, Acked, Grant, Hello, ProtocolError, RunTerms, Terms, Welcome
+from traffic.core.protocol import Ack, Acked, Grant, Hello, RunTerms, Terms, Welcome
+from traffic.core.wire import ProtocolError
 
 RUN = RunTerms("run", "POST", "/", (0.0, 0.0), 3, "at-least-once")
 OK, BUSY = Answer(201), Answer(503, retry_after=2.0)

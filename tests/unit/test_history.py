@@ -14,7 +14,7 @@ import pytest
 from traffic.core.dataset import Dataset
 from traffic.core.decisions import Booked, Leased
 from traffic.core.invariants import check_ledger
-from traffic.core.ledger import DeadLetter, State
+from traffic.core.position import DeadLetter, State
 from traffic.core.ranges import RangeSet
 from traffic.history import (
     DAY_S,
@@ -199,7 +199,7 @@ def test_dead_letters_are_pending_in_a_run_that_is_recovered_for_them(folder, da
         left = recover(journal, dataset, resend=True)
         assert len(list(journal.entries())) == 1, "the journal is told when the run goes on"
     check_ledger(left.run.ledger)
-    assert set(left.reopened.positions.members()) == set(left.run.ledger.former) == again
+    assert set(left.reopened.positions.members()) == set(left.run.ledger.earlier.former) == again
     assert left.run.ledger.unsettled == 10 - 3 - 3 + len(again)
     assert left.held == {}
 

@@ -15,7 +15,7 @@ import pytest
 
 from traffic import journal as journal_module
 from traffic.core.decisions import Booked, Entry, Leased, LeaseReturned, Reopened
-from traffic.core.ledger import DeadLetter, State
+from traffic.core.position import DeadLetter, State
 from traffic.core.protocol import RunTerms
 from traffic.core.ranges import RangeSet
 from traffic.journal import APPLICATION, VERSION, Facts, Journal, JournalError, JournalInUseError, JournalWriteError

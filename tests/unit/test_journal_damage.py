@@ -7,7 +7,7 @@ import pytest
 
 from traffic.core.dataset import Dataset
 from traffic.core.decisions import Booked, Entry
-from traffic.core.ledger import DeadLetter, State
+from traffic.core.position import DeadLetter, State
 from traffic.core.ranges import RangeSet
 from traffic.core.recovery import Recovery, RecoveryError
 from traffic.history import past_runs, recover
@@ -65,7 +65,7 @@ def test_what_a_worker_may_have_sent_before_it_began_anew_is_still_known(tmp_pat
         if isinstance(entry, Entry):
             recovery.take(entry)
     live = bench.run.ledger
-    tried = live.tried_among(live.positions(State.PENDING))
+    tried = live.earlier.tried_among(live.positions(State.PENDING))
     assert tried == RangeSet([(0, 5)])
     assert recovery.held().get("a") == tried
 

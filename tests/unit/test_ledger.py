@@ -6,7 +6,8 @@ from unittest.mock import patch
 import pytest
 
 from traffic.core.invariants import check_ledger
-from traffic.core.ledger import DeadLetter, Ledger, State
+from traffic.core.ledger import Ledger
+from traffic.core.position import DeadLetter, State
 from traffic.core.ranges import RangeSet
 
 

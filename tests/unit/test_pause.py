@@ -10,9 +10,9 @@ from traffic.core.custody import Custody
 from traffic.core.decisions import AllSettled, Decision
 from traffic.core.feed import Feed
 from traffic.core.invariants import check_ledger
-from traffic.core.ledger import State
 from traffic.core.link import Link
 from traffic.core.outcome import Outcome
+from traffic.core.position import State
 from traffic.core.protocol import Ack, Acked, Grant, Hello, Terms, Welcome
 from unit.test_custody import TERMS, Bench, sends, the_message
 from unit.test_feed_and_link import BUSY, LOST, OK, RUN, grant, joined

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from traffic.core.custody import LOST_AT_END, LOST_AT_RESTART
 from traffic.core.decisions import AllSettled, Booked, Entry, Leased, LeaseReturned, Reopened, Send
+from traffic.core.doubt import LOST_AT_END, LOST_AT_RESTART
 from traffic.core.invariants import check_ledger
-from traffic.core.ledger import DeadLetter, State
+from traffic.core.position import DeadLetter, State
 from traffic.core.protocol import Acked, Failure, Grant, Welcome
 from traffic.core.ranges import RangeSet
 from traffic.core.recovery import Recovery, RecoveryError
@@ -40,7 +40,7 @@ def recovered(*entries: Entry, records: int = 100) -> Recovery:
 def test_an_empty_journal_is_a_run_of_which_nothing_was_sent():
     recovery = recovered()
     assert recovery.ledger.counts == [100, 0, 0, 0, 0]
-    assert (recovery.held(), recovery.attempts, recovery.ledger.leases_made) == ({}, {}, 0)
+    assert (recovery.held(), recovery.attempts, recovery.ledger.leases.made) == ({}, {}, 0)
 
 
 def test_what_was_leased_and_neither_settled_nor_returned_was_in_hand():
@@ -54,7 +54,7 @@ def test_what_was_leased_and_neither_settled_nor_returned_was_in_hand():
     )
     assert recovery.held() == {"a": RangeSet([(4, 5), (6, 10)]), "c": places(20, 25)}
     assert recovery.ledger.counts == [95, 0, 4, 1, 0], "what was in hand is pending"
-    assert recovery.ledger.leases_made == 3, "no number is given out twice"
+    assert recovery.ledger.leases.made == 3, "no number is given out twice"
     assert (recovery.attempts, recovery.resent) == ({"a": 6}, {"a": 1})
 
 
@@ -136,16 +136,16 @@ def test_a_dead_letter_that_was_reopened_is_pending_and_in_nobodys_hand_until_it
     recovery = recovered(*before, Reopened(places(2, 4)))
     assert recovery.ledger.counts == [98, 0, 2, 0, 0]
     assert (recovery.held(), recovery.ledger.dead) == ({}, {})
-    assert recovery.ledger.former == {2: letter(2, "a"), 3: letter(3, "b")}
+    assert recovery.ledger.earlier.former == {2: letter(2, "a"), 3: letter(3, "b")}
     again = recovered(*before, Reopened(places(2, 4)), Leased(2, "c", places(2, 4)), booked("c", places(2, 3)))
-    assert (again.held(), again.ledger.former) == ({"c": places(3, 4)}, {3: letter(3, "b")})
+    assert (again.held(), again.ledger.earlier.former) == ({"c": places(3, 4)}, {3: letter(3, "b")})
     assert again.attempts == {"a": 4}, "counts go on"
 
 
 def test_what_was_reopened_and_failed_again_can_be_reopened_again():
     again = Reopened(places(2, 3))
     recovery = recovered(booked("a", RangeSet(), letter(2, "a")), again, booked("b", RangeSet(), letter(2, "b")), again)
-    assert recovery.ledger.former == {2: letter(2, "b")}
+    assert recovery.ledger.earlier.former == {2: letter(2, "b")}
     assert (
         recovered(booked("a", RangeSet(), letter(2, "a")), again, booked("", RangeSet(), letter(2, "a"))).held() == {}
     )
@@ -301,7 +301,7 @@ def test_what_was_reopened_is_granted_as_a_repeat_and_its_new_outcome_counts(reo
     rejected = DeadLetter(2, State.REJECTED, 3, 409, "HTTP 409", "b")
     assert made[0] == booked("b", places(3, 4), rejected, attempts=4)
     assert AllSettled("run") in made
-    assert (reopening.run.ledger.dead, reopening.run.ledger.former) == ({2: rejected}, {})
+    assert (reopening.run.ledger.dead, reopening.run.ledger.earlier.former) == ({2: rejected}, {})
     assert reopening.custody.close() == []
 
 
@@ -313,7 +313,7 @@ def test_a_run_that_is_stopped_before_they_are_leased_has_the_former_letters(reo
     assert made == booked("", RangeSet(), *Reopening.LETTERS)
     assert reopening.run.ledger.dead == {2: Reopening.LETTERS[0], 3: Reopening.LETTERS[1]}
     again = recovered(*Reopening.BEFORE, Reopened(places(2, 4)), made)
-    assert (again.ledger.counts, again.ledger.former, again.held()) == ([0, 0, 98, 1, 1], {}, {})
+    assert (again.ledger.counts, again.ledger.earlier.former, again.held()) == ([0, 0, 98, 1, 1], {}, {})
     assert session
 
 
@@ -375,7 +375,7 @@ def test_a_word_of_one_that_had_the_record_again_and_was_lost_counts(reopening):
 
 def test_a_worker_that_saw_it_delivered_is_believed_whenever_that_was(reopening):
     reopening.ack("a", 7, 31, delivered=((2, 3),))
-    assert (reopening.state(2), list(reopening.run.ledger.former)) == (State.DELIVERED, [3])
+    assert (reopening.state(2), list(reopening.run.ledger.earlier.former)) == (State.DELIVERED, [3])
 
 
 def test_at_most_once_what_was_leased_again_when_the_master_died_is_in_doubt(tmp_path):

@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from traffic.core.ledger import State
+from traffic.core.position import State
 from traffic.core.progress import Progress
 from traffic.core.report import account, all_delivered, dead_letters, unsent_indexes
 from unit.a_run import ENDED, STARTED, a_run, bury, deliver, lease, standing
@@ -102,7 +102,7 @@ def test_a_status_adds_up_at_any_time(run):
 
 
 def test_a_report_adds_up_what_is_pending_at_the_end_is_unsent(run):
-    lost = run.ledger.leases_of("b")[0]
+    lost = run.ledger.leases.of("b")[0]
     run.ledger.give_back(lost, lost.open.copy())
     report = account(run, standing("stopped", ENDED), Progress())
     counts = report["counts"]
@@ -171,7 +171,7 @@ def test_dead_letters_and_unsent_records_are_told_by_their_place_in_the_file(tmp
 
 
 def test_every_record_is_delivered_or_listed(run):
-    lost = run.ledger.leases_of("b")[0]
+    lost = run.ledger.leases.of("b")[0]
     run.ledger.give_back(lost, lost.open.copy())
     listed = [letter["index"] for letter in dead_letters(run)] + list(unsent_indexes(run))
     assert sorted(listed) == [2, 3, 4, 6, 7, 8, 9], "all but the three delivered"

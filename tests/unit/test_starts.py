@@ -13,7 +13,7 @@ import pytest
 
 from traffic.core.dataset import Dataset, DatasetError
 from traffic.core.decisions import Booked, Leased, Reopened
-from traffic.core.ledger import DeadLetter, State
+from traffic.core.position import DeadLetter, State
 from traffic.core.ranges import RangeSet
 from traffic.delivery import Delivery
 from traffic.history import ResumeError
@@ -165,7 +165,7 @@ def test_dead_letters_that_are_sent_again_are_journaled_before_anything_is_sent(
     starts.take().close()
     assert read(path) == before, "a start that is called off changes nothing"
     delivery = bench.resume(starts)
-    assert (delivery.settled, delivery.run.ledger.former) == (9, {1: letter})
+    assert (delivery.settled, delivery.run.ledger.earlier.former) == (9, {1: letter})
     delivery.journal.close()
     entries, facts = read(path)
     assert entries == [*before[0], Reopened(RangeSet([(1, 2)]))]

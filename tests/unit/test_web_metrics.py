@@ -44,7 +44,8 @@ class Asked:
         self.status: dict[str, Any] = {**STATUS, "counts": dict(STATUS["counts"])}
         self._app = Flask(__name__)
         self._view: Any = None
-        delivery = SimpleNamespace(reclaimed=2, run=SimpleNamespace(ledger=SimpleNamespace(leases_made=7)))
+        ledger = SimpleNamespace(leases=SimpleNamespace(made=7))
+        delivery = SimpleNamespace(reclaimed=2, run=SimpleNamespace(ledger=ledger))
         site = SimpleNamespace(master=SimpleNamespace(delivery=delivery), add=self._add)
         Metrics(site, SimpleNamespace(status=lambda: self.status))
 

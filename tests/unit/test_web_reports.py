@@ -4,7 +4,7 @@ import csv
 import json
 import re
 
-from traffic.core.ledger import State
+from traffic.core.position import State
 from traffic.core.progress import Progress
 from traffic.core.report import account, dead_letters
 from traffic.web.printable import SHOWN, printable

@@ -12,14 +12,13 @@ The rules that this module guards:
 """
 
 from .decisions import AllSettled, Booked, Decision, LeaseReclaimed, Send, WorkerGone, WorkerJoined
-from .ledger import DeadLetter, State
-from .protocol import VERSION, Ack, Hello, ProtocolError, Terms
+from .doubt import doubt_at_end, doubt_at_restart, put_in_doubt
+from .position import State
+from .protocol import VERSION, Ack, Hello, Terms
 from .ranges import RangeSet
 from .run import Run
 from .session import Session
-
-LOST_AT_END = "the worker did not say what became of it before the run ended"
-LOST_AT_RESTART = "the master was restarted while the worker had the record in hand"
+from .wire import ProtocolError
 
 
 class Custody:
@@ -57,11 +56,12 @@ class Custody:
         made: list[Decision] = []
         self.run, self._over, self._dealt = run, False, False
         # One that was cut off when the run ended may still be at work on a record that was reopened since.
-        self._leasing_from = now + self.terms.lease_s if held or run.ledger.former else now
+        self._leasing_from = now + self.terms.lease_s if held or run.ledger.earlier.former else now
         for worker, positions in held.items():
-            run.ledger.tried.setdefault(worker, RangeSet()).update(positions)
+            run.ledger.earlier.note(worker, positions)
         if run.terms.policy == "at-most-once":
-            made += [self._doubt_all(worker, positions) for worker, positions in held.items()]
+            for worker, positions in held.items():
+                made.append(Booked(worker, RangeSet(), doubt_at_restart(run.ledger, worker, positions)))
         made += self._welcome_all(now)
         return [*made, *self._end_if_settled()]
 
@@ -157,32 +157,9 @@ class Custody:
         """
         if self.run is None:
             return []
-        ledger = self.run.ledger
-        doubts = [
-            (position, lease.worker)
-            for held in ledger.leases.values()
-            for lease in held.values()
-            for position in lease.open.members()
-        ]
-        tried = ledger.tried_among(ledger.positions(State.PENDING))
-        doubts += [(position, ledger.suspect(position)) for position in tried.members()]
-        letters = tuple(self._doubt(position, worker, LOST_AT_END) for position, worker in doubts)
-        letters += ledger.return_former()
+        letters = doubt_at_end(self.run.ledger) + self.run.ledger.return_former()
         self.run, self._over = None, True
         return [Booked("", RangeSet(), letters)] if letters else []
-
-    def _doubt_all(self, worker: str, positions: RangeSet) -> Booked:
-        """Have in doubt what a worker of the former master may have sent, and nobody has settled."""
-        assert self.run
-        tried = self.run.ledger.tried[worker]
-        at_risk = [position for position in positions.members() if position in tried]
-        return Booked(worker, RangeSet(), tuple(self._doubt(at, worker, LOST_AT_RESTART) for at in at_risk))
-
-    def _doubt(self, position: int, worker: str, reason: str) -> DeadLetter:
-        assert self.run
-        letter = DeadLetter(position, State.IN_DOUBT, 1, 0, reason, worker)
-        self.run.ledger.bury(letter)
-        return letter
 
     def _on_hello(self, worker: str, message: Hello, now: float) -> list[Decision]:
         if message.version != VERSION:
@@ -255,19 +232,7 @@ class Custody:
     def _book(self, worker: str, ack: Ack, *, foreign: bool = False) -> list[Decision]:
         if self.run is None or ack.run != self.run.terms.run:
             return []
-        top = max((stop for _, stop in ack.delivered), default=0)
-        if max([top, *(failure.position + 1 for failure in ack.failed)]) > self.run.ledger.records:
-            raise ProtocolError(f"worker {worker} speaks of a position that run {ack.run} does not have")
-        delivered = self.run.ledger.deliver(worker, RangeSet(ack.delivered))
-        self.run.note_attempts(worker, ack.attempts, ack.resent)
-        letters = []
-        for said in ack.failed:
-            state = State.IN_DOUBT if said.in_doubt else State.REJECTED
-            letter = DeadLetter(said.position, state, said.attempts, said.status, said.reason, worker)
-            if self.run.ledger.bury(letter, foreign=foreign):
-                letters.append(letter)
-        attempts, resent = self.run.attempts[worker], self.run.resent[worker]
-        return [Booked(worker, delivered, tuple(letters), attempts, resent)] if delivered or letters else []
+        return list(self.run.book(worker, ack, foreign=foreign))
 
     def _take_back(self, session: Session, ack: Ack) -> list[Decision]:
         if self.run is None or ack.run != self.run.terms.run:
@@ -279,14 +244,14 @@ class Custody:
         if self.run is None:
             return []
         made: list[Decision] = []
-        for lease in self.run.ledger.leases_of(worker):
+        for lease in self.run.ledger.leases.of(worker):
             positions = lease.open.copy()
             made.append(LeaseReclaimed(lease.number, worker, positions, reason))
             if self.run.terms.policy == "at-least-once":
                 self.run.ledger.reclaim(lease)
                 continue
             why = f"worker lost with the record in hand: {reason}"
-            made.append(Booked(worker, RangeSet(), tuple(self._doubt(at, worker, why) for at in positions.members())))
+            made.append(Booked(worker, RangeSet(), put_in_doubt(self.run.ledger, worker, positions.members(), why)))
         return made
 
     def _leave(self, worker: str, reason: str) -> list[Decision]:

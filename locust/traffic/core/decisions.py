@@ -6,7 +6,7 @@ comes after it. An `Event` is told to people, in one line. `LeaseReturned` is bo
 
 from dataclasses import dataclass
 
-from .ledger import DeadLetter
+from .position import DeadLetter
 from .protocol import Message
 from .ranges import RangeSet
 

@@ -12,8 +12,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from .outcome import Answer, Outcome, backoff
-from .protocol import Failure, Grant, ProtocolError, RunTerms
+from .protocol import Failure, Grant, RunTerms
 from .ranges import RangeSet
+from .wire import ProtocolError
 
 STOPPED = "the run was stopped while the answer was awaited"
 # After this many attempts in a row that did not reach the API, it is taken for dead: one attempt a second probes it.

@@ -4,7 +4,8 @@ from collections import Counter
 
 import numpy as np
 
-from .ledger import Ledger, State
+from .ledger import Ledger
+from .position import State
 from .ranges import RangeSet
 
 
@@ -41,7 +42,7 @@ def _check_places(ledger: Ledger) -> None:
     """Every pending position is in one remainder, every leased one in one lease, and nothing else is in either."""
     remainders = [*ledger.partition.remainders.values(), ledger.partition.unassigned]
     pending = Counter(position for places in remainders for position in places.members())
-    leases = [lease for held in ledger.leases.values() for lease in held.values()]
+    leases = list(ledger.leases)
     leased = Counter(position for lease in leases for position in lease.open.members())
     _claim(max(pending.values(), default=1) == 1, "a position is in two remainders")
     _claim(max(leased.values(), default=1) == 1, "P1: a position is in two live leases")
@@ -49,15 +50,15 @@ def _check_places(ledger: Ledger) -> None:
     _claim(RangeSet.of(pending) == ledger.positions(State.PENDING), "a pending position is in no remainder")
     _claim(RangeSet.of(leased) == ledger.positions(State.LEASED), "a leased position is in no lease")
     settled = ledger.positions(State.DELIVERED, State.REJECTED, State.IN_DOUBT)
-    _claim(not ledger.tried_among(settled), "a settled position is still marked as tried")
-    _claim(not any(at in settled for at in ledger.former), "a settled position is still a reopened one")
+    _claim(not ledger.earlier.tried_among(settled), "a settled position is still marked as tried")
+    _claim(not any(at in settled for at in ledger.earlier.former), "a settled position is still a reopened one")
 
 
 def _check_tallies(ledger: Ledger) -> None:
     owned = ledger.partition.unassigned.count
     for worker, tally in ledger.tallies.items():
         remainder = len(ledger.partition.remainders.get(worker, ()))
-        leased = sum(lease.open.count for lease in ledger.leases_of(worker))
+        leased = sum(lease.open.count for lease in ledger.leases.of(worker))
         settled = tally.delivered + tally.rejected + tally.in_doubt
         share = tally.slice + tally.moved
         _claim(

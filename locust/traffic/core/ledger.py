@@ -6,82 +6,23 @@ or open in exactly one lease, or settled; and what is settled as delivered stays
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from enum import IntEnum
 
 import numpy as np
 
+from .earlier import EarlierAttempts
+from .leases import Lease, Leases
 from .partition import Partition
+from .position import SETTLED, WORTH, DeadLetter, State
 from .ranges import RangeSet
-
-
-class State(IntEnum):
-    """Where a position stands."""
-
-    PENDING = 0
-    LEASED = 1
-    DELIVERED = 2
-    REJECTED = 3
-    IN_DOUBT = 4
-
-
-SETTLED = frozenset({State.DELIVERED, State.REJECTED, State.IN_DOUBT})
-# Where a position is settled already, a later word overrules the earlier only if it is worth more.
-_WORTH = {State.IN_DOUBT: 1, State.REJECTED: 2, State.DELIVERED: 3}
-
-
-@dataclass(slots=True)
-class Lease:
-    """A piece of a slice in one worker's custody. `open` are those of its positions that are not settled."""
-
-    number: int
-    worker: str
-    open: RangeSet
-
-
-@dataclass(frozen=True, slots=True)
-class DeadLetter:
-    """Why a position ended rejected or in doubt. `status` is the last HTTP status, 0 where no answer was read."""
-
-    position: int
-    state: State
-    attempts: int
-    status: int
-    reason: str
-    worker: str
-
-
-@dataclass(slots=True)
-class Tally:
-    """What one worker was dealt and has done, in records.
-
-    `slice` is what it was dealt at the start, or when it joined; `moved` is what later cuts gave it (or took: then
-    negative). slice + moved = its remainder + its open leases + what it settled.
-    """
-
-    slice: int = 0
-    moved: int = 0
-    delivered: int = 0
-    rejected: int = 0
-    in_doubt: int = 0
-
-    def credit(self, state: State, size: int) -> None:
-        """Book `size` more records that this worker settled as `state` (fewer, where `size` is negative)."""
-        if state is State.DELIVERED:
-            self.delivered += size
-        elif state is State.REJECTED:
-            self.rejected += size
-        else:
-            self.in_doubt += size
+from .tally import Tally
 
 
 class Ledger:
     """The account of a run of `records` positions.
 
     `states` has shape (records,); `counts[state]` is how many positions stand so; `tallies` has a row for each
-    worker that ever had a slice; `dead` has the dead letters by position; `tried` says, by worker, which unsettled
-    positions it may have sent before it was given up; `former` has, by position, the dead letters that were reopened
-    and have no new outcome yet; `repeats` is how many outcomes came for positions that were settled already.
+    worker that ever had a slice; `dead` has the dead letters by position; `earlier` is what is known of attempts at
+    unsettled positions; `repeats` is how many outcomes came for positions that were settled already.
     """
 
     def __init__(self, records: int) -> None:
@@ -89,14 +30,12 @@ class Ledger:
         self.states = np.zeros(records, np.uint8)
         self.partition = Partition()
         self.partition.unassigned.add(0, records)
-        self.leases: dict[str, dict[int, Lease]] = {}
+        self.leases = Leases()
+        self.earlier = EarlierAttempts()
         self.tallies: dict[str, Tally] = {}
-        self.tried: dict[str, RangeSet] = {}
         self.dead: dict[int, DeadLetter] = {}
-        self.former: dict[int, DeadLetter] = {}
         self.counts = [records, 0, 0, 0, 0]
         self.repeats = 0
-        self.leases_made = 0
 
     @property
     def unsettled(self) -> int:
@@ -141,14 +80,7 @@ class Ledger:
         """Put `positions`, all of them in the worker's remainder, into its custody."""
         self.partition.take(positions, worker)
         self._mark(positions, State.PENDING, State.LEASED)
-        self.leases_made += 1
-        lease = Lease(self.leases_made, worker, positions.copy())
-        self.leases.setdefault(worker, {})[lease.number] = lease
-        return lease
-
-    def leases_of(self, worker: str) -> list[Lease]:
-        """The worker's live leases, oldest first."""
-        return list(self.leases.get(worker, {}).values())
+        return self.leases.make(worker, positions)
 
     def deliver(self, worker: str, positions: RangeSet) -> RangeSet:
         """Book that `worker` saw `positions` delivered; those for which this was news.
@@ -159,7 +91,7 @@ class Ledger:
         for position in self._not_delivered(positions.minus(news)):
             if self._settle_late(worker, State.DELIVERED, position):
                 news.add(position, position + 1)
-        self._forget(news)
+        self.earlier.forget(news)
         return news
 
     def bury(self, letter: DeadLetter, *, foreign: bool = False) -> bool:
@@ -169,32 +101,26 @@ class Ledger:
         Nor is what a worker says again of an attempt that was made before the position was reopened.
         """
         place = RangeSet([(letter.position, letter.position + 1)])
-        if letter.position in self.former and self._is_old(letter, foreign=foreign):
+        in_hand = not foreign and self.leases.holds(letter.worker, letter.position)
+        if self.earlier.is_old(letter, in_hand=in_hand):
             return False
         news = bool(self._settle_open(letter.worker, letter.state, place))
         news = news or self._settle_late(letter.worker, letter.state, letter.position)
         if news:
             self.dead[letter.position] = letter
-            self._forget(place)
+            self.earlier.forget(place)
         return news
-
-    def _is_old(self, letter: DeadLetter, *, foreign: bool) -> bool:
-        """Whether a word on a reopened position is from before: its worker cannot know of having had it since."""
-        at = letter.position
-        if at in self.tried.get(letter.worker, RangeSet()):
-            return False
-        return foreign or not any(at in lease.open for lease in self.leases_of(letter.worker))
 
     def give_back(self, lease: Lease, positions: RangeSet) -> None:
         """Make `positions`, open in `lease`, pending again in its worker's remainder."""
-        self._close(lease, positions)
+        self.leases.close(lease, positions)
         self._mark(positions, State.LEASED, State.PENDING)
         self.partition.remainders[lease.worker].update(positions)
 
     def reclaim(self, lease: Lease) -> RangeSet:
         """Take a lost worker's lease back; its positions, pending in its remainder now, may have been sent."""
         positions = lease.open.copy()
-        self.tried.setdefault(lease.worker, RangeSet()).update(positions)
+        self.earlier.note(lease.worker, positions)
         self.give_back(lease, positions)
         return positions
 
@@ -211,7 +137,7 @@ class Ledger:
         return remainder.count
 
     def reopen(self, positions: RangeSet) -> None:
-        """Make dead letters pending again; `former` keeps them. Only while the ledger has neither workers nor leases.
+        """Make dead letters pending again; `earlier` keeps them. Only while the ledger has neither workers nor leases.
 
         ValueError where one of `positions` is no dead letter.
         """
@@ -221,19 +147,20 @@ class Ledger:
             if len(stood) != stop - start or not np.isin(stood, dead).all():
                 raise ValueError(f"positions {start}-{stop - 1} cannot have been dead letters just then")
         for position in positions.members():
-            self.former[position] = self.dead[position]
+            self.earlier.former[position] = self.dead[position]
             self._unsettle(position)
 
     def return_former(self) -> tuple[DeadLetter, ...]:
         """Have what was reopened, is pending, and nobody may have sent since, end as it had before; its letters."""
-        letters = tuple(self.former[at] for at in sorted(self.former) if self.states[at] == State.PENDING)
+        former = self.earlier.former
+        letters = tuple(former[at] for at in sorted(former) if self.states[at] == State.PENDING)
         for letter in letters:
             holder = self.partition.discard(letter.position)
             if holder is not None:
                 self.tallies[holder].moved -= 1
             self._credit_late(letter.worker, State.PENDING, letter.state, letter.position)
             self.dead[letter.position] = letter
-            del self.former[letter.position]
+            del former[letter.position]
         return letters
 
     def restore(self, worker: str, delivered: RangeSet, letters: Iterable[DeadLetter]) -> None:
@@ -262,7 +189,7 @@ class Ledger:
         if not positions:
             return
         self.partition.unassigned.subtract(positions)
-        self._forget(positions)
+        self.earlier.forget(positions)
         self._mark(positions, State.PENDING, state)
         tally = self._tally(worker)
         tally.slice += positions.count
@@ -275,31 +202,10 @@ class Ledger:
         self._mark(place, before, State.PENDING)
         self.partition.unassigned.update(place)
 
-    def repeats_among(self, positions: RangeSet) -> RangeSet:
-        """Those of `positions` that may have been sent before: by a worker that was given up, or before a reopening."""
-        made = self.tried_among(positions)
-        if self.former:
-            made.update(RangeSet.of(at for at in positions.members() if at in self.former))
-        return made
-
     def dead_letters_to_send(self, policy: str) -> RangeSet:
         """The dead letters that may be sent again: under at-most-once none that the API may have."""
         doubtful = (State.IN_DOUBT,) if policy == "at-least-once" else ()
         return self.positions(State.REJECTED, *doubtful)
-
-    def tried_among(self, positions: RangeSet) -> RangeSet:
-        """Those of `positions` that a worker which was given up may have sent."""
-        made = RangeSet()
-        for tried in self.tried.values():
-            made.update(positions.minus(positions.minus(tried)))
-        return made
-
-    def suspect(self, position: int) -> str:
-        """Who may have sent an unsettled position before it was given up; KeyError where nobody may have."""
-        for worker, tried in self.tried.items():
-            if position in tried:
-                return worker
-        raise KeyError(position)
 
     def positions(self, *states: State) -> RangeSet:
         """All positions that stand in one of `states`."""
@@ -312,11 +218,7 @@ class Ledger:
 
     def _settle_open(self, worker: str, state: State, positions: RangeSet) -> RangeSet:
         """Settle those of `positions` that are open in the worker's own leases; which these were."""
-        news = RangeSet()
-        for lease in self.leases_of(worker):
-            for start, stop in positions:
-                news.update(lease.open.within(start, stop))
-            self._close(lease, news)
+        news = self.leases.take(worker, positions)
         self._mark(news, State.LEASED, state)
         if news:
             self.tallies[worker].credit(state, news.count)
@@ -334,7 +236,7 @@ class Ledger:
         before = State(int(self.states[position]))
         if before in SETTLED:
             self.repeats += 1
-            if _WORTH[state] <= _WORTH[before]:
+            if WORTH[state] <= WORTH[before]:
                 return False
             holder: str | None = self._overrule(position)
         elif before is State.LEASED and state is not State.DELIVERED:
@@ -363,29 +265,13 @@ class Ledger:
         """Take a position out of the remainder or the lease that has it; whose that was."""
         if state is State.PENDING:
             return self.partition.discard(position)
-        every = (lease for leases in self.leases.values() for lease in leases.values())
-        lease = next(lease for lease in every if position in lease.open)
-        self._close(lease, RangeSet([(position, position + 1)]))
-        return lease.worker
-
-    def _close(self, lease: Lease, positions: RangeSet) -> None:
-        lease.open.subtract(positions)
-        if not lease.open:
-            self.leases[lease.worker].pop(lease.number, None)
+        return self.leases.discard(position)
 
     def _mark(self, positions: RangeSet, before: State, after: State) -> None:
         for start, stop in positions:
             self.states[start:stop] = after
         self.counts[before] -= positions.count
         self.counts[after] += positions.count
-
-    def _forget(self, positions: RangeSet) -> None:
-        """These are settled: who may have sent them, and what they had been, is of no account any more."""
-        for tried in self.tried.values():
-            tried.subtract(positions)
-        if self.former:
-            for position in positions.members():
-                self.former.pop(position, None)
 
     def _tally(self, worker: str) -> Tally:
         return self.tallies.setdefault(worker, Tally())

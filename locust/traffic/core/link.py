@@ -13,8 +13,9 @@ from collections import deque
 from dataclasses import dataclass
 
 from .feed import Feed
-from .protocol import VERSION, Ack, Acked, Failure, Grant, Hello, Message, ProtocolError, Terms, Welcome
+from .protocol import VERSION, Ack, Acked, Failure, Grant, Hello, Message, Terms, Welcome
 from .ranges import RangeSet
+from .wire import ProtocolError
 
 
 @dataclass(slots=True)

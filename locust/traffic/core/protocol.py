@@ -1,7 +1,8 @@
 """The messages between master and workers, and their form on the wire. docs/protocol.md tells when each is sent.
 
 Each message is a frozen dataclass; `to_wire` gives a dict of what Locust's msgpack carries (str, bytes, bool, int,
-float, list, dict, None), `from_wire` checks what came and raises ProtocolError where it is something else.
+float, list, dict, None), `from_wire` checks what came by the readers of `wire`, and raises ProtocolError where it is
+something else.
 """
 
 from collections.abc import Callable
@@ -10,15 +11,12 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
+from . import wire
 from .ranges import Range, RangeSet
 
 VERSION = 2
 # Master to worker: register with Locust's own master again. {"run": the run of its test, empty where there is none}
 REGISTER = "traffic.register"
-
-
-class ProtocolError(Exception):
-    """A message that does not say what its type promises."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,58 +30,6 @@ class Terms:
     lease_records: int = 4000
     lease_bytes: int = 1 << 20
     window_records: int = 16000
-
-
-def _int(value: Any) -> int:
-    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
-        return value
-    raise ProtocolError(f"expected a whole number from 0, got {value!r:.40}")
-
-
-def _number(value: Any) -> float:
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return float(value)
-    raise ProtocolError(f"expected a number, got {value!r:.40}")
-
-
-def _str(value: Any) -> str:
-    if isinstance(value, str):
-        return value
-    raise ProtocolError(f"expected text, got {value!r:.40}")
-
-
-def _bool(value: Any) -> bool:
-    if isinstance(value, bool):
-        return value
-    raise ProtocolError(f"expected true or false, got {value!r:.40}")
-
-
-def _bytes(value: Any) -> bytes:
-    if isinstance(value, bytes):
-        return value
-    raise ProtocolError(f"expected bytes, got {value!r:.40}")
-
-
-def _all_bytes(values: list[Any]) -> tuple[bytes, ...]:
-    if set(map(type, values)) <= {bytes}:
-        return tuple(values)
-    return tuple(map(_bytes, values))
-
-
-def _list(value: Any) -> list[Any]:
-    if isinstance(value, list | tuple):
-        return list(value)
-    raise ProtocolError(f"expected a list, got {value!r:.40}")
-
-
-def _ranges(value: Any) -> tuple[Range, ...]:
-    made: list[Range] = []
-    for pair in _list(value):
-        start, stop = (_int(end) for end in _list(pair))
-        if start >= stop or (made and start <= made[-1][1]):
-            raise ProtocolError(f"ranges out of order or empty at {start}-{stop}")
-        made.append((start, stop))
-    return tuple(made)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,14 +52,14 @@ class RunTerms:
         """Read the terms that `data` holds; None is no run. ProtocolError where it holds neither."""
         if data is None:
             return None
-        low, high = (_number(end) for end in _list(_field(data, "wait")))
+        low, high = (wire.number(end) for end in wire.many(wire.field(data, "wait")))
         return cls(
-            run=_str(_field(data, "run")),
-            method=_str(_field(data, "method")),
-            path=_str(_field(data, "path")),
+            run=wire.text(wire.field(data, "run")),
+            method=wire.text(wire.field(data, "method")),
+            path=wire.text(wire.field(data, "path")),
             wait=(low, high),
-            max_attempts=_int(_field(data, "max_attempts")),
-            policy=_str(_field(data, "policy")),
+            max_attempts=wire.whole(wire.field(data, "max_attempts")),
+            policy=wire.text(wire.field(data, "policy")),
         )
 
 
@@ -134,18 +80,14 @@ class Failure:
     @classmethod
     def from_wire(cls, data: Any) -> "Failure":
         """Read the fields in their order. ProtocolError or ValueError where they are others."""
-        position, in_doubt, attempts, status, reason = _list(data)
-        return cls(_int(position), _bool(in_doubt), _int(attempts), _int(status), _str(reason))
+        position, in_doubt, attempts, status, reason = wire.many(data)
+        return cls(
+            wire.whole(position), wire.flag(in_doubt), wire.whole(attempts), wire.whole(status), wire.text(reason)
+        )
 
 
 def _failures(value: Any) -> tuple[Failure, ...]:
-    return tuple(Failure.from_wire(one) for one in _list(value))
-
-
-def _field(data: Any, name: str) -> Any:
-    if not isinstance(data, dict) or name not in data:
-        raise ProtocolError(f"{name!r} is missing")
-    return data[name]
+    return tuple(Failure.from_wire(one) for one in wire.many(value))
 
 
 class Message:
@@ -156,25 +98,15 @@ class Message:
 
     def to_wire(self) -> dict[str, Any]:
         """The message as a dict that msgpack can carry."""
-        wire = {}
-        for name in self.readers:
-            value = getattr(self, name)
-            wire[name] = _plain(value)
-        return wire
+        return {name: wire.plain(getattr(self, name)) for name in self.readers}
 
     @classmethod
     def from_wire(cls, data: Any) -> Self:
         """The message that `data` holds; ProtocolError where it holds none."""
         try:
-            return cls(**{name: reader(_field(data, name)) for name, reader in cls.readers.items()})
+            return cls(**{name: reader(wire.field(data, name)) for name, reader in cls.readers.items()})
         except (TypeError, ValueError) as error:
-            raise ProtocolError(f"{cls.type}: {error}") from error
-
-
-def _plain(value: Any) -> Any:
-    if hasattr(value, "to_wire"):
-        return value.to_wire()
-    return [_plain(one) for one in value] if isinstance(value, tuple) else value
+            raise wire.ProtocolError(f"{cls.type}: {error}") from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +114,7 @@ class Hello(Message):
     """Worker to master: I am here and hold nothing. `hello` counts a worker's hellos, so that an old one is known."""
 
     type = "traffic.hello"
-    readers = {"version": _int, "hello": _int}
+    readers = {"version": wire.whole, "hello": wire.whole}
 
     version: int
     hello: int
@@ -201,19 +133,19 @@ class Ack(Message):
 
     type = "traffic.ack"
     readers = {
-        "session": _int,
-        "seq": _int,
-        "heard": _int,
-        "run": _str,
-        "delivered": _ranges,
+        "session": wire.whole,
+        "seq": wire.whole,
+        "heard": wire.whole,
+        "run": wire.text,
+        "delivered": wire.ranges,
         "failed": _failures,
-        "holds": _ranges,
-        "wants": _int,
-        "attempts": _int,
-        "resent": _int,
-        "users": _int,
-        "trouble": _str,
-        "leaving": _bool,
+        "holds": wire.ranges,
+        "wants": wire.whole,
+        "attempts": wire.whole,
+        "resent": wire.whole,
+        "users": wire.whole,
+        "trouble": wire.text,
+        "leaving": wire.flag,
     }
 
     session: int
@@ -236,7 +168,7 @@ class Welcome(Message):
     """Master to worker: from now on you are this session, which holds nothing yet, in this run (None: no run)."""
 
     type = "traffic.welcome"
-    readers = {"session": _int, "seq": _int, "run": RunTerms.from_wire}
+    readers = {"session": wire.whole, "seq": wire.whole, "run": RunTerms.from_wire}
 
     session: int
     seq: int
@@ -253,14 +185,14 @@ class Grant(Message):
 
     type = "traffic.lease"
     readers = {
-        "session": _int,
-        "seq": _int,
-        "answers": _int,
-        "lease": _int,
-        "positions": _ranges,
-        "again": _ranges,
-        "indexes": _bytes,
-        "bodies": lambda value: _all_bytes(_list(value)),
+        "session": wire.whole,
+        "seq": wire.whole,
+        "answers": wire.whole,
+        "lease": wire.whole,
+        "positions": wire.ranges,
+        "again": wire.ranges,
+        "indexes": wire.raw,
+        "bodies": wire.many_raw,
     }
 
     session: int
@@ -276,7 +208,7 @@ class Grant(Message):
         """The records' indexes, in the order of the positions."""
         made: list[int] = np.frombuffer(self.indexes, "<u8").tolist()
         if not len(made) == len(self.bodies) == RangeSet(self.positions).count:
-            raise ProtocolError(f"lease {self.lease} has {len(self.bodies)} bodies for {len(made)} records")
+            raise wire.ProtocolError(f"lease {self.lease} has {len(self.bodies)} bodies for {len(made)} records")
         return made
 
 
@@ -288,7 +220,7 @@ class Acked(Message):
     """
 
     type = "traffic.acked"
-    readers = {"session": _int, "seq": _int, "answers": _int, "over": _bool, "paused": _bool}
+    readers = {"session": wire.whole, "seq": wire.whole, "answers": wire.whole, "over": wire.flag, "paused": wire.flag}
 
     session: int
     seq: int

@@ -39,7 +39,7 @@ class Recovery:
             raise RecoveryError(f"a lease of {entry.positions} in a run of {self.ledger.records} records")
         if isinstance(entry, Leased):
             self._leased.setdefault(entry.worker, {})[entry.lease] = entry.positions.copy()
-            self.ledger.leases_made = max(self.ledger.leases_made, entry.lease)
+            self.ledger.leases.made = max(self.ledger.leases.made, entry.lease)
         else:
             self._close(entry.worker, entry.positions, entry.lease)
 

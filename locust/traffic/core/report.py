@@ -9,8 +9,8 @@ from operator import attrgetter
 from typing import Any
 
 from .dataset import DatasetError
-from .ledger import DeadLetter, State
 from .order import Indexes
+from .position import DeadLetter, State
 from .progress import Progress
 from .ranges import RangeSet
 from .run import Run
@@ -101,7 +101,7 @@ def _workers(run: Run, states: dict[str, str]) -> Iterator[dict[str, Any]]:
             "id": worker,
             "slice": tally.slice,
             "moved": tally.moved,
-            "leased": sum(lease.open.count for lease in run.ledger.leases_of(worker)),
+            "leased": sum(lease.open.count for lease in run.ledger.leases.of(worker)),
             "delivered": tally.delivered,
             "rejected": tally.rejected,
             "in_doubt": tally.in_doubt,

@@ -3,10 +3,14 @@
 from dataclasses import dataclass, field
 
 from .dataset import Dataset
+from .decisions import Booked
 from .ledger import Ledger
 from .order import Order
-from .protocol import RunTerms
+from .position import DeadLetter, State
+from .protocol import Ack, RunTerms
+from .ranges import RangeSet
 from .recovery import Recovery
+from .wire import ProtocolError
 
 
 @dataclass(slots=True)
@@ -33,6 +37,25 @@ class Run:
     def recovered(cls, terms: RunTerms, dataset: Dataset, order: Order, recovery: Recovery) -> "Run":
         """A run as its journal left it."""
         return cls(terms, dataset, order, recovery.ledger, dict(recovery.attempts), dict(recovery.resent))
+
+    def book(self, worker: str, ack: Ack, *, foreign: bool) -> list[Booked]:
+        """Book the outcomes in an ack that speaks of this run; nothing where none was news.
+
+        `foreign`: it was said in a former session. ProtocolError where the run does not have such a position.
+        """
+        top = max((stop for _, stop in ack.delivered), default=0)
+        if max([top, *(failure.position + 1 for failure in ack.failed)]) > self.ledger.records:
+            raise ProtocolError(f"worker {worker} speaks of a position that run {ack.run} does not have")
+        delivered = self.ledger.deliver(worker, RangeSet(ack.delivered))
+        self.note_attempts(worker, ack.attempts, ack.resent)
+        letters = []
+        for said in ack.failed:
+            state = State.IN_DOUBT if said.in_doubt else State.REJECTED
+            letter = DeadLetter(said.position, state, said.attempts, said.status, said.reason, worker)
+            if self.ledger.bury(letter, foreign=foreign):
+                letters.append(letter)
+        attempts, resent = self.attempts[worker], self.resent[worker]
+        return [Booked(worker, delivered, tuple(letters), attempts, resent)] if delivered or letters else []
 
     def note_attempts(self, worker: str, attempts: int, resent: int) -> None:
         """Take a worker's count since the run began; an older, smaller one changes nothing."""

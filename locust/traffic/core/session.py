@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from .decisions import Leased, LeaseReturned, Send
-from .ledger import Lease
+from .leases import Lease
 from .protocol import Ack, Acked, Grant, RunTerms, Terms, Welcome
 from .ranges import RangeSet
 from .run import Run
@@ -48,21 +48,21 @@ class Session:
 
     def on_its_way(self, run: Run, ack: Ack) -> int:
         """Records in leases that the worker had not read of when it asked: it will have them without asking again."""
-        leases = run.ledger.leases_of(self.worker)
+        leases = run.ledger.leases.of(self.worker)
         return sum(lease.open.count for lease in leases if self.granted[lease.number] > ack.heard)
 
     def take_back(self, run: Run, ack: Ack) -> list[LeaseReturned]:
         """Make pending again what the worker has been told to hold and does not."""
         made: list[LeaseReturned] = []
         holds = RangeSet(ack.holds)
-        for lease in run.ledger.leases_of(self.worker):
+        for lease in run.ledger.leases.of(self.worker):
             if self.granted[lease.number] > ack.heard and not ack.leaving:
                 continue
             back = lease.open.minus(holds)
             if back:
                 run.ledger.give_back(lease, back)
                 made.append(LeaseReturned(lease.number, self.worker, back))
-        live = {lease.number for lease in run.ledger.leases_of(self.worker)}
+        live = {lease.number for lease in run.ledger.leases.of(self.worker)}
         self.granted = {number: seq for number, seq in self.granted.items() if number in live}
         return made
 
@@ -80,7 +80,7 @@ class Session:
         fits = max(1, int(np.searchsorted(size, terms.lease_bytes, side="right")))
         positions, indexes = positions.head(fits), indexes[:fits]
         bodies = tuple(run.dataset.bodies(indexes))
-        again = ledger.repeats_among(positions)
+        again = ledger.earlier.repeats_among(positions)
         lease = ledger.lease(self.worker, positions)
         grant = self._grant_message(lease, again, indexes.astype("<u8").tobytes(), bodies)
         return [Leased(lease.number, self.worker, positions), Send(self.worker, grant)]

@@ -12,8 +12,8 @@ from typing import Any
 
 from flask import Response, request
 
-from traffic.core.ledger import DeadLetter
 from traffic.core.letters import Query, search
+from traffic.core.position import DeadLetter
 from traffic.core.report import dead_letters
 from traffic.core.run import Run
 from traffic.delivery import Delivery

@@ -59,7 +59,7 @@ class Metrics(Collector):
         reclaimed = "Leases taken back from workers that were given up, in this run."
         yield CounterMetricFamily("traffic_leases_reclaimed", reclaimed, value=delivery.reclaimed if delivery else 0)
         leases = "Leases given out in this run, since this master began or resumed it."
-        yield CounterMetricFamily("traffic_leases", leases, value=ledger.leases_made if ledger else 0)
+        yield CounterMetricFamily("traffic_leases", leases, value=ledger.leases.made if ledger else 0)
 
     def _forget_former(self, run: str | None) -> None:
         if run != self._run:

@@ -1,0 +1,61 @@
+"""What is known of earlier attempts at positions that have no outcome.
+
+The rule that this module guards: whoever may have sent a position is not forgotten before the position is settled. So
+a worker that sends it again is told that it does, a word from before does not pass for one from since, and what nobody
+sends again ends as these attempts left it.
+"""
+
+from .position import DeadLetter
+from .ranges import RangeSet
+
+
+class EarlierAttempts:
+    """`tried` says, by worker, which unsettled positions it may have sent before it was given up.
+
+    `former` has, by position, the dead letters that were reopened and have no new outcome yet.
+    """
+
+    def __init__(self) -> None:
+        self.tried: dict[str, RangeSet] = {}
+        self.former: dict[int, DeadLetter] = {}
+
+    def note(self, worker: str, positions: RangeSet) -> None:
+        """Take note that a worker which is given up may have sent `positions`."""
+        self.tried.setdefault(worker, RangeSet()).update(positions)
+
+    def forget(self, positions: RangeSet) -> None:
+        """These are settled: who may have sent them, and what they had been, is of no account any more."""
+        for tried in self.tried.values():
+            tried.subtract(positions)
+        if self.former:
+            for position in positions.members():
+                self.former.pop(position, None)
+
+    def repeats_among(self, positions: RangeSet) -> RangeSet:
+        """Those of `positions` that may have been sent before: by a worker that was given up, or before a reopening."""
+        made = self.tried_among(positions)
+        if self.former:
+            made.update(RangeSet.of(at for at in positions.members() if at in self.former))
+        return made
+
+    def tried_among(self, positions: RangeSet) -> RangeSet:
+        """Those of `positions` that a worker which was given up may have sent."""
+        made = RangeSet()
+        for tried in self.tried.values():
+            made.update(positions.minus(positions.minus(tried)))
+        return made
+
+    def suspect(self, position: int) -> str:
+        """Who may have sent an unsettled position before it was given up; KeyError where nobody may have."""
+        for worker, tried in self.tried.items():
+            if position in tried:
+                return worker
+        raise KeyError(position)
+
+    def is_old(self, letter: DeadLetter, *, in_hand: bool) -> bool:
+        """Whether a word on a reopened position is from before: its worker cannot know of having had it since.
+
+        `in_hand`: it speaks of a lease that it has now.
+        """
+        at = letter.position
+        return at in self.former and not in_hand and at not in self.tried.get(letter.worker, RangeSet())

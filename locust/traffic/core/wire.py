@@ -1,0 +1,88 @@
+"""How what came over the wire is read: each reader takes a value and returns it as what it is to be.
+
+The rule that this module guards: nothing is taken for what it is not. A reader raises ProtocolError where the value is
+something else, and says what was expected and what came.
+"""
+
+from typing import Any
+
+from .ranges import Range
+
+
+class ProtocolError(Exception):
+    """A message that does not say what its type promises."""
+
+
+def whole(value: Any) -> int:
+    """A whole number from 0."""
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+        return value
+    raise ProtocolError(f"expected a whole number from 0, got {value!r:.40}")
+
+
+def number(value: Any) -> float:
+    """Any number."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value)
+    raise ProtocolError(f"expected a number, got {value!r:.40}")
+
+
+def text(value: Any) -> str:
+    """A text."""
+    if isinstance(value, str):
+        return value
+    raise ProtocolError(f"expected text, got {value!r:.40}")
+
+
+def flag(value: Any) -> bool:
+    """True or false."""
+    if isinstance(value, bool):
+        return value
+    raise ProtocolError(f"expected true or false, got {value!r:.40}")
+
+
+def raw(value: Any) -> bytes:
+    """Bytes as they are."""
+    if isinstance(value, bytes):
+        return value
+    raise ProtocolError(f"expected bytes, got {value!r:.40}")
+
+
+def many(value: Any) -> list[Any]:
+    """A list of whatever."""
+    if isinstance(value, list | tuple):
+        return list(value)
+    raise ProtocolError(f"expected a list, got {value!r:.40}")
+
+
+def many_raw(value: Any) -> tuple[bytes, ...]:
+    """A list of bytes."""
+    values = many(value)
+    if set(map(type, values)) <= {bytes}:
+        return tuple(values)
+    return tuple(map(raw, values))
+
+
+def ranges(value: Any) -> tuple[Range, ...]:
+    """A list of pairs, each the start and the stop of a range, in their order and with a gap between them."""
+    made: list[Range] = []
+    for pair in many(value):
+        start, stop = (whole(end) for end in many(pair))
+        if start >= stop or (made and start <= made[-1][1]):
+            raise ProtocolError(f"ranges out of order or empty at {start}-{stop}")
+        made.append((start, stop))
+    return tuple(made)
+
+
+def field(data: Any, name: str) -> Any:
+    """The value that a dict has under `name`."""
+    if not isinstance(data, dict) or name not in data:
+        raise ProtocolError(f"{name!r} is missing")
+    return data[name]
+
+
+def plain(value: Any) -> Any:
+    """The way back: a value as msgpack can carry it."""
+    if hasattr(value, "to_wire"):
+        return value.to_wire()
+    return [plain(one) for one in value] if isinstance(value, tuple) else value

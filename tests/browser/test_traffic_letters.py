@@ -33,6 +33,7 @@ def cluster(api: FakeApi, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         bodies = [json.dumps({"name": f"n{at}", "msg": f"m{at}"}) for at in range(RECORDS)]
         bodies[42] = BIG
         file.write_text("[" + ",\n".join(bodies) + "]")
+        api.forget()
         api.script({index: [Step(404)] for index in DEAD})
         assert made.swarm(traffic_file=file, host=api.url, traffic_order="file")["success"]
         made.await_state("completed")

@@ -6,7 +6,6 @@ in it is the first that is named.
 
 import json
 import re
-from collections.abc import Iterator
 from typing import NoReturn
 
 import numpy as np
@@ -14,16 +13,14 @@ import numpy.typing as npt
 
 from . import faults, scan
 from .faults import DatasetError
+from .joints import begins, cuts
 from .scan import BOM, DECODER, EXAMPLE, LONGEST_TOKEN, MAX_DEPTH, Scan
 
 SHAPE = f"The file must hold one JSON array of objects, such as [{EXAMPLE}], or one object on each line, or CSV."
 
 _WHITES = b" \t\n\r"
 _WHITE = re.compile(rb"[ \t\n\r]*")
-_JOINT = re.compile(rb"[ \t\n\r]*,[ \t\n\r]*")
 _LONGEST_JOINT = 64
-# Of the places where a window might be cut between two records: how many are looked at, and how many tried.
-_CUTS, _TRIES = 2000, 3
 _BRACE = ord("{")
 
 
@@ -256,38 +253,20 @@ class ArrayScan(Scan):
         if self.at > len(self.data) // 2:
             self.window = scan.WINDOW
             self._load(self.at)
-        for cut in self._cuts():
+        for cut in cuts(self.data, self.at, self.joint, nested=self.nested):
             piece = memoryview(self.data)[self.at : cut]
             lengths = self._quick(b"".join((b"[", piece, b"]"))) if self._quick else None
             if lengths is not None and self._take_in(piece, np.array(lengths, np.int64)):
                 self.at = cut + len(self.joint)
                 self.ended = self.base + cut
                 return True
+            self.nested = True
         self.doubtful = self.base + len(self.data) // 2 + 1
         return False
 
-    def _cuts(self) -> Iterator[int]:
-        """Where the window could be cut behind a record, the likely places first: the last ones."""
-        mark = b"}" + self.joint + b"{"
-        last = cut = self.data.rfind(mark, self.at) + 1
-        if not cut:
-            return
-        if not self.nested:
-            yield cut
-            self.nested = True
-        # Records with objects in them: between two records as many brackets are closed as were opened.
-        depth = _depth(self.data, self.at, cut)
-        for _ in range(_CUTS):
-            if depth == 0:
-                yield cut
-            last, cut = cut, self.data.rfind(mark, self.at, cut) + 1
-            if not cut:
-                return
-            depth -= _depth(self.data, cut, last)
-
     def _take_in(self, piece: memoryview, lengths: npt.NDArray[np.int64]) -> bool:
         """Note the records of a piece of the file that holds values of these lengths; whether all are objects."""
-        starts = self._begins(piece, lengths)
+        starts = begins(piece, lengths, self.joint)
         data = np.frombuffer(piece, np.uint8)
         if not (data[starts] == _BRACE).all():
             return False
@@ -299,24 +278,3 @@ class ArrayScan(Scan):
         self.starts.frombytes((starts + (self.base + self.at)).astype(np.uint64).tobytes())
         self.lengths.frombytes(lengths.astype(np.uint32).tobytes())
         return True
-
-    def _begins(self, piece: memoryview, lengths: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-        """Where the values of these lengths begin in a piece that holds them and what joins them."""
-        starts = np.zeros(len(lengths), np.int64)
-        np.cumsum(lengths[:-1] + len(self.joint), out=starts[1:])
-        if starts[-1] + lengths[-1] == len(piece):
-            data, before = np.frombuffer(piece, np.uint8), starts[1:] - len(self.joint)
-            if all((data[before + nth] == byte).all() for nth, byte in enumerate(self.joint)):
-                return starts
-        at, made = 0, []
-        for length in lengths.tolist():
-            made.append(at)
-            match = _JOINT.match(piece, at + length)
-            at = match.end() if match else at + length
-        return np.array(made, np.int64)
-
-
-def _depth(data: bytes, start: int, stop: int) -> int:
-    """How many brackets are opened and not closed, those in strings among them."""
-    opened = data.count(b"{", start, stop) + data.count(b"[", start, stop)
-    return opened - data.count(b"}", start, stop) - data.count(b"]", start, stop)

@@ -1,0 +1,56 @@
+"""What stands between the records of an array: where a text could be cut there, and where its records begin."""
+
+import re
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+
+_JOINT = re.compile(rb"[ \t\n\r]*,[ \t\n\r]*")
+# Of the places where a text might be cut between two records: how many are looked at.
+_CUTS = 2000
+
+
+def cuts(data: bytes, at: int, joint: bytes, *, nested: bool) -> Iterator[int]:
+    """Where a text could be cut behind a record, from the one that begins at `at` on; the likely places first.
+
+    `joint` is what stands between two records. `nested`: records have objects in them, so that what looks like a joint
+    may be within one; else the last such place is the first that is told.
+    """
+    mark = b"}" + joint + b"{"
+    last = cut = data.rfind(mark, at) + 1
+    if not cut:
+        return
+    if not nested:
+        yield cut
+    # Between two records as many brackets are closed as were opened.
+    depth = _depth(data, at, cut)
+    for _ in range(_CUTS):
+        if depth == 0:
+            yield cut
+        last, cut = cut, data.rfind(mark, at, cut) + 1
+        if not cut:
+            return
+        depth -= _depth(data, cut, last)
+
+
+def begins(piece: memoryview, lengths: npt.NDArray[np.int64], joint: bytes) -> npt.NDArray[np.int64]:
+    """Where the values of these lengths begin in a piece that holds them and what joins them: mostly `joint`."""
+    starts = np.zeros(len(lengths), np.int64)
+    np.cumsum(lengths[:-1] + len(joint), out=starts[1:])
+    if starts[-1] + lengths[-1] == len(piece):
+        data, before = np.frombuffer(piece, np.uint8), starts[1:] - len(joint)
+        if all((data[before + nth] == byte).all() for nth, byte in enumerate(joint)):
+            return starts
+    at, made = 0, []
+    for length in lengths.tolist():
+        made.append(at)
+        match = _JOINT.match(piece, at + length)
+        at = match.end() if match else at + length
+    return np.array(made, np.int64)
+
+
+def _depth(data: bytes, start: int, stop: int) -> int:
+    """How many brackets are opened and not closed, those in strings among them."""
+    opened = data.count(b"{", start, stop) + data.count(b"[", start, stop)
+    return opened - data.count(b"}", start, stop) - data.count(b"]", start, stop)

@@ -12,7 +12,8 @@ from traffic.core.progress import Progress
 from traffic.core.report import Standing, account, all_delivered, dead_letters, unsent_indexes
 from traffic.core.run import Run
 from traffic.core.timeline import Look, Timeline
-from traffic.journal import Facts, Journal, JournalError, JournalWriteError, Resumption, ended, tell
+from traffic.facts import Facts, ended
+from traffic.journal import Journal, JournalError, JournalWriteError, tell
 from traffic.reconcile import agrees, fetch_audit
 from traffic.state import StateFolder
 from traffic.threads import in_thread
@@ -187,11 +188,3 @@ class Delivery:
             return False
         logger.info("report written to %s", path)
         return True
-
-
-def resumed(facts: Facts, settled: int, host: str, first_session: int, reopened: int = 0) -> Facts:
-    """The facts of a run that is taken up again now; `reopened` of its dead letters are sent again."""
-    again = (*facts.resumed, Resumption(timestamp(), settled, reopened))
-    return replace(
-        facts, state="running", ended=None, told=False, host=host, first_session=first_session, resumed=again
-    )

@@ -17,7 +17,8 @@ from traffic.core.position import State
 from traffic.core.ranges import RangeSet
 from traffic.core.recovery import Recovery, RecoveryError
 from traffic.core.run import Run
-from traffic.journal import LEAVE_IT, LEAVE_RUN, Facts, Journal, JournalError, JournalInUseError, ended
+from traffic.facts import Facts, ended
+from traffic.journal import LEAVE_IT, LEAVE_RUN, Journal, JournalError, JournalInUseError
 from traffic.settings import DEAD_LETTERS, LATEST
 from traffic.state import RUN_ID, StateFolder
 

@@ -1,4 +1,4 @@
-"""A run's journal: the ledger's entries on disk, in one SQLite database in the run's folder.
+"""A run's journal: its facts and the ledger's entries on disk, in one SQLite database in the run's folder.
 
 It is written in groups: one transaction, synced to the disk, for all that was decided since the last. A rollback
 journal, not a write-ahead log, guards a transaction that a crash cuts off: what is committed is in the one file
@@ -8,22 +8,18 @@ checksum that is stored with their count, so that an entry which was changed or 
 docs/adr/0004 tells why.
 """
 
-import json
 import os
 import sqlite3
 import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
 
-from traffic.core.decisions import Booked, Entry, Leased, LeaseReturned, Reopened
-from traffic.core.order import Kind
-from traffic.core.position import DeadLetter, State
-from traffic.core.protocol import RunTerms
-from traffic.core.ranges import RangeSet
+from traffic.core.decisions import Entry
 from traffic.core.wire import ProtocolError
+from traffic.entries import entry_from_json, entry_to_json
+from traffic.facts import Facts
 
 APPLICATION = int.from_bytes(b"TRAF")
 VERSION = 1
@@ -53,71 +49,6 @@ class JournalInUseError(JournalError):
 
 class JournalWriteError(Exception):
     """What was to be written is not in the journal; the text says why. All that was written before still is."""
-
-
-@dataclass(frozen=True, slots=True)
-class Resumption:
-    """When a run was taken up again (ISO 8601, UTC), and how many records were settled by then, and stay so.
-
-    `resent_dead_letters` is how many were dead letters, and are sent again.
-    """
-
-    at: str
-    settled: int
-    resent_dead_letters: int = 0
-
-    def to_json(self) -> dict[str, Any]:
-        """What a report says of it; of dead letters only where some are sent again."""
-        made = asdict(self)
-        return made if self.resent_dead_letters else {"at": self.at, "settled": self.settled}
-
-
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """What does not change in a run, or seldom: what a master must know to take it up.
-
-    `state` is running, completed, stopped or failed; a run that is running on disk while no master has its journal
-    open was cut off. `told` says of a completed run that its master has said so, and is done with it; an unattended
-    one says it by its exit code. `first_session` is the lowest session number that its latest master gave out.
-    """
-
-    terms: RunTerms
-    file: str
-    records: int
-    digest: str
-    order: Kind
-    seed: int
-    give_up_s: int
-    host: str
-    started: str
-    first_session: int
-    users: int = 0
-    spawn_rate: float = 0.0
-    state: str = "running"
-    ended: str | None = None
-    resumed: tuple[Resumption, ...] = ()
-    # The run delivers `records` of the file's, from this index on.
-    offset: int = 0
-    # A person has paused it, and nobody has let it go on; never of a run that has ended.
-    paused: bool = False
-    told: bool = False
-
-    @property
-    def run(self) -> str:
-        """The run's id."""
-        return self.terms.run
-
-    def to_json(self) -> str:
-        """The facts as a JSON object."""
-        return json.dumps({**asdict(self), "terms": self.terms.to_wire()})
-
-    @classmethod
-    def from_json(cls, text: str) -> "Facts":
-        """Read what `to_json` wrote. KeyError, TypeError or ValueError where it is something else."""
-        data = json.loads(text)
-        terms = RunTerms.from_wire(data.pop("terms"))
-        resumed = tuple(Resumption(**one) for one in data.pop("resumed"))
-        return cls(terms=cast("RunTerms", terms), resumed=resumed, **data)
 
 
 class Journal:
@@ -171,7 +102,7 @@ class Journal:
         try:
             self._check_entries()
             for (body,) in self._database.execute("SELECT body FROM entry ORDER BY number"):
-                yield _read_entry(body)
+                yield entry_from_json(body)
         except _SPOILT as error:
             raise _unusable(self.path, error) from error
 
@@ -197,7 +128,7 @@ class Journal:
         count, chain = self._entries, self._chain
         rows = []
         for entry in entries:
-            body = _write_entry(entry)
+            body = entry_to_json(entry)
             count, chain = count + 1, zlib.crc32(body.encode(), chain)
             rows.append((count, body))
         try:
@@ -302,43 +233,6 @@ def _sync_names(folder: Path) -> None:
             os.fsync(handle)
         finally:
             os.close(handle)
-
-
-def _write_entry(entry: Entry) -> str:
-    made: dict[str, Any]
-    if isinstance(entry, Booked):
-        letters = [
-            [one.position, int(one.state), one.attempts, one.status, one.reason, one.worker] for one in entry.letters
-        ]
-        made = {"booked": entry.delivered.pairs, "letters": letters}
-        made |= {"worker": entry.worker, "attempts": entry.attempts, "resent": entry.resent}
-    elif isinstance(entry, Reopened):
-        made = {"reopened": entry.positions.pairs}
-    else:
-        kind = "leased" if isinstance(entry, Leased) else "returned"
-        made = {kind: entry.positions.pairs, "lease": entry.lease, "worker": entry.worker}
-    return json.dumps(made, separators=(",", ":"))
-
-
-def _read_entry(body: str) -> Entry:
-    data = json.loads(body)
-    if "booked" in data:
-        letters = tuple(DeadLetter(at, State(state), *rest) for at, state, *rest in data["letters"])
-        return Booked(data["worker"], _ranges(data["booked"]), letters, data["attempts"], data["resent"])
-    if "reopened" in data:
-        return Reopened(_ranges(data["reopened"]))
-    if "leased" in data:
-        return Leased(data["lease"], data["worker"], _ranges(data["leased"]))
-    return LeaseReturned(data["lease"], data["worker"], _ranges(data["returned"]))
-
-
-def _ranges(pairs: list[list[int]]) -> RangeSet:
-    return RangeSet((start, stop) for start, stop in pairs)
-
-
-def ended(facts: Facts, state: str, at: str) -> Facts:
-    """The facts of a run that has ended so."""
-    return replace(facts, state=state, ended=at, paused=False)
 
 
 def tell(path: Path) -> None:

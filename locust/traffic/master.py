@@ -1,8 +1,8 @@
 """The master adapter: Locust's events and the workers' messages go to the core, its decisions become acts.
 
-Locust's receive loop only ever puts a message into the inbox; one greenlet of our own reads it. The core is not
-entered from two greenlets at once, because nothing in it yields. What it decides goes through the outbox, which
-keeps the order and has the journal written first.
+The messages come through the inbox, which one greenlet of our own reads. The core is not entered from two greenlets
+at once, because nothing in it yields. What it decides goes through the outbox, which keeps the order and has the
+journal written first. How a person pauses a run, and how it ends, have modules of their own.
 """
 
 import argparse
@@ -12,7 +12,6 @@ from typing import Any
 
 import gevent
 from gevent.event import Event
-from gevent.queue import Empty, Queue
 from locust.env import Environment
 from locust.exception import StopTest
 from locust.runners import MasterRunner
@@ -25,9 +24,10 @@ from traffic.core.decisions import AllSettled, Booked, Decision, Leased, LeaseRe
 from traffic.core.patience import Verdict
 from traffic.core.protocol import FROM_WORKER, Terms
 from traffic.core.ranges import RangeSet
-from traffic.core.report import all_delivered
 from traffic.core.wire import ProtocolError
 from traffic.delivery import Delivery
+from traffic.ending import EXIT_BROKEN, EXIT_REFUSED, Ending
+from traffic.inbox import Inbox
 from traffic.live import Live
 from traffic.locust_test import LocustTest, watched
 from traffic.outbox import Outbox
@@ -39,15 +39,7 @@ from traffic.story import Story
 
 logger = logging.getLogger(__name__)
 
-EXIT_DELIVERED, EXIT_BROKEN, EXIT_NOT_ALL, EXIT_REFUSED = 0, 2, 3, 4
-TICK_S = 0.25
 PROGRESS_EVERY_S = 5.0
-# Messages that are read before Locust's own greenlets get their turn.
-BURST = 50
-# Beyond the stop timeout: for the workers' last acks to arrive.
-LAST_ACKS_S = 3.0
-# For the last outcomes to get onto the disk.
-LAST_ENTRIES_S = 10.0
 
 
 class Master:
@@ -60,7 +52,6 @@ class Master:
         self._custody = Custody(Terms(), first_session=time.time_ns() // 1_000_000)
         self._outbox = Outbox(self._act)
         self._pausing = Pausing(self._custody, self._outbox)
-        self._inbox: Queue[Any] = Queue()
         self._starts = Starts(environment)
         self.story = Story()
         # Set once it is known whether a run is to be resumed; `refusal` says why one cannot be.
@@ -69,8 +60,10 @@ class Master:
         self._broken = False
         self._progress_due = 0.0
         self._live = Live(self._look, headless=self.test.headless)
-        for kind in FROM_WORKER:
-            runner.register_message(kind.type, self._on_message)
+        self._ending = Ending(
+            self.test, self._custody, self._outbox, self._starts, self.story, self._live, self._on_crash
+        )
+        self._inbox = Inbox(runner, self._read, self._tick)
         environment.events.test_start.add_listener(self._on_test_start)
         environment.events.test_stopping.add_listener(self._on_test_stopping)
         environment.events.quitting.add_listener(self._on_quitting)
@@ -184,25 +177,10 @@ class Master:
 
     # Messages.
 
-    def _on_message(self, environment: Environment, msg: Any, **_: Any) -> None:
-        self._inbox.put_nowait(msg)
-
     def _serve(self) -> None:
         self._look_for_a_run()
         self._looked.set()
-        ticked, read = 0.0, 0
-        while True:
-            if now_s() - ticked >= TICK_S:
-                ticked = now_s()
-                self._tick(ticked)
-            try:
-                message = self._inbox.get(timeout=TICK_S)
-            except Empty:
-                continue
-            self._read(message)
-            read += 1
-            if read % BURST == 0:
-                gevent.sleep(0)
+        self._inbox.serve()
 
     def _read(self, message: Any) -> None:
         if self._outbox.trouble:
@@ -214,7 +192,7 @@ class Master:
             logger.warning("dropped a %s message from %s: %s", message.type, message.node_id, error)
             return
         except DatasetError as error:
-            self._fail(str(error))
+            self._ending.fail(self.delivery, str(error))
             return
         self._outbox.put(decisions)
 
@@ -241,7 +219,8 @@ class Master:
             self._outbox.note(facts)
         stalled = self._outbox.trouble or self._custody.stalled
         if delivery.weigh(stalled, now) is Verdict.GIVEN_UP:
-            self._fail(f"{stalled}; given up after {delivery.patience.give_up_s:g} s without progress")
+            reason = f"{stalled}; given up after {delivery.patience.give_up_s:g} s without progress"
+            self._ending.fail(delivery, reason)
             return
         if now >= self._progress_due:
             self._progress_due = now + PROGRESS_EVERY_S
@@ -259,8 +238,8 @@ class Master:
             self.story.chronicle.decided(decision)
             if isinstance(decision, LeaseReclaimed) and self.delivery is not None:
                 self.delivery.reclaimed += 1
-            if isinstance(decision, AllSettled):
-                watched(self._complete, self._on_crash)
+            if isinstance(decision, AllSettled) and self.delivery is not None:
+                self._ending.complete(self.delivery)
 
     def _look(self) -> dict[str, Any] | None:
         """What the live line is about; None where nothing goes on."""
@@ -282,11 +261,6 @@ class Master:
 
     # A run ends.
 
-    def _complete(self) -> None:
-        """Every record is settled: write the report, then stop Locust's test."""
-        self._finish("completed")
-        self.test.stop()
-
     def _on_test_stopping(self, environment: Environment, **_: Any) -> None:
         """Somebody stopped the test, or its time was up: take back what can be had, then report.
 
@@ -298,68 +272,11 @@ class Master:
 
     def stop_run(self) -> None:
         """Hand out no more, wait for the workers' last acks, and report; nothing where no run is live."""
-        if self._hand_out_no_more():
-            watched(self._wind_up, self._on_crash)
-
-    def _wind_up(self) -> None:
-        self._finish_after_last_acks("stopped")
-        self.test.wind_up()
+        self._ending.stop(self.delivery)
 
     def _on_quitting(self, environment: Environment, **_: Any) -> None:
-        """The process ends: nothing comes after this, so wait here for the last acks, and for the report."""
-        if not self._broken and self._hand_out_no_more():
-            self._finish_after_last_acks("stopped")
-        deadline = now_s() + LAST_ENTRIES_S
-        while self.delivery is not None and self.delivery.ending and now_s() < deadline:
-            gevent.sleep(0.05)
-        # Until here a headless master that is killed, and restarted, must not take the file for one to be sent anew.
-        if self.delivery is not None:
-            self.delivery.discard_journal()
+        self._ending.quit(self.delivery, broken=self._broken)
         self._live.end()
-
-    def _hand_out_no_more(self) -> bool:
-        """Tell the workers that the live run is over; whether there is one."""
-        if self.delivery is None or not self.delivery.live:
-            return False
-        self.delivery.state, self.delivery.reason = "stopping", ""
-        self._outbox.put(self._custody.stop())
-        return True
-
-    def _finish_after_last_acks(self, state: str, reason: str = "") -> None:
-        deadline = now_s() + self.environment.stop_timeout + LAST_ACKS_S
-        while not self._custody.settled_or_back and now_s() < deadline:
-            gevent.sleep(0.05)
-        self._finish(state, reason)
-
-    def _finish(self, state: str, reason: str = "") -> None:
-        """Close the ledger and write the report; nothing where that has been done."""
-        delivery = self.delivery
-        if delivery is None or not delivery.live:
-            return
-        delivery.live = False
-        self._outbox.put(self._custody.close())
-        if not self._outbox.drain(LAST_ENTRIES_S):
-            logger.error("the run ends without its last outcomes in the journal: %s", self._outbox.trouble)
-            self._outbox.abandon()
-        report = delivery.finish(state, reason, self.test.worker_states())
-        self.story.see(delivery)
-        self._live.end()
-        if not self._starts.unattended:
-            delivery.discard_journal()
-        self.environment.process_exit_code = EXIT_DELIVERED if all_delivered(report) else EXIT_NOT_ALL
-
-    def _fail(self, reason: str) -> None:
-        """End the run because it cannot go on; not here, where the workers' messages are read."""
-        if self.delivery is None or self.delivery.state == "stopping":
-            return
-        logger.error("the run cannot go on: %s", reason)
-        self._hand_out_no_more()
-
-        def end() -> None:
-            self._finish_after_last_acks("failed", reason)
-            self.test.stop()
-
-        watched(end, self._on_crash)
 
     def _on_crash(self, greenlet: "gevent.Greenlet[..., Any]") -> None:
         """A fault of our own: say so, and do not leave a run hanging that nobody serves."""

@@ -11,7 +11,8 @@ from gevent.event import Event
 
 from traffic.clock import now_s
 from traffic.core.decisions import Decision, Entry
-from traffic.journal import Facts, Journal, JournalWriteError
+from traffic.facts import Facts
+from traffic.journal import Journal, JournalWriteError
 from traffic.threads import in_thread
 
 logger = logging.getLogger(__name__)

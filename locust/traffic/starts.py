@@ -14,9 +14,10 @@ from traffic.core.decisions import records
 from traffic.core.order import Order
 from traffic.core.protocol import RunTerms
 from traffic.core.run import Run
-from traffic.delivery import Delivery, resumed
+from traffic.delivery import Delivery
+from traffic.facts import Facts, resumed
 from traffic.history import ResumeError, ToResume, find_cut_off, find_to_resume, leave_cut_off, prune, recover
-from traffic.journal import LEAVE_RUN, Facts, Journal, JournalError, JournalWriteError
+from traffic.journal import LEAVE_RUN, Journal, JournalError, JournalWriteError
 from traffic.reading import Reading
 from traffic.settings import NONE, Settings, read_host
 from traffic.state import StateError, StateFolder

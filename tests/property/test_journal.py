@@ -12,7 +12,8 @@ from traffic.core.decisions import Booked, Entry, Leased, LeaseReturned, Reopene
 from traffic.core.position import DeadLetter, State
 from traffic.core.protocol import RunTerms
 from traffic.core.ranges import RangeSet
-from traffic.journal import Facts, Journal, JournalError, Resumption
+from traffic.facts import Facts, Resumption
+from traffic.journal import Journal, JournalError
 from unit.test_journal import FACTS, group, read
 
 PAGE = 4096

@@ -16,6 +16,7 @@ from traffic.core.decisions import Booked, Leased
 from traffic.core.invariants import check_ledger
 from traffic.core.position import DeadLetter, State
 from traffic.core.ranges import RangeSet
+from traffic.facts import Facts, Resumption
 from traffic.history import (
     DAY_S,
     ResumeError,
@@ -27,7 +28,7 @@ from traffic.history import (
     recover,
     summarise,
 )
-from traffic.journal import Facts, Journal, JournalError, JournalInUseError, Resumption
+from traffic.journal import Journal, JournalError, JournalInUseError
 from traffic.state import StateFolder
 from unit.test_journal import FACTS, read
 from unit.traffic_file import written

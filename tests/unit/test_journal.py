@@ -18,7 +18,8 @@ from traffic.core.decisions import Booked, Entry, Leased, LeaseReturned, Reopene
 from traffic.core.position import DeadLetter, State
 from traffic.core.protocol import RunTerms
 from traffic.core.ranges import RangeSet
-from traffic.journal import APPLICATION, VERSION, Facts, Journal, JournalError, JournalInUseError, JournalWriteError
+from traffic.facts import Facts
+from traffic.journal import APPLICATION, VERSION, Journal, JournalError, JournalInUseError, JournalWriteError
 
 TERMS = RunTerms("20260102-030405-abcd", "POST", "/v1", (0.1, 0.9), 5, "at-least-once")
 FACTS = Facts(TERMS, "data/ñ.json", 1000, "ab" * 32, "random", 7, 60, "http://api:4000", "2026-01-02T03:04:05Z", 100)

@@ -10,8 +10,9 @@ from traffic.core.decisions import Booked, Entry
 from traffic.core.position import DeadLetter, State
 from traffic.core.ranges import RangeSet
 from traffic.core.recovery import Recovery, RecoveryError
+from traffic.facts import Resumption
 from traffic.history import past_runs, recover
-from traffic.journal import Journal, JournalError, JournalWriteError, Resumption
+from traffic.journal import Journal, JournalError, JournalWriteError
 from traffic.state import StateFolder
 from unit.test_custody import Bench
 from unit.test_history import FIRST, leave, leave_report

@@ -15,7 +15,8 @@ from traffic import outbox as module
 from traffic.core.decisions import AllSettled, Booked, Decision, Entry, Leased, LeaseReturned, Send
 from traffic.core.protocol import Acked
 from traffic.core.ranges import RangeSet
-from traffic.journal import Facts, Journal, JournalWriteError
+from traffic.facts import Facts
+from traffic.journal import Journal, JournalWriteError
 from traffic.outbox import Outbox
 from unit.test_journal import FACTS, read
 

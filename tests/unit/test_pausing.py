@@ -12,8 +12,9 @@ from traffic.core.custody import Custody
 from traffic.core.decisions import Decision, Send
 from traffic.core.patience import GRACE_S, Verdict
 from traffic.core.protocol import VERSION, Hello, Terms
-from traffic.delivery import Delivery, resumed
-from traffic.journal import Facts, Journal, ended
+from traffic.delivery import Delivery
+from traffic.facts import Facts, ended, resumed
+from traffic.journal import Journal
 from traffic.outbox import Outbox
 from traffic.pausing import Pausing
 from traffic.refusal import ActRefusedError

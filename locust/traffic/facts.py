@@ -1,0 +1,87 @@
+"""What a run is, as its journal says it: which file, in which order, to which API, and what has become of it."""
+
+import json
+from dataclasses import asdict, dataclass, replace
+from typing import Any, cast
+
+from traffic.clock import timestamp
+from traffic.core.order import Kind
+from traffic.core.protocol import RunTerms
+
+
+@dataclass(frozen=True, slots=True)
+class Resumption:
+    """When a run was taken up again (ISO 8601, UTC), and how many records were settled by then, and stay so.
+
+    `resent_dead_letters` is how many were dead letters, and are sent again.
+    """
+
+    at: str
+    settled: int
+    resent_dead_letters: int = 0
+
+    def to_json(self) -> dict[str, Any]:
+        """What a report says of it; of dead letters only where some are sent again."""
+        made = asdict(self)
+        return made if self.resent_dead_letters else {"at": self.at, "settled": self.settled}
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What does not change in a run, or seldom: what a master must know to take it up.
+
+    `state` is running, completed, stopped or failed; a run that is running on disk while no master has its journal
+    open was cut off. `told` says of a completed run that its master has said so, and is done with it; an unattended
+    one says it by its exit code. `first_session` is the lowest session number that its latest master gave out.
+    """
+
+    terms: RunTerms
+    file: str
+    records: int
+    digest: str
+    order: Kind
+    seed: int
+    give_up_s: int
+    host: str
+    started: str
+    first_session: int
+    users: int = 0
+    spawn_rate: float = 0.0
+    state: str = "running"
+    ended: str | None = None
+    resumed: tuple[Resumption, ...] = ()
+    # The run delivers `records` of the file's, from this index on.
+    offset: int = 0
+    # A person has paused it, and nobody has let it go on; never of a run that has ended.
+    paused: bool = False
+    told: bool = False
+
+    @property
+    def run(self) -> str:
+        """The run's id."""
+        return self.terms.run
+
+    def to_json(self) -> str:
+        """The facts as a JSON object."""
+        return json.dumps({**asdict(self), "terms": self.terms.to_wire()})
+
+    @classmethod
+    def from_json(cls, text: str) -> "Facts":
+        """Read what `to_json` wrote. KeyError, TypeError or ValueError where it is something else."""
+        data = json.loads(text)
+        terms = RunTerms.from_wire(data.pop("terms"))
+        resumed = tuple(Resumption(**one) for one in data.pop("resumed"))
+        return cls(terms=cast("RunTerms", terms), resumed=resumed, **data)
+
+
+def ended(facts: Facts, state: str, at: str) -> Facts:
+    """The facts of a run that has ended so."""
+    return replace(facts, state=state, ended=at, paused=False)
+
+
+def resumed(facts: Facts, settled: int, host: str, first_session: int, reopened: int = 0) -> Facts:
+    """The facts of a run that is taken up again now; `reopened` of its dead letters are sent again."""
+    again = (*facts.resumed, Resumption(timestamp(), settled, reopened))
+    return replace(
+        facts, state="running", ended=None, told=False, host=host, first_session=first_session, resumed=again
+    )

@@ -1,0 +1,48 @@
+"""The workers' messages, in the order in which they came, and between them a look at the clock.
+
+The rule that this module guards: Locust's receive loop only ever puts a message in; one greenlet of our own reads it.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import gevent
+from gevent.queue import Empty, Queue
+from locust.env import Environment
+from locust.runners import MasterRunner
+
+from traffic.clock import now_s
+from traffic.core.protocol import FROM_WORKER
+
+TICK_S = 0.25
+# Messages that are read before Locust's own greenlets get their turn.
+BURST = 50
+
+
+class Inbox:
+    """Takes what workers send to `runner`. `read` is called with each message, `tick` every TICK_S with the time."""
+
+    def __init__(self, runner: MasterRunner, read: Callable[[Any], None], tick: Callable[[float], None]) -> None:
+        self._read, self._tick = read, tick
+        self._messages: Queue[Any] = Queue()
+        for kind in FROM_WORKER:
+            runner.register_message(kind.type, self._on_message)
+
+    def _on_message(self, environment: Environment, msg: Any, **_: Any) -> None:
+        self._messages.put_nowait(msg)
+
+    def serve(self) -> None:
+        """Read, for ever. In a greenlet of its own."""
+        ticked, read = 0.0, 0
+        while True:
+            if now_s() - ticked >= TICK_S:
+                ticked = now_s()
+                self._tick(ticked)
+            try:
+                message = self._messages.get(timeout=TICK_S)
+            except Empty:
+                continue
+            self._read(message)
+            read += 1
+            if read % BURST == 0:
+                gevent.sleep(0)

@@ -57,11 +57,11 @@ data: ## write a traffic file: N records from SEED into FILE
 pytest = @$(setup) $(setup_test) && exec $(bin)/python -m pytest $(ARGS)
 browser_tests := $(wildcard tests/browser/test_*.py tests/compose/test_*browser*.py)
 
-# Most tests wait for processes: JOBS files of them at a time. Those that share one Docker engine or a browser, one by one.
+# Most tests wait for processes: JOBS files of them at a time. Those that share one Docker engine, one by one.
 # Where ARGS choose tests of the one part alone, pytest says of the other that there are none: exit code 5.
-JOBS ?= 1
+JOBS ?= 2
 at_once = $(if $(filter-out 1,$(JOBS)),-n $(JOBS) --dist loadfile --no-loadscope-reorder)
-one_by_one := tests/compose tests/browser
+one_by_one := tests/compose
 none_chosen := 5
 
 test: ## all tests, JOBS files at a time; those for Docker, MongoDB or a browser where it is there

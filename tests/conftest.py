@@ -11,7 +11,7 @@ for number, usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHU
     if signal.getsignal(number) is signal.SIG_IGN:
         signal.signal(number, usual)
 
-LONG = ("chaos", "integration")
+LONG = ("chaos", "integration", "browser")
 
 
 @pytest.hookimpl(trylast=True)

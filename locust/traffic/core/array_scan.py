@@ -106,6 +106,10 @@ class ArrayScan(Scan):
         seen = self._skip_white()
         if seen not in (",", "]"):
             self._fail_after_record(seen, record)
+        return self._step_over(seen)
+
+    def _step_over(self, seen: str) -> bool:
+        """Move behind the comma or bracket that stands here; whether it is a comma."""
         self.comma = self.base + self.at
         self.at += 1
         return seen == ","
@@ -143,9 +147,7 @@ class ArrayScan(Scan):
             seen = self._skip_white()
         if seen not in (",", "]"):
             return self._resume(record)
-        self.comma = self.base + self.at
-        self.at += 1
-        return seen == ","
+        return self._step_over(seen)
 
     def _skip_value(self, record: int) -> bool:
         """Move behind the value that stands here; whether it is one."""

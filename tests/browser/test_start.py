@@ -9,15 +9,9 @@ from playwright.sync_api import Page, expect
 
 from support.browser import fill, press_start
 from support.cluster import Cluster, records_file
-from support.fake_api import FakeApi, fake_api
+from support.fake_api import FakeApi
 
 BROKEN = '[\n  {"name": "Ana", "msg": "Hola"},\n  42\n]\n'
-
-
-@pytest.fixture(scope="module")
-def api() -> Iterator[FakeApi]:
-    with fake_api() as made:
-        yield made
 
 
 @pytest.fixture(scope="module")

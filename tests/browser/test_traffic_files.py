@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Locator, Page, Route, expect
 
 from support.cluster import Cluster
-from support.fake_api import FakeApi, fake_api
+from support.fake_api import FakeApi
 from support.traffic_page import TrafficPage, web_cluster
 
 BAD = {
@@ -23,12 +23,6 @@ DROP = """([name, text]) => {
   const drop = new DragEvent('drop', {dataTransfer: data, bubbles: true, cancelable: true});
   document.querySelector('#drop').dispatchEvent(drop);
 }"""
-
-
-@pytest.fixture(scope="module")
-def api() -> Iterator[FakeApi]:
-    with fake_api() as made:
-        yield made
 
 
 @pytest.fixture(scope="module")

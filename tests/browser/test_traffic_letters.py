@@ -10,19 +10,13 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from support.cluster import Cluster
-from support.fake_api import FakeApi, Step, fake_api
+from support.fake_api import FakeApi, Step
 from support.traffic_page import SLOW_MS, TrafficPage, web_cluster
 
 RECORDS = 130
 DEAD = range(0, 120, 2)
 ATTACK = '<img src=x onerror="document.title = 1"><script>document.title = 2</script>'
 BIG = '{"name":"needle","msg":' + json.dumps(ATTACK) + ',"n":12345678901234567890,"again":1,"again":2,"none":[]}'
-
-
-@pytest.fixture(scope="module")
-def api() -> Iterator[FakeApi]:
-    with fake_api() as made:
-        yield made
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from support.browser import fill, press_start
 from support.cluster import LOCUSTFILE, Cluster
-from support.fake_api import FakeApi, Step, fake_api
+from support.fake_api import FakeApi, Step
 from support.traffic_page import PHONE, SLOW_MS, TrafficPage, web_cluster
 
 BASE = "/load/test"
@@ -30,12 +30,6 @@ def _with_login(environment, **_):
     app.add_url_rule("/come-in", "come_in", lambda: (login_user(Person()), redirect("/traffic"))[1])
     app.add_url_rule("/go-away", "go_away", lambda: (logout_user(), "")[1])
 """
-
-
-@pytest.fixture(scope="module")
-def api() -> Iterator[FakeApi]:
-    with fake_api() as made:
-        yield made
 
 
 @pytest.fixture(scope="module")

@@ -8,16 +8,10 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from support.cluster import Cluster
-from support.fake_api import FakeApi, Step, fake_api
+from support.fake_api import FakeApi, Step
 from support.traffic_page import SLOW_MS, TrafficPage, web_cluster
 
 RECORDS = 60
-
-
-@pytest.fixture(scope="module")
-def api() -> Iterator[FakeApi]:
-    with fake_api() as made:
-        yield made
 
 
 @pytest.fixture(scope="module")

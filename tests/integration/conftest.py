@@ -5,13 +5,21 @@ from collections.abc import Iterator
 import pytest
 
 from support.cluster import Cluster
-from support.fake_api import FakeApi, fake_api
+from support.fake_api import FakeApi, Step, fake_api
 
 
 @pytest.fixture(scope="module")
 def shared_api() -> Iterator[FakeApi]:
     with fake_api() as api:
         yield api
+
+
+@pytest.fixture
+def api(shared_api: FakeApi) -> FakeApi:
+    """The shared API, which answers at once and counts anew. Modules that want another make their own."""
+    shared_api.forget()
+    shared_api.always(Step())
+    return shared_api
 
 
 @pytest.fixture

@@ -29,13 +29,6 @@ def shared_cluster(shared_api: FakeApi, tmp_path_factory: pytest.TempPathFactory
 
 
 @pytest.fixture
-def api(shared_api: FakeApi) -> FakeApi:
-    shared_api.forget()
-    shared_api.always(Step())
-    return shared_api
-
-
-@pytest.fixture
 def web(cluster: Cluster) -> Iterator[httpx.Client]:
     with plain_http.client(base_url=cluster.web) as made:
         yield made

@@ -109,7 +109,7 @@ def test_a_session_that_has_ended_is_said_with_a_link_to_the_login(api: FakeApi,
         page.goto(f"{cluster.web}/come-in")
         state = page.locator("#run-state")
         expect(state).to_have_text("ready")
-        page.context.clear_cookies()
+        page.context.request.get(f"{cluster.web}/go-away")
         expect(page.get_by_text("Your session has ended; what is shown is from before.")).to_be_visible()
         page.get_by_role("link", name="Log in again").click()
         expect(page).to_have_url(f"{cluster.web}/login?next=%2Ftraffic")

@@ -96,6 +96,14 @@ def test_whoever_has_logged_in_gets_in(cluster: Cluster) -> None:
         assert web.get("/traffic").headers["content-type"].startswith("text/html")
 
 
+def test_an_answer_that_is_on_its_way_does_not_undo_a_logout(cluster: Cluster) -> None:
+    with plain_http.client(base_url=cluster.web) as web:
+        web.post("/enter")
+        for route in ("/traffic", "/traffic/live", "/traffic/runs", "/traffic/files"):
+            answer = web.get(route)
+            assert (answer.status_code, answer.headers.get("set-cookie")) == (200, None)
+
+
 def test_a_login_is_no_leave_for_other_sites(cluster: Cluster) -> None:
     with plain_http.client(base_url=cluster.web) as web:
         web.post("/enter")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from flask import Blueprint, Flask, Response, make_response
+from flask_login import login_required
 from locust.web import WebUI
 from werkzeug.exceptions import HTTPException
 
@@ -97,8 +98,12 @@ class Site:
         self._routes.add_url_rule(rule, name, guarded, methods=list(methods or ("GET",)))
 
     def guarded(self, view: Callable[..., Any]) -> Callable[..., Any]:
-        """The view behind Locust's login, where one is set."""
-        made: Callable[..., Any] = self.web_ui.auth_required_if_enabled(view)
+        """The view behind Locust's login, where one is set.
+
+        Not by Locust's `auth_required_if_enabled`: that writes the session anew at every request, so that an answer which
+        is on its way while somebody logs out logs them in again; and this page nearly always has one on its way.
+        """
+        made: Callable[..., Any] = login_required(view) if self.web_ui.web_login else view
         return made
 
     def register(self) -> None:

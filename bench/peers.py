@@ -2,8 +2,8 @@
 
     python bench/peers.py
 
-wrk and hey are Debian packages, installed where this is root on Debian. autocannon (npm) and locust-plugins (PyPI) go
-into folders of their own below the user's cache, or below BENCH_CACHE. k6 is used where it is on the PATH.
+wrk and hey are Debian packages, installed where this is root on Debian. autocannon (npm), locust-plugins and aiolocust
+(PyPI) go into folders of their own below the user's cache, or below BENCH_CACHE. k6 is used where it is on the PATH.
 """
 
 import os
@@ -18,6 +18,7 @@ from pathlib import Path
 
 AUTOCANNON = "9.0.0"
 LOCUST_PLUGINS = "5.0.3"
+AIOLOCUST = "0.12.7"
 INSTALL_S = 300
 
 
@@ -105,14 +106,36 @@ def k6() -> Peer:
 
 def distributor() -> Peer:
     """locust-plugins, with the Locust that this project runs on: the Python that has both."""
-    wanted, locust = f"locust-plugins=={LOCUST_PLUGINS}", f"locust=={version('locust')}"
+    folder = _from_pypi("locust-plugins", LOCUST_PLUGINS, f"locust=={version('locust')}")
+    return Peer((str(folder / "bin/python"),), LOCUST_PLUGINS)
+
+
+def aiolocust() -> Peer:
+    """aiolocust, on asyncio. It asks for Python 3.14 or newer; one loop, as it has one core."""
+    if sys.version_info < (3, 14):
+        raise MissingError("it needs Python 3.14 or newer")
+    folder = _from_pypi("aiolocust", AIOLOCUST)
+    return Peer((str(folder / "bin/aiolocust"),), AIOLOCUST)
+
+
+def _from_pypi(name: str, release: str, *more: str) -> Path:
+    """A virtual environment of this Python that has a package."""
     python = ".".join(map(str, sys.version_info[:2]))
-    folder = _cache() / f"locust-plugins-{LOCUST_PLUGINS}-python{python}"
+    folder = _cache() / f"{name}-{release}-python{python}"
     if not (folder / "complete").exists():
         _run(sys.executable, "-m", "venv", "--clear", folder)
-        _run(folder / "bin/python", "-m", "pip", "install", "-q", "--disable-pip-version-check", wanted, locust)
+        _run(
+            folder / "bin/python",
+            "-m",
+            "pip",
+            "install",
+            "-q",
+            "--disable-pip-version-check",
+            f"{name}=={release}",
+            *more,
+        )
         (folder / "complete").touch()
-    return Peer((str(folder / "bin/python"),), LOCUST_PLUGINS)
+    return folder
 
 
 GET: dict[str, Callable[[], Peer]] = {
@@ -121,6 +144,7 @@ GET: dict[str, Callable[[], Peer]] = {
     "autocannon": autocannon,
     "k6": k6,
     "distributor": distributor,
+    "aiolocust": aiolocust,
 }
 
 

@@ -24,6 +24,7 @@ LABELS = {
     "hey": "hey",
     "autocannon": "autocannon",
     "k6": "k6, a new record each time",
+    "aiolocust": "aiolocust's HttpUser",
     "http_user": "Locust's HttpUser",
     "fast_json": "Locust's FastHttpUser, `json=dict`",
     "fast_bytes": "Locust's FastHttpUser, `data=bytes`",

@@ -48,6 +48,7 @@ KINDS = (
     "hey",
     "autocannon",
     "k6",
+    "aiolocust",
     "http_user",
     "fast_json",
     "fast_bytes",
@@ -80,6 +81,9 @@ class Turns:
                 many = [part for header in headers for part in ("-H", header)]
                 lasting = ("-n", "-c", users, "-d", LASTING_S)
                 return [*command, *lasting, "-m", "POST", *many, "-b", BODY.decode(), url]
+            case "aiolocust":
+                many = ["-u", users, "-r", 1000, "--event-loops", 1]
+                return [*command, LOCUSTFILES / "posting_aiolocust.py", *many, "-H", url]
         return [*command, "-e", f"URL={url}", "-e", f"USERS={users}", ROOT / "bench/k6.js"]
 
     @contextlib.contextmanager

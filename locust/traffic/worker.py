@@ -38,6 +38,7 @@ class Worker:
         self._ending_users = False
         # The first users may have been spawned before this object was made.
         self._expected = getattr(environment.parsed_options, "traffic_run", "")
+        self._own: RunTerms | None = None  # the run of that name, once it is there
         runner.register_message(REGISTER, self._on_register)
         for kind in FROM_MASTER:
             runner.register_message(kind.type, self._on_message)
@@ -57,7 +58,7 @@ class Worker:
     def run(self) -> RunTerms | None:
         """The run that records are handed out of; None while there is none."""
         run = self._feed.run
-        return run if run is not None and run.run == self._expected else None
+        return run if self._is_own(run) else None
 
     @property
     def over(self) -> bool:
@@ -67,19 +68,28 @@ class Worker:
     def take(self, now: float | None = None) -> Record | None:
         """A record to send now; None where there is none at the moment."""
         feed = self._feed
-        if feed.run is None or feed.run.run != self._expected:
+        if feed.run is not self._own and not self._is_own(feed.run):
             return None
         record = feed.take(now_s() if now is None else now)
-        if feed.waiting <= self._link.low:
-            self._link.low = -1  # once is enough
-            self._nudge.set()
+        if feed.stirred:
+            self._stir()
         return record
 
     def book(self, record: Record, answer: Answer, outcome: Outcome, now: float | None = None) -> None:
         """Say what came of an attempt; once for each record taken."""
-        self._feed.book(record, answer, outcome, now_s() if now is None else now)
-        if not self._feed.in_hand:
-            self._nudge.set()
+        feed = self._feed
+        feed.book(record, answer, outcome, now_s() if now is None else now)
+        if feed.stirred:
+            self._stir()
+
+    def _stir(self) -> None:
+        self._feed.stirred = False
+        self._nudge.set()
+
+    def _is_own(self, run: RunTerms | None) -> bool:
+        """Whether a run is that of this test's users; the answer is kept for the next time."""
+        self._own = run if run is not None and run.run == self._expected else None
+        return self._own is not None
 
     def wait(self, timeout: float) -> None:
         """Let the calling user wait for a record, or for the run's end, `timeout` seconds at most."""
@@ -151,7 +161,7 @@ class Worker:
     def _on_test_start(self, environment: Environment, **_: Any) -> None:
         """Learn which run the users that are about to start belong to."""
         assert environment.parsed_options is not None
-        self._expected = environment.parsed_options.traffic_run
+        self._expected, self._own = environment.parsed_options.traffic_run, None
 
     def _on_test_stop(self, environment: Environment, **_: Any) -> None:
         """Every user has ended: send the last statistics now, and be ready for the next start at once.

@@ -148,6 +148,55 @@ def test_a_run_that_is_resumed_after_another_goes_on_with_its_own_counts(link: L
     assert counted == [0, 0, 1, 0]
 
 
+def test_the_feed_asks_to_be_looked_at_once_when_it_has_run_low(link: Link) -> None:
+    joined(link)
+    assert link.poll(0.4) is None, "four records wait: there is no hurry"
+    assert link.feed.low == 2
+    assert link.feed.take(0.5)
+    assert not link.feed.stirred
+    assert link.feed.take(0.5)
+    assert link.feed.stirred
+    link.feed.stirred = False
+    assert link.feed.take(0.5)
+    assert not link.feed.stirred, "it is known already"
+    ack = link.poll(0.5)
+    assert isinstance(ack, Ack)
+    assert ack.wants == 3
+
+
+def test_retries_count_as_records_that_wait_when_the_feed_runs_low(link: Link) -> None:
+    joined(link)
+    for _ in range(2):
+        record = link.feed.take(0.3)
+        assert record
+        link.feed.book(record, BUSY, Outcome.RETRY, 0.3)
+    link.feed.low, link.feed.stirred = 2, False
+    assert link.feed.take(0.4)
+    assert not link.feed.stirred, "one has not been sent, and two are to be sent again"
+    assert link.feed.take(0.4)
+    assert link.feed.stirred
+
+
+def test_the_feed_asks_to_be_looked_at_when_nothing_is_in_hand_any_more(link: Link) -> None:
+    joined(link)
+    first, second = link.feed.take(0.4), link.feed.take(0.4)
+    assert first
+    assert second
+    link.feed.stirred = False
+    link.feed.book(first, OK, Outcome.DELIVERED, 0.5)
+    assert not link.feed.stirred
+    link.feed.book(second, OK, Outcome.DELIVERED, 0.5)
+    assert link.feed.stirred
+
+
+def test_a_record_that_another_may_have_sent_counts_as_sent_again(link: Link) -> None:
+    link.poll(0.2)
+    link.receive(replace(grant(0, 4), again=((1, 3),)), 0.3)
+    taken = [link.feed.take(0.4) for _ in range(4)]
+    assert [record.again for record in taken if record] == [False, True, True, False]
+    assert (link.feed.attempts, link.feed.resent) == (4, 2)
+
+
 def test_a_retry_waits_for_its_time_while_other_records_go_out(link: Link) -> None:
     joined(link)
     first = link.feed.take(0.4)

@@ -46,12 +46,11 @@ class Record:
         return f"{self.run}-{self.index}"
 
 
-@dataclass(slots=True, eq=False)
-class _Waiting:
-    """What waits of a lease. Its records are made when they are taken: a full feed is no work for the collector."""
-
-    rest: Iterator[tuple[int, int, bytes]]
-    again: RangeSet
+# What waits of a lease: position, index and body of each record, and which of them others may have sent (None: none).
+# Records are made when they are taken: a full feed is no work for the collector.
+_Waiting = tuple[Iterator[tuple[int, int, bytes]], RangeSet | None]
+_NOTHING: _Waiting = (iter(()), None)
+_DELIVERED = Outcome.DELIVERED  # one look-up less for each record
 
 
 class Feed:
@@ -59,8 +58,9 @@ class Feed:
 
     def __init__(self, chance: random.Random) -> None:
         self._chance = chance
-        self._leases: deque[_Waiting] = deque()
-        self._queued = 0
+        self._rest, self._again = _NOTHING  # of the lease that records are taken from at present
+        self._leases: deque[_Waiting] = deque()  # those behind it
+        self._queued = 0  # records of all these
         self._retries: list[tuple[float, int, Record]] = []
         self._flying: dict[int, Record] = {}
         # Positions of former sessions whose outcome came in this one: a lease may still be on its way with them.
@@ -69,11 +69,16 @@ class Feed:
         self._failed: list[Failure] = []
         self._held = RangeSet()
         self.run: RunTerms | None = None
+        self._run_id = ""
         self.session = 0
         self.deadline = 0.0
         self.closed = True
         # Set by the link: a person pauses the run, so what waits stays here.
         self.paused = False
+        # When so few records wait, `stirred` is set; -1: there is no hurry.
+        self.low = -1
+        # Whether something has happened since it was last reset that the link should act upon: it is time to `poll`.
+        self.stirred = False
         self.attempts = 0
         self.resent = 0
         # What those were, by run, when another run or none took its place.
@@ -110,7 +115,7 @@ class Feed:
             self._count_for(run)
         self._drop_waiting()
         self._held, self._late = RangeSet(), set()
-        self.run, self.session = run, session
+        self.run, self.session, self._run_id = run, session, run.run if run is not None else ""
         self.closed, self.paused = run is None, False
         self._flying = {at: record for at, record in self._flying.items() if run and record.run == run.run}
 
@@ -137,46 +142,69 @@ class Feed:
                 self._held.remove(position, position + 1)
         if known:
             rest = ((position, index, body) for position, index, body in rest if position not in known)
-        self._leases.append(_Waiting(rest, again))
+        self._leases.append((rest, again if again.count else None))
         self._queued += positions.count - len(known)
 
     def take(self, now: float) -> Record | None:
         """A record to send now; None where there is none yet, the run is paused, or the worker's custody has lapsed."""
         if self.closed or self.paused or now >= self.deadline or (self.trouble and now < self._probe_due):
             return None
-        if self._retries and self._retries[0][0] <= now:
-            record = heapq.heappop(self._retries)[2]
-        elif self._queued:
-            record = self._next()
-        else:
+        record = self._next_retry() if self._retries and self._retries[0][0] <= now else self._next()
+        if record is None:
             return None
         self._flying[record.position] = record
         self._probe_due = now + PROBE_S
-        self.resent += bool(record.attempts or record.again)
         self.attempts += 1
-        record.attempts += 1
+        if self._queued <= self.low:
+            self._look_whether_low()
         return record
 
-    def _next(self) -> Record:
-        """Make the record that has waited longest."""
-        assert self.run is not None
-        while True:
-            lease = self._leases[0]
-            for position, index, body in lease.rest:
-                self._queued -= 1
-                repeated = position in lease.again if lease.again.count else False
-                return Record(self.run.run, self.session, position, index, body, repeated)
-            self._leases.popleft()
+    def _next_retry(self) -> Record:
+        """Take the record whose backoff ended first."""
+        record = heapq.heappop(self._retries)[2]
+        record.attempts += 1
+        self.resent += 1
+        return record
+
+    def _next(self) -> Record | None:
+        """Make the record that has waited longest; it counts as attempted."""
+        for position, index, body in self._rest:
+            self._queued -= 1
+            again = self._again is not None and position in self._again
+            self.resent += again
+            return Record(self._run_id, self.session, position, index, body, again, 1)
+        return self._of_next_lease()
+
+    def _of_next_lease(self) -> Record | None:
+        """As `_next`, where the present lease has no more."""
+        if not self._leases:
+            return None
+        self._rest, self._again = self._leases.popleft()
+        return self._next()
+
+    def _look_whether_low(self) -> None:
+        if self.waiting <= self.low:
+            self.low = -1  # once is enough
+            self.stirred = True
 
     def book(self, record: Record, answer: Answer, outcome: Outcome, now: float) -> None:
         """Book what an attempt showed. A second word on the same attempt changes nothing."""
-        if self._flying.get(record.position) is not record:
+        flying = self._flying.pop(record.position, None)
+        if flying is not record:
+            if flying is not None:
+                self._flying[record.position] = flying
             return
-        del self._flying[record.position]
+        if not self._flying:
+            self.stirred = True
         if self._unreached or not answer.sent:
             self._note_reach(answer)
-        if self.run is None or record.run != self.run.run:
-            return
+        if outcome is _DELIVERED and record.session == self.session:
+            self._delivered.append(record.position)
+        elif self.run is not None and record.run == self.run.run:
+            self._book_other(record, answer, outcome, now)
+
+    def _book_other(self, record: Record, answer: Answer, outcome: Outcome, now: float) -> None:
+        """Book what is not simply delivered in the session in which it was leased."""
         if record.session != self.session and outcome is not Outcome.RETRY:
             self._late.add(record.position)
         record.doubted |= answer.unknown
@@ -248,9 +276,11 @@ class Feed:
     def _drop_waiting(self) -> None:
         settled = {failure.position for failure in self._failed}
         retried = RangeSet.of(record.position for _, _, record in self._retries if record.position not in settled)
-        waiting = RangeSet.of(position for lease in self._leases for position, _, _ in lease.rest)
+        leases = [self._rest, *(rest for rest, _ in self._leases)]
+        waiting = RangeSet.of(position for rest in leases for position, _, _ in rest)
         self._held.subtract(retried)
         self._held.subtract(waiting)
         self._leases.clear()
+        self._rest, self._again = _NOTHING
         self._queued = 0
         self._retries.clear()

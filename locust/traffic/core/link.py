@@ -31,7 +31,7 @@ class _Sent:
 class Link:
     """Turns the passing of time and the master's messages into acks, and leases into records for the feed.
 
-    The adapter calls `poll` often (and whenever a record was booked), sends what it returns, and hands every
+    The adapter calls `poll` often (and whenever the feed is `stirred`), sends what it returns, and hands every
     message to `receive`. `users` is how many users would take a record if there were one.
     """
 
@@ -47,8 +47,6 @@ class Link:
         self._seq = self._heard = 0
         self._ack_due = 0.0
         self._asked = False
-        # When the feed has run down to so many records, it is time to `poll`; -1: there is no hurry.
-        self.low = -1
         self._unconfirmed: deque[_Sent] = deque()
         self._pace = _Pace()
 
@@ -65,7 +63,7 @@ class Link:
             return self._say_hello(now)
         self._pace.note(self.feed.attempts, now)
         message = self._ack(now) if self._ack_is_due(now) else None
-        self.low = -1 if self._asked else self._target() // 2
+        self.feed.low = -1 if self._asked else self._target() // 2
         return message
 
     def flush(self, now: float) -> Message | None:

@@ -6,6 +6,7 @@ for a thousand records that were sent in order is another.
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
+from itertools import chain
 
 import numpy as np
 import numpy.typing as npt
@@ -76,8 +77,7 @@ class RangeSet:
 
     def members(self) -> Iterator[int]:
         """Every member, ascending."""
-        for start, stop in self:
-            yield from range(start, stop)
+        return chain.from_iterable(map(range, self._starts, self._stops))
 
     def array(self) -> npt.NDArray[np.uint64]:
         """Every member, ascending, as an array of shape (count,)."""

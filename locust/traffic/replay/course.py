@@ -20,9 +20,12 @@ Verdict = tuple[Answer, Outcome, Exception | None]
 
 
 class Course:
-    """A run's terms made ready. ValueError where they cannot stand in a request."""
+    """A run's terms made ready. ValueError where they cannot stand in a request.
 
-    __slots__ = ("_constant", "_prefix", "_verdicts", "rule", "run", "tally", "wait")
+    `known` has verdicts by the head that they are on, `constant` says that the rule is one that takes no time.
+    """
+
+    __slots__ = ("_prefix", "constant", "known", "rule", "run", "tally", "wait")
 
     def __init__(
         self, run: RunTerms, rule: Rule, target: Target, worker: str, headers: Mapping[str, str], tally: Tally
@@ -30,26 +33,23 @@ class Course:
         self.run, self.rule, self.tally = run.run, rule, tally
         self.wait = run.wait if run.wait[1] > 0 else None
         self._prefix = _prefix(run, target, worker, headers)
-        self._constant = type(rule) in _CONSTANT
-        self._verdicts: dict[Head, Verdict] = {}
+        self.constant = type(rule) in _CONSTANT
+        self.known: dict[Head, Verdict] = {}
 
     def request(self, record: Record) -> bytes:
         """The bytes that send a record."""
         return request_bytes(self._prefix, record.index, record.body)
 
     def verdict(self, head: Head) -> Verdict:
-        """What a head says, and what follows."""
-        known = self._verdicts.get(head)
-        if known is not None:
-            return known
+        """What a head that is not `known` says, and what follows."""
         value = head.get("retry-after")
         answer = Answer(head.status, f"HTTP {head.status}", retry_after=retry_after_s(value, datetime.now(UTC)))
         verdict = judged(self.rule, answer)
         # A date that is to be waited for is nearer each time it is read.
-        if self._constant and (value is None or value.isdigit()):
-            if len(self._verdicts) >= REMEMBERED:
-                self._verdicts.clear()
-            self._verdicts[head] = verdict
+        if self.constant and (value is None or value.isdigit()):
+            if len(self.known) >= REMEMBERED:
+                self.known.clear()
+            self.known[head] = verdict
         return verdict
 
 

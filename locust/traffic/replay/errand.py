@@ -50,6 +50,6 @@ class Errand(Place):
         self._leave()
         self._engine.leave(self)
 
-    def _booked(self, course: Course, answer: Answer, *, answered: bool) -> None:
+    def _booked(self, course: Course, answer: Answer, now: float | None) -> None:
         self._answer = answer
         self._bell.set()

@@ -48,7 +48,8 @@ class Place:
             course = self._course = self._engine.course(self._user)
         self.connection.request(course.request(record), now)
 
-    def _booked(self, course: Course, answer: Answer, *, answered: bool) -> None:
+    def _booked(self, course: Course, answer: Answer, now: float | None) -> None:
+        """Go on after an answer that came at `now`, or after none (None)."""
         raise NotImplementedError
 
     def expire(self, now: float) -> None:
@@ -65,20 +66,21 @@ class Place:
         record, course = self._record, self._course
         if record is None or course is None:
             return
-        answer, outcome, fault = course.verdict(head)
+        answer, outcome, fault = course.known.get(head) or course.verdict(head)
         self._record = None
         self._source.book(record, answer, outcome, now)
         if self._engine.quiet:
-            course.tally.log(now - self._started)
-            course.tally.content += body
+            tally = course.tally
+            tally.log(now - self._started)
+            tally.content += body
             if outcome is not Outcome.DELIVERED:
-                course.tally.failures[answer.reason] += 1
+                tally.failures[answer.reason] += 1
         else:
             self._engine.tell(self._user, course, head, answer, outcome, body, self._started, now)
         if fault is not None:
             self.broke(fault)
         else:
-            self._booked(course, answer, answered=True)
+            self._booked(course, answer, now)
 
     def failed(self, error: Exception, *, sent: bool) -> None:
         """Book that there was no answer, and go on."""
@@ -97,7 +99,7 @@ class Place:
         if fault is not None:
             self.broke(fault)
         else:
-            self._booked(course, answer, answered=False)
+            self._booked(course, answer, None)
 
     def broke(self, error: Exception) -> None:
         """The locustfile's own code, or ours, raised: the user's greenlet is to say so."""

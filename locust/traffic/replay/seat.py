@@ -66,9 +66,9 @@ class Seat(Place):
         except Exception as error:  # noqa: BLE001 - it would end whoever calls; the user is to know
             self.broke(error)
 
-    def _booked(self, course: Course, answer: Answer, *, answered: bool) -> None:
-        if answered and course.wait is None and self._waits:
-            self.proceed(now_s())  # by a fresh clock: the rule, a locustfile's own, may have taken its time
+    def _booked(self, course: Course, answer: Answer, now: float | None) -> None:
+        if now is not None and course.wait is None and self._waits:
+            self.proceed(now if course.constant else now_s())  # a locustfile's own rule may have taken its time
         else:
             self._pause(course)
 

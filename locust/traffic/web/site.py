@@ -100,8 +100,8 @@ class Site:
     def guarded(self, view: Callable[..., Any]) -> Callable[..., Any]:
         """The view behind Locust's login, where one is set.
 
-        Not by Locust's `auth_required_if_enabled`: that writes the session anew at every request, so that an answer which
-        is on its way while somebody logs out logs them in again; and this page nearly always has one on its way.
+        Not by Locust's `auth_required_if_enabled`: that writes the session anew at every request, so that an answer
+        that is on its way while somebody logs out logs them in again; and this page nearly always has one on its way.
         """
         made: Callable[..., Any] = login_required(view) if self.web_ui.web_login else view
         return made

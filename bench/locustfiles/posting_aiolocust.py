@@ -1,0 +1,19 @@
+"""aiolocust's HttpUser, which posts one constant record; run by aiolocust, in a Python of its own."""
+
+import sys
+from pathlib import Path
+
+from aiolocust import HttpUser
+
+sys.path.append(str(Path(__file__).parent))  # Locust does this by itself
+
+from posted import BODY, HEADERS
+
+
+class Posting(HttpUser):
+    """Posts it."""
+
+    async def run(self):
+        """One request."""
+        async with self.client.post("/", data=BODY, headers=HEADERS):
+            pass

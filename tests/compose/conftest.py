@@ -56,7 +56,9 @@ def stack(engine: None, request: pytest.FixtureRequest) -> Iterator[Stack]:
         before = request.session.testsfailed
         yield up
         if request.session.testsfailed > before:
-            sys.stderr.write(up.logs())
+            # pytest would show this with the last test, and not at all where that one passed.
+            with request.config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
+                sys.stderr.write(up.logs())
 
 
 @pytest.fixture(scope="session")

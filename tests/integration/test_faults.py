@@ -20,6 +20,8 @@ pytestmark = pytest.mark.timeout(180)
 
 SLOWLY, AT_ONCE = Step(delay=0.2), Step()
 LEASE_S = 5.0
+# After so long, about, Locust strikes a missing worker off its list.
+FORGOTTEN_S = 60.0
 
 
 @pytest.fixture
@@ -93,9 +95,9 @@ def test_a_worker_that_is_killed_loses_nothing_and_only_what_it_held_is_sent_aga
     assert all(names[0] == victim.id and victim.id not in names[1:] and len(names) == 2 for names in again.values())
     mine = row_of(report, victim)
     assert mine["moved"] == mine["delivered"] - mine["slice"] < 0
-    # Locust's own verdict; the lease lapses within 2 s of it, and the timestamps of a busy machine are not exact.
+    # The lease lapses soon after Locust's own verdict, and not only when Locust forgets the worker, a minute later.
     verdict = cluster.master.time_of("setting state to missing")
-    assert cluster.master.time_of("reclaimed from") - verdict <= 3
+    assert cluster.master.time_of("reclaimed from") - verdict < FORGOTTEN_S / 2
 
 
 def test_a_frozen_worker_is_fenced_and_its_late_acks_count_once(tmp_path: Path, api: FakeApi) -> None:
@@ -184,7 +186,7 @@ def test_a_run_that_nobody_serves_any_more_ends_with_a_report(tmp_path: Path, ap
     # What it may have sent is in doubt, and what is said to be unsent was not sent.
     assert counts["in_doubt"] > 0
     assert not {int(index) for index in unsent} & {post.index for post in api.posts()}
-    assert took < LEASE_S + give_up + 15
+    assert took < FORGOTTEN_S, "it does not wait until Locust forgets the worker"
 
 
 def test_workers_that_are_cut_off_for_a_while_are_fenced_and_come_back(tmp_path: Path, api: FakeApi) -> None:

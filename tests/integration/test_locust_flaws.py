@@ -223,7 +223,7 @@ def test_plain_locust_does_not_end_when_every_user_has(tmp_path: Path) -> None:
 
 # With a stop timeout, workers are not ready for the next Start until it has passed once more.
 
-STOP_TIMEOUT_S = 6
+STOP_TIMEOUT_S = 20
 STOP_TIMEOUT = ("--stop-timeout", str(STOP_TIMEOUT_S))
 
 

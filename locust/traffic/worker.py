@@ -67,13 +67,18 @@ class Worker:
 
     def take(self, now: float | None = None) -> Record | None:
         """A record to send now; None where there is none at the moment."""
+        taken = self.take_some(now_s() if now is None else now, 1)
+        return taken[0] if taken else None
+
+    def take_some(self, now: float, most: int) -> list[Record]:
+        """Up to `most` records to send now."""
         feed = self._feed
         if feed.run is not self._own and not self._is_own(feed.run):
-            return None
-        record = feed.take(now_s() if now is None else now)
+            return []
+        taken = feed.take_some(now, most)
         if feed.stirred:
             self._stir()
-        return record
+        return taken
 
     def book(self, record: Record, answer: Answer, outcome: Outcome, now: float | None = None) -> None:
         """Say what came of an attempt; once for each record taken."""

@@ -50,6 +50,10 @@ class Books:
         self.taken += 1
         return Record("run-1", 1, self.taken - 1, self.taken - 1, self.bodies[self.taken - 1], again=False)
 
+    def take_some(self, now: float, most: int) -> list[Record]:
+        taken = (self.take(now) for _ in range(most))
+        return [record for record in taken if record is not None]
+
     def book(self, record: Record, answer: Answer, outcome: Outcome, now: float | None = None) -> None:
         assert record.index not in [index for index, _, _ in self.booked], "an attempt is booked once"
         self.booked.append((record.index, answer, outcome))

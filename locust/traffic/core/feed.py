@@ -10,6 +10,7 @@ import random
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 from .outcome import Answer, Outcome, backoff
 from .protocol import Failure, Grant, RunTerms
@@ -147,40 +148,49 @@ class Feed:
 
     def take(self, now: float) -> Record | None:
         """A record to send now; None where there is none yet, the run is paused, or the worker's custody has lapsed."""
+        taken = self.take_some(now, 1)
+        return taken[0] if taken else None
+
+    def take_some(self, now: float, most: int) -> list[Record]:
+        """As `take`: up to `most` records."""
         if self.closed or self.paused or now >= self.deadline or (self.trouble and now < self._probe_due):
-            return None
-        record = self._next_retry() if self._retries and self._retries[0][0] <= now else self._next()
-        if record is None:
-            return None
-        self._flying[record.position] = record
-        self._probe_due = now + PROBE_S
-        self.attempts += 1
-        if self._queued <= self.low:
-            self._look_whether_low()
-        return record
+            return []
+        if self.trouble:
+            most = min(most, 1)
+        taken = self._due_retries(now, most) if self._retries else []
+        while len(taken) < most and self._queued:
+            taken += self._fresh(most - len(taken))
+        if taken:
+            self._probe_due = now + PROBE_S
+            self.attempts += len(taken)
+            for record in taken:
+                self._flying[record.position] = record
+            if self._queued <= self.low:
+                self._look_whether_low()
+        return taken
 
-    def _next_retry(self) -> Record:
-        """Take the record whose backoff ended first."""
-        record = heapq.heappop(self._retries)[2]
-        record.attempts += 1
-        self.resent += 1
-        return record
+    def _due_retries(self, now: float, most: int) -> list[Record]:
+        """Take up to `most` records whose backoff is over."""
+        taken: list[Record] = []
+        while self._retries and self._retries[0][0] <= now and len(taken) < most:
+            record = heapq.heappop(self._retries)[2]
+            record.attempts += 1
+            taken.append(record)
+        self.resent += len(taken)
+        return taken
 
-    def _next(self) -> Record | None:
-        """Make the record that has waited longest; it counts as attempted."""
-        for position, index, body in self._rest:
-            self._queued -= 1
-            again = self._again is not None and position in self._again
-            self.resent += again
-            return Record(self._run_id, self.session, position, index, body, again, 1)
-        return self._of_next_lease()
-
-    def _of_next_lease(self) -> Record | None:
-        """As `_next`, where the present lease has no more."""
-        if not self._leases:
-            return None
-        self._rest, self._again = self._leases.popleft()
-        return self._next()
+    def _fresh(self, most: int) -> list[Record]:
+        """Make up to `most` of the records that have waited longest; none where the next lease is only now begun."""
+        run, session, rest = self._run_id, self.session, islice(self._rest, most)
+        made = [Record(run, session, position, index, body, False, 1) for position, index, body in rest]
+        if not made:
+            self._rest, self._again = self._leases.popleft()
+        elif self._again is not None:
+            for record in made:
+                record.again = record.position in self._again
+                self.resent += record.again
+        self._queued -= len(made)
+        return made
 
     def _look_whether_low(self) -> None:
         if self.waiting <= self.low:

@@ -25,6 +25,8 @@ from .stats import Tally, only_locust_listens
 # How exactly timeouts are kept, and how late statistics may be.
 TICK_S = 0.1
 PATIENCE_S = 1.0
+# So many answers at most are booked at a time: the first of them is not to wait for long.
+MOST_IN_A_TURN = 32
 
 
 class Engine:
@@ -35,6 +37,7 @@ class Engine:
         self.quiet = True
         self._places: set[Place] = set()
         self._idle: deque[Seat] = deque()
+        self._heard: list[Seat] = []
         self._wanted = Event()
         self._routes: dict[tuple[type, str], Route] = {}
         self._courses: dict[tuple[type, str, str, int], Course] = {}
@@ -57,6 +60,32 @@ class Engine:
         if place in self._idle:
             self._idle.remove(place)  # type: ignore[arg-type] # it is one of them
         self._fold()
+
+    def heard(self, seat: Seat) -> None:
+        """Let a seat have its turn: once the loop has read the answers of all that have one, or of many."""
+        self._heard.append(seat)
+        if len(self._heard) == 1:
+            self.loop.run_callback(self._turn)
+        elif len(self._heard) == MOST_IN_A_TURN:
+            self._turn()
+
+    def _turn(self) -> None:
+        """Book the answers, take the next records, make their requests, send them: each for all seats at a time.
+
+        So the code and the data of each step stay in the processor's caches, which every system call clears.
+        """
+        heard, self._heard = self._heard, []
+        free = [seat for seat in heard if seat.settle()]
+        try:
+            records = self.source.take_some(now_s(), len(free)) if free else []
+        except Exception as error:  # noqa: BLE001 - the loop would print it and go on; the users are to know
+            for seat in free:
+                seat.broke(error)
+            return
+        for seat in [seat for seat, record in zip(free, records, strict=False) if seat.prepare(record)]:
+            seat.send()
+        for seat in free[len(records) :]:
+            seat.rest()
 
     def idle(self, seat: Seat) -> None:
         """Let a seat wait for a record."""

@@ -50,6 +50,6 @@ class Errand(Place):
         self._leave()
         self._engine.leave(self)
 
-    def _booked(self, course: Course, answer: Answer, now: float | None) -> None:
+    def _booked(self, course: Course, answer: Answer) -> None:
         self._answer = answer
         self._bell.set()

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from .engine import Engine
 
+_DELIVERED = Outcome.DELIVERED  # one look-up less for each record
 STOPPED = "the user was stopped while the answer was awaited"
 
 
@@ -41,15 +42,20 @@ class Place:
         self._error: Exception | None = None
 
     def _send(self, record: "Record", now: float) -> None:
-        self._record, self._started = record, now
+        data = self._request(record)
+        self._started = now
+        self.connection.request(data, now)
+
+    def _request(self, record: "Record") -> bytes:
+        """The bytes that send a record; from here on it is this place's to book."""
+        self._record = record
         course = self._course
         if course is None or course.run != record.run:
             self._course = None  # where making one fails, nothing was sent
             course = self._course = self._engine.course(self._user)
-        self.connection.request(course.request(record), now)
+        return course.request(record)
 
-    def _booked(self, course: Course, answer: Answer, now: float | None) -> None:
-        """Go on after an answer that came at `now`, or after none (None)."""
+    def _booked(self, course: Course, answer: Answer) -> None:
         raise NotImplementedError
 
     def expire(self, now: float) -> None:
@@ -63,24 +69,29 @@ class Place:
 
     def answered(self, head: Head, body: int, now: float) -> None:
         """Book an answer, and go on."""
-        record, course = self._record, self._course
-        if record is None or course is None:
-            return
+        course = self._course
+        if course is not None and (answer := self._book(course, head, body, now)) is not None:
+            self._booked(course, answer)
+
+    def _book(self, course: Course, head: Head, body: int, now: float) -> Answer | None:
+        """Book what was answered; None where there was nothing to book, or it is the user that must be told of it."""
+        record, self._record = self._record, None
+        if record is None:
+            return None
         answer, outcome, fault = course.known.get(head) or course.verdict(head)
-        self._record = None
         self._source.book(record, answer, outcome, now)
         if self._engine.quiet:
             tally = course.tally
             tally.log(now - self._started)
             tally.content += body
-            if outcome is not Outcome.DELIVERED:
+            if outcome is not _DELIVERED:
                 tally.failures[answer.reason] += 1
         else:
             self._engine.tell(self._user, course, head, answer, outcome, body, self._started, now)
-        if fault is not None:
-            self.broke(fault)
-        else:
-            self._booked(course, answer, now)
+        if fault is None:
+            return answer
+        self.broke(fault)
+        return None
 
     def failed(self, error: Exception, *, sent: bool) -> None:
         """Book that there was no answer, and go on."""
@@ -99,7 +110,7 @@ class Place:
         if fault is not None:
             self.broke(fault)
         else:
-            self._booked(course, answer, None)
+            self._booked(course, answer)
 
     def broke(self, error: Exception) -> None:
         """The locustfile's own code, or ours, raised: the user's greenlet is to say so."""

@@ -10,22 +10,27 @@ from traffic.clock import now_s
 from traffic.core.outcome import Answer
 
 from .course import Course
+from .http import Head
 from .place import Place
 
 if TYPE_CHECKING:
+    from traffic.core.feed import Record
+
     from .engine import Engine
 
 
 class Seat(Place):
     """A user's place for as long as the run lasts. `sit` is called in the user's greenlet, all else by the loop."""
 
-    __slots__ = ("_stopping", "_timer", "_waits")
+    __slots__ = ("_data", "_heard", "_stopping", "_timer", "_waits")
 
     def __init__(self, engine: "Engine", user: Any, *, waits_as_told: bool) -> None:
         super().__init__(engine, user)
         self._waits = waits_as_told  # by --traffic-wait, and not as the locustfile says
         self._timer: Any = None
         self._stopping = False
+        self._heard: tuple[Course, Head, int, float] | None = None  # an answer that is not booked yet
+        self._data = b""  # the request that is sent next
 
     def sit(self) -> None:
         """Deliver records until the run hands out no more, or the user is stopped; what the locustfile raised."""
@@ -44,20 +49,29 @@ class Seat(Place):
         if self._record is None:
             self._bell.set()
 
-    def proceed(self, now: float) -> bool:
-        """Take the next record and send it; False where there is none at the moment."""
-        if self._stopping or self._user._state == LOCUST_STATE_STOPPING:
-            self._bell.set()
-            return True
+    def proceed(self, now: float) -> None:
+        """Take the next record and send it, or wait until there is one."""
+        if self._ends():
+            return
         record = self._source.take(now)
         if record is None:
-            if self._source.over:
-                self._bell.set()
-            else:
-                self._engine.idle(self)
-            return False
-        self._send(record, now)
-        return True
+            self.rest()
+        else:
+            self._send(record, now)
+
+    def _ends(self) -> bool:
+        """Whether the user takes no more records; its greenlet is told so."""
+        ends = self._stopping or self._user._state == LOCUST_STATE_STOPPING
+        if ends:
+            self._bell.set()
+        return ends
+
+    def rest(self) -> None:
+        """There is no record at the moment: wait for one, or end."""
+        if self._source.over:
+            self._bell.set()
+        else:
+            self._engine.idle(self)
 
     def proceed_in_turn(self) -> None:
         """As `proceed`, now; what is raised goes to its user."""
@@ -66,11 +80,49 @@ class Seat(Place):
         except Exception as error:  # noqa: BLE001 - it would end whoever calls; the user is to know
             self.broke(error)
 
-    def _booked(self, course: Course, answer: Answer, now: float | None) -> None:
-        if now is not None and course.wait is None and self._waits:
-            self.proceed(now if course.constant else now_s())  # a locustfile's own rule may have taken its time
-        else:
-            self._pause(course)
+    # An answer is booked, and the next record sent, in a turn of the engine's.
+
+    def answered(self, head: Head, body: int, now: float) -> None:
+        """Keep an answer for the turn."""
+        if self._record is not None and self._course is not None:
+            self._heard = self._course, head, body, now
+            self._engine.heard(self)
+
+    def settle(self) -> bool:
+        """Book the answer, unless that was done when the user ended; whether the user wants a record at once."""
+        heard, self._heard = self._heard, None
+        if heard is None:
+            return False
+        try:
+            answer = self._book(*heard)
+            if answer is None or self._ends():
+                return False
+            if heard[0].wait is None and self._waits:
+                return True
+            self._pause(heard[0])
+        except Exception as error:  # noqa: BLE001 - it would end the turn for all; the user is to know
+            self.broke(error)
+        return False
+
+    def prepare(self, record: "Record") -> bool:
+        """Make the request that sends a record; whether that could be done."""
+        try:
+            self._data = self._request(record)
+        except Exception as error:  # noqa: BLE001 - as above
+            self.broke(error)
+            return False
+        return True
+
+    def send(self) -> None:
+        """Send what was prepared."""
+        now = self._started = now_s()
+        try:
+            self.connection.request(self._data, now)
+        except Exception as error:  # noqa: BLE001 - as above
+            self.broke(error)
+
+    def _booked(self, course: Course, answer: Answer) -> None:
+        self._pause(course)
 
     # Waiting.
 
@@ -93,6 +145,9 @@ class Seat(Place):
         self.proceed_in_turn()
 
     def _leave(self) -> None:
+        if self._heard is not None:
+            self._book(*self._heard)
+            self._heard = None
         super()._leave()
         self._engine.leave(self)
         if self._timer is not None:

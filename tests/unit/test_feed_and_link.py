@@ -189,6 +189,31 @@ def test_the_feed_asks_to_be_looked_at_when_nothing_is_in_hand_any_more(link: Li
     assert link.feed.stirred
 
 
+def test_several_records_at_once_are_retries_that_are_due_and_then_those_of_the_leases(link: Link) -> None:
+    joined(link)
+    link.feed.offer(grant(4, 7, seq=3))
+    first = link.feed.take(0.3)
+    assert first
+    link.feed.book(first, Answer(503), Outcome.RETRY, 0.3)
+    taken = link.feed.take_some(2.0, 5)
+    assert [record.position for record in taken] == [0, 1, 2, 3, 4]
+    assert (link.feed.in_hand, link.feed.waiting, link.feed.attempts, link.feed.resent) == (5, 2, 6, 1)
+    assert [record.position for record in link.feed.take_some(2.0, 5)] == [5, 6], "as many as there are"
+    assert link.feed.take_some(2.0, 5) == []
+
+
+def test_of_several_records_one_alone_probes_an_api_that_cannot_be_reached(link: Link) -> None:
+    joined(link)
+    link.feed.deadline = 1e9
+    now = 1.0
+    for _ in range(DEAD_AFTER):
+        now += 100
+        (record,) = link.feed.take_some(now, 1)
+        link.feed.book(record, REFUSED, Outcome.RETRY, now)
+    assert len(link.feed.take_some(now + 100, 3)) == 1
+    assert link.feed.take_some(now + 100, 3) == []
+
+
 def test_a_record_that_another_may_have_sent_counts_as_sent_again(link: Link) -> None:
     link.poll(0.2)
     link.receive(replace(grant(0, 4), again=((1, 3),)), 0.3)

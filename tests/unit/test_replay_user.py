@@ -13,6 +13,7 @@ from locust.stats import RequestStats
 
 from support.replay import OK, Books, Users, server, until
 from traffic.core.outcome import AtLeastOnce, AtMostOnce, Outcome
+from traffic.replay.engine import MOST_IN_A_TURN, Engine
 from traffic.replay.stats import Tally, only_locust_listens
 from traffic.replay.user import ReplayUser
 
@@ -110,6 +111,54 @@ def test_a_user_that_is_killed_says_that_nobody_knows_what_came_of_its_record(cr
     (booked,) = books.booked
     assert (booked[1].reason, booked[1].unknown) == ("the user was stopped while the answer was awaited", True)
     assert booked[2] is Outcome.IN_DOUBT
+
+
+def test_more_answers_at_once_than_a_turn_takes_are_each_booked_once():
+    count = 3 * MOST_IN_A_TURN + 1
+    books, held = Books([RECORD] * 5 * count), Held()
+    with server(held) as api:
+        users = Users(books, api.url, count=count)
+        users.start()
+        until(lambda: len(api.requests) == count, "every user waits for an answer")
+        held.go.set()
+        users.join()
+    assert sorted(request.index for request in api.requests) == list(range(5 * count))
+    assert len(books.booked) == users.environment.stats.total.num_requests == 5 * count
+    assert api.connections == count
+
+
+def test_an_answer_that_was_read_counts_though_its_user_is_killed_before_its_turn(monkeypatch):
+    heard = []
+    monkeypatch.setattr(Engine, "heard", lambda self, seat: heard.append(seat))
+    books = Books([RECORD] * 5, "at-most-once")
+    with server(answering(OK)) as api:
+        users = Users(books, api.url)
+        users.start()
+        until(lambda: heard, "an answer is read")
+        assert books.booked == []
+        users.users[0].stop(force=True)
+        users.join()
+    assert [(index, answer.status, outcome) for index, answer, outcome in books.booked] == [(0, 201, Outcome.DELIVERED)]
+    assert heard[0].settle() is False, "its turn finds nothing to book"
+    assert len(books.booked) == len(api.requests) == 1
+
+
+def test_a_source_that_fails_in_a_turn_is_told_and_the_users_go_on(monkeypatch):
+    faults = [LookupError("a fault of the source's")]
+    take_some = Books.take_some
+
+    def fail_once(self, now, most):
+        if faults:
+            raise faults.pop()
+        return take_some(self, now, most)
+
+    monkeypatch.setattr(Books, "take_some", fail_once)
+    books = Books([RECORD] * 6)
+    with server(answering(OK)) as api:
+        users = Users(books, api.url).run()
+    assert [str(error) for error in users.errors] == ["a fault of the source's"]
+    assert [request.index for request in api.requests] == list(range(6))
+    assert {outcome for _, _, outcome in books.booked} == {Outcome.DELIVERED}
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from locust.runners import (
     STATE_CLEANUP,
     STATE_INIT,
     STATE_MISSING,
+    STATE_RUNNING,
     STATE_SPAWNING,
     STATE_STOPPED,
     STATE_STOPPING,
@@ -47,8 +48,12 @@ class LocustTest:
         self._unlisted: dict[str, float] = {}
         self._returning: dict[str, float] = {}
         self._tended: object = None
+        self._reader: object = None
+        self._starts = 0
+        self._sharing: gevent.Greenlet[..., Any] | None = None
         self.tend_socket()
         self._attend_messages()
+        self._attend_starts()
 
     @property
     def headless(self) -> bool:
@@ -105,10 +110,10 @@ class LocustTest:
             self.runner.spawn_rate = rate or options.spawn_rate or 1.0
 
     def _attend_messages(self) -> None:
-        """Keep Locust from ending workers that it does not know, and note which are about to register again.
+        """Keep Locust from ending workers that it does not know, and from counting one twice that registers twice.
 
         The strangers are those of a master that has been restarted: theirs may be the last words to the master
-        before. They are asked to register instead.
+        before. They are asked to register instead. Which are about to do so again is noted.
         """
         handle = self.runner.handle_message
 
@@ -119,17 +124,56 @@ class LocustTest:
                 self._returning[msg.node_id] = now_s() + RETURN_S
             elif msg.type in {"client_ready", "quit"}:
                 self._returning.pop(msg.node_id, None)
+                if msg.type == "client_ready":
+                    self._forget_share(msg.node_id)
+            self._reader = gevent.getcurrent()
             handle(client_id, msg)
 
         self.runner.handle_message = handle_message  # type: ignore[method-assign]
+
+    def _forget_share(self, worker: str) -> None:
+        """Take a worker that Locust lists already out of those that users are shared out to: it is about to be added."""
+        dispatcher = self.runner._users_dispatcher
+        if dispatcher is not None and worker in self.runner.clients:
+            dispatcher.remove_worker(self.runner.clients[worker])
+
+    def _attend_starts(self) -> None:
+        """Keep Locust from sharing users out anew in the midst of a message, as it does where workers come and go.
+
+        It would read no other for a second each time: neither the workers' acks, nor that they have these users.
+        `share_out` does it instead.
+        """
+        start = self.runner.start
+
+        def start_unless_reading(*args: Any, **options: Any) -> None:
+            if gevent.getcurrent() is self._reader:
+                return
+            self._starts += 1
+            try:
+                start(*args, **options)
+            finally:
+                self._starts -= 1
+
+        self.runner.start = start_unless_reading  # type: ignore[method-assign]
+
+    def share_out(self) -> None:
+        """Share the users out anew where workers have come or gone since that was last done."""
+        dispatcher = self.runner._users_dispatcher
+        if dispatcher is None or not dispatcher._rebalance or not self.runner.worker_count:
+            return
+        if self._starts == 0 and self.runner.state in {STATE_RUNNING, STATE_SPAWNING}:
+            self._sharing = gevent.spawn(self.runner.start, self.runner.target_user_count, self.runner.spawn_rate)
 
     def started(self) -> None:
         """Remember which greenlet is starting the users: call it from Locust's test_start."""
         self._starter = gevent.getcurrent()
 
     def stopped(self) -> None:
-        """Forget it: call it from Locust's test_stopping."""
+        """Forget it, and share no more users out: call it from Locust's test_stopping."""
         self._starter = None
+        if self._sharing is not None:
+            self._sharing.kill(block=True)  # it would call the test running once its users are there
+            self._sharing = None
 
     def bring_back(self) -> bool:
         """Start the test where Locust lost it for want of workers, or in a restart, and one is back; whether it did."""

@@ -205,6 +205,7 @@ class Master:
                 self._outbox.put(self._custody.worker_lost(worker, "Locust reports it missing"))
         self.test.tend_socket()
         self.test.stop_again(now)
+        self.test.share_out()
         run = self.delivery.facts.run if self.delivery is not None and not self.test.idle else ""
         self.test.ask_to_register(self._custody.sessions, run, now)
         if self.delivery is not None and self.delivery.live:

@@ -10,7 +10,7 @@ from gevent.event import Event
 from locust import __version__
 from locust.env import Environment
 from locust.rpc import Message as LocustMessage
-from locust.runners import STATE_INIT, WorkerRunner
+from locust.runners import STATE_INIT, STATE_SPAWNING, WorkerRunner
 
 from traffic import health
 from traffic.clock import now_s
@@ -24,6 +24,8 @@ logger = logging.getLogger(__name__)
 
 TICK_S = 0.05
 LAST_ACKS_S = 3.0
+# The master asks once a second whom it does not list. What it asked while nobody listened is answered once.
+REGISTER_ONCE_IN_S = 0.5
 
 
 class Worker:
@@ -36,9 +38,11 @@ class Worker:
         self._nudge = Event()
         self._waiters: deque[Event] = deque()
         self._ending_users = False
+        self._registered_at = -REGISTER_ONCE_IN_S
         # The first users may have been spawned before this object was made.
         self._expected = getattr(environment.parsed_options, "traffic_run", "")
         self._own: RunTerms | None = None  # the run of that name, once it is there
+        self._attend_messages()
         runner.register_message(REGISTER, self._on_register)
         for kind in FROM_MASTER:
             runner.register_message(kind.type, self._on_message)
@@ -108,6 +112,24 @@ class Worker:
 
     # Messages.
 
+    def _attend_messages(self) -> None:
+        """Keep Locust from mixing up the end of one test with the start of another.
+
+        A stop that is read right behind its start is to end that start: Locust would see no test that runs yet, so
+        that its users began none the less, and the worker read no message for the stop timeout. And while users of a
+        former test are being ended none are to join them: the master sends these again once the worker registers.
+        """
+        handle = self.runner.handle_message
+
+        def handle_message(msg: LocustMessage) -> None:
+            if msg.type == "spawn" and self._ending_users:
+                return
+            if msg.type == "stop" and self.runner.worker_state == STATE_SPAWNING:
+                self.runner.update_state(STATE_SPAWNING)
+            handle(msg)
+
+        self.runner.handle_message = handle_message  # type: ignore[method-assign]
+
     def _on_message(self, environment: Environment, msg: Any, **_: Any) -> None:
         kind = next(kind for kind in FROM_MASTER if kind.type == msg.type)
         try:
@@ -123,7 +145,7 @@ class Worker:
 
         Users of a test that is none of that master's, because it was restarted, are ended first.
         """
-        if self._ending_users:
+        if self._ending_users or now_s() - self._registered_at < REGISTER_ONCE_IN_S:
             return
         if not self.runner.user_count or msg.data["run"] == self._expected:
             self._register()
@@ -132,6 +154,7 @@ class Worker:
         gevent.spawn(self._end_users).link_exception(self._on_crash)
 
     def _register(self) -> None:
+        self._registered_at = now_s()
         self.runner.client.send(LocustMessage("client_ready", __version__, self.name))
 
     def _end_users(self) -> None:

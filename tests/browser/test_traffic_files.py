@@ -89,7 +89,7 @@ def test_a_good_file_is_uploaded_chosen_sent_and_deleted(
     expect(chosen(traffic)).to_contain_text("33 records")
     expect(chosen(traffic)).to_contain_text("uploaded")
     sent = api.count
-    traffic.start()
+    traffic.begin()
     traffic.await_state("completed")
     expect(traffic.count("delivered")).to_have_text("33")
     assert api.count == sent + 33
@@ -142,7 +142,7 @@ def test_a_file_that_the_folder_does_not_have_is_named_by_its_path(
     elsewhere = good_file(tmp_path, "elsewhere.json", 5)
     traffic.page.get_by_label("Traffic file").select_option("Another path on the master…")
     traffic.page.get_by_label("Path on the master").fill(str(elsewhere))
-    traffic.start()
+    traffic.begin()
     traffic.await_state("completed")
     expect(traffic.count("delivered")).to_have_text("5")
     cluster.until(lambda: not cluster.live["ending"], "the run has wound up")

@@ -139,7 +139,7 @@ def test_dead_letters_are_sent_again_with_the_same_keys(api: FakeApi, tmp_path: 
         api.forget()
         api.script({index: [Step(404)] for index in (3, 7, 21)})
         traffic = TrafficPage(page, cluster.web).open()
-        traffic.start()
+        traffic.begin()
         traffic.await_state("completed")
         expect(letters(traffic)).to_have_count(3)
         before = {post.index: post.key for post in api.posts() if post.status == 404}

@@ -13,7 +13,7 @@ def test_a_lost_master_is_said_nothing_is_shown_as_live_and_it_heals(tmp_path: P
     with fake_api() as api, web_cluster(tmp_path, api.url, 40) as cluster:
         api.always(Step(delay=0.5))
         traffic = TrafficPage(page, cluster.web).open()
-        traffic.start(users=2)
+        traffic.begin(users=2)
         traffic.await_some("delivered")
         cluster.master.kill()
         said = page.get_by_text(re.compile(r"No answer from the master for \d+ seconds?; trying again"))

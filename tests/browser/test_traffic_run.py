@@ -33,7 +33,7 @@ def test_a_run_that_is_started_here_moves_the_bar_to_its_end(
     traffic: TrafficPage, cluster: Cluster, api: FakeApi
 ) -> None:
     api.always(Step(delay=0.4))
-    traffic.start(users=4)
+    traffic.begin(users=4)
     traffic.await_state("running")
     traffic.await_some("delivered")
     seen = traffic.widths()
@@ -57,7 +57,7 @@ def test_while_a_run_is_live_the_form_is_away_and_at_its_end_it_is_back(traffic:
     api.always(Step(delay=0.3))
     form = traffic.page.get_by_role("heading", name="Start a run")
     expect(form).to_be_visible()
-    traffic.start(users=4)
+    traffic.begin(users=4)
     traffic.await_state("running")
     expect(form).to_be_hidden()
     expect(traffic.page.get_by_role("heading", name="Run", exact=True)).to_be_focused()
@@ -97,7 +97,7 @@ def test_start_is_sent_once_however_often_it_is_pressed(traffic: TrafficPage, cl
 
 def test_a_stopped_run_is_resumed_and_says_since_when(traffic: TrafficPage, api: FakeApi) -> None:
     api.always(Step(delay=0.2))
-    traffic.start(users=2)
+    traffic.begin(users=2)
     traffic.await_some("delivered")
     traffic.button("Stop").click()
     traffic.await_state("stopped")
@@ -145,7 +145,7 @@ def test_a_killed_worker_is_said_in_its_row_and_in_the_events(api: FakeApi, tmp_
     api.always(Step(delay=0.5))
     with web_cluster(tmp_path, api.url, RECORDS, workers=3) as cluster:
         traffic = TrafficPage(page, cluster.web).open()
-        traffic.start(users=6)
+        traffic.begin(users=6)
         traffic.await_some("delivered")
         victim, others = cluster.workers[0].id, [worker.id for worker in cluster.workers[1:]]
         cluster.workers[0].kill()
@@ -161,7 +161,7 @@ def test_a_killed_worker_is_said_in_its_row_and_in_the_events(api: FakeApi, tmp_
 
 def test_a_run_is_paused_goes_on_and_is_finished(traffic: TrafficPage, api: FakeApi) -> None:
     api.always(Step(delay=0.2))
-    traffic.start(users=4)
+    traffic.begin(users=4)
     traffic.await_some("delivered")
     traffic.button("Pause").click()
     traffic.await_state("paused")

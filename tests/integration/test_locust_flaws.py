@@ -5,6 +5,7 @@ it can go. `test_faults.py` has the cures that need a whole fault: there the las
 """
 
 import contextlib
+import signal
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -268,6 +269,116 @@ def test_a_start_waits_for_workers_that_have_stopped_and_are_about_to_register_a
         assert cluster.swarm()["success"]
         cluster.await_state("completed")
     assert api.count == 80
+
+
+# A stop that a worker reads right behind its start is lost on it: its users begin in a test that is over, and it reads
+# nothing more for the stop timeout. (The first test that a worker has is ended rightly.)
+
+LONG_STOP_TIMEOUT = ("--stop-timeout", "600")
+
+
+def after_a_first_test(cluster: Cluster) -> None:
+    """Have both workers read, at once, a start and the stop behind it."""
+    for worker in cluster.workers:
+        worker.send(signal.SIGSTOP)
+    begun = cluster.master.log.count("Sending spawn jobs")
+    assert cluster.swarm()["success"]
+    cluster.until(lambda: cluster.master.log.count("Sending spawn jobs") > begun, "Locust starts the test")
+    cluster.until(lambda: plain_http.get(f"{cluster.web}/stats/requests").json()["state"] != "stopped", "it is started")
+    cluster.stop()
+    for worker in cluster.workers:
+        worker.send(signal.SIGCONT)
+
+
+def test_plain_locust_begins_users_where_a_stop_follows_its_start_at_once(tmp_path: Path) -> None:
+    with Cluster(tmp_path, "http://127.0.0.1", plain=True, web=True, locustfile=PLAIN) as cluster:
+        cluster.await_web(2)
+        cluster.swarm(8)
+        await_users(cluster, 8)
+        cluster.stop()
+        cluster.await_web(2)
+        after_a_first_test(cluster)
+        await_users(cluster, 16)
+
+
+def test_ours_ends_a_start_that_a_stop_follows_at_once(tmp_path: Path, api: FakeApi) -> None:
+    file = records_file(tmp_path, 40)
+    with Cluster(tmp_path, api.url, web=True, locustfile=OURS, options=LONG_STOP_TIMEOUT, TRAFFIC_FILE=file) as cluster:
+        cluster.await_web(2)
+        assert cluster.swarm()["success"]
+        cluster.await_state("completed")
+        cluster.until(lambda: not cluster.live["acts"]["start"], "a run can be started")
+        after_a_first_test(cluster)
+        assert cluster.await_state("stopped")["counts"]["unsent"] == 40
+        cluster.until(lambda: not cluster.live["acts"]["start"], "a run can be started")
+        cluster.await_web(2)
+        assert sum(worker.log.count(BEGINS) for worker in cluster.workers) == 8, "those of the first run alone"
+        assert cluster.swarm()["success"]
+        assert all(row["delivered"] for row in cluster.await_state("completed")["workers"])
+    assert api.count == 80
+
+
+# For each word of a worker that comes or goes Locust shares the users out anew, and reads nothing for a second. And it
+# counts a worker that registers again as one more, with a share of its own.
+
+AGAIN = """
+import os
+import gevent
+from locust import __version__, events
+from locust.rpc import Message
+
+@events.init.add_listener
+def _attend(environment, runner, **_):
+    def register_again():
+        while not os.path.exists(runner.client_id):
+            gevent.sleep(0.05)
+        for _ in range(5):
+            runner.client.send(Message("client_ready", __version__, runner.client_id))
+        print("registered again", flush=True)
+
+    if hasattr(runner, "client_id"):
+        gevent.spawn(register_again)
+"""
+
+
+def shares(cluster: Cluster) -> list[int]:
+    """How many users each worker has, the most first."""
+    rows = plain_http.get(f"{cluster.web}/stats/requests").json()["workers"]
+    return sorted((row["user_count"] for row in rows), reverse=True)
+
+
+def register_again(cluster: Cluster) -> None:
+    """Have the first worker say five times more that it is ready, once the users run, evenly shared."""
+    cluster.until(lambda: shares(cluster) == [4, 4], "the users run")
+    shared = cluster.master.log.count("Sending spawn jobs")
+    (cluster.folder / cluster.await_ids()[0]).touch()
+    cluster.until(lambda: "registered again" in cluster.workers[0].log, "it has registered again")
+    cluster.until(lambda: cluster.master.log.count("Sending spawn jobs") > shared, "they are shared out anew")
+
+
+def test_plain_locust_is_deaf_where_a_worker_registers_again(tmp_path: Path) -> None:
+    options = ("--enable-rebalancing",)
+    with Cluster(
+        tmp_path, "http://127.0.0.1", plain=True, web=True, locustfile=AGAIN + PLAIN, options=options
+    ) as cluster:
+        cluster.await_web(2)
+        cluster.swarm(8)
+        register_again(cluster)
+        cluster.await_log("failed to send heartbeat, setting state to missing")
+
+
+def test_ours_shares_users_evenly_where_a_worker_registers_again(tmp_path: Path, api: FakeApi) -> None:
+    api.always(Step(delay=0.5))
+    file = records_file(tmp_path, 400)
+    with Cluster(tmp_path, api.url, web=True, locustfile=AGAIN + OURS, TRAFFIC_FILE=file) as cluster:
+        cluster.await_web(2)
+        assert cluster.swarm(8)["success"]
+        register_again(cluster)
+        cluster.until(lambda: shares(cluster) == [4, 4], "the shares are even")
+        api.always(Step())
+        assert all(row["delivered"] for row in cluster.await_state("completed")["workers"])
+        assert "setting state to missing" not in cluster.master.log
+    assert api.count == 400
 
 
 # A host with a slash at its end makes FastHttpUser ask for "//": it sends nothing, and the statistics do not say so.

@@ -11,6 +11,7 @@ from playwright.sync_api import Locator, Page, expect
 from support.cluster import Cluster, records_file
 
 SLOW_MS = 60_000
+RUN = r"\d{8}-\d{6}-[0-9a-f]{6}"
 PHONE = {"width": 375, "height": 740}
 
 
@@ -71,6 +72,15 @@ class TrafficPage:
                 form.get_by_text("More", exact=True).click()
             field.fill(value)
         self.button("Start").click()
+
+    def begin(self, users: int = 8, **more: str) -> None:
+        """As `start`, and wait until the page tells of the new run: until then it says of the last how it ended."""
+        facts = self.page.locator("#facts")
+        before = re.search(RUN, facts.text_content() or "")
+        self.start(users, **more)
+        expect(facts).to_contain_text(re.compile(RUN), timeout=SLOW_MS)
+        if before is not None:
+            expect(facts).not_to_contain_text(before[0], timeout=SLOW_MS)
 
     def count(self, fate: str) -> Locator:
         """The number of the records that are of one fate, in the legend of the bar."""

@@ -132,7 +132,7 @@ class LocustTest:
         self.runner.handle_message = handle_message  # type: ignore[method-assign]
 
     def _forget_share(self, worker: str) -> None:
-        """Take a worker that Locust lists already out of those that users are shared out to: it is about to be added."""
+        """Take a worker that Locust lists already out of those that get users: it is about to be added."""
         dispatcher = self.runner._users_dispatcher
         if dispatcher is not None and worker in self.runner.clients:
             dispatcher.remove_worker(self.runner.clients[worker])

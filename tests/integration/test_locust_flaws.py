@@ -94,7 +94,7 @@ def test_a_later_worker_gets_no_users_from_plain_locust(tmp_path: Path) -> None:
 
 
 def test_every_later_worker_gets_users_of_ours(tmp_path: Path, api: FakeApi) -> None:
-    file = records_file(tmp_path, 300)
+    file = records_file(tmp_path, 3000)
     with Cluster(tmp_path, api.url, workers=1, users=6, locustfile=OURS, TRAFFIC_FILE=file) as cluster:
         cluster.until(lambda: api.count, "records are sent")
         for _ in range(2):
@@ -102,7 +102,7 @@ def test_every_later_worker_gets_users_of_ours(tmp_path: Path, api: FakeApi) -> 
             cluster.until(lambda worker=joined: BEGINS in worker.log, "it has users")
         assert set(cluster.await_ids()) >= {post.worker for post in api.posts()}
         api.always(Step())
-        assert all_once(cluster, api, 300)
+        assert all_once(cluster, api, 3000)
         assert all(row["delivered"] for row in cluster.report["workers"]), cluster.report
 
 

@@ -19,7 +19,7 @@ IMPATIENT = """
 from traffic import RecordUser, task
 
 class Posting(RecordUser):
-    network_timeout = 1.0
+    network_timeout = 3.0
 
     @task
     def post(self):

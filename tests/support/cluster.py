@@ -10,10 +10,10 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import httpx
 
@@ -112,6 +112,9 @@ class Cluster:
     of one; `plain` says that it is to be left without the traffic package.
     """
 
+    # Those that the present test has made, for what is shown where it fails.
+    made: ClassVar[list["Cluster"]] = []
+
     def __init__(
         self,
         folder: Path,
@@ -126,6 +129,7 @@ class Cluster:
         options: Sequence[str] = (),
         **variables: object,
     ) -> None:
+        self.made.append(self)
         self.folder, self.plain = folder, plain
         folder.mkdir(parents=True, exist_ok=True)
         self.state = folder / "state"
@@ -154,6 +158,11 @@ class Cluster:
         self.former_masters: list[Process] = []
         self.master = self._start("master", *self._of_master)
         self.add_workers(workers)
+
+    @classmethod
+    def told(cls, given: Iterable[object]) -> list["Cluster"]:
+        """The clusters that a failed test is about: those that it was given, and those that it has made."""
+        return list({id(one): one for one in [*given, *cls.made] if isinstance(one, cls)}.values())
 
     def _start(self, name: str, *options: str) -> Process:
         command = [sys.executable, "-m", "locust", "-f", str(self._locustfile), *options]

@@ -381,6 +381,23 @@ def test_ours_shares_users_evenly_where_a_worker_registers_again(tmp_path: Path,
     assert api.count == 400
 
 
+def test_many_workers_that_join_a_run_at_once_cost_nobody_a_lease(tmp_path: Path, api: FakeApi) -> None:
+    records, joining = 6000, 6
+    file = records_file(tmp_path, records)
+    with Cluster(tmp_path, api.url, web=True, workers=1, locustfile=OURS, TRAFFIC_FILE=file) as cluster:
+        cluster.await_web(1)
+        assert cluster.swarm(20)["success"]
+        cluster.until(lambda: api.count > 50, "records are sent")
+        cluster.add_workers(joining)
+        cluster.until(lambda: len({post.worker for post in api.posts()}) == joining + 1, "all of them send")
+        api.always(Step())
+        counts = cluster.await_state("completed")["counts"]
+        assert (counts["delivered"], counts["attempts"], counts["resent"]) == (records, records, 0)
+        assert "reclaimed" not in cluster.master.log
+        assert "setting state to missing" not in cluster.master.log
+    assert api.count == records
+
+
 # A host with a slash at its end makes FastHttpUser ask for "//": it sends nothing, and the statistics do not say so.
 
 FAST = """

@@ -10,7 +10,7 @@ from gevent.event import Event
 from locust import __version__
 from locust.env import Environment
 from locust.rpc import Message as LocustMessage
-from locust.runners import STATE_INIT, STATE_SPAWNING, WorkerRunner
+from locust.runners import STATE_INIT, STATE_SPAWNING, WorkerRunner, locust_exception_handler
 
 from traffic import health
 from traffic.clock import now_s
@@ -26,6 +26,8 @@ TICK_S = 0.05
 LAST_ACKS_S = 3.0
 # The master asks once a second whom it does not list. What it asked while nobody listened is answered once.
 REGISTER_ONCE_IN_S = 0.5
+# Locust's messages that end users.
+ENDS = ("stop", "quit")
 
 
 class Worker:
@@ -38,6 +40,7 @@ class Worker:
         self._nudge = Event()
         self._waiters: deque[Event] = deque()
         self._ending_users = False
+        self._stopping: gevent.Greenlet[..., Any] | None = None
         self._registered_at = -REGISTER_ONCE_IN_S
         # The first users may have been spawned before this object was made.
         self._expected = getattr(environment.parsed_options, "traffic_run", "")
@@ -118,15 +121,23 @@ class Worker:
         A stop that is read right behind its start is to end that start: Locust would see no test that runs yet, so
         that its users began none the less, and the worker read no message for the stop timeout. And while users of a
         former test are being ended none are to join them: the master sends these again once the worker registers.
+
+        While users end, messages are read on: Locust would wait for the last answers first, and leases would lapse.
         """
         handle = self.runner.handle_message
 
         def handle_message(msg: LocustMessage) -> None:
+            if msg.type in {"spawn", *ENDS} and self._stopping is not None:
+                self._stopping.join()
             if msg.type == "spawn" and self._ending_users:
                 return
             if msg.type == "stop" and self.runner.worker_state == STATE_SPAWNING:
                 self.runner.update_state(STATE_SPAWNING)
-            handle(msg)
+            if msg.type in ENDS:
+                self._stopping = gevent.spawn(handle, msg)
+                self._stopping.link_exception(locust_exception_handler(self.environment))
+            else:
+                handle(msg)
 
         self.runner.handle_message = handle_message  # type: ignore[method-assign]
 
@@ -145,7 +156,8 @@ class Worker:
 
         Users of a test that is none of that master's, because it was restarted, are ended first.
         """
-        if self._ending_users or now_s() - self._registered_at < REGISTER_ONCE_IN_S:
+        stopping = self._ending_users or (self._stopping is not None and not self._stopping.ready())
+        if stopping or now_s() - self._registered_at < REGISTER_ONCE_IN_S:
             return
         if not self.runner.user_count or msg.data["run"] == self._expected:
             self._register()

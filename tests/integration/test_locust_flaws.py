@@ -5,7 +5,6 @@ it can go. `test_faults.py` has the cures that need a whole fault: there the las
 """
 
 import contextlib
-import signal
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -274,45 +273,66 @@ def test_a_start_waits_for_workers_that_have_stopped_and_are_about_to_register_a
 # A stop that a worker reads right behind its start is lost on it: its users begin in a test that is over, and it reads
 # nothing more for the stop timeout. (The first test that a worker has is ended rightly.)
 
-LONG_STOP_TIMEOUT = ("--stop-timeout", "600")
+BOTH_AT_ONCE = """
+import os
+import time
+import gevent
+from locust import events
+from locust.rpc import Message
+
+@events.init.add_listener
+def _attend(environment, runner, **_):
+    def read_both():
+        while not os.path.exists("both"):
+            gevent.sleep(0.05)
+        start = {
+            "timestamp": time.time(),
+            "user_classes_count": dict.fromkeys(runner.user_classes_by_name, 4),
+            "host": environment.host,
+            "stop_timeout": 600,
+            "parsed_options": dict(vars(environment.parsed_options)),
+        }
+        runner.handle_message(Message("spawn", start, runner.client_id))
+        runner.handle_message(Message("stop", None, runner.client_id))
+        print("both were read", flush=True)
+
+    if hasattr(runner, "client_id"):
+        gevent.spawn(read_both)
+"""
 
 
-def after_a_first_test(cluster: Cluster) -> None:
-    """Have both workers read, at once, a start and the stop behind it."""
-    for worker in cluster.workers:
-        worker.send(signal.SIGSTOP)
-    begun = cluster.master.log.count("Sending spawn jobs")
-    assert cluster.swarm()["success"]
-    cluster.until(lambda: cluster.master.log.count("Sending spawn jobs") > begun, "Locust starts the test")
-    cluster.until(lambda: plain_http.get(f"{cluster.web}/stats/requests").json()["state"] != "stopped", "it is started")
-    cluster.stop()
-    for worker in cluster.workers:
-        worker.send(signal.SIGCONT)
+def both_are_read(cluster: Cluster) -> int:
+    """On how many workers the start and the stop behind it have been dealt with."""
+    return sum("both were read" in worker.log for worker in cluster.workers)
 
 
 def test_plain_locust_begins_users_where_a_stop_follows_its_start_at_once(tmp_path: Path) -> None:
-    with Cluster(tmp_path, "http://127.0.0.1", plain=True, web=True, locustfile=PLAIN) as cluster:
+    with Cluster(tmp_path, "http://127.0.0.1", plain=True, web=True, locustfile=BOTH_AT_ONCE + PLAIN) as cluster:
         cluster.await_web(2)
         cluster.swarm(8)
         await_users(cluster, 8)
         cluster.stop()
+        cluster.until(lambda: cluster.master.log.count("reported that it has stopped") == 2, "they have stopped")
         cluster.await_web(2)
-        after_a_first_test(cluster)
+        (cluster.folder / "both").touch()
         await_users(cluster, 16)
+        passes(cluster, 2)
+        assert both_are_read(cluster) == 0, "they are deaf for ten minutes"
 
 
 def test_ours_ends_a_start_that_a_stop_follows_at_once(tmp_path: Path, api: FakeApi) -> None:
     file = records_file(tmp_path, 40)
-    with Cluster(tmp_path, api.url, web=True, locustfile=OURS, options=LONG_STOP_TIMEOUT, TRAFFIC_FILE=file) as cluster:
+    with Cluster(tmp_path, api.url, web=True, locustfile=BOTH_AT_ONCE + OURS, TRAFFIC_FILE=file) as cluster:
         cluster.await_web(2)
         assert cluster.swarm()["success"]
         cluster.await_state("completed")
         cluster.until(lambda: not cluster.live["acts"]["start"], "a run can be started")
-        after_a_first_test(cluster)
-        assert cluster.await_state("stopped")["counts"]["unsent"] == 40
+        (cluster.folder / "both").touch()
+        cluster.until(lambda: both_are_read(cluster) == 2, "both are read")
+        gone = "reported that it has stopped"
+        cluster.until(lambda: cluster.master.log.count(gone) == 4, "their users have ended once more")
         cluster.until(lambda: not cluster.live["acts"]["start"], "a run can be started")
         cluster.await_web(2)
-        assert sum(worker.log.count(BEGINS) for worker in cluster.workers) == 8, "those of the first run alone"
         assert cluster.swarm()["success"]
         assert all(row["delivered"] for row in cluster.await_state("completed")["workers"])
     assert api.count == 80

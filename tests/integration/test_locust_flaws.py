@@ -394,7 +394,9 @@ def test_ours_shares_users_evenly_where_a_worker_registers_again(tmp_path: Path,
         cluster.await_web(2)
         assert cluster.swarm(8)["success"]
         register_again(cluster)
-        cluster.until(lambda: shares(cluster) == [4, 4], "the shares are even")
+        cluster.until(lambda: api.count > 100, "they go on")
+        assert shares(cluster) == [4, 4]
+        assert [worker.log.count(BEGINS) for worker in cluster.workers] == [4, 4], "nobody had to begin anew"
         api.always(Step())
         assert all(row["delivered"] for row in cluster.await_state("completed")["workers"])
         assert "setting state to missing" not in cluster.master.log

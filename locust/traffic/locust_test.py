@@ -50,7 +50,7 @@ class LocustTest:
         self._tended: object = None
         self._reader: object = None
         self._starts = 0
-        self._sharing: gevent.Greenlet[..., Any] | None = None
+        self._own_start: gevent.Greenlet[..., Any] | None = None
         self.tend_socket()
         self._attend_messages()
         self._attend_starts()
@@ -162,18 +162,23 @@ class LocustTest:
         if dispatcher is None or not dispatcher._rebalance or not self.runner.worker_count:
             return
         if self._starts == 0 and self.runner.state in {STATE_RUNNING, STATE_SPAWNING}:
-            self._sharing = gevent.spawn(self.runner.start, self.runner.target_user_count, self.runner.spawn_rate)
+            self._start_beside()
+
+    def _start_beside(self) -> "gevent.Greenlet[..., Any]":
+        """Have Locust start as many users as were last asked for, in a greenlet that does not outlast the test."""
+        self._own_start = gevent.spawn(self.runner.start, self.runner.target_user_count, self.runner.spawn_rate)
+        return self._own_start
 
     def started(self) -> None:
         """Remember which greenlet is starting the users: call it from Locust's test_start."""
         self._starter = gevent.getcurrent()
 
     def stopped(self) -> None:
-        """Forget it, and share no more users out: call it from Locust's test_stopping."""
+        """Forget it, and end what was begun beside: call it from Locust's test_stopping."""
         self._starter = None
-        if self._sharing is not None:
-            self._sharing.kill(block=True)  # it would call the test running once its users are there
-            self._sharing = None
+        own, self._own_start = self._own_start, None
+        if own is not None and own is not gevent.getcurrent():
+            own.kill(block=True)  # it would call the test running once its users are there
 
     def bring_back(self) -> bool:
         """Start the test where Locust lost it for want of workers, or in a restart, and one is back; whether it did."""
@@ -185,8 +190,7 @@ class LocustTest:
             or self._starter is not None
         ):
             return False
-        users, rate = self.runner.target_user_count, self.runner.spawn_rate
-        self._starter = gevent.spawn(self.runner.start, users, rate)
+        self._starter = self._start_beside()
         return True
 
     def stop(self) -> None:

@@ -39,8 +39,7 @@ class Worker:
         self._link = Link(self._feed, Terms())
         self._nudge = Event()
         self._waiters: deque[Event] = deque()
-        self._ending_users = False
-        self._stopping: gevent.Greenlet[..., Any] | None = None
+        self._ending: gevent.Greenlet[..., Any] | None = None  # what ends the users of a test, latest of all
         self._registered_at = -REGISTER_ONCE_IN_S
         # The first users may have been spawned before this object was made.
         self._expected = getattr(environment.parsed_options, "traffic_run", "")
@@ -119,23 +118,21 @@ class Worker:
         """Keep Locust from mixing up the end of one test with the start of another.
 
         A stop that is read right behind its start is to end that start: Locust would see no test that runs yet, so
-        that its users began none the less, and the worker read no message for the stop timeout. And while users of a
-        former test are being ended none are to join them: the master sends these again once the worker registers.
+        that its users began none the less, and the worker read no message for the stop timeout.
 
-        While users end, messages are read on: Locust would wait for the last answers first, and leases would lapse.
+        While users end, messages are read on, but for those that begin users or end them, which wait: Locust would wait
+        with all, for the last answers, and leases would lapse.
         """
         handle = self.runner.handle_message
 
         def handle_message(msg: LocustMessage) -> None:
-            if msg.type in {"spawn", *ENDS} and self._stopping is not None:
-                self._stopping.join()
-            if msg.type == "spawn" and self._ending_users:
-                return
+            if msg.type in {"spawn", *ENDS} and self._ending is not None:
+                self._ending.join()
             if msg.type == "stop" and self.runner.worker_state == STATE_SPAWNING:
                 self.runner.update_state(STATE_SPAWNING)
             if msg.type in ENDS:
-                self._stopping = gevent.spawn(handle, msg)
-                self._stopping.link_exception(locust_exception_handler(self.environment))
+                self._ending = gevent.spawn(handle, msg)
+                self._ending.link_exception(locust_exception_handler(self.environment))
             else:
                 handle(msg)
 
@@ -156,14 +153,14 @@ class Worker:
 
         Users of a test that is none of that master's, because it was restarted, are ended first.
         """
-        stopping = self._ending_users or (self._stopping is not None and not self._stopping.ready())
-        if stopping or now_s() - self._registered_at < REGISTER_ONCE_IN_S:
+        ending = self._ending is not None and not self._ending.ready()
+        if ending or now_s() - self._registered_at < REGISTER_ONCE_IN_S:
             return
         if not self.runner.user_count or msg.data["run"] == self._expected:
             self._register()
             return
-        self._ending_users = True
-        gevent.spawn(self._end_users).link_exception(self._on_crash)
+        self._ending = gevent.spawn(self._end_users)
+        self._ending.link_exception(self._on_crash)
 
     def _register(self) -> None:
         self._registered_at = now_s()
@@ -176,7 +173,6 @@ class Worker:
         self.runner.worker_state = STATE_INIT
         # The new master's clock may be behind that of the old one, and Locust drops what is not newer.
         self.runner.last_received_spawn_timestamp = 0
-        self._ending_users = False
         self._register()
 
     def _serve(self) -> None:

@@ -33,7 +33,7 @@ def cluster(api: FakeApi, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 @pytest.fixture
 def traffic(cluster: Cluster, page: Page) -> TrafficPage:
-    cluster.until(lambda: not cluster.live["acts"]["start"], "a run can be started")
+    cluster.await_startable()
     made = TrafficPage(page, cluster.web).open()
     expect(made.page.locator("#file option").nth(1)).to_be_attached()
     return made

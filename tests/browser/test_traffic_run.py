@@ -25,7 +25,7 @@ def traffic(api: FakeApi, cluster: Cluster, page: Page) -> TrafficPage:
     api.forget()
     if not cluster.live["acts"]["stop"]:
         cluster.stop()  # what another test has left
-    cluster.until(lambda: not cluster.live["acts"]["start"], "a run can be started")
+    cluster.await_startable()
     return TrafficPage(page, cluster.web).open()
 
 

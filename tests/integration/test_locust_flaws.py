@@ -5,6 +5,7 @@ it can go. `test_faults.py` has the cures that need a whole fault: there the las
 """
 
 import contextlib
+import signal
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -156,14 +157,17 @@ def test_users_of_healthy_workers_go_on_where_the_purge_is_out_of_reach(tmp_path
 # A worker's users, and what is sent to it, can come before its own `init` is over.
 
 LATE_INIT = """
-import gevent
+from gevent.event import Event
 from locust import events
 from locust.runners import WorkerRunner
+
+all_there = Event()
+events.spawning_complete.add_listener(lambda **_: all_there.set())
 
 @events.init.add_listener
 def _late(runner, **_):
     if isinstance(runner, WorkerRunner):
-        gevent.sleep(2)
+        assert all_there.wait(60), "the master says that the users have begun"
         print("init goes on", flush=True)
 """
 DEALING = """
@@ -274,7 +278,7 @@ def test_a_start_waits_for_workers_that_have_stopped_and_are_about_to_register_a
 # nothing more for the stop timeout. (The first test that a worker has is ended rightly.)
 
 BOTH_AT_ONCE = """
-import os
+import signal
 import time
 import gevent
 from locust import events
@@ -283,8 +287,6 @@ from locust.rpc import Message
 @events.init.add_listener
 def _attend(environment, runner, **_):
     def read_both():
-        while not os.path.exists("both"):
-            gevent.sleep(0.05)
         start = {
             "timestamp": time.time(),
             "user_classes_count": dict.fromkeys(runner.user_classes_by_name, 4),
@@ -296,9 +298,14 @@ def _attend(environment, runner, **_):
         runner.handle_message(Message("stop", None, runner.client_id))
         print("both were read", flush=True)
 
-    if hasattr(runner, "client_id"):
-        gevent.spawn(read_both)
+    gevent.signal_handler(signal.SIGUSR1, read_both)
 """
+
+
+def read_both(cluster: Cluster) -> None:
+    """Have each worker read a start and the stop behind it."""
+    for worker in cluster.workers:
+        worker.send(signal.SIGUSR1)
 
 
 def both_are_read(cluster: Cluster) -> int:
@@ -314,7 +321,7 @@ def test_plain_locust_begins_users_where_a_stop_follows_its_start_at_once(tmp_pa
         cluster.stop()
         cluster.until(lambda: cluster.master.log.count("reported that it has stopped") == 2, "they have stopped")
         cluster.await_web(2)
-        (cluster.folder / "both").touch()
+        read_both(cluster)
         await_users(cluster, 16)
         passes(cluster, 2)
         assert both_are_read(cluster) == 0, "they are deaf for ten minutes"
@@ -326,12 +333,12 @@ def test_ours_ends_a_start_that_a_stop_follows_at_once(tmp_path: Path, api: Fake
         cluster.await_web(2)
         assert cluster.swarm()["success"]
         cluster.await_state("completed")
-        cluster.until(lambda: not cluster.live["acts"]["start"], "a run can be started")
-        (cluster.folder / "both").touch()
+        cluster.await_startable()
+        read_both(cluster)
         cluster.until(lambda: both_are_read(cluster) == 2, "both are read")
         gone = "reported that it has stopped"
         cluster.until(lambda: cluster.master.log.count(gone) == 4, "their users have ended once more")
-        cluster.until(lambda: not cluster.live["acts"]["start"], "a run can be started")
+        cluster.await_startable()
         cluster.await_web(2)
         assert cluster.swarm()["success"]
         assert all(row["delivered"] for row in cluster.await_state("completed")["workers"])
@@ -342,22 +349,19 @@ def test_ours_ends_a_start_that_a_stop_follows_at_once(tmp_path: Path, api: Fake
 # counts a worker that registers again as one more, with a share of its own.
 
 AGAIN = """
-import os
+import signal
 import gevent
 from locust import __version__, events
 from locust.rpc import Message
 
 @events.init.add_listener
-def _attend(environment, runner, **_):
+def _attend(runner, **_):
     def register_again():
-        while not os.path.exists(runner.client_id):
-            gevent.sleep(0.05)
         for _ in range(5):
             runner.client.send(Message("client_ready", __version__, runner.client_id))
         print("registered again", flush=True)
 
-    if hasattr(runner, "client_id"):
-        gevent.spawn(register_again)
+    gevent.signal_handler(signal.SIGUSR1, register_again)
 """
 
 
@@ -371,7 +375,7 @@ def register_again(cluster: Cluster) -> None:
     """Have the first worker say five times more that it is ready, once the users run, evenly shared."""
     cluster.until(lambda: shares(cluster) == [4, 4], "the users run")
     shared = cluster.master.log.count("Sending spawn jobs")
-    (cluster.folder / cluster.await_ids()[0]).touch()
+    cluster.workers[0].send(signal.SIGUSR1)
     cluster.until(lambda: "registered again" in cluster.workers[0].log, "it has registered again")
     cluster.until(lambda: cluster.master.log.count("Sending spawn jobs") > shared, "they are shared out anew")
 

@@ -35,15 +35,9 @@ def live(web: httpx.Client, **asked: object) -> dict[str, Any]:
     return dict(web.get("/traffic/live", params=asked).raise_for_status().json())
 
 
-def await_start(cluster: Cluster) -> None:
-    """Wait until a run can be started: after a stop Locust's workers register anew."""
-    url = f"{cluster.web}/traffic/live"
-    cluster.until(lambda: plain_http.get(url).json()["acts"]["start"] == "", "a run can be started")
-
-
 def run_to_end(cluster: Cluster, **form: object) -> str:
     """Press Start, and wait for the run's end; its id."""
-    await_start(cluster)
+    cluster.await_startable()
     answer = cluster.swarm(**form)
     assert answer["success"], answer
     cluster.until(lambda: cluster.status["ended"], "the run ends")
@@ -52,7 +46,7 @@ def run_to_end(cluster: Cluster, **form: object) -> str:
 
 def begin_and_hold(cluster: Cluster, api: FakeApi, folder: Path, step: Step, records: int = 400) -> None:
     """Begin a run that goes on until it is stopped, with some outcomes."""
-    await_start(cluster)
+    cluster.await_startable()
     api.always(step)
     answer = cluster.swarm(4, traffic_file=records_file(folder, records))
     assert answer["success"], answer
@@ -91,7 +85,7 @@ def test_a_page_that_asks_for_news_hears_each_event_once_and_has_the_whole_curve
 def test_live_has_exactly_the_status_and_says_what_may_be_done(
     cluster: Cluster, web: httpx.Client, api: FakeApi, tmp_path: Path
 ) -> None:
-    await_start(cluster)
+    cluster.await_startable()
     said = live(web)
     assert said["status"] == cluster.status
     assert all(said["acts"][act] for act in ("pause", "go_on", "stop"))
@@ -137,7 +131,7 @@ def test_a_person_pauses_the_run_and_lets_it_go_on(
 
 
 def test_a_start_that_is_refused_is_among_the_events(cluster: Cluster, web: httpx.Client) -> None:
-    await_start(cluster)
+    cluster.await_startable()
     ask = live(web)["events"]["next"]
     assert not cluster.swarm(traffic_file="nowhere.json")["success"]
     (event,) = live(web, event=ask)["events"]["rows"]

@@ -57,8 +57,7 @@ def sending(cluster: Cluster, name: str, length: int) -> socket.socket:
 
 
 def start(cluster: Cluster, **form: object) -> None:
-    url = f"{cluster.web}/traffic/live"
-    cluster.until(lambda: plain_http.get(url).json()["acts"]["start"] == "", "a run can be started")
+    cluster.await_startable()
     answer = cluster.swarm(4, **form)
     assert answer["success"], answer
 

@@ -262,6 +262,10 @@ class Cluster:
 
         return dict(self.until(there, f"the run's state is {state}", seconds))
 
+    def await_startable(self) -> None:
+        """Wait until a run can be started: after a stop Locust's workers register anew."""
+        self.until(lambda: not self.live["acts"]["start"], "a run can be started")
+
     def close(self) -> None:
         """End whatever still runs."""
         everyone = [self.master, *self.workers]

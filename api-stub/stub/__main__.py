@@ -84,6 +84,7 @@ def make_server(settings: Settings) -> Server:
         head_timeout=settings.head_timeout,
         body_timeout=settings.body_timeout,
         idle_timeout=settings.idle_timeout,
+        linger_timeout=settings.linger_timeout,
     )
     config = uvicorn.Config(
         app,

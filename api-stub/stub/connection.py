@@ -3,6 +3,11 @@
 uvicorn bounds what an application has not read yet, and closes a connection that is idle after an answer. It waits for
 ever for a head that does not end, keeps a head of any size, and takes connections until the process has no more
 descriptors. This is what was missing.
+
+The second rule: each answer reaches its client, in its turn. uvicorn closes as soon as it has written the last one. A
+close while the client is still sending resets the connection, and the answer is lost. So the stub lingers, as nginx
+does: it ends its own half, throws away what still comes, and closes when the client does, or when that takes too long.
+uvicorn also writes a 400 ahead of answers that are due before it. The stub writes its refusals behind them.
 """
 
 import enum
@@ -12,12 +17,15 @@ from asyncio import Transport
 from http import HTTPStatus
 from typing import ClassVar
 
+import httptools
 import msgspec
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from stub.problem import MEDIA_TYPE, RETRY_AFTER, Problem
+from stub.problem import MEDIA_TYPE, Problem, unavailable
+from stub.upgrade import make_parser, without_upgrade
 
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # linger for no time
+_LINGERING_BEYOND = 50  # of the connections that are too many, so many get their time to read that they are
 
 
 class ConnectionLimits(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,7 +39,7 @@ class ConnectionLimits(msgspec.Struct, frozen=True, kw_only=True):
     head_timeout: float = 10.0
     body_timeout: float = 10.0
     idle_timeout: float = 75.0
-    linger_timeout: float = 10.0  # to send the rest of a body that was refused
+    linger_timeout: float = 10.0  # to send the rest of a body that was refused, and to read the last answer
     write_timeout: float = 30.0  # to take an answer
 
 
@@ -43,6 +51,20 @@ class Phase(enum.Enum):
     BODY = "the rest of a body"
     ANSWER = "nothing: it awaits an answer"
     LEFTOVER = "the rest of a body that nobody wants"
+    REFUSED = "nothing: it awaits answers, and then a refusal"
+    END = "its end: it was told the last, and what it sends is thrown away"
+
+
+_DEAF = (Phase.REFUSED, Phase.END)
+
+
+class _LastAnswer:
+    """What a request's answer is written to: a transport whose `close` lingers."""
+
+    def __init__(self, connection: "Connection", transport: Transport) -> None:
+        self.write = transport.write
+        self.is_closing = transport.is_closing
+        self.close = connection.linger
 
 
 class Connection(HttpToolsProtocol):
@@ -54,21 +76,35 @@ class Connection(HttpToolsProtocol):
     _head_size = 0
     _stalled_since: float | None = None
     _complete = True
+    _due = 0  # requests that the application has not answered yet
+    _ignores_upgrade = False
+    _refusal = b""
+    _stopping = False
 
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override] # as uvicorn has it
         """Take a connection, or refuse it if there are too many."""
         super().connection_made(transport)
+        self._last_answer = _LastAnswer(self, transport)
         self._enter(Phase.REQUEST)
-        if len(self.connections) > self.limits.connections:
-            self._refuse(503, f"there are {self.limits.connections} connections already; try again")
+        beyond = len(self.connections) - self.limits.connections
+        if beyond > 0:
+            self._refuse(unavailable(f"there are {self.limits.connections} connections already; try again"))
+        if beyond > _LINGERING_BEYOND:
+            self.transport.close()
 
     def data_received(self, data: bytes) -> None:
         """Read on, but no endless head."""
+        self._unset_keepalive_if_required()
+        if self._phase in _DEAF:
+            return
         if self._phase in (Phase.REQUEST, Phase.HEAD):
             self._head_size += len(data)
-        super().data_received(data)
+        try:
+            self._parse(memoryview(data))
+        except httptools.HttpParserError as e:
+            self._refuse(_what_is_wrong(e))
         if self._phase is Phase.HEAD and self._head_size > self.limits.head:
-            self._refuse(431, f"a request's head may have {self.limits.head} bytes")
+            self._refuse(self._head_too_large())
 
     def on_message_begin(self) -> None:
         """Begin a request."""
@@ -78,21 +114,38 @@ class Connection(HttpToolsProtocol):
         self._enter(Phase.HEAD)
 
     def on_headers_complete(self) -> None:
-        """Hand the request to the application."""
+        """Hand the request to the application. Raises Problem for one that it cannot be handed."""
+        if self._head_size > self.limits.head and self._size_of_head() > self.limits.head:
+            raise self._head_too_large()
+        self._ignores_upgrade = self.parser.should_upgrade()
+        if self._ignores_upgrade:
+            if self.parser.get_method() == b"CONNECT":
+                raise Problem(501, "CONNECT asks for a proxy, and this is none")
+            return
+        super().on_headers_complete()
+        self.cycle.transport = self._last_answer  # type: ignore[assignment] # all that it uses of a transport
+        self._due += 1
         self._head_size = 0
         self._enter(Phase.BODY)
-        super().on_headers_complete()
 
     def on_message_complete(self) -> None:
         """Note that all of the request is here."""
+        if self._ignores_upgrade:  # it comes again
+            return
         self._complete = True
         self._enter(Phase.REQUEST if self._phase is Phase.LEFTOVER else Phase.ANSWER)
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
-        """Await the next request, or the rest of the one just answered."""
+        """Await the next request, or the rest of the one just answered; or say what was left to say."""
+        self._due -= 1
         super().on_response_complete()
-        self._enter(Phase.REQUEST if self._complete else Phase.LEFTOVER)
+        if self._phase is Phase.REFUSED:
+            self._end_if_answered()
+        elif self._phase in (Phase.BODY, Phase.ANSWER) and self._is_answered():
+            self._enter(Phase.REQUEST if self._complete else Phase.LEFTOVER)
+        elif self._phase in (Phase.HEAD, Phase.BODY):
+            self._enter(self._phase)  # nothing was read of it while others were answered: its time begins now
 
     def pause_writing(self) -> None:
         """Note since when the client takes no more."""
@@ -109,14 +162,22 @@ class Connection(HttpToolsProtocol):
         waited, limits = now - self._since, self.limits
         if self._stalled_since is not None and now - self._stalled_since > limits.write_timeout:
             self.transport.abort()
-        elif self._phase is Phase.HEAD and waited > limits.head_timeout:
-            self._refuse(408, f"the head was not complete after {limits.head_timeout:g} s")
-        elif self._phase is Phase.BODY and waited > limits.body_timeout:
-            self._refuse(408, f"the body was not complete after {limits.body_timeout:g} s")
-        elif self._phase is Phase.LEFTOVER and waited > limits.linger_timeout:
+        elif self._phase is Phase.HEAD and waited > limits.head_timeout and not self.flow.read_paused:
+            self._refuse(Problem(408, f"the head was not complete after {limits.head_timeout:g} s"))
+        elif self._phase is Phase.BODY and waited > limits.body_timeout and not self.flow.read_paused:
+            self._refuse(Problem(408, f"the body was not complete after {limits.body_timeout:g} s"))
+        elif self._phase in (Phase.LEFTOVER, Phase.END) and waited > self._time_to_end():
             self.transport.abort()
         elif self._phase is Phase.REQUEST and waited > limits.idle_timeout and self._is_answered():
             self.transport.close()
+
+    def shutdown(self) -> None:
+        """Close the connection, once the request that it has is answered. Called when the stub is to end."""
+        self._stopping = True
+        if self._phase is Phase.END:
+            self.transport.close()
+        else:
+            super().shutdown()
 
     def reset(self) -> None:
         """Reset the connection: the client gets a RST."""
@@ -128,6 +189,31 @@ class Connection(HttpToolsProtocol):
         """Close the connection in order, after what is written already."""
         self.transport.close()
 
+    def linger(self) -> None:
+        """End this half of the connection, and leave the client time to send the rest and to read what was answered."""
+        if self._phase is Phase.END or self.transport.is_closing():
+            return
+        if self._stopping and self._complete:
+            self.transport.close()
+            return
+        self._enter(Phase.END)
+        self.pipeline.clear()
+        self.flow.resume_reading()
+        self.transport.write_eof()
+
+    def _parse(self, data: memoryview) -> None:
+        """Feed the parser. A head that asks for an upgrade is fed again, without that, to a new one."""
+        while True:
+            try:
+                self.parser.feed_data(data)
+            except httptools.HttpParserUpgrade as e:
+                data = data[e.args[0] :]
+                head = without_upgrade(self.parser.get_method(), self.url, self.parser.get_http_version(), self.headers)
+                self.parser = make_parser(self)
+                self.parser.feed_data(head)
+            else:
+                return
+
     def _is_answered(self) -> bool:
         return self.cycle is None or self.cycle.response_complete
 
@@ -135,16 +221,64 @@ class Connection(HttpToolsProtocol):
         self._phase = phase
         self._since = self.loop.time()
 
-    def _refuse(self, status: int, detail: str) -> None:
-        if self.transport.is_closing():
+    def _time_to_end(self) -> float:
+        unread = self._phase is Phase.END and self.transport.get_write_buffer_size()
+        return self.limits.write_timeout if unread else self.limits.linger_timeout
+
+    def _size_of_head(self) -> int:
+        return len(self.url) + sum(len(name) + len(value) + len(": \r\n") for name, value in self.headers)
+
+    def _head_too_large(self) -> Problem:
+        most = self.limits.head
+        if len(self.url) > most:
+            return Problem(414, f"a request's target may have {most} bytes")
+        return Problem(431, f"a request's head may have {most} bytes")
+
+    def _refuse(self, problem: Problem) -> None:
+        """Answer in the application's place, after all that is to be answered before, and read no more requests."""
+        if self._phase in _DEAF or self.transport.is_closing():
             return
-        problem = Problem(status, detail)
-        head = f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\ncontent-type: {MEDIA_TYPE.decode()}\r\n"
-        if status == HTTPStatus.SERVICE_UNAVAILABLE:
-            head += f"retry-after: {RETRY_AFTER}\r\n"
-        head += f"content-length: {len(problem.body)}\r\nconnection: close\r\n\r\n"
-        self.transport.write(head.encode() + problem.body)
-        self.transport.close()
+        self._refusal = b"" if self._phase is Phase.LEFTOVER else self._written(problem)
+        if self._phase is Phase.BODY:
+            self._drop(self.cycle)
+        self._enter(Phase.REFUSED)
+        self._end_if_answered()
+
+    def _drop(self, cycle: RequestResponseCycle) -> None:
+        """Take a request whose body does not come from the application."""
+        self._due -= 1
+        if self.pipeline and self.pipeline[0][0] is cycle:
+            self.pipeline.popleft()
+            return
+        if cycle.response_started:
+            self._refusal = b""  # one request has one answer
+        cycle.disconnected = True
+        cycle.message_event.set()
+
+    def _end_if_answered(self) -> None:
+        if self._due == 0:
+            self.transport.write(self._refusal)
+            self.linger()
+
+    def _written(self, problem: Problem) -> bytes:
+        headers = [
+            *self.server_state.default_headers,
+            *problem.headers,
+            (b"content-type", MEDIA_TYPE),
+            (b"content-length", str(len(problem.body)).encode()),
+            (b"connection", b"close"),
+        ]
+        lines = [f"HTTP/1.1 {problem.status} {HTTPStatus(problem.status).phrase}".encode()]
+        lines += [name + b": " + value for name, value in headers]
+        return b"\r\n".join(lines) + b"\r\n\r\n" + problem.body
+
+
+def _what_is_wrong(error: httptools.HttpParserError) -> Problem:
+    """Return what a callback has said, or what the parser says."""
+    if isinstance(error.__context__, Problem):
+        return error.__context__
+    unread = isinstance(error, httptools.HttpParserCallbackError)  # uvicorn's: it takes the target apart
+    return Problem(400, f"this is no request of HTTP/1.1: {'its target cannot be read' if unread else error}")
 
 
 def limited(limits: ConnectionLimits) -> type[Connection]:

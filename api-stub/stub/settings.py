@@ -32,6 +32,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     stop_timeout: float = 20.0
     head_timeout: float = 10.0
     idle_timeout: float = 75.0
+    linger_timeout: float = 10.0
     max_connections: int = 12_000
     misbehave: Plan = NONE
     misbehave_header: bool = True
@@ -63,6 +64,7 @@ def read_settings(env: Mapping[str, str] = os.environ) -> Settings:
         stop_timeout=_seconds(env, "STUB_STOP_TIMEOUT", defaults.stop_timeout),
         head_timeout=_seconds(env, "STUB_HEAD_TIMEOUT", defaults.head_timeout),
         idle_timeout=_seconds(env, "STUB_IDLE_TIMEOUT", defaults.idle_timeout),
+        linger_timeout=_seconds(env, "STUB_LINGER_TIMEOUT", defaults.linger_timeout),
         max_connections=_whole(env, "STUB_MAX_CONNECTIONS", defaults.max_connections, 1, 1_000_000),
         misbehave=_plan(env),
         misbehave_header=_switch(env, "STUB_MISBEHAVE_HEADER"),

@@ -1,0 +1,28 @@
+"""Requests that ask for another protocol. Rule: the stub speaks HTTP/1.1 alone, and reads them as if they did not ask.
+
+A server may ignore `Upgrade` (RFC 9110, 7.8). The parser cannot: behind such a head it reads no body and stops, because
+the other protocol is to follow. What follows is the body, and read as a request it would be one that nobody sent.
+So the head is given to a new parser without that header, and the body is read by its framing, as any other.
+"""
+
+import httptools
+
+from stub.problem import Problem
+
+Headers = list[tuple[bytes, bytes]]
+
+
+def make_parser(protocol: object) -> httptools.HttpRequestParser:
+    """Return a parser as uvicorn makes it: what follows a request with `Connection: close` is not read."""
+    parser = httptools.HttpRequestParser(protocol)
+    parser.set_dangerous_leniencies(lenient_data_after_close=True)
+    return parser
+
+
+def without_upgrade(method: bytes, url: bytes, version: str, headers: Headers) -> bytes:
+    """Write a request's head anew, without its `Upgrade`. Raises Problem if a value would break out of its line."""
+    lines = [method + b" " + url + b" HTTP/" + version.encode()]
+    lines += [name + b": " + value for name, value in headers if name != b"upgrade"]
+    if any(b"\r" in line or b"\n" in line for line in lines):
+        raise Problem(400, "a line of the request's head goes on in the next one")
+    return b"\r\n".join(lines) + b"\r\n\r\n"

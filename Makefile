@@ -7,6 +7,7 @@ WORKERS ?= 4
 USERS ?= 20
 SPAWN_RATE ?= $(USERS)
 FILE ?= $(or $(TRAFFIC_FILE),data/traffic.json)
+OUT ?=
 HOST ?=
 LOCUSTFILE ?= locust/locustfile.py
 STATE ?= $(or $(TRAFFIC_STATE_DIR),state)
@@ -46,9 +47,12 @@ local replay:
 	@$(setup) $(setup_run)
 	@exec $(bin)/python scripts/stack.py $@
 
-data: ## write a traffic file: N records from SEED into FILE
+# FILE is what a run reads, so it is never written: who gives it here is told the other name.
+file_is_read := FILE=$(FILE) is what a run reads. Say where the new file is to be: make data OUT=$(FILE)
+data: ## write a new traffic file: N records from SEED into OUT (data/made-N-SEED.json)
+	$(if $(filter command,$(origin FILE)),$(error $(file_is_read)))
 	@$(setup) $(setup_test)
-	@$(bin)/python scripts/make_data.py $(if $(N),--records $(N)) $(if $(SEED),--seed $(SEED)) --out $(FILE)
+	@$(bin)/python scripts/make_data.py $(if $(N),--records $(N)) $(if $(SEED),--seed $(SEED)) $(if $(OUT),--out '$(OUT)')
 
 ##@ Develop
 .PHONY: test test-unit test-integration test-compose test-browser lint fmt lock mongod

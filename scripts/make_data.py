@@ -20,7 +20,6 @@ from faker import Faker
 
 DEFAULT_RECORDS = 100
 DEFAULT_SEED = 1
-DEFAULT_OUT = Path("data/traffic.json")
 
 FIRST = {"name": "Leonel Aguilar", "msg": "¡Hola Mundo!"}
 """Record 0 of every file. No combination equals it: those end with an emoji."""
@@ -166,8 +165,10 @@ def write(path: Path, count: int, seed: int) -> int:
     Raises:
         ValueError: as `records`.
         OSError: the folder is missing or cannot be written.
+        FileExistsError: something of that name is there; it is left as it is.
 
     """
+    refuse_existing(path)
     lines = records(count, seed)
     first = next(lines)  # what cannot be made is refused before a file is there
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
@@ -179,28 +180,34 @@ def write(path: Path, count: int, seed: int) -> int:
             file.flush()
             os.fsync(file.fileno())
             size = file.tell()
+        refuse_existing(path)  # writing many records takes long enough for another to have put one there
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
     return size
 
 
+def refuse_existing(path: Path) -> None:
+    """Raise FileExistsError if there is anything of this name, a link that leads nowhere included."""
+    if os.path.lexists(path):
+        remedy = "Name another (make data OUT=..., or --out ...), or move it away"
+        raise FileExistsError(f"{path} is there already, and a traffic file never takes another's place. {remedy}")
+
+
 def main(argv: list[str] | None = None) -> int:
     """Run the command: exit code 0 with the file written, 2 with what was wrong on stderr."""
-    parser = argparse.ArgumentParser(
-        description="Write a traffic file: a JSON array, one record a line.",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-    )
-    parser.add_argument("--records", type=int, default=DEFAULT_RECORDS, help="how many")
-    parser.add_argument("--seed", type=int, default=DEFAULT_SEED, help="same seed, same file")
-    parser.add_argument("--out", type=Path, default=DEFAULT_OUT, help="the file to write")
+    parser = argparse.ArgumentParser(description="Write a new traffic file: a JSON array, one record a line.")
+    parser.add_argument("--records", type=int, default=DEFAULT_RECORDS, help="how many (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=DEFAULT_SEED, help="same seed, same file (default: %(default)s)")
+    parser.add_argument("--out", type=Path, help="the file to write (default: data/made-RECORDS-SEED.json)")
     wanted = parser.parse_args(argv)
+    out = wanted.out or Path(f"data/made-{wanted.records}-{wanted.seed}.json")
     try:
-        size = write(wanted.out, wanted.records, wanted.seed)
+        size = write(out, wanted.records, wanted.seed)
     except (ValueError, OSError) as wrong:
         print(f"make_data: {wrong}", file=sys.stderr)
         return 2
-    print(f"{wanted.out}: {wanted.records} records, {size} bytes, seed {wanted.seed}")
+    print(f"{out}: {wanted.records} records, {size} bytes, seed {wanted.seed}")
     return 0
 
 

@@ -152,18 +152,73 @@ def test_a_folder_that_is_not_there_is_named(tmp_path, capsys):
     assert "nowhere" in capsys.readouterr().err
 
 
-def test_a_broken_off_write_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch):
-    out = tmp_path / "traffic.json"
-    out.write_text("old")
-
+def test_a_broken_off_write_leaves_nothing(tmp_path, monkeypatch):
     def broken(self: object, number: int) -> bytes:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(make_data.Pools, "record", broken)
     with pytest.raises(KeyboardInterrupt):
-        make_data.write(out, 10, seed=1)
-    assert out.read_text() == "old"
+        make_data.write(tmp_path / "traffic.json", 10, seed=1)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_that_is_there_is_refused_and_left_as_it_is(tmp_path, capsys):
+    out = tmp_path / "orders.csv"
+    out.write_text("mine")
+    assert make_data.main(["--records", "5", "--out", str(out)]) == 2
+    assert f"{out} is there already" in (said := capsys.readouterr().err)
+    assert "Name another (make data OUT=..., or --out ...), or move it away" in said
+    assert out.read_text() == "mine"
     assert list(tmp_path.iterdir()) == [out]
+
+
+def test_a_file_that_appears_meanwhile_is_left_as_it_is(tmp_path, monkeypatch):
+    out = tmp_path / "traffic.json"
+    record = make_data.Pools.record
+
+    def slow(pools: object, number: int) -> bytes:
+        out.write_text("mine")
+        return record(pools, number)
+
+    monkeypatch.setattr(make_data.Pools, "record", slow)
+    with pytest.raises(FileExistsError, match="is there already"):
+        make_data.write(out, 10, seed=1)
+    assert out.read_text() == "mine"
+    assert list(tmp_path.iterdir()) == [out]
+
+
+def test_a_link_that_leads_nowhere_is_refused_too(tmp_path):
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(FileExistsError):
+        make_data.write(tmp_path / "link", 10, seed=1)
+
+
+def test_without_a_name_the_file_is_named_by_what_is_in_it(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data").mkdir()
+    assert make_data.main(["--records", "5", "--seed", "7"]) == 0
+    assert [path.name for path in (tmp_path / "data").iterdir()] == ["made-5-7.json"]
+
+
+def make(*arguments: str) -> subprocess.CompletedProcess[str]:
+    env = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS", "FILE", "OUT"))}
+    return subprocess.run(
+        ["make", "data", *arguments], cwd=ROOT, env=env, capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+def test_make_data_never_writes_to_the_file_that_a_run_reads(tmp_path):
+    mine = tmp_path / "orders.csv"
+    done = make("N=5", f"FILE={mine}")
+    assert done.returncode == 2
+    assert f"FILE={mine} is what a run reads. Say where the new file is to be: make data OUT={mine}" in done.stderr
+    assert not mine.exists()
+
+
+def test_make_data_hands_on_where_the_file_is_to_be(tmp_path):
+    out = tmp_path / "my orders.json"
+    commands = make("-n", "N=5", "SEED=7", f"OUT={out}").stdout
+    assert commands.endswith(f"scripts/make_data.py --records 5 --seed 7 --out '{out}'\n")
 
 
 def test_one_record_is_an_array_of_one(tmp_path):

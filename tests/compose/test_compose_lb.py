@@ -117,6 +117,16 @@ def test_people_find_the_proxy_at_the_apis_port_and_see_who_took_how_many(balanc
     assert all(f">{server}</span>" in page.text for server in servers(balanced))
 
 
+def test_a_body_behind_an_upgrade_is_read_as_one_and_never_as_the_next_request(balanced: Stack) -> None:
+    upgrade = {"connection": "upgrade", "upgrade": "h2c"}
+    with httpx.Client(base_url=balanced.api, timeout=10) as client:
+        assert client.post("/", json={"name": "a", "msg": "b"}, headers=upgrade).status_code == 201
+        inner = b"GET /audit?run=inner HTTP/1.1\r\nhost: x\r\n\r\n"
+        said = client.post("/", content=inner, headers={**upgrade, "content-type": "application/json"})
+        assert (said.status_code, "not JSON" in said.text) == (400, True)
+        assert client.get("/healthz", headers={"connection": "close"}).json()["status"] == "ok"
+
+
 def test_one_key_at_all_stubs_at_once_is_stored_once(balanced: Stack) -> None:
     run = f"one-{uuid.uuid4().hex[:8]}"
     with httpx.Client(base_url=balanced.api, timeout=10) as client:

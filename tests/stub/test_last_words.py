@@ -1,4 +1,4 @@
-"""Each request has one answer, in its turn, and its sender can read it: whatever it asks for and however it is framed."""
+"""Each request has one answer, in its turn, that its sender can read: whatever it asks for, however it is framed."""
 
 import contextlib
 import select
@@ -18,7 +18,10 @@ RECORD = b'{"name":"a","msg":"b"}'
 GET = b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n"
 LAST = b"GET /healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"
 LARGE = 20_000_000
-UPGRADES = [b"connection: Upgrade\r\nupgrade: h2c\r\n", b"Connection: keep-alive, upgrade\r\nUpgrade: WebSocket, foo\r\n"]
+UPGRADES = [
+    b"connection: Upgrade\r\nupgrade: h2c\r\n",
+    b"Connection: keep-alive, upgrade\r\nUpgrade: WebSocket, foo\r\n",
+]
 
 
 @pytest.fixture(scope="module")

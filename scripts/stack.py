@@ -24,6 +24,8 @@ from plan import HERE, ROOT, Plan, RefusedError, check_ports
 from processes import TICK_S, Child, Relay, say
 from screen import LiveLine, live_line, report_on_screen
 
+from traffic.ours import ForeignError, claim
+
 EXIT_CRASHED, EXIT_REFUSED = 1, 4
 READY_S = 30.0
 # The master waits for its users (10 s) and for the workers' last acks and statistics; the stub for its requests.
@@ -37,10 +39,12 @@ class FailedError(Exception):
 
 @contextlib.contextmanager
 def sole_user(state: Path) -> Iterator[None]:
-    """Keep other stacks out of the state folder. RefusedError where one is in it, or it cannot be written."""
+    """Keep other stacks out of the state folder. RefusedError where one is in it, it is not ours, or not writable."""
     try:
-        state.mkdir(parents=True, exist_ok=True)
+        claim(state)  # before anything of the stack is in it, by which Locust's master would not know it as new
         lock = (state / "stack.lock").open("wb")
+    except ForeignError as error:
+        raise RefusedError(str(error)) from None
     except OSError as error:
         remedy = "Choose another: STATE=..."
         raise RefusedError(f"the state folder {state} cannot be written ({error.strerror}). {remedy}") from error

@@ -1,12 +1,10 @@
 """The runs of a state folder: which of them can be taken up again, what became of each, how long they are kept."""
 
-import json
 import logging
 import time
 from collections.abc import Callable
-from contextlib import closing, suppress
+from contextlib import closing
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from traffic.clock import timestamp
@@ -19,8 +17,9 @@ from traffic.core.recovery import Recovery, RecoveryError
 from traffic.core.run import Run
 from traffic.facts import Facts, ended
 from traffic.journal import LEAVE_IT, LEAVE_RUN, Journal, JournalError, JournalInUseError
+from traffic.ours import RUN_ID
 from traffic.settings import DEAD_LETTERS, LATEST
-from traffic.state import RUN_ID, StateFolder
+from traffic.state import StateFolder
 
 logger = logging.getLogger(__name__)
 
@@ -214,18 +213,25 @@ def _resendable(account: dict[str, Any]) -> int | None:
 def prune(folder: StateFolder, keep_runs: int, keep_days: int, live: str | None) -> None:
     """Delete the runs beyond the latest `keep_runs`, or older than `keep_days` (0: whatever their age).
 
-    Never `live`, nor a run that was cut off.
+    Never `live`, nor a run that was cut off, nor one whose folder holds anything that we did not write.
     """
     oldest = time.time() - keep_days * DAY_S if keep_days else 0.0
     for nth, run in enumerate(folder.runs()):
         path = folder.run_folder(run)
         try:
             surplus = nth >= keep_runs or path.stat().st_mtime < oldest
-            if surplus and run != live and not _cut_off(_facts(folder, run)):
-                folder.remove_run(run)
-                logger.info("the files of run %s were deleted: %s", run, _because(nth, keep_runs, keep_days))
+            if surplus and run != live and _is_over_with(_facts(folder, run), run):
+                _remove(folder, run, _because(nth, keep_runs, keep_days))
         except OSError as error:
             logger.warning("the old run %s could not be deleted: %s", path, error.strerror or error)
+
+
+def _remove(folder: StateFolder, run: str, why: str) -> None:
+    if foreign := folder.remove_run(run):
+        what = "the old run %s is not deleted: its folder holds %r, which is not of a run"
+        logger.warning(what, folder.run_folder(run), foreign[0])
+    else:
+        logger.info("the files of run %s were deleted: %s", run, why)
 
 
 def _because(nth: int, keep_runs: int, keep_days: int) -> str:
@@ -257,9 +263,9 @@ def _facts(folder: StateFolder, run: str) -> Facts | JournalError | None:
         return error
 
 
-def _cut_off(facts: Facts | JournalError | None) -> bool:
-    """Whether a run may have been cut off, or is another master's."""
-    return isinstance(facts, JournalError) or (facts is not None and facts.state == "running")
+def _is_over_with(facts: Facts | JournalError | None, run: str) -> bool:
+    """Whether what is left of a run says that it is this one's, and was not cut off, and is no other master's."""
+    return facts is None or (isinstance(facts, Facts) and facts.run == run and facts.state != "running")
 
 
 def _summary(folder: StateFolder, run: str) -> dict[str, Any] | None:
@@ -267,18 +273,11 @@ def _summary(folder: StateFolder, run: str) -> dict[str, Any] | None:
     facts = _facts(folder, run)
     if isinstance(facts, JournalError):
         return summarise({"run": run, "state": "unknown", "reason": str(facts)}, resumable=False)
-    report = _report(folder.run_folder(run))
+    report = folder.read_report(run)
     # A report that is not of the run's latest end is of one before it was taken up again.
     if facts is not None and (facts.state, facts.ended) != (report and (report.get("state"), report.get("ended"))):
         return summarise(_told(facts), resumable=True)
     return report and summarise(report, resumable=facts is not None)
-
-
-def _report(folder: Path) -> dict[str, Any] | None:
-    with suppress(OSError, ValueError):
-        report = json.loads((folder / "report.json").read_bytes())
-        return report if isinstance(report, dict) else None
-    return None
 
 
 def _told(facts: Facts) -> dict[str, Any]:

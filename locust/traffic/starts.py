@@ -129,6 +129,7 @@ class Starts:
         if journal is None:
             return None
         try:
+            folder.prepare()
             host = self._host(self.options) if self.unattended else journal.facts.host
         except BaseException:
             journal.close()

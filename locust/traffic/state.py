@@ -5,18 +5,20 @@ runs/<run id>/report.json       each run's
 runs/<run id>/journal.sqlite    its journal, until every record is delivered
 runs/<run id>/dead-letters.jsonl  its dead letters, one JSON object a line
 runs/<run id>/unsent.txt        the indexes that were never sent, one a line
+
+`traffic.ours` says how a folder is known as ours, and what of it may be deleted.
 """
 
 import json
 import os
-import re
-import shutil
 import tempfile
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-RUN_ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z-]{0,63}")
+from traffic import ours
+from traffic.ours import JOURNAL, REPORT, RUN_ID
 
 # A disk that has no room for this has none for a run.
 _ROOM = 1 << 16
@@ -33,11 +35,13 @@ class StateFolder:
         self.path = path
 
     def prepare(self) -> None:
-        """Make the folder; StateError where a file cannot be written into it."""
+        """Make the folder, and mark it as ours; StateError if it is somebody else's, or cannot be written."""
         try:
-            self.path.mkdir(parents=True, exist_ok=True)
+            ours.claim(self.path)
             with tempfile.TemporaryFile(dir=self.path) as file:
                 file.write(bytes(_ROOM))
+        except ours.ForeignError as error:
+            raise StateError(str(error)) from error
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or error
             what = f"the state folder {str(self.path.absolute())!r} cannot be written ({reason})"
@@ -53,19 +57,41 @@ class StateFolder:
 
     def journal_path(self, run: str) -> Path:
         """Where a run's journal is. ValueError where `run` is no run id."""
-        return self.run_folder(run) / "journal.sqlite"
+        return self.run_folder(run) / JOURNAL
+
+    def is_ours(self) -> bool:
+        """Whether the folder is there and ours, so that files in it may be deleted; an earlier release's is marked."""
+        with suppress(ours.ForeignError, OSError, ValueError):
+            if self.path.is_dir():
+                ours.claim(self.path)
+                return True
+        return False
 
     def runs(self) -> list[str]:
-        """The ids of the runs that have a folder, the latest first."""
+        """The ids of the runs that left a journal or a report, the latest first; other folders are none of ours."""
         try:
-            names = os.listdir(self.path / "runs")
-        except FileNotFoundError:
+            folders = list((self.path / "runs").iterdir())
+        except (FileNotFoundError, NotADirectoryError):
             return []
-        return sorted(filter(RUN_ID.fullmatch, names), reverse=True)
+        return sorted((folder.name for folder in folders if ours.has_run(folder)), reverse=True)
 
-    def remove_run(self, run: str) -> None:
-        """Delete all that is kept of a run."""
-        shutil.rmtree(self.run_folder(run))
+    def read_report(self, run: str) -> dict[str, Any] | None:
+        """A run's report, None if it has none. ValueError if `run` is no run id."""
+        return ours.read_report(self.run_folder(run))
+
+    def report_text(self, run: str) -> bytes:
+        """A run's report as it was written. ValueError if `run` is no run id, FileNotFoundError if there is none."""
+        if self.read_report(run) is None:
+            raise FileNotFoundError(run)
+        return (self.run_folder(run) / REPORT).read_bytes()
+
+    def remove_run(self, run: str) -> list[str]:
+        """Delete what is kept of a run. If its folder holds anything that we did not write: nothing, and its names.
+
+        ValueError if `run` is no run id, OSError if it cannot be deleted.
+        """
+        folder = self.run_folder(run)
+        return ours.remove_run(folder.parent, run)
 
     def write_report(
         self, report: dict[str, Any], dead_letters: Iterable[dict[str, Any]], unsent: Iterable[int]
@@ -77,9 +103,9 @@ class StateFolder:
         _write(folder / "dead-letters.jsonl", letters)
         _write(folder / "unsent.txt", map(str, unsent))
         text = json.dumps(report, ensure_ascii=False, indent=2)
-        _write(folder / "report.json", [text])
-        _write(self.path / "report.json", [text])
-        return folder / "report.json"
+        _write(folder / REPORT, [text])
+        _write(self.path / REPORT, [text])
+        return folder / REPORT
 
 
 def _write(path: Path, lines: Iterable[str]) -> None:

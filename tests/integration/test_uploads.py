@@ -204,3 +204,20 @@ def test_an_uploaded_file_is_held_against_the_schema(shared_api: FakeApi, tmp_pa
             broken = web.put("/traffic/files/b.json", content=GOOD)
             assert (broken.status_code, left(cluster)) == (500, ["a.json"])
             assert broken.json()["error"].startswith(f"The file cannot be checked: {schema}")
+
+
+def test_in_a_folder_that_is_not_ours_nothing_is_kept_and_nothing_deleted(cluster: Cluster, web: httpx.Client) -> None:
+    assert web.put("/traffic/files/mine.json", content=GOOD).status_code == 201
+    marker = cluster.state / "TRAFFIC-STATE"
+    mark, foreign = marker.read_bytes(), cluster.state / "thesis.tex"
+    try:
+        marker.unlink()
+        foreign.touch()
+        refused = web.put("/traffic/files/more.json", content=GOOD)
+        assert (refused.status_code, "holds 'thesis.tex'" in refused.json()["error"]) == (500, True)
+        assert web.delete("/traffic/files/mine.json").status_code == 404
+        assert left(cluster) == ["mine.json"]
+    finally:
+        foreign.unlink()
+        marker.write_bytes(mark)
+    assert web.delete("/traffic/files/mine.json").status_code == 200

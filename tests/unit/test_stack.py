@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from support.stack import ROOT, until
+from traffic.state import StateFolder
 
 sys.path.insert(0, str(ROOT / "scripts"))
 try:
@@ -108,6 +109,19 @@ def test_a_state_folder_has_one_stack_at_a_time(tmp_path: Path) -> None:
         pass
     with stack.sole_user(state):
         pass
+
+
+def test_a_folder_of_somebody_elses_is_no_state_folder_of_a_stack(tmp_path: Path) -> None:
+    (tmp_path / "locust.log").write_text("mine")
+    with pytest.raises(plan.RefusedError, match="is no state folder"), stack.sole_user(tmp_path):
+        pass
+    assert [path.name for path in tmp_path.iterdir()] == ["locust.log"]
+
+
+def test_the_master_knows_the_folder_that_its_stack_made(tmp_path: Path) -> None:
+    with stack.sole_user(tmp_path / "state"):
+        (tmp_path / "state" / "stub.log").touch()
+        StateFolder(tmp_path / "state").prepare()
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -224,6 +225,37 @@ def test_what_a_start_is_refused_for_is_found_by_its_check(bench, said, error):
         bench.starts().check(bench.options(**said))
 
 
+@pytest.mark.parametrize("form", [True, False])
+def test_a_start_deletes_no_folder_and_overwrites_no_report_of_somebody_elses(bench, form):
+    for number in range(105):
+        (bench.folder.path / "runs" / f"experiment-{number}" / "weights").mkdir(parents=True)
+    (bench.folder.path / "report.json").write_text("[]")
+    before = sorted(bench.folder.path.rglob("*"))
+    starts = bench.starts(form=form, traffic_keep_runs="1")
+    with pytest.raises(StateError, match=r"is no state folder: it holds 'report\.json' and 1 more"):
+        starts.check(starts.options)
+    assert sorted(bench.folder.path.rglob("*")) == before
+
+
+def test_what_others_put_into_a_state_folder_stays_there(bench):
+    bench.begin(bench.starts()).journal.close()
+    foreign = [bench.folder.path / "runs" / f"experiment-{number}" for number in range(5)]
+    for folder in foreign:
+        folder.mkdir()
+        os.utime(folder, (0, 0))
+    bench.begin(bench.starts(traffic_resume="no", traffic_keep_runs="1", traffic_keep_days="1"))
+    assert all(folder.is_dir() for folder in foreign)
+
+
+def test_a_run_that_lies_in_somebody_elses_folder_is_not_taken_up(bench):
+    path = bench.leave()
+    (bench.folder.path / "thesis.tex").write_text("x")
+    for form in (True, False):
+        with pytest.raises(StateError, match="thesis"):
+            bench.starts(form=form).find()
+    assert read(path)[1].state == "running"
+
+
 def failing(*_: object, **__: object) -> None:
     raise JournalWriteError("the disk is full")
 
@@ -244,6 +276,7 @@ def test_a_run_that_cannot_be_journaled_as_resumed_is_not_resumed(bench, monkeyp
 
 
 def test_old_runs_are_deleted_as_a_new_one_begins(bench):
+    bench.folder.prepare()
     for day in range(1, 6):
         bench.folder.write_report({"run": f"2020010{day}-000000-abcd"}, [], [])
     bench.leave("running")

@@ -153,10 +153,17 @@ def test_a_run_that_is_removed_leaves_the_others_and_the_latest_report(tmp_path)
     assert json.loads(held(tmp_path)["report.json"]) == REPORT
 
 
-def test_preparing_makes_the_folder_and_leaves_it_empty(tmp_path):
+def test_preparing_makes_the_folder_and_leaves_nothing_but_its_mark_there(tmp_path):
     StateFolder(tmp_path / "a" / "b").prepare()
     StateFolder(tmp_path / "a" / "b").prepare()
-    assert list((tmp_path / "a" / "b").iterdir()) == []
+    assert [path.name for path in (tmp_path / "a" / "b").iterdir()] == ["TRAFFIC-STATE"]
+
+
+def test_a_folder_of_somebody_elses_is_refused(tmp_path):
+    (tmp_path / "report.json").write_text("{}")
+    with pytest.raises(StateError, match=r"is no state folder: it holds 'report\.json', and no TRAFFIC-STATE"):
+        StateFolder(tmp_path).prepare()
+    assert held(tmp_path) == {"report.json": "{}"}
 
 
 def test_a_folder_that_is_a_file_is_refused_with_a_remedy(tmp_path):

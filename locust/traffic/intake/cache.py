@@ -24,6 +24,7 @@ import numpy as np
 
 from traffic.core.dataset import Index, Stamp
 from traffic.core.formats import Format
+from traffic.ours import is_cached, is_folder
 
 if TYPE_CHECKING:
     from io import BufferedReader
@@ -159,7 +160,7 @@ class Cache:
         found: list[tuple[float, Path]] = []
         with suppress(OSError):
             for path in self.folder.iterdir():
-                if path.suffix == suffix:
+                if path.suffix == suffix and is_cached(path):
                     with suppress(OSError):  # another master has deleted it
                         found.append((path.stat().st_mtime, path))
         return [path for _, path in sorted(found, reverse=True)]
@@ -174,7 +175,9 @@ class Cache:
         return path
 
     def _prune(self) -> None:
-        """Delete what belongs to files beyond the latest used, and what was left half made."""
+        """Delete what belongs to files beyond the latest used, and what was left half made; nobody else's files."""
+        if not is_folder(self.folder):
+            return
         kept = {path.stem.split("-")[0] for path in self._all(".index")[:KEPT]}
         stale = time.time() - STALE_S
         for suffix in (".index", ".records", ".passed", ".seen", ".part"):

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from flask import Response, request
 
+from traffic.ours import is_folder
 from traffic.settings import DEFAULT_FILE
 from traffic.threads import in_thread
 from traffic.web.shelf import NameRefusedError, Shelf, plain_name
@@ -60,6 +61,8 @@ class Files:
             return _unknown(name)
         if self._in_use(path):
             return refuse(409, f"{path.name} is being read by the live run. Stop the run first.")
+        if not is_folder(path.parent) or not in_thread(self._site.folder.is_ours):
+            return _unknown(name)
         try:
             in_thread(path.unlink)
         except (FileNotFoundError, IsADirectoryError):

@@ -47,7 +47,7 @@ class Reports:
             return refuse(400, f"format must be json, csv or html, not {kind[:64]!r}.")
         try:
             folder = self._site.folder.run_folder(run)
-            text = in_thread((folder / "report.json").read_bytes)
+            text = in_thread(self._site.folder.report_text, run)
         except (ValueError, FileNotFoundError):
             return refuse(404, f"There is no report of a run {run[:64]!r}.")
         return as_download(_in_form(text, kind, folder), f"report-{run}.{kind}")

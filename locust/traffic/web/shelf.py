@@ -17,6 +17,7 @@ from typing import Any
 
 from traffic.core.formats import hint
 from traffic.intake.cache import Cache, Identity
+from traffic.ours import is_file, is_folder
 
 UPLOADS = "uploads"
 LONGEST_NAME = 200
@@ -127,7 +128,16 @@ class Shelf:
 
     def _sweep(self) -> None:
         """Delete what masters that were killed have left half sent."""
-        for path in self.uploads.glob(f"{_DRAFT}*"):
+        for path in self.uploads.glob(f"{_DRAFT}*") if is_folder(self.uploads) else ():
             with suppress(OSError):
-                if max(one.stat().st_mtime for one in [path, *path.iterdir()]) < time.time() - _STALE_S:
-                    shutil.rmtree(path)
+                _remove_stale(path)
+
+
+def _remove_stale(draft: Path) -> None:
+    """Delete the folder of a draft that nobody has written to for long: as we make it, with one file or none."""
+    held = list(draft.iterdir()) if is_folder(draft) else []
+    ours = is_folder(draft) and len(held) <= 1 and all(map(is_file, held))
+    if ours and max(one.stat().st_mtime for one in [draft, *held]) < time.time() - _STALE_S:
+        for file in held:
+            file.unlink()
+        draft.rmdir()

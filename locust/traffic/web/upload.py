@@ -13,6 +13,7 @@ from werkzeug.exceptions import ClientDisconnected
 from traffic.core.dataset import Dataset, DatasetError
 from traffic.core.findings import ManyFaultsError
 from traffic.intake.schema import SchemaError
+from traffic.ours import ForeignError, claim
 from traffic.reading import Reading
 from traffic.threads import in_thread
 from traffic.web.shelf import Shelf
@@ -69,6 +70,10 @@ class Upload:
         return {"path": str(path), "name": name, "bytes": length, **found}
 
     def _has_room(self, length: int) -> None:
+        try:
+            in_thread(claim, self._state)
+        except ForeignError as error:
+            raise UploadError(500, f"The file is not kept: {error}") from error
         free = in_thread(self._shelf.room)
         if length + MARGIN > free:
             why = f"The file has {length} bytes, and the disk of the state folder has {free} left. {MAKE_ROOM}"

@@ -4,6 +4,7 @@ from typing import Any
 
 from flask import Response, request
 
+from traffic.core.verdict import verdict
 from traffic.reading import reading_line
 from traffic.settings import OPTIONS
 from traffic.web.site import Site, answer
@@ -45,9 +46,9 @@ class Live:
         delivery = self._master.delivery
         reading = self._master.reading.status
         if reading is not None and (delivery is None or not delivery.live):
-            return {**self._before_the_first_run(), "state": "reading", "reason": reading_line(reading)}
+            return self._before_the_first_run("reading", reading_line(reading))
         if delivery is None:
-            return self._before_the_first_run()
+            return self._before_the_first_run("ready", str(self._master.refusal or ""))
         return delivery.account(self._master.test.worker_states())
 
     @property
@@ -99,7 +100,7 @@ class Live:
         users, rate = options.num_users or 1, options.spawn_rate or 1
         return answer({"host": host, "users": users, "spawn_rate": rate, "fields": fields})
 
-    def _before_the_first_run(self) -> dict[str, Any]:
+    def _before_the_first_run(self, state: str, reason: str) -> dict[str, Any]:
         workers = [
             {"id": worker, "slice": 0, "moved": 0, "leased": 0, "delivered": 0, "rejected": 0, "in_doubt": 0}
             | {"state": state}
@@ -107,8 +108,8 @@ class Live:
         ]
         return {
             "run": None,
-            "state": "ready",
-            "reason": str(self._master.refusal or ""),
+            "state": state,
+            "reason": reason,
             "paused_by_person": False,
             "dataset": {"file": self._site.options.traffic_file, "records": None, "digest": None},
             "seed": None,
@@ -119,6 +120,7 @@ class Live:
             "started": None,
             "ended": None,
             "resumed": [],
+            "verdict": verdict({"state": state}),
         }
 
 

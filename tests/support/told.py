@@ -7,6 +7,8 @@ from urllib.parse import parse_qs, urlsplit
 
 from playwright.sync_api import Page, Route
 
+from traffic.core.verdict import verdict
+
 COLUMNS = ["t_s", "delivered", "rejected", "in_doubt", "leased", "pending", "attempts"]
 RUN = "20260102-030405-0012ab"
 
@@ -60,7 +62,7 @@ class ToldMaster:
         known = int(asked.get("event", 0))
         lines = [self._line(at) for at in range(self.answers)]
         body = {
-            "status": copy.deepcopy(self.status),
+            "status": {**copy.deepcopy(self.status), "verdict": verdict(self.status)},
             "reading": self.reading,
             "ending": False,
             "acts": self.acts,

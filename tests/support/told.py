@@ -45,7 +45,7 @@ class ToldMaster:
 
     def __init__(self, page: Page, status: dict[str, Any]) -> None:
         self.status, self.reading = status, None
-        self.acts = {"start": "A run is live.", "pause": "", "go_on": "The run is running.", "stop": ""}
+        self.acts = {"start": "A run is live.", "pause": "", "go_on": "The run is not paused.", "stop": ""}
         self.answers = 0
         self._rows: list[list[int]] = []
         self._step = 0

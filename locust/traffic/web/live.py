@@ -7,13 +7,12 @@ from flask import Response, request
 from traffic.core.verdict import verdict
 from traffic.reading import reading_line
 from traffic.settings import OPTIONS
+from traffic.web.reasons import Seen
 from traffic.web.site import Site, answer
 from traffic.web.starting import Starting
 from traffic.web.upload import Checking
 
 COUNTS = ("records", "pending", "leased", "delivered", "rejected", "in_doubt", "unsent", "attempts", "resent")
-NO_RUN = "No run is live."
-GOING = ("running", "paused")
 
 
 class Live:
@@ -64,15 +63,20 @@ class Live:
 
     def _acts(self) -> dict[str, str]:
         """Why each act cannot be done now; empty where it can."""
-        delivery = self._site.live
-        state = delivery.state if delivery else ""
-        by_person = delivery is not None and delivery.paused_by_person
+        seen = self._seen
         return {
             "start": self._starting.why_not,
-            "pause": _unless(state in GOING and not by_person, state),
-            "go_on": _unless(by_person, state if state != "paused" or delivery is None else delivery.reason),
-            "stop": _unless(state in GOING, state),
+            "pause": seen.why_not_pause(),
+            "go_on": seen.why_not_go_on(),
+            "stop": seen.why_not_stop(),
         }
+
+    @property
+    def _seen(self) -> Seen:
+        if (delivery := self._site.live) is not None:
+            return Seen(delivery.state, delivery.reason, delivery.paused_by_person)
+        delivery = self._master.delivery
+        return Seen("ending") if delivery is not None and delivery.ending else Seen()
 
     def _timeline(self) -> dict[str, Any]:
         delivery = self._master.delivery
@@ -122,9 +126,3 @@ class Live:
             "resumed": [],
             "verdict": verdict({"state": state}),
         }
-
-
-def _unless(allowed: bool, state: str) -> str:
-    if allowed:
-        return ""
-    return f"The run is {state}." if state else NO_RUN

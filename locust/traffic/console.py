@@ -4,6 +4,7 @@ import logging
 from typing import Any
 
 from traffic.core.decisions import records
+from traffic.core.verdict import disagreement, verdict
 
 # Marks a line of the log that says what a live line says, too; and the report's: its `report` is the report itself.
 TOLD_LIVE = {"told_live": True}
@@ -37,18 +38,18 @@ def progress_line(status: dict[str, Any]) -> str:
 
 def report_table(report: dict[str, Any]) -> str:
     """The delivery report as text of several lines."""
-    counts = report["counts"]
+    counts, reason = report["counts"], report["reason"]
     attempts = (
         f"{counts['attempts']} attempt{'' if counts['attempts'] == 1 else 's'}, {counts['resent']} of them repeats"
     )
     lines = [
-        f"delivery report, run {report['run']}: {report['state']} {report['reason']}".rstrip(),
+        f"delivery report, run {report['run']}: {verdict(report)['text']}{f': {reason}' if reason else ''}",
         f"  {records(counts['records'])} = {counts['delivered']} delivered + {counts['rejected']} rejected"
         f" + {counts['in_doubt']} in doubt + {counts['unsent']} unsent",
         f"  {attempts}; {report['seconds']} s, {rate(report['rate'])}",
         *map(_resumption_line, report["resumed"]),
         *_worker_lines(report["workers"]),
-        _audit_line(report["audit"]),
+        _audit_line(report["audit"], counts),
     ]
     return "\n".join(lines)
 
@@ -77,8 +78,9 @@ def _worker_lines(workers: list[dict[str, Any]]) -> list[str]:
     ]
 
 
-def _audit_line(audit: dict[str, Any] | None) -> str:
+def _audit_line(audit: dict[str, Any] | None, counts: dict[str, int]) -> str:
     if audit is None:
         return "  the target offers no audit: this report rests on its answers alone"
-    verdict = "agrees with this report" if audit["agrees"] else "DOES NOT AGREE with this report"
-    return f"  the target's audit: {audit['stored']} stored of {audit.get('posts', '?')} POSTs; it {verdict}"
+    how = "" if audit["agrees"] else disagreement(audit, counts)
+    so = "agrees with this report" if audit["agrees"] else "DOES NOT AGREE with this report" + (how and f": {how}")
+    return f"  the target's audit: {audit['stored']} stored of {audit.get('posts', '?')} POSTs; it {so}"

@@ -9,12 +9,13 @@ from traffic.clock import ever_greater, now_s, timestamp
 from traffic.core.patience import Patience, Verdict
 from traffic.core.position import State
 from traffic.core.progress import Progress
-from traffic.core.report import Standing, account, all_delivered, dead_letters, unsent_indexes
+from traffic.core.report import Standing, account, dead_letters, unsent_indexes
 from traffic.core.run import Run
 from traffic.core.timeline import Look, Timeline
+from traffic.core.verdict import succeeded, verdict
 from traffic.facts import Facts, ended
 from traffic.journal import Journal, JournalError, JournalWriteError, tell
-from traffic.reconcile import agrees, fetch_audit
+from traffic.reconcile import reconcile
 from traffic.state import StateFolder
 from traffic.threads import in_thread
 
@@ -135,8 +136,8 @@ class Delivery:
         report = account(self.run, standing, self._progress)
         rate = (self.settled - self._settled_before) / seconds if seconds > 0 else 0.0
         report |= {"seconds": round(seconds, 3), "rate": round(rate, 1)}
-        audit = fetch_audit(self.facts.host, self.run.terms.run)
-        report["audit"] = audit and {**audit, "agrees": agrees(audit, report["counts"])}
+        report["audit"] = reconcile(self.facts.host, self.run.terms.run, report["counts"])
+        report["verdict"] = verdict(report)
         self._discardable = self._write(report) and state == "completed"
         self._end_journal(state, report["ended"])
         self.report, self.state, self.reason = report, state, reason
@@ -156,13 +157,14 @@ class Delivery:
         """Delete the journal of a run that has its report, and of which every record was delivered.
 
         Where others were settled, too, the run can be taken up for its dead letters: its journal is told that the run
-        is done with until then. One that is not completed can be resumed, and its journal stays as it is.
+        is done with until then. So is that of a run whose audit disagrees: it says who reported what. One that is not
+        completed can be resumed, and its journal stays as it is.
         """
         if not self._discardable or self.report is None:
             return
         self._discardable = False
         try:
-            if all_delivered(self.report):
+            if succeeded(self.report):
                 self.journal.remove()
             else:
                 in_thread(tell, self.journal.path)

@@ -12,7 +12,7 @@ import gevent
 
 from traffic.clock import now_s
 from traffic.core.custody import Custody
-from traffic.core.report import all_delivered
+from traffic.core.verdict import succeeded
 from traffic.delivery import Delivery
 from traffic.live import Live
 from traffic.locust_test import LocustTest, watched
@@ -125,4 +125,4 @@ class Ending:
         self._live.end()
         if not self._starts.unattended:
             delivery.discard_journal()
-        self._test.environment.process_exit_code = EXIT_DELIVERED if all_delivered(report) else EXIT_NOT_ALL
+        self._test.environment.process_exit_code = EXIT_DELIVERED if succeeded(report) else EXIT_NOT_ALL

@@ -15,6 +15,7 @@ from traffic.core.position import State
 from traffic.core.ranges import RangeSet
 from traffic.core.recovery import Recovery, RecoveryError
 from traffic.core.run import Run
+from traffic.core.verdict import verdict
 from traffic.facts import Facts, ended
 from traffic.journal import LEAVE_IT, LEAVE_RUN, Journal, JournalError, JournalInUseError
 from traffic.ours import RUN_ID
@@ -199,6 +200,7 @@ def summarise(account: dict[str, Any], *, resumable: bool) -> dict[str, Any]:
     return {name: account.get(name) for name in names} | {
         "resumable": resumable and account.get("state") != "completed",
         "resendable": _resendable(account) if resumable else 0,
+        "verdict": verdict(account),
     }
 
 

@@ -3,6 +3,7 @@
 import json
 import logging
 import socket
+import time
 from contextlib import closing
 from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException
@@ -11,10 +12,34 @@ from urllib.error import HTTPError
 from urllib.parse import SplitResult, quote, unquote, urlsplit
 from urllib.request import ProxyHandler, Request, build_opener
 
+from traffic.clock import now_s
+from traffic.core.verdict import disagreement
+
 logger = logging.getLogger(__name__)
 
 TIMEOUT_S = 10.0
 MOST_BYTES = 1 << 20
+# An API behind a cache, a replica or a queue may show later what it has confirmed: so long it is asked again.
+CATCH_UP_S, ASK_AGAIN_S = 5.0, 0.5
+
+
+def reconcile(host: str, run: str, counts: dict[str, int]) -> dict[str, Any] | None:
+    """The target's audit of a run, with `agrees`: whether it is possible by the report's counts; None if it has none.
+
+    A target that has less than was delivered is asked again for `CATCH_UP_S` before that counts as a disagreement.
+    """
+    audit = fetch_audit(host, run)
+    deadline = now_s() + CATCH_UP_S
+    if _is_short(audit, counts):
+        logger.info("the target's audit has fewer records than were delivered; asking again for %g s", CATCH_UP_S)
+    while _is_short(audit, counts) and now_s() < deadline:
+        time.sleep(ASK_AGAIN_S)
+        audit = fetch_audit(host, run) or audit
+    return audit and {**audit, "agrees": agrees(audit, counts)}
+
+
+def _is_short(audit: dict[str, Any] | None, counts: dict[str, int]) -> bool:
+    return audit is not None and audit["stored"] < counts["delivered"]
 
 
 def fetch_audit(host: str, run: str) -> dict[str, Any] | None:
@@ -78,9 +103,5 @@ def _is_count(value: object) -> bool:
 
 
 def agrees(audit: dict[str, Any], counts: dict[str, int]) -> bool:
-    """Whether what the target stored is possible by the report.
-
-    It must have everything delivered; what ended rejected or in doubt it may have stored without our knowing.
-    """
-    most = counts["delivered"] + counts["in_doubt"] + counts["rejected"]
-    return bool(counts["delivered"] <= audit["stored"] <= most)
+    """Whether what the target stored is possible by the report."""
+    return not disagreement(audit, counts)

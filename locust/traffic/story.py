@@ -3,8 +3,9 @@
 from typing import Any
 
 from traffic.clock import ever_greater, timestamp
-from traffic.core.chronicle import Chronicle, Level
+from traffic.core.chronicle import Chronicle
 from traffic.core.decisions import records
+from traffic.core.verdict import audit_sentence, verdict
 from traffic.delivery import Delivery
 
 
@@ -57,11 +58,12 @@ class Story:
             self.chronicle.note("run-goes-on", "good", f"run {run} goes on")
 
     def _ended(self, report: dict[str, Any]) -> None:
-        counts = report["counts"]
-        level: Level = "good" if counts["delivered"] == counts["records"] else "bad"
+        counts, seen = report["counts"], verdict(report)
         why = f" ({report['reason']})" if report["reason"] else ""
         sum_ = (
             f"{records(counts['records'])} = {counts['delivered']} delivered + {counts['rejected']} rejected"
             f" + {counts['in_doubt']} in doubt + {counts['unsent']} unsent"
         )
-        self.chronicle.note(f"run-{report['state']}", level, f"run {report['run']} {report['state']}{why}: {sum_}")
+        audit = f". {said}" if (said := audit_sentence(report)) else ""
+        text = f"run {report['run']} {seen['text']}{why}: {sum_}{audit}"
+        self.chronicle.note(f"run-{report['state']}", seen["level"], text)

@@ -14,6 +14,7 @@ from rich.text import Text
 
 from traffic import console
 from traffic.core.decisions import records
+from traffic.core.verdict import verdict
 
 GAP = "  "
 LEAST_BAR, MOST_BAR = 8, 30
@@ -23,6 +24,7 @@ MINUTE_S, HOUR_S = 60, 3600
 STATE_STYLES = {"running": "bold green", "reading": "bold cyan"}
 _ANY_WIDTH = 10_000
 GOOD, BAD, FAINT = "green", "bold red", "dim"
+VERDICT_STYLES = {"good": "bold green", "warning": "bold yellow", "bad": "bold red"}
 
 
 class Painter:
@@ -103,11 +105,11 @@ def _to_go(eta_s: float | None) -> str:
 def _report(report: dict[str, Any], workers: RenderableType) -> RenderableType:
     lines = console.report_table({**report, "workers": []}).splitlines()
     head, _, *facts = lines[:-2]  # the last two are the head of an empty table, and the audit's line
-    title = Text(head, "bold green" if report["state"] == "completed" else "bold yellow")
+    title = Text(head, VERDICT_STYLES[verdict(report)["level"]])
     audit = report["audit"]
-    verdict = Text(lines[-1].strip(), BAD if audit and not audit["agrees"] else "")
+    audited = Text(lines[-1].strip(), BAD if audit and not audit["agrees"] else "")
     told = [_indented(Text(fact.strip())) for fact in facts]
-    return Group(title, _indented(_sum(report["counts"])), *told, workers, _indented(verdict))
+    return Group(title, _indented(_sum(report["counts"])), *told, workers, _indented(audited))
 
 
 def _indented(text: Text, by: int = len(GAP)) -> RenderableType:

@@ -92,7 +92,7 @@ def test_live_has_exactly_the_status_and_says_what_may_be_done(
     begin_and_hold(cluster, api, tmp_path, Step(delay=0.3))
     cluster.await_state("running")
     acts = live(web)["acts"]
-    assert "stop it first" in acts["start"]
+    assert "Stop it first" in acts["start"]
     assert (acts["pause"], acts["stop"]) == ("", "")
     assert acts["go_on"]
 

@@ -13,7 +13,8 @@ from traffic.core.progress import Progress
 from traffic.core.protocol import Terms
 from traffic.core.ranges import RangeSet
 from traffic.core.recovery import Recovery
-from traffic.core.report import account, all_delivered, dead_letters, unsent_indexes
+from traffic.core.report import account, dead_letters, unsent_indexes
+from traffic.core.verdict import all_delivered
 from traffic.core.run import Run
 from unit.a_run import ENDED, a_run, standing
 

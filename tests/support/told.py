@@ -7,6 +7,8 @@ from urllib.parse import parse_qs, urlsplit
 
 from playwright.sync_api import Page, Route
 
+from traffic.core.verdict import verdict
+
 COLUMNS = ["t_s", "delivered", "rejected", "in_doubt", "leased", "pending", "attempts"]
 RUN = "20260102-030405-0012ab"
 
@@ -43,7 +45,7 @@ class ToldMaster:
 
     def __init__(self, page: Page, status: dict[str, Any]) -> None:
         self.status, self.reading = status, None
-        self.acts = {"start": "A run is live.", "pause": "", "go_on": "The run is running.", "stop": ""}
+        self.acts = {"start": "A run is live.", "pause": "", "go_on": "The run is not paused.", "stop": ""}
         self.answers = 0
         self._rows: list[list[int]] = []
         self._step = 0
@@ -60,7 +62,7 @@ class ToldMaster:
         known = int(asked.get("event", 0))
         lines = [self._line(at) for at in range(self.answers)]
         body = {
-            "status": copy.deepcopy(self.status),
+            "status": {**copy.deepcopy(self.status), "verdict": verdict(self.status)},
             "reading": self.reading,
             "ending": False,
             "acts": self.acts,

@@ -57,8 +57,9 @@ class TrafficPage:
         return self.page.locator("section").filter(has=heading)
 
     def await_state(self, state: str) -> None:
-        """Wait until the page says this of the run."""
-        expect(self.state).to_have_text(state, timeout=SLOW_MS)
+        """Wait until the run is in this state, and the page says it: "completed", "completed, 2 rejected"."""
+        expect(self.state).to_have_attribute("data-state", state, timeout=SLOW_MS)
+        expect(self.state).to_have_text(re.compile(f"^{state}(,|$)"))
 
     def start(self, users: int = 8, **more: str) -> None:
         """Fill the form, and press Start."""

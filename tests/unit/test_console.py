@@ -54,7 +54,7 @@ def report(tmp_path):
 
 def test_the_report_is_a_table(report):
     assert console.report_table(report) == (
-        "delivery report, run 20260102-030405-abcd: stopped\n"
+        "delivery report, run 20260102-030405-abcd: stopped, 1 rejected\n"
         "  10 records = 7 delivered + 1 rejected + 0 in doubt + 2 unsent\n"
         "  11 attempts, 2 of them repeats; 60.0 s, 0.1/s\n"
         "  worker                     slice      moved  delivered   rejected   in doubt\n"
@@ -66,7 +66,7 @@ def test_the_report_is_a_table(report):
 
 def test_the_report_says_why_a_run_ended(report):
     first = console.report_table(report | {"state": "failed", "reason": "the disk is full"}).splitlines()[0]
-    assert first == "delivery report, run 20260102-030405-abcd: failed the disk is full"
+    assert first == "delivery report, run 20260102-030405-abcd: failed, 1 rejected: the disk is full"
 
 
 def test_the_report_says_when_a_run_was_resumed_and_from_what_count(report):
@@ -88,7 +88,8 @@ def test_the_report_says_when_a_run_was_resumed_and_from_what_count(report):
         ),
         (
             {"stored": 6, "posts": 11, "agrees": False},
-            "  the target's audit: 6 stored of 11 POSTs; it DOES NOT AGREE with this report",
+            "  the target's audit: 6 stored of 11 POSTs; it DOES NOT AGREE with this report: 1 record was delivered, and"
+            " the API has not stored it",
         ),
         ({"stored": 7, "agrees": True}, "  the target's audit: 7 stored of ? POSTs; it agrees with this report"),
     ],

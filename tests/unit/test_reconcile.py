@@ -237,3 +237,44 @@ def test_a_report_is_possible_where_all_delivered_are_stored_and_no_more_than_wa
 ):
     counts = {"delivered": delivered, "rejected": rejected, "in_doubt": in_doubt}
     assert agrees({"stored": stored}, counts) == possible
+
+
+COUNTS = {"delivered": 100, "rejected": 0, "in_doubt": 0}
+
+
+def answers(monkeypatch: pytest.MonkeyPatch, *stored: int | None) -> list[str]:
+    """Have the audit say one number after the other, then the last for ever (None: it offers none); who was asked."""
+    asked: list[str] = []
+    left = list(stored)
+
+    def fetch(host: str, run: str) -> dict[str, object] | None:
+        asked.append(host)
+        said = left.pop(0) if len(left) > 1 else left[0]
+        return None if said is None else {**AUDIT, "stored": said}
+
+    monkeypatch.setattr(reconcile, "fetch_audit", fetch)
+    monkeypatch.setattr(reconcile, "ASK_AGAIN_S", 0.001)
+    return asked
+
+
+def test_an_audit_that_lags_is_asked_again_until_it_has_what_was_delivered(monkeypatch):
+    asked = answers(monkeypatch, 5, 60, None, 100)
+    assert reconcile.reconcile("http://api", RUN, COUNTS) == {**AUDIT, "stored": 100, "agrees": True}
+    assert asked == ["http://api"] * 4
+
+
+def test_an_audit_that_stays_short_disagrees_after_a_while(monkeypatch, caplog):
+    asked = answers(monkeypatch, 5)
+    monkeypatch.setattr(reconcile, "CATCH_UP_S", 0.05)
+    with caplog.at_level(logging.INFO):
+        assert reconcile.reconcile("http://api", RUN, COUNTS) == {**AUDIT, "stored": 5, "agrees": False}
+    assert len(asked) > 1
+    assert caplog.text.count("fewer records than were delivered") == 1
+
+
+@pytest.mark.parametrize(("stored", "made"), [(100, True), (101, False), (None, None)])
+def test_an_audit_that_is_not_short_is_asked_once(monkeypatch, stored, made):
+    asked = answers(monkeypatch, stored)
+    audit = reconcile.reconcile("http://api", RUN, COUNTS)
+    assert (audit and audit["agrees"]) == made
+    assert len(asked) == 1

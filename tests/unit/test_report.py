@@ -7,7 +7,8 @@ import pytest
 
 from traffic.core.position import State
 from traffic.core.progress import Progress
-from traffic.core.report import account, all_delivered, dead_letters, unsent_indexes
+from traffic.core.report import account, dead_letters, unsent_indexes
+from traffic.core.verdict import all_delivered
 from unit.a_run import ENDED, STARTED, a_run, bury, deliver, lease, standing
 
 
@@ -43,6 +44,7 @@ def test_a_status_in_mid_run(run):
         "run": "20260102-030405-abcd",
         "state": "running",
         "reason": "",
+        "verdict": {"text": "running", "level": "info", "sentence": "Records are going out."},
         "paused_by_person": False,
         "dataset": {
             "file": str(run.dataset.file),

@@ -80,12 +80,23 @@ def test_a_run_that_was_over_before_anybody_looked_has_its_beginning_and_its_end
     assert kinds(story) == ["run-began", "run-completed"]
 
 
-@pytest.mark.parametrize(("delivered", "level"), [(4, "good"), (3, "bad")])
+@pytest.mark.parametrize(("delivered", "level"), [(4, "good"), (3, "warning")])
 def test_the_end_is_good_only_where_every_record_was_delivered(delivered: int, level: str) -> None:
     story = Story()
     counts = {**REPORT["counts"], "delivered": delivered, "rejected": 4 - delivered}
     story.see(ARun("completed", report={**REPORT, "counts": counts}))
     assert story.chronicle.since(0)[-1].level == level
+
+
+def test_the_end_says_how_many_were_rejected_and_that_the_audit_disagrees() -> None:
+    story = Story()
+    counts = {**REPORT["counts"], "delivered": 3, "rejected": 1}
+    story.see(ARun("completed", report={**REPORT, "counts": counts, "audit": {"stored": 2, "agrees": False}}))
+    assert texts(story)[-1] == (
+        "run r1 completed, 1 rejected, audit disagrees: 4 records = 3 delivered + 1 rejected + 0 in doubt + 0 unsent. "
+        "The API's own audit does not agree with the report: 1 record was delivered, and the API has not stored it."
+    )
+    assert story.chronicle.since(0)[-1].level == "warning"
 
 
 def test_a_resumed_run_says_what_is_left_of_it() -> None:

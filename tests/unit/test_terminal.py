@@ -114,7 +114,7 @@ def seen(painted: str) -> list[str]:
 
 def test_the_report_on_a_terminal_is_a_table_with_its_numbers_to_the_right(paint: Any) -> None:
     assert seen(paint(100)) == [
-        "delivery report, run 20260102-030405-abcd: stopped",
+        "delivery report, run 20260102-030405-abcd: stopped, 5 rejected, 1 in doubt",
         "  1300 records = 1290 delivered + 5 rejected + 1 in doubt + 4 unsent",
         "  1301 attempts, 5 of them repeats; 63.4 s, 20.5/s",
         "  resumed at 2026-01-02T03:10:00Z, with 7 settled",
@@ -127,8 +127,9 @@ def test_the_report_on_a_terminal_is_a_table_with_its_numbers_to_the_right(paint
 
 def test_the_report_on_a_terminal_says_what_the_plain_one_says(paint: Any) -> None:
     failed = REPORT | {"state": "failed", "reason": "the disk is full", "audit": None, "resumed": []}
-    for report in (REPORT, failed):
-        assert [line.split() for line in seen(paint(120, report))] == [
+    short = REPORT | {"audit": {"stored": 5, "posts": 5, "agrees": False}}
+    for report in (REPORT, failed, short):
+        assert [line.split() for line in seen(paint(200, report))] == [
             line.split() for line in console.report_table(report).splitlines()
         ]
 
@@ -138,7 +139,7 @@ def test_on_a_narrow_terminal_the_figures_stand_under_each_worker_and_no_line_is
     assert max(map(len, lines)) <= 40
     at = lines.index("  worker-2")
     assert lines[at + 1 : at + 3] == ["    slice 100, moved -55", "    40 delivered, 0 rejected, 1 in doubt"]
-    assert lines[2:4] == ["  1300 records = 1290 delivered + 5", "  rejected + 1 in doubt + 4 unsent"]
+    assert lines[3:5] == ["  1300 records = 1290 delivered + 5", "  rejected + 1 in doubt + 4 unsent"]
 
 
 def colours(painted: str) -> set[str]:
@@ -149,6 +150,19 @@ def colours(painted: str) -> set[str]:
 def test_there_are_colours_but_with_no_color(paint: Any) -> None:
     assert colours(paint(100)) == {"31", "32", "33"}
     assert colours(paint(100, NO_COLOR="1")) == set()
+
+
+@pytest.mark.parametrize(
+    ("more", "colour"),
+    [
+        ({"state": "completed"}, "33"),
+        ({"state": "completed", "counts": REPORT["counts"] | {"records": 1290, "rejected": 0, "in_doubt": 0}}, "32"),
+        ({"state": "failed"}, "31"),
+        ({"state": "stopped"}, "33"),
+    ],
+)
+def test_the_heading_is_green_only_over_a_run_without_a_loss(paint: Any, more: dict[str, Any], colour: str) -> None:
+    assert colours(paint(100, REPORT | more).split(":", 1)[0]) == {colour}
 
 
 @pytest.mark.parametrize("module", ["traffic.plugin", "traffic.worker", "traffic.master"])

@@ -14,6 +14,7 @@ from .position import DeadLetter, State
 from .progress import Progress
 from .ranges import RangeSet
 from .run import Run
+from .verdict import verdict
 
 PIECE = 1 << 16
 BATCH = 500
@@ -38,7 +39,7 @@ class Standing:
 def account(run: Run, standing: Standing, progress: Progress) -> dict[str, Any]:
     """The status of a run, or, where it has ended, its delivery report."""
     ended = standing.ended is not None
-    return {
+    made = {
         "run": run.terms.run,
         "state": standing.state,
         "reason": standing.reason,
@@ -61,12 +62,7 @@ def account(run: Run, standing: Standing, progress: Progress) -> dict[str, Any]:
         "ended": standing.ended,
         "resumed": list(standing.resumed),
     }
-
-
-def all_delivered(account: dict[str, Any]) -> bool:
-    """Whether the report says that every record was delivered."""
-    counts = account["counts"]
-    return bool(counts["delivered"] == counts["records"])
+    return {**made, "verdict": verdict(made)}
 
 
 def _eta_s(run: Run, standing: Standing, progress: Progress) -> float | None:

@@ -4,15 +4,15 @@ from typing import Any
 
 from flask import Response, request
 
+from traffic.core.verdict import verdict
 from traffic.reading import reading_line
 from traffic.settings import OPTIONS
+from traffic.web.reasons import Seen
 from traffic.web.site import Site, answer
 from traffic.web.starting import Starting
 from traffic.web.upload import Checking
 
 COUNTS = ("records", "pending", "leased", "delivered", "rejected", "in_doubt", "unsent", "attempts", "resent")
-NO_RUN = "No run is live."
-GOING = ("running", "paused")
 
 
 class Live:
@@ -45,9 +45,9 @@ class Live:
         delivery = self._master.delivery
         reading = self._master.reading.status
         if reading is not None and (delivery is None or not delivery.live):
-            return {**self._before_the_first_run(), "state": "reading", "reason": reading_line(reading)}
+            return self._before_the_first_run("reading", reading_line(reading))
         if delivery is None:
-            return self._before_the_first_run()
+            return self._before_the_first_run("ready", str(self._master.refusal or ""))
         return delivery.account(self._master.test.worker_states())
 
     @property
@@ -63,15 +63,20 @@ class Live:
 
     def _acts(self) -> dict[str, str]:
         """Why each act cannot be done now; empty where it can."""
-        delivery = self._site.live
-        state = delivery.state if delivery else ""
-        by_person = delivery is not None and delivery.paused_by_person
+        seen = self._seen
         return {
             "start": self._starting.why_not,
-            "pause": _unless(state in GOING and not by_person, state),
-            "go_on": _unless(by_person, state if state != "paused" or delivery is None else delivery.reason),
-            "stop": _unless(state in GOING, state),
+            "pause": seen.why_not_pause(),
+            "go_on": seen.why_not_go_on(),
+            "stop": seen.why_not_stop(),
         }
+
+    @property
+    def _seen(self) -> Seen:
+        if (delivery := self._site.live) is not None:
+            return Seen(delivery.state, delivery.reason, delivery.paused_by_person)
+        delivery = self._master.delivery
+        return Seen("ending") if delivery is not None and delivery.ending else Seen()
 
     def _timeline(self) -> dict[str, Any]:
         delivery = self._master.delivery
@@ -99,7 +104,7 @@ class Live:
         users, rate = options.num_users or 1, options.spawn_rate or 1
         return answer({"host": host, "users": users, "spawn_rate": rate, "fields": fields})
 
-    def _before_the_first_run(self) -> dict[str, Any]:
+    def _before_the_first_run(self, state: str, reason: str) -> dict[str, Any]:
         workers = [
             {"id": worker, "slice": 0, "moved": 0, "leased": 0, "delivered": 0, "rejected": 0, "in_doubt": 0}
             | {"state": state}
@@ -107,8 +112,8 @@ class Live:
         ]
         return {
             "run": None,
-            "state": "ready",
-            "reason": str(self._master.refusal or ""),
+            "state": state,
+            "reason": reason,
             "paused_by_person": False,
             "dataset": {"file": self._site.options.traffic_file, "records": None, "digest": None},
             "seed": None,
@@ -119,10 +124,5 @@ class Live:
             "started": None,
             "ended": None,
             "resumed": [],
+            "verdict": verdict({"state": state}),
         }
-
-
-def _unless(allowed: bool, state: str) -> str:
-    if allowed:
-        return ""
-    return f"The run is {state}." if state else NO_RUN

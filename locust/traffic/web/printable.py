@@ -8,6 +8,8 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader
 
+from traffic.core.verdict import verdict
+
 SHOWN = 100
 _pages = Environment(loader=FileSystemLoader(Path(__file__).parent / "templates"), autoescape=True)
 
@@ -15,7 +17,7 @@ _pages = Environment(loader=FileSystemLoader(Path(__file__).parent / "templates"
 def printable(report: dict[str, Any], folder: Path) -> str:
     """The page of a report; the reasons of its dead letters, and the first of them, come from the run's folder."""
     reasons, letters = _dead(folder / "dead-letters.jsonl")
-    return _pages.get_template("report.html").render(report=report, reasons=reasons, letters=letters)
+    return _pages.get_template("report.html").render(report=report, verdict=verdict(report), reasons=reasons, letters=letters)
 
 
 def _dead(path: Path) -> tuple[list[tuple[str, str, int]], list[dict[str, Any]]]:

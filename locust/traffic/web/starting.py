@@ -13,6 +13,7 @@ from locust.runners import STATE_RUNNING, STATE_SPAWNING
 from traffic.clock import now_s
 from traffic.refusal import RefusedError
 from traffic.settings import OPTIONS
+from traffic.web.reasons import Seen
 from traffic.web.site import Site
 
 logger = logging.getLogger(__name__)
@@ -36,8 +37,8 @@ class Starting:
         """Why no run can be started now, as far as can be told without the form; empty where one can."""
         delivery = self._site.live
         if delivery is not None:
-            because = f" ({delivery.reason})" if delivery.reason else ""
-            return f"Run {delivery.run.terms.run} is {delivery.state}{because}; stop it first."
+            seen = Seen(delivery.state, delivery.reason, delivery.paused_by_person)
+            return seen.why_not_start(delivery.run.terms.run)
         if (self._master.delivery is not None and self._master.delivery.ending) or self._ending:
             return "The last run is still ending. Try again in a moment."
         if not self._master.test.worker_states():

@@ -32,7 +32,8 @@ class Page {
       again: (row) => this._acts.again(row),
       letters: (run) => void this._letters.pick(run),
     });
-    this._views = [new RunView(), new WorkersView(), this._acts, this._events, this._start];
+    this._run = new RunView();
+    this._views = [this._run, new WorkersView(), this._acts, this._events, this._start];
     this._seen = ""; // the run and its state at the latest look at the list of runs
     this._lost = false;
     this._at = /** @type {Date | null} */ (null); // when the master last answered
@@ -80,7 +81,9 @@ class Page {
       await this._runs.load();
     }
     const row = this._runs.of(status.run);
-    this._acts.offer(ended ? row : null);
+    const left = status.run === null && status.state === "ready" ? this._runs.left : null;
+    this._run.offer(left);
+    this._acts.offer(ended ? row : left);
     this._start.offerToLeave(this._runs.rows.some((one) => one.state === "cut off"));
     this._offerReport(ended ? status.run : null);
     const shown = this._runs.of(this._letters.run);

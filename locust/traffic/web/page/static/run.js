@@ -24,16 +24,11 @@ const MEANING = {
   pending: "not dealt out yet",
   unsent: "not sent when the run ended",
 };
-/** @type {Record<string, string>} */
-const PLAIN = {
-  ready: "Ready: no run yet.",
-  reading: "The traffic file is being read and checked; nothing has been sent.",
-  running: "Records are going out.",
-  paused: "Nothing is going out.",
-  stopping: "Stopping: answers that are on their way are waited for.",
-  completed: "Every record has its outcome.",
-  stopped: "Stopped before every record had its outcome.",
-  failed: "The run could not go on.",
+/** @type {import("./types.js").Verdict} */
+const ENDING = {
+  text: "stopping",
+  level: "warning",
+  sentence: "Stopping: answers that are on their way are waited for.",
 };
 const ENDED = new Set(["completed", "stopped", "failed"]);
 
@@ -46,7 +41,8 @@ export class RunView {
     this._legend = new Pairs(byId("legend"));
     this._figures = new Pairs(byId("figures"));
     this._facts = new Pairs(byId("facts"));
-    this._state = "";
+    this._told = "";
+    this._left = /** @type {import("./types.js").PastRun | null} */ (null);
     this._resumed = "";
     this._spoken = -1;
     for (const [name, label] of FATES) this._legend.add(name, label, MEANING[name]);
@@ -54,10 +50,11 @@ export class RunView {
 
   /** @param {import("./types.js").Live} live */
   update({ status, reading, ending }) {
-    const state = ending && !ENDED.has(status.state) ? "stopping" : status.state;
-    this._showState(state, status);
+    const over = ending && !ENDED.has(status.state);
+    const verdict = over ? ENDING : status.verdict;
+    this._showState(over ? "stopping" : status.state, verdict, status);
     this._showReading(reading);
-    this._glance(status, state);
+    this._glance(status, verdict.text);
     show(byId("run-body"), status.run !== null);
     if (status.run === null) return;
     this._showProgress(status);
@@ -67,18 +64,30 @@ export class RunView {
   }
 
   /**
+   * Tell of a run that an earlier master left, while this one has had none.
+   * @param {import("./types.js").PastRun | null} row
+   */
+  offer(row) {
+    this._left = row;
+  }
+
+  /**
    * @param {string} state
+   * @param {import("./types.js").Verdict} verdict
    * @param {import("./types.js").Status} status
    */
-  _showState(state, status) {
+  _showState(state, verdict, status) {
     const chip = byId("run-state");
-    setText(chip, state);
+    setText(chip, verdict.text);
     setAttribute(chip, "data-state", state);
-    const reason = sentence(status.reason ?? "");
-    setText(byId("run-reason"), [PLAIN[state] ?? "", reason].filter(Boolean).join(" "));
-    document.title = status.run ? `${state} · Traffic` : "Traffic";
-    if (this._state && this._state !== state) announce(`The run is ${state}. ${reason}`);
-    this._state = state;
+    setAttribute(chip, "data-level", verdict.level);
+    const left = status.run === null && this._left !== null ? whatIsLeft(this._left) : "";
+    const said = [verdict.sentence, left, sentence(status.reason ?? "")].filter(Boolean).join(" ");
+    setText(byId("run-reason"), said);
+    document.title = status.run ? `${verdict.text} · Traffic` : "Traffic";
+    const told = `${status.run} ${verdict.text}`;
+    if (this._told && this._told !== told) announce(said);
+    this._told = told;
   }
 
   /** @param {import("./types.js").Live["reading"]} reading */
@@ -92,11 +101,11 @@ export class RunView {
 
   /**
    * @param {import("./types.js").Status} status
-   * @param {string} state
+   * @param {string} told how it stands
    */
-  _glance(status, state) {
+  _glance(status, told) {
     const there = status.workers.filter((worker) => worker.state !== "gone" && worker.state !== "missing");
-    setText(byId("glance-state"), state);
+    setText(byId("glance-state"), told);
     setText(byId("glance-workers"), count(there.length));
     setText(byId("glance-rate"), status.run ? rate(status.rate) : "–");
     setText(byId("glance-settled"), status.run ? percent(settled(status.counts), status.counts.records) : "–");
@@ -157,6 +166,14 @@ export class RunView {
     );
     byId("resumed").replaceChildren(...told);
   }
+}
+
+/** @param {import("./types.js").PastRun} row a run that can be resumed */
+function whatIsLeft({ run, state, counts }) {
+  const left = counts ? counts.unsent + counts.pending + counts.leased : 0;
+  const some = left > 0 && counts ? `, and ${count(left)} of ${plural(counts.records, "record")} are left` : "";
+  const was = state === "stopped" ? "was stopped" : state === "failed" ? "could not go on" : "was cut off";
+  return `Run ${run} ${was}${some}: resume it, or start another.`;
 }
 
 /** @param {string} text with a capital and a full stop */

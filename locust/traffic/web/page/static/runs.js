@@ -42,10 +42,16 @@ export class RunsView {
     return this.rows.find((row) => row.run === run) ?? null;
   }
 
+  /** The latest run that was left before its end and can be resumed. */
+  get left() {
+    return this.rows.find((row) => row.resumable && !LIVE.has(row.state)) ?? null;
+  }
+
   /** @param {import("./types.js").PastRun} row */
   _row(row) {
-    const told = { className: "chip small", "data-state": row.state, title: row.reason || "" };
-    const state = make("span", told, row.state);
+    const { text, level } = row.verdict;
+    const told = { className: "chip small", "data-state": row.state, "data-level": level, title: row.reason || "" };
+    const state = make("span", told, text);
     const numbers = COUNTS.map((name) => make("td", { className: "n" }, count(row.counts?.[name])));
     const took = row.seconds ?? between(row.started, row.ended);
     return make(

@@ -5,6 +5,11 @@
 /** @typedef {Record<Count | "attempts" | "resent", number>} Counts */
 
 /**
+ * How a run is shown: a few words, a colour, and a sentence; the same everywhere.
+ * @typedef {{text: string, level: Level, sentence: string}} Verdict
+ */
+
+/**
  * @typedef {object} Worker
  * @property {string} id
  * @property {string} state ready, spawning, running, cleanup, stopped, missing, gone
@@ -21,6 +26,7 @@
  * @property {string | null} run null before the first
  * @property {string} state ready, reading, running, paused, stopping, completed, stopped, failed
  * @property {string} reason
+ * @property {Verdict} verdict
  * @property {{file: string, records: number | null, digest: string | null, offset?: number, chosen?: number}} dataset
  * @property {string} [order]
  * @property {number | null} seed
@@ -55,6 +61,7 @@
  * @property {string} run
  * @property {string} state
  * @property {string} reason
+ * @property {Verdict} verdict
  * @property {string} policy
  * @property {Counts | null} counts
  * @property {string | null} started

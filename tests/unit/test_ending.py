@@ -1,0 +1,90 @@
+"""How a run ends: what its exit code is, and what stays of its journal."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import gevent
+import pytest
+
+from traffic import delivery as module
+from traffic.core.custody import Custody
+from traffic.core.protocol import Terms
+from traffic.delivery import Delivery
+from traffic.ending import EXIT_DELIVERED, EXIT_NOT_ALL, Ending
+from traffic.journal import Journal
+from traffic.outbox import Outbox
+from traffic.state import StateFolder
+from traffic.story import Story
+from unit.a_run import a_run, deliver
+from unit.test_journal import FACTS
+
+RECORDS = 10
+
+
+class Bench:
+    """A master's parts around a run whose records were all delivered, as its worker says."""
+
+    def __init__(self, folder: Path) -> None:
+        run = a_run(folder, RECORDS, ["a"])
+        deliver(run, "a", *range(RECORDS))
+        state = StateFolder(folder)
+        self.journal = Journal.create(state.journal_path(FACTS.run), FACTS)
+        self.delivery = Delivery(run, self.journal, state)
+        custody, self.outbox, self.story = Custody(Terms(), first_session=1), Outbox(lambda _: None), Story()
+        self.outbox.journal = self.journal
+        self.environment = SimpleNamespace(process_exit_code=None, stop_timeout=0)
+        self.server = gevent.spawn(self.outbox.serve)
+        test: Any = SimpleNamespace(environment=self.environment, worker_states=dict, stop=lambda: None)
+        starts: Any = SimpleNamespace(unattended=False)
+        live: Any = SimpleNamespace(end=lambda: None)
+        self.broken: list[object] = []
+        self.ending = Ending(test, custody, self.outbox, starts, self.story, live, self.broken.append)
+
+    def complete(self) -> dict[str, Any]:
+        """End it; its report."""
+        self.ending.complete(self.delivery)
+        with gevent.Timeout(10):
+            while self.environment.process_exit_code is None and not self.broken:
+                gevent.sleep(0.01)
+        assert self.broken == []
+        assert self.delivery.report is not None
+        return self.delivery.report
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    made = Bench(tmp_path)
+    yield made
+    made.server.kill()
+    made.journal.close()
+    made.delivery.close()
+
+
+@pytest.mark.parametrize(
+    ("audit", "code", "text", "kept"),
+    [
+        (None, EXIT_DELIVERED, "completed", False),
+        ({"stored": RECORDS, "posts": RECORDS, "agrees": True}, EXIT_DELIVERED, "completed", False),
+        ({"stored": 5, "posts": 5, "agrees": False}, EXIT_NOT_ALL, "completed, audit disagrees", True),
+        ({"stored": 11, "posts": 11, "agrees": False}, EXIT_NOT_ALL, "completed, audit disagrees", True),
+    ],
+)
+def test_a_run_is_a_success_only_if_the_audit_does_not_disagree(
+    bench: Bench,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    audit: dict[str, Any] | None,
+    code: int,
+    text: str,
+    kept: bool,
+) -> None:
+    monkeypatch.setattr(module, "reconcile", lambda *_: audit)
+    with caplog.at_level("INFO"):
+        report = bench.complete()
+    assert bench.environment.process_exit_code == code
+    assert (report["state"], report["verdict"]["text"], report["audit"]) == ("completed", text, audit)
+    assert f"delivery report, run {report['run']}: {text}\n" in caplog.text
+    assert bench.story.chronicle.since(0)[-1].level == ("good" if code == EXIT_DELIVERED else "warning")
+    assert bench.journal.path.exists() == kept, "a journal that may be evidence is kept"

@@ -1,0 +1,85 @@
+"""Every sentence about the live run that the page can show, in every state and for every reason: to be read aloud."""
+
+import re
+from itertools import product
+
+import pytest
+
+from traffic.core.verdict import verdict
+from traffic.web.reasons import Seen
+
+RUN = "20260102-030405-0012ab"
+UNREACHED = "the API cannot be reached: ConnectionRefusedError(111, 'Connection refused')"
+REASONS = [
+    UNREACHED,
+    "the API cannot be reached: it hung up.",
+    "no worker is there",
+    "it was resumed and waits for its workers",
+    "the journal cannot be written: the disk is full",
+]
+BY_A_PERSON = ["paused by a person", f"paused by a person; {UNREACHED}", "paused by a person; no worker is there"]
+ALL = [
+    Seen(),
+    *map(Seen, ("running", "stopping", "ending")),
+    *(Seen("paused", reason) for reason in REASONS),
+    *(Seen("paused", reason, by_person=True) for reason in BY_A_PERSON),
+]
+
+
+@pytest.mark.parametrize(
+    ("seen", "pause", "go_on", "stop", "start"),
+    [
+        (Seen(), "No run is live.", "No run is live.", "No run is live.", None),
+        (Seen("running"), "", "The run is not paused.", "", "Run r is running. Stop it first."),
+        (
+            Seen("stopping"),
+            *["The run is stopping."] * 3,
+            "Run r is stopping. Stop it first.",
+        ),
+        (Seen("ending"), *["The run is ending."] * 3, None),
+        (
+            Seen("paused", "no worker is there"),
+            "",
+            "The run waits by itself: no worker is there. It goes on when that is over.",
+            "",
+            "Run r is paused: no worker is there. Stop it first.",
+        ),
+        (
+            Seen("paused", "the API cannot be reached: it hung up."),
+            "",
+            "The run waits by itself: the API cannot be reached: it hung up. It goes on when that is over.",
+            "",
+            "Run r is paused: the API cannot be reached: it hung up. Stop it first.",
+        ),
+        (
+            Seen("paused", "paused by a person", by_person=True),
+            "The run is paused already.",
+            "",
+            "",
+            "Run r is paused by a person. Stop it first.",
+        ),
+        (
+            Seen("paused", "paused by a person; no worker is there", by_person=True),
+            "The run is paused already.",
+            "",
+            "",
+            "Run r is paused by a person; no worker is there. Stop it first.",
+        ),
+    ],
+)
+def test_each_act_says_why_it_cannot_be_done(
+    seen: Seen, pause: str, go_on: str, stop: str, start: str | None
+) -> None:
+    assert (seen.why_not_pause(), seen.why_not_go_on(), seen.why_not_stop()) == (pause, go_on, stop)
+    if start is not None:
+        assert seen.why_not_start("r") == start
+
+
+@pytest.mark.parametrize("seen", ALL, ids=str)
+def test_every_sentence_is_one_that_can_be_read_aloud(seen: Seen) -> None:
+    state = verdict({"state": seen.state or "ready"})["sentence"]
+    said = [seen.why_not_pause(), seen.why_not_go_on(), seen.why_not_stop(), state]
+    said += [seen.why_not_start(RUN)] if seen.state else []
+    for sentence, wrong in product(filter(None, said), (r"is (the|no|it|a) ", r"\.\.", r"\bpaused \(paused", r": \.")):
+        assert not re.search(wrong, sentence), sentence
+    assert all(re.fullmatch(r"[A-Z].*\.", sentence) for sentence in said if sentence and seen.state != "ending")

@@ -17,6 +17,7 @@ def entry_to_json(entry: Entry) -> str:
         ]
         made = {"booked": entry.delivered.pairs, "letters": letters}
         made |= {"worker": entry.worker, "attempts": entry.attempts, "resent": entry.resent}
+        made |= {"maybe_resent": entry.maybe_resent}
     elif isinstance(entry, Reopened):
         made = {"reopened": entry.positions.pairs}
     else:
@@ -30,7 +31,9 @@ def entry_from_json(body: str) -> Entry:
     data = json.loads(body)
     if "booked" in data:
         letters = tuple(DeadLetter(at, State(state), *rest) for at, state, *rest in data["letters"])
-        return Booked(data["worker"], _ranges(data["booked"]), letters, data["attempts"], data["resent"])
+        # An older release counted no attempts of which it was not sure.
+        counted = data["attempts"], data["resent"], data.get("maybe_resent", 0)
+        return Booked(data["worker"], _ranges(data["booked"]), letters, *counted)
     if "reopened" in data:
         return Reopened(_ranges(data["reopened"]))
     if "leased" in data:

@@ -234,7 +234,7 @@ class Master:
     def _act(self, decision: Decision) -> None:
         if isinstance(decision, Send):
             self.runner.send_message(decision.message.type, decision.message.to_wire(), decision.worker)
-        elif not isinstance(decision, Booked | Leased):
+        elif not isinstance(decision, Booked | Leased) and getattr(decision, "told", True):
             logger.info("%s", decision)
             self.story.chronicle.decided(decision)
             if isinstance(decision, LeaseReclaimed) and self.delivery is not None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from traffic.core.outcome import Answer
 
 NOT_NOW = 503
+TIMEOUT_S = 2.0
 
 
 @dataclass
@@ -26,7 +27,7 @@ class Api:
     """Honours the key: a record is stored once, however often it comes.
 
     `posts` counts what arrived, by key; `acted_on` those of them that were not answered 503, by which an API says
-    that it did nothing.
+    that it did nothing. `mute`: it takes requests, and neither acts on them nor answers.
     """
 
     chance: random.Random
@@ -34,9 +35,13 @@ class Api:
     stored: set[str] = field(default_factory=set)
     posts: Counter[str] = field(default_factory=Counter)
     acted_on: Counter[str] = field(default_factory=Counter)
+    mute: bool = False
 
     def post(self, key: str) -> tuple[Answer, float]:
         """Take one request; what the sender will see, and after how many seconds."""
+        if self.mute:
+            answer = Answer(0, "timed out", waited=TIMEOUT_S)
+            return self._take(key, answer, arrives=True, stores=False), TIMEOUT_S
         after = self.chance.uniform(0.001, self.weather.slow_s)
         fate, w = self.chance.random(), self.weather
         for answer, arrives, stores, share in (

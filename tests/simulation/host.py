@@ -23,7 +23,7 @@ class Network:
 class Host:
     """One worker process. `skew` is how far its clock is ahead of the master's; no two agree.
 
-    `still`: by the newest answer that it has read, a person pauses the run.
+    `blind`: it cannot reach the API. `still`: by the newest answer that it has read, a person pauses the run.
     """
 
     name: str
@@ -31,6 +31,7 @@ class Host:
     users: int
     skew: float
     alive: bool = True
+    blind: bool = False
     frozen_until: float = 0.0
     flying: dict[int, Record] = field(default_factory=dict)
     backlog: list[Callable[[], None]] = field(default_factory=list)

@@ -13,9 +13,11 @@ from traffic.core.earlier import EarlierAttempts
 from traffic.core.feed import Feed, Record
 from traffic.core.ledger import Ledger
 from traffic.core.link import Link
+from traffic.core.outcome import Answer
 from traffic.core.partition import Partition
 from traffic.core.protocol import Ack, Grant
 from traffic.core.ranges import RangeSet
+from traffic.core.reach import Reach
 from traffic.core.recovery import Recovery
 from traffic.core.run import Run
 from traffic.core.session import Session
@@ -186,6 +188,27 @@ def keep_what_was_not_sent_again_as_unsent(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Ledger, "return_former", lambda self: ())
 
 
+def keep_what_it_cannot_send(patch: pytest.MonkeyPatch) -> None:
+    """A worker that cannot reach the API keeps its records (P9)."""
+    patch.setattr(Feed, "hand_back", lambda self, now: False)
+
+
+def hand_back_as_never_sent(patch: pytest.MonkeyPatch) -> None:
+    """What a worker in trouble hands back after having sent it passes for never sent (P2)."""
+    patch.setattr(Feed, "report_tried", lambda self: ())
+
+
+def take_silence_for_work(patch: pytest.MonkeyPatch) -> None:
+    """That attempts have no answer counts against their records alone."""
+    fail = Reach.fail
+
+    def fail_unless_sent(self: Reach, answer: Answer, now: float) -> None:
+        if not answer.sent:
+            fail(self, answer, now)
+
+    patch.setattr(Reach, "fail", fail_unless_sent)
+
+
 MUTATIONS: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
     mutate.__name__: mutate
     for mutate in (
@@ -205,6 +228,9 @@ MUTATIONS: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
         take_the_reopened_for_leased,
         believe_old_words,
         keep_what_was_not_sent_again_as_unsent,
+        keep_what_it_cannot_send,
+        hand_back_as_never_sent,
+        take_silence_for_work,
     )
 }
 

@@ -14,30 +14,36 @@ RESENT = 0.5
 MOST_RESENT = 3
 # The share of runs that a person pauses once the faults are over.
 STILL = 0.15
+# The share of runs that have a worker which cannot reach the API, and of those whose API answers nothing for a while.
+BLIND = 0.3
+MUTE = 0.1
 # By then whoever was frozen or cut off is back, and so is the master.
 BACK_S = 30.0
 
 
 def run_schedule(seed: int) -> World:
     """Live through the schedule of `seed`; the world at its end. BrokenPromiseError where a promise was broken."""
-    chance = random.Random(seed)
+    chance, more = random.Random(seed), random.Random(f"more {seed}")
     policy = "at-most-once" if chance.random() < 0.2 else "at-least-once"
     world = World(seed, records=chance.choice([1, 7, 40, 60]), policy=policy, max_attempts=chance.choice([1, 3, 6]))
     try:
-        _live(world, chance)
+        _live(world, chance, more)
     finally:
         world.close()
     return world
 
 
-def _live(world: World, chance: random.Random) -> None:
+def _live(world: World, chance: random.Random, more: random.Random) -> None:
+    """`more` is for what was thought of later: the schedules from before stay as they were."""
     for _ in range(chance.randint(1, 5)):
         world.join(users=chance.choice([0, 1, 2, 5]))
+    if more.random() < BLIND:
+        more.choice(world.alive()).blind = True
     if chance.random() < 0.8:
         _make_hostile(world, chance)
     world.run_for(chance.choice([0.0, 0.2, 1.0]))
     world.start()
-    _live_to_the_end(world, chance)
+    _live_to_the_end(world, chance, more)
     for _ in range(MOST_RESENT):
         if chance.random() >= RESENT:
             return
@@ -45,10 +51,10 @@ def _live(world: World, chance: random.Random) -> None:
         if chance.random() < 0.5:
             _make_hostile(world, chance)
         world.resend(restarted=chance.random() < 0.5)
-        _live_to_the_end(world, chance)
+        _live_to_the_end(world, chance, more)
 
 
-def _live_to_the_end(world: World, chance: random.Random) -> None:
+def _live_to_the_end(world: World, chance: random.Random, more: random.Random) -> None:
     """Until all is settled, or a person stops the run."""
     _live_through(world, chance)
     if chance.random() < STOPPED and not world.settled:
@@ -60,6 +66,8 @@ def _live_to_the_end(world: World, chance: random.Random) -> None:
     world.join(users=3)
     if chance.random() < STILL and not world.settled:
         world.check_still(after=BACK_S, seconds=20.0)
+    if more.random() < MUTE and not world.settled:
+        world.check_mute(within=BACK_S, seconds=20.0)
     world.run_until_settled(GRACE_S)
     world.end()
     world.check_end()

@@ -9,13 +9,14 @@ import itertools
 import os
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
 
 import msgpack
 
-from simulation.api import Api
+from simulation.api import TIMEOUT_S, Api
 from simulation.host import Host, Network
 from simulation.master import Master
 from traffic.core.dataset import Dataset
@@ -31,6 +32,8 @@ from traffic.core.ranges import RangeSet
 from traffic.core.run import Run
 
 POLL_S, TICK_S = 0.05, 0.25
+# What a worker sees that cannot reach the API.
+BLIND = Answer(0, "unreachable", sent=False)
 KINDS = {kind.type: kind for kind in (*FROM_MASTER, *FROM_WORKER)}
 _FOLDER = Path(mkdtemp(prefix="traffic-simulation-"))
 
@@ -150,6 +153,21 @@ class World:
         self._promise(self.api.posts.total() == sent, "the pause: records are sent")
         self._promise(list(self.run.ledger.positions(State.LEASED)) == leased, "the pause: workers lose what they hold")
         self._press(paused=False)
+
+    def check_mute(self, within: float, seconds: float) -> None:
+        """The API answers nothing: `within` seconds the run says so, and from then on workers only probe it."""
+        while not self.master.up:
+            self.run_for(0.1)
+        assert self.run
+        self.faults = self.api.mute = True
+        self.run_for(within)
+        if self.run.ledger.unsettled and any(host.users for host in self.alive()):
+            self._promise(bool(self.master.custody.stalled), "an API that answers nothing goes unnoticed")
+        sent = self.api.posts.total()
+        self.run_for(seconds)
+        most = len(self.alive()) * (seconds / TIMEOUT_S + 1)
+        self._promise(self.api.posts.total() - sent <= most, "an API that answers nothing gets more than probes")
+        self.api.mute = False
 
     def leave(self, host: Host) -> None:
         """SIGTERM: the worker hands in what it has, as the adapter does, and exits."""
@@ -403,8 +421,10 @@ class World:
             self._check_fence(host, record)
             self._check_pause(host, record)
             host.flying[id(record)] = record
-            answer, after = self.api.post(record.key)
-            self.faults |= answer.status != 201
+            answer, after = (BLIND, self.chance.uniform(0.001, 0.1)) if host.blind else self.api.post(record.key)
+            # Where nothing leaves a worker, nothing is sent twice (P3).
+            self.faults |= answer.status != 201 and not host.blind
+            answer = answer if answer.status else replace(answer, waited=after)
             self._at(
                 self.now + after, lambda r=record, a=answer: self._when_awake(host, lambda: self._book(host, r, a))
             )

@@ -243,10 +243,10 @@ def test_the_outcomes_of_another_run_are_not_booked(bench: Bench) -> None:
 def test_a_run_without_workers_or_with_a_dead_api_is_stalled(bench: Bench) -> None:
     assert bench.custody.stalled == "no worker is there"
     sessions = bench.start("a", "b")
-    bench.ack("a", sessions["a"], 1, trouble="refused")
+    bench.ack("a", sessions["a"], 1, trouble="the API cannot be reached: refused")
     bench.ack("b", sessions["b"], 1)
     assert bench.custody.stalled == ""
-    bench.ack("b", sessions["b"], 2, trouble="refused")
+    bench.ack("b", sessions["b"], 2, trouble="the API cannot be reached: refused")
     assert bench.custody.stalled == "the API cannot be reached: refused"
 
 

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 
 from traffic.core.outcome import (
+    RETRY_AFTER_CAP_S,
     RULES,
     TRY_AGAIN,
     Answer,
@@ -142,7 +143,6 @@ def test_a_date_in_the_past_asks_for_no_wait():
             "soon",
             "-5",
             "+5",
-            "1.5",
             "1e3",
             "5 s",
             "5, 10",
@@ -163,8 +163,16 @@ def test_a_date_in_the_past_asks_for_no_wait():
         "31 Feb 2024 00:00:00 GMT",
     ],
 )
-def test_a_retry_after_that_is_neither_is_no_wish(value):
-    assert retry_after_s(value, NOW) is None
+def test_a_retry_after_that_nobody_can_read_asks_for_a_second(value):
+    assert retry_after_s(value, NOW) == 1
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [("1.5", 2), (" 2.0 ", 2), ("0.2", 1), ("0.0", 1), (".5", 1), ("7.", 7), ("9" * 400 + ".5", RETRY_AFTER_CAP_S)],
+)
+def test_a_retry_after_with_decimals_is_rounded_up_to_a_second_at_least(value, seconds):
+    assert retry_after_s(value, NOW) == seconds
 
 
 def test_no_header_is_no_wish():

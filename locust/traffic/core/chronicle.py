@@ -11,7 +11,16 @@ from dataclasses import asdict, dataclass
 from itertools import dropwhile
 from typing import Any, Literal
 
-from .decisions import AllSettled, Decision, LeaseReclaimed, LeaseReturned, WorkerGone, WorkerJoined
+from .decisions import (
+    AllSettled,
+    Decision,
+    LeaseHandedBack,
+    LeaseReclaimed,
+    LeaseReturned,
+    WorkerGone,
+    WorkerJoined,
+    WorkerTroubled,
+)
 
 Level = Literal["info", "good", "warning", "bad"]
 
@@ -67,8 +76,12 @@ def _of(decision: Decision) -> tuple[str, Level]:
             return "worker-gone", "warning" if decision.left else "info"
         case LeaseReclaimed():
             return "lease-reclaimed", "warning"
+        case WorkerTroubled():
+            return "worker-troubled", "warning" if decision.trouble else "good"
+        case LeaseHandedBack():
+            return ("lease-handed-back", "warning") if decision.told else ("", "info")
         case LeaseReturned():
-            return "lease-returned", "info"
+            return ("lease-returned", "info") if decision.told else ("", "info")
         case AllSettled():
             return "all-settled", "info"
     return "", "info"

@@ -9,9 +9,11 @@ The rules that this module guards:
 - Of a run that is resumed nothing is leased before the leases of the former master have lapsed, which may have been
   renewed until the moment it died.
 - While a person pauses the run no answer has a lease, and each says so.
+- A worker in trouble gets one record at a time, and none out of the others' slices for as long as one of these is well.
 """
 
-from .decisions import AllSettled, Booked, Decision, LeaseReclaimed, Send, WorkerGone, WorkerJoined
+from . import stall
+from .decisions import AllSettled, Booked, Decision, LeaseReclaimed, Send, WorkerGone, WorkerJoined, WorkerTroubled
 from .doubt import doubt_at_end, doubt_at_restart, put_in_doubt
 from .position import State
 from .protocol import VERSION, Ack, Hello, Terms
@@ -142,8 +144,12 @@ class Custody:
             return "no worker is there"
         if self.paused:
             return ""  # nothing is sent, so nobody knows of the API's troubles
-        troubles = [session.trouble for session in self.sessions.values() if session.users]
-        return f"the API cannot be reached: {troubles[0]}" if troubles and all(troubles) else ""
+        return stall.reason(self.run, self.sessions.values())
+
+    @property
+    def troubles(self) -> dict[str, str]:
+        """Why workers get nothing done, or what they lack, by worker; nobody is named who lacks nothing."""
+        return {session.worker: text for session in self.sessions.values() if (text := stall.told(session))}
 
     @property
     def settled_or_back(self) -> bool:
@@ -184,13 +190,17 @@ class Custody:
             return []
         session.received = ack.seq
         session.deadline = now + self.terms.lease_s
-        session.users, session.trouble = ack.users, ack.trouble
-        made = [*self._book(worker, ack), *self._take_back(session, ack)]
+        made = [*self._hear_of_trouble(session, ack), *self._book(worker, ack), *self._take_back(session, ack)]
         if ack.leaving:
             return [*made, *self._on_leaving(session, ack)]
         made += self._deal_when_due(now)
         made += self._grant(session, ack) or [self._acked(session)]
         return [*made, *self._end_if_settled()]
+
+    def _hear_of_trouble(self, session: Session, ack: Ack) -> list[Decision]:
+        before, after = stall.told(session), ack.trouble or ack.fault
+        session.users, session.trouble, session.fault = ack.users, ack.trouble, ack.fault
+        return [WorkerTroubled(session.worker, stall.told(session))] if bool(before) != bool(after) else []
 
     def _on_foreign_ack(self, session: Session | None, worker: str, ack: Ack, now: float) -> list[Decision]:
         """An ack of a session that is over. Its outcomes are true; the worker itself is to begin anew."""
@@ -265,7 +275,15 @@ class Custody:
         if self.run is None or self._over or self.paused or not self._dealt:
             return []
         wants = ack.wants - session.on_its_way(self.run, ack)
+        if session.trouble:
+            wants = min(wants, 1)
+            if not self.run.ledger.partition.remainders[session.worker] and self._somebody_is_well:
+                return []
         return list(session.grant(self.run, wants, self.terms)) if wants > 0 else []
+
+    @property
+    def _somebody_is_well(self) -> bool:
+        return any(session.users and not session.trouble for session in self.sessions.values())
 
     def _end_if_settled(self) -> list[Decision]:
         if self.run is None or self._over or self.run.ledger.unsettled:

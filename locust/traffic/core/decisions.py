@@ -33,9 +33,9 @@ class Send:
 
 @dataclass(frozen=True, slots=True)
 class Booked:
-    """These positions are settled now; it was news. `attempts` and `resent` are what the worker has counted so far.
+    """These positions are settled now; it was news. `worker` saw the deliveries; each letter names its own.
 
-    `worker` saw the deliveries; each letter names its own.
+    `attempts`, `resent` and `maybe_resent` are what the worker has counted so far.
     """
 
     worker: str
@@ -43,6 +43,7 @@ class Booked:
     letters: tuple[DeadLetter, ...]
     attempts: int = 0
     resent: int = 0
+    maybe_resent: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,14 +108,39 @@ class LeaseReclaimed:
 
 @dataclass(frozen=True, slots=True)
 class LeaseReturned:
-    """Positions that the master had thought leased and that the worker does not hold."""
+    """Positions that the master had thought leased and that the worker does not hold; whether people are told."""
 
     lease: int
     worker: str
     positions: RangeSet
+    told: bool = True
 
     def __str__(self) -> str:
         return f"lease {self.lease} ({spell(self.positions)}) is not held by {self.worker}: pending again"
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseHandedBack:
+    """Positions that a worker in trouble has sent in vain, and leaves to others; whether people are told."""
+
+    lease: int
+    worker: str
+    positions: RangeSet
+    told: bool
+
+    def __str__(self) -> str:
+        return f"lease {self.lease} ({spell(self.positions)}) handed back by {self.worker}, which has sent it in vain"
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerTroubled:
+    """A worker gets nothing done any more, for this reason; or, if there is none, it does again."""
+
+    worker: str
+    trouble: str
+
+    def __str__(self) -> str:
+        return f"worker {self.worker} {f'is in trouble: {self.trouble}' if self.trouble else 'is out of its trouble'}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,5 +154,5 @@ class AllSettled:
 
 
 Entry = Booked | Leased | LeaseReturned | Reopened
-Event = WorkerJoined | WorkerGone | LeaseReclaimed | LeaseReturned | AllSettled
+Event = WorkerJoined | WorkerGone | WorkerTroubled | LeaseReclaimed | LeaseReturned | LeaseHandedBack | AllSettled
 Decision = Send | Entry | Event

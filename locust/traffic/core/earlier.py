@@ -5,31 +5,44 @@ a worker that sends it again is told that it does, a word from before does not p
 sends again ends as these attempts left it.
 """
 
+from collections.abc import Iterable
+
 from .position import DeadLetter
+from .protocol import Tried
 from .ranges import RangeSet
 
 
 class EarlierAttempts:
     """`tried` says, by worker, which unsettled positions it may have sent before it was given up.
 
-    `former` has, by position, the dead letters that were reopened and have no new outcome yet.
+    `tries` has, by position, how often one was sent that a worker in trouble handed back. `former` has, by position, the dead letters that were reopened and have no new outcome yet.
     """
 
     def __init__(self) -> None:
         self.tried: dict[str, RangeSet] = {}
+        self.tries: dict[int, Tried] = {}
         self.former: dict[int, DeadLetter] = {}
 
     def note(self, worker: str, positions: RangeSet) -> None:
         """Take note that a worker which is given up may have sent `positions`."""
         self.tried.setdefault(worker, RangeSet()).update(positions)
 
+    def note_tries(self, tries: Iterable[Tried]) -> None:
+        """Take note how often these were sent, so that whoever has them next goes on counting."""
+        self.tries |= {one.position: one for one in tries}
+
+    def tries_among(self, positions: RangeSet) -> tuple[Tried, ...]:
+        """How often those of `positions` were sent of which a worker has said so."""
+        return tuple(one for at, one in self.tries.items() if at in positions)
+
     def forget(self, positions: RangeSet) -> None:
         """These are settled: who may have sent them, and what they had been, is of no account any more."""
         for tried in self.tried.values():
             tried.subtract(positions)
-        if self.former:
+        if self.former or self.tries:
             for position in positions.members():
                 self.former.pop(position, None)
+                self.tries.pop(position, None)
 
     def repeats_among(self, positions: RangeSet) -> RangeSet:
         """Those of `positions` that may have been sent before: by a worker that was given up, or before a reopening."""

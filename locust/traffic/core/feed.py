@@ -7,50 +7,19 @@ next attempt); and what became of it is kept until the master has confirmed that
 
 import heapq
 import random
-from collections import deque
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from itertools import islice
+from collections.abc import Iterable
 
 from .outcome import Answer, Outcome, backoff
-from .protocol import Failure, Grant, RunTerms
+from .protocol import Failure, Grant, RunTerms, Tried
 from .ranges import RangeSet
+from .reach import DEAD_AFTER, PROBE_S, Reach
+from .record import Counts, Record
+from .waiting import Places, Waiting
 from .wire import ProtocolError
 
+__all__ = ["DEAD_AFTER", "PROBE_S", "Feed", "Record"]
+
 STOPPED = "the run was stopped while the answer was awaited"
-# After this many attempts in a row that did not reach the API, it is taken for dead: one attempt a second probes it.
-DEAD_AFTER = 5
-PROBE_S = 1.0
-
-
-@dataclass(slots=True, eq=False)
-class Record:
-    """A record in a worker's hands: `index` is its place in the file, `body` its bytes as they stand there.
-
-    `attempts` counts those made by this worker, `unreached` those of them that did not reach the API: they do not
-    count against the record. `doubted` says that one of them had no answer.
-    """
-
-    run: str
-    session: int
-    position: int
-    index: int
-    body: bytes
-    again: bool
-    attempts: int = 0
-    unreached: int = 0
-    doubted: bool = False
-
-    @property
-    def key(self) -> str:
-        """The Idempotency-Key: the same at every attempt, on every worker, after a resume."""
-        return f"{self.run}-{self.index}"
-
-
-# What waits of a lease: position, index and body of each record, and which of them others may have sent (None: none).
-# Records are made when they are taken: a full feed is no work for the collector.
-_Waiting = tuple[Iterator[tuple[int, int, bytes]], RangeSet | None]
-_NOTHING: _Waiting = (iter(()), None)
 _DELIVERED = Outcome.DELIVERED  # one look-up less for each record
 
 
@@ -59,9 +28,7 @@ class Feed:
 
     def __init__(self, chance: random.Random) -> None:
         self._chance = chance
-        self._rest, self._again = _NOTHING  # of the lease that records are taken from at present
-        self._leases: deque[_Waiting] = deque()  # those behind it
-        self._queued = 0  # records of all these
+        self._leased = Waiting()
         self._retries: list[tuple[float, int, Record]] = []
         self._flying: dict[int, Record] = {}
         # Positions of former sessions whose outcome came in this one: a lease may still be on its way with them.
@@ -80,19 +47,19 @@ class Feed:
         self.low = -1
         # Whether something has happened since it was last reset that the link should act upon: it is time to `poll`.
         self.stirred = False
-        self.attempts = 0
-        self.resent = 0
+        self._counts = Counts()
         # What those were, by run, when another run or none took its place.
-        self._counts: dict[str, tuple[int, int]] = {}
-        # Why the API cannot be reached, as the latest attempt saw it; empty where it can.
+        self._former_counts: dict[str, Counts] = {}
+        # Why nothing gets done, as the latest attempt saw it; empty where something does.
         self.trouble = ""
-        self._unreached = 0
-        self._probe_due = 0.0
+        self.reach = Reach()
+        self._clearing = False  # what waits is to be handed back
+        self._tried: list[Tried] = []  # what was handed back, and may have been sent
 
     @property
     def waiting(self) -> int:
         """Records that a user could take now or after a backoff."""
-        return self._queued + len(self._retries)
+        return self._leased.count + len(self._retries)
 
     @property
     def ready(self) -> int:
@@ -109,13 +76,23 @@ class Feed:
         """Outcomes that no ack has carried yet."""
         return len(self._delivered) + len(self._failed)
 
+    @property
+    def taken(self) -> int:
+        """Attempts that users have begun."""
+        return self._counts.taken
+
+    @property
+    def done(self) -> tuple[int, int, int]:
+        """The attempts that left this worker, how many of them were repeats, and how many maybe were."""
+        return self._counts.done(self._flying.values())
+
     def begin(self, session: int, run: RunTerms | None) -> None:
         """Begin a session, which holds nothing. Outcomes of the same run are kept; what waits is dropped."""
         if self.run is None or run is None or run.run != self.run.run:
             self._delivered, self._failed = [], []
             self._count_for(run)
         self._drop_waiting()
-        self._held, self._late = RangeSet(), set()
+        self._held, self._late, self._tried = RangeSet(), set(), []
         self.run, self.session, self._run_id = run, session, run.run if run is not None else ""
         self.closed, self.paused = run is None, False
         self._flying = {at: record for at, record in self._flying.items() if run and record.run == run.run}
@@ -123,8 +100,9 @@ class Feed:
     def _count_for(self, run: RunTerms | None) -> None:
         """Count the attempts of another run: a run that is resumed after others goes on with its own counts."""
         if self.run is not None:
-            self._counts[self.run.run] = (self.attempts, self.resent)
-        self.attempts, self.resent = self._counts.get(run.run, (0, 0)) if run is not None else (0, 0)
+            self._former_counts[self.run.run] = self._counts.without(self._flying.values())
+        self._counts = self._former_counts.get(run.run, Counts()) if run is not None else Counts()
+        self.trouble, self.reach = "", Reach()
 
     def offer(self, grant: Grant) -> None:
         """Take a lease in. ProtocolError where it contradicts itself, or there is no run that it could be of."""
@@ -133,7 +111,7 @@ class Feed:
         positions, again = RangeSet(grant.positions), RangeSet(grant.again)
         indexes = grant.index_list()
         self._held.update(positions)
-        rest: Iterator[tuple[int, int, bytes]] = zip(positions.members(), indexes, grant.bodies, strict=True)
+        rest: Places = zip(positions.members(), indexes, grant.bodies, strict=True)
         known = {position for position in (*self._flying, *self._late) if position in positions}
         for position in known:
             if position in self._flying:
@@ -143,8 +121,7 @@ class Feed:
                 self._held.remove(position, position + 1)
         if known:
             rest = ((position, index, body) for position, index, body in rest if position not in known)
-        self._leases.append((rest, again if again.count else None))
-        self._queued += positions.count - len(known)
+        self._leased.add(rest, positions.count - len(known), again, grant.tried)
 
     def take(self, now: float) -> Record | None:
         """A record to send now; None where there is none yet, the run is paused, or the worker's custody has lapsed."""
@@ -153,44 +130,40 @@ class Feed:
 
     def take_some(self, now: float, most: int) -> list[Record]:
         """As `take`: up to `most` records."""
-        if self.closed or self.paused or now >= self.deadline or (self.trouble and now < self._probe_due):
+        if self.closed or self.paused or now >= self.deadline or (self.trouble and not self._may_probe(now)):
             return []
         if self.trouble:
             most = min(most, 1)
-        taken = self._due_retries(now, most) if self._retries else []
-        while len(taken) < most and self._queued:
-            taken += self._fresh(most - len(taken))
+        taken, leased = self._due_retries(now, most) if self._retries else [], self._leased
+        while len(taken) < most and leased.count:
+            taken += leased.take(self._run_id, self.session, most - len(taken), self._counts)
         if taken:
-            self._probe_due = now + PROBE_S
-            self.attempts += len(taken)
+            self._counts.taken += len(taken)
             for record in taken:
                 self._flying[record.position] = record
-            if self._queued <= self.low:
+            if self.trouble:
+                self.reach.probe(now)
+            if leased.count <= self.low:
                 self._look_whether_low()
         return taken
+
+    def _may_probe(self, now: float) -> bool:
+        return self.reach.may_probe(now, flying=bool(self._flying))
+
+    def wants_probe(self, now: float) -> bool:
+        """Whether a worker in trouble has no record for its next attempt, and should have one by now."""
+        ready = self._leased.count or (self._retries and self._retries[0][0] <= now)
+        return not ready and self._may_probe(now)
 
     def _due_retries(self, now: float, most: int) -> list[Record]:
         """Take up to `most` records whose backoff is over."""
         taken: list[Record] = []
         while self._retries and self._retries[0][0] <= now and len(taken) < most:
             record = heapq.heappop(self._retries)[2]
+            self._counts.begin_again(record)
             record.attempts += 1
             taken.append(record)
-        self.resent += len(taken)
         return taken
-
-    def _fresh(self, most: int) -> list[Record]:
-        """Make up to `most` of the records that have waited longest; none where the next lease is only now begun."""
-        run, session, rest = self._run_id, self.session, islice(self._rest, most)
-        made = [Record(run, session, position, index, body, False, 1) for position, index, body in rest]
-        if not made:
-            self._rest, self._again = self._leases.popleft()
-        elif self._again is not None:
-            for record in made:
-                record.again = record.position in self._again
-                self.resent += record.again
-        self._queued -= len(made)
-        return made
 
     def _look_whether_low(self) -> None:
         if self.waiting <= self.low:
@@ -206,8 +179,8 @@ class Feed:
             return
         if not self._flying:
             self.stirred = True
-        if self._unreached or not answer.sent:
-            self._note_reach(answer)
+        if self.trouble or not answer.status:
+            self._note_reach(record, answer, now)
         if outcome is _DELIVERED and record.session == self.session:
             self._delivered.append(record.position)
         elif self.run is not None and record.run == self.run.run:
@@ -218,6 +191,7 @@ class Feed:
         if record.session != self.session and outcome is not Outcome.RETRY:
             self._late.add(record.position)
         record.doubted |= answer.unknown
+        record.answered |= answer.status > 0
         if outcome is Outcome.DELIVERED:
             self._delivered.append(record.position)
         elif outcome is not Outcome.RETRY:
@@ -225,9 +199,48 @@ class Feed:
         elif record.session == self.session:
             self._retry(record, answer, now)
 
-    def _note_reach(self, answer: Answer) -> None:
-        self._unreached = 0 if answer.sent else self._unreached + 1
-        self.trouble = answer.reason if self._unreached >= DEAD_AFTER else ""
+    def look(self, now: float) -> None:
+        """Note how far the attempts have come; call it often."""
+        self.reach.look(self._counts.answered(len(self._flying)), now)
+
+    def _note_reach(self, record: Record, answer: Answer, now: float) -> None:
+        """Take what an attempt without an answer, or one in trouble, says of the way to the API."""
+        was = self.trouble
+        if answer.status:
+            self.reach.succeed()
+        else:
+            self._counts.book_unanswered(record, sent=answer.sent)
+            self.look(now)
+            self.reach.fail(answer, now)
+            self._clearing = bool(self.reach.trouble)
+        self.trouble = self.reach.trouble
+        self.stirred |= self._clearing or bool(was)
+
+    def hand_back(self, now: float) -> bool:
+        """Let go of what waits while this worker is in trouble, so that others send it; whether there was anything.
+
+        What the API has had stays for as long as it has to wait, and under at-most-once also if its answer is unknown.
+        A record that was leased since the latest attempt stays: it is there for the next.
+        """
+        if not self._clearing or self.closed or self.paused or self.run is None:
+            return False
+        self._clearing = False
+        once, held = self.run.policy == "at-most-once", self._held.count
+        waiting, self._retries = self._retries, []
+        for due, position, record in waiting:
+            if record.attempts and (due > now or (once and record.doubted)):
+                heapq.heappush(self._retries, (due, position, record))
+                continue
+            self._held.remove(position, position + 1)
+            if record.attempts:
+                self._tried.append(Tried(position, record.attempts, record.doubted))
+        self._held.subtract(self._leased.drop())
+        return self._held.count < held
+
+    def report_tried(self) -> tuple[Tried, ...]:
+        """What was handed back since the last report, and may have been sent."""
+        tried, self._tried = tuple(self._tried), []
+        return tried
 
     def next_retry(self) -> float | None:
         """When the next backoff is over; None where no record waits for one."""
@@ -268,15 +281,14 @@ class Feed:
 
     def _retry(self, record: Record, answer: Answer, now: float) -> None:
         assert self.run is not None
-        record.unreached += not answer.sent
         if self.closed and not record.doubted:
             self._held.remove(record.position, record.position + 1)
         elif self.closed:
             self._fail(record, answer, in_doubt=True)
-        elif answer.sent and record.attempts - record.unreached >= self.run.max_attempts:
+        elif answer.sent and record.attempts >= self.run.max_attempts:
             self._fail(record, answer, in_doubt=record.doubted)
         else:
-            due = now + backoff(record.attempts, answer.retry_after, self._chance)
+            due = now + backoff(record.attempts + record.unreached, answer.retry_after, self._chance)
             heapq.heappush(self._retries, (due, record.position, record))
 
     def _fail(self, record: Record, answer: Answer, *, in_doubt: bool) -> None:
@@ -286,11 +298,6 @@ class Feed:
     def _drop_waiting(self) -> None:
         settled = {failure.position for failure in self._failed}
         retried = RangeSet.of(record.position for _, _, record in self._retries if record.position not in settled)
-        leases = [self._rest, *(rest for rest, _ in self._leases)]
-        waiting = RangeSet.of(position for rest in leases for position, _, _ in rest)
         self._held.subtract(retried)
-        self._held.subtract(waiting)
-        self._leases.clear()
-        self._rest, self._again = _NOTHING
-        self._queued = 0
+        self._held.subtract(self._leased.drop())
         self._retries.clear()

@@ -57,11 +57,17 @@ class Ledger:
             self.tallies[name].slice += size
 
     def join(self, worker: str) -> int:
-        """Give a worker that has no remainder a slice, cut from the largest; its size."""
-        tally = self._tally(worker)
+        """Give a worker that has no remainder a slice, cut from the largest; its size.
+
+        One that had its slice before comes back: what it gets now has been moved to it.
+        """
+        back, tally = worker in self.tallies, self._tally(worker)
         taken = self.partition.join(worker)
         for source, size in taken.items():
-            tally.slice += size
+            if back:
+                tally.moved += size
+            else:
+                tally.slice += size
             if source is not None:
                 self.tallies[source].moved -= size
         return sum(taken.values())

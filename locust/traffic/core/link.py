@@ -6,6 +6,7 @@ The rules that this module guards:
   overtaken is as good as lost, and the next ack says so by `heard` and `holds`.
 - Every outcome goes with every ack until an answer confirms one that carried it.
 - Custody is counted from when the ack that was answered was *sent*, so that it ends here before it ends there.
+- A worker that gets nothing done hands back what others can send, and asks for one record at a time, to probe its way.
 - Whether a person pauses the run is what the newest answer says. A new session hands out nothing before its first.
 """
 
@@ -13,31 +14,34 @@ from collections import deque
 from dataclasses import dataclass
 
 from .feed import Feed
-from .protocol import VERSION, Ack, Acked, Failure, Grant, Hello, Message, Terms, Welcome
+from .protocol import VERSION, Ack, Acked, Failure, Grant, Hello, Message, Terms, Tried, Welcome
 from .ranges import RangeSet
 from .wire import ProtocolError
 
 
 @dataclass(slots=True)
 class _Sent:
-    """An ack on its way: when it left, and which outcomes were new in it."""
+    """An ack on its way: when it left, which outcomes were new in it, and what it handed back after it was sent."""
 
     seq: int
     at: float
     delivered: RangeSet
     failed: tuple[Failure, ...]
+    tried: tuple[Tried, ...] = ()
 
 
 class Link:
     """Turns the passing of time and the master's messages into acks, and leases into records for the feed.
 
     The adapter calls `poll` often (and whenever the feed is `stirred`), sends what it returns, and hands every
-    message to `receive`. `users` is how many users would take a record if there were one.
+    message to `receive`. `users` is how many users would take a record if there were one. `foreseen` is a fault of this
+    worker's own that is to be expected.
     """
 
     def __init__(self, feed: Feed, terms: Terms) -> None:
         self.feed, self.terms = feed, terms
         self.users = 0
+        self.foreseen = ""
         self.leaving = False
         self.joined = False
         self.session = 0
@@ -61,7 +65,10 @@ class Link:
             self._lapse(now)
         if not self.joined:
             return self._say_hello(now)
-        self._pace.note(self.feed.attempts, now)
+        self._pace.note(self.feed.taken, now)
+        self.feed.look(now)
+        if self.feed.hand_back(now):
+            self._ack_due = now
         message = self._ack(now) if self._ack_is_due(now) else None
         self.feed.low = -1 if self._asked else self._target() // 2
         return message
@@ -133,12 +140,14 @@ class Link:
         if now >= self._ack_due:
             return True
         drained = bool(self.feed.news) and not self.feed.in_hand and not self.feed.waiting
-        return drained or (not self._asked and self._wants() > 0)
+        return drained or (not self._asked and self._wants(now) > 0)
 
-    def _wants(self) -> int:
+    def _wants(self, now: float) -> int:
         """How many records to ask for: none until the feed has run down to half of what it should hold."""
         if self.feed.closed or self.feed.paused or self.feed.run is None or self.leaving or not self.users:
             return 0
+        if self.feed.trouble:
+            return int(self.feed.wants_probe(now))
         target, waiting = self._target(), self.feed.waiting
         return target - waiting if waiting <= target // 2 else 0
 
@@ -152,15 +161,16 @@ class Link:
     def _ack(self, now: float) -> Ack:
         delivered, failed = self.feed.report()
         self._seq += 1
-        self._unconfirmed.append(_Sent(self._seq, now, delivered, failed))
+        self._unconfirmed.append(_Sent(self._seq, now, delivered, failed, self.feed.report_tried()))
         every = RangeSet()
         for sent in self._unconfirmed:
             every.update(sent.delivered)
-        wants = self._wants()
+        wants = self._wants(now)
         self._asked = wants > 0
         holds = self.feed.holds()
         busy = bool(holds or every or wants or self.feed.in_hand)
         self._ack_due = now + (self.terms.ack_s if busy else self.terms.idle_ack_s)
+        attempts, resent, maybe_resent = self.feed.done
         return Ack(
             session=self.session,
             seq=self._seq,
@@ -170,11 +180,14 @@ class Link:
             failed=tuple(failure for sent in self._unconfirmed for failure in sent.failed),
             holds=tuple(holds),
             wants=wants,
-            attempts=self.feed.attempts,
-            resent=self.feed.resent,
+            attempts=attempts,
+            resent=resent,
             users=self.users,
             trouble=self.feed.trouble,
             leaving=self.leaving,
+            maybe_resent=maybe_resent,
+            fault=self.feed.reach.fault or self.foreseen,
+            tried=tuple(one for sent in self._unconfirmed for one in sent.tried),
         )
 
 
@@ -187,11 +200,11 @@ class _Pace:
         self.records_in_a_second = 0
         self._since, self._count = 0.0, 0
 
-    def note(self, attempts: int, now: float) -> None:
-        """Take the count of attempts so far."""
-        if attempts < self._count or now - self._since >= 4 * self.SPAN_S:
-            self._since, self._count, self.records_in_a_second = now, attempts, 0
+    def note(self, taken: int, now: float) -> None:
+        """Take how many records have been taken so far."""
+        if taken < self._count or now - self._since >= 4 * self.SPAN_S:
+            self._since, self._count, self.records_in_a_second = now, taken, 0
         elif now - self._since >= self.SPAN_S:
-            fresh = (attempts - self._count) / (now - self._since)
+            fresh = (taken - self._count) / (now - self._since)
             self.records_in_a_second = round((self.records_in_a_second + fresh) / 2) or round(fresh)
-            self._since, self._count = now, attempts
+            self._since, self._count = now, taken

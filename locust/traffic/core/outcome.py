@@ -4,6 +4,7 @@ The rule is one small object, so that a locustfile with other ideas replaces it:
 `judge(answer) -> Outcome` will do.
 """
 
+import math
 import random
 import re
 from dataclasses import dataclass, replace
@@ -13,6 +14,8 @@ from enum import StrEnum
 from typing import Literal, Protocol
 
 Policy = Literal["at-least-once", "at-most-once"]
+# What a missing answer tells of: the way to the API, this worker's own means, or neither (a user that was stopped).
+Fault = Literal["api", "worker", "user"]
 
 # RFC 9110 15.3 and 15.6.
 _SUCCESSFUL = range(200, 300)
@@ -26,6 +29,8 @@ BACKOFF_BASE_S = 0.2
 BACKOFF_CAP_S = 30.0
 # A server that asks for more patience than this gets this much: a run is not to hang on one answer.
 RETRY_AFTER_CAP_S = 300.0
+# A server that asks for patience in words that nobody can read gets this much.
+RETRY_AFTER_LEAST_S = 1
 
 
 class Outcome(StrEnum):
@@ -43,12 +48,15 @@ class Answer:
 
     `status` is the HTTP status, 0 where no answer was read. `sent` is False only where the request surely never
     reached the API (the connection could not be made). `retry_after` is in seconds. `reason` is for people.
+    Without a status, `fault` says whose fault that is, and `waited` how many seconds were waited for the answer.
     """
 
     status: int
     reason: str = ""
     sent: bool = True
     retry_after: float | None = None
+    fault: Fault = "api"
+    waited: float = 0.0
 
     @property
     def unknown(self) -> bool:
@@ -123,14 +131,17 @@ def backoff(attempts: int, retry_after: float | None, chance: random.Random) -> 
 def retry_after_s(value: str | None, now: datetime) -> float | None:
     """Seconds that a Retry-After header asks to wait: a number of seconds or an HTTP date (RFC 9110 10.2.3).
 
-    None where there is no header, or where it is neither.
+    A decimal is rounded up. A value that is none of these asks for a second all the same: the server wants patience.
+    None if there is no header.
     """
     if value is None:
         return None
     if re.fullmatch(r"[ \t]*[0-9]+[ \t]*", value):
         return float(value)
+    if re.fullmatch(r"[ \t]*(?:[0-9]+\.[0-9]*|\.[0-9]+)[ \t]*", value):
+        return float(max(RETRY_AFTER_LEAST_S, math.ceil(min(float(value), RETRY_AFTER_CAP_S))))
     try:
         at = parsedate_to_datetime(value)
     except (ValueError, OverflowError):
-        return None
+        return float(RETRY_AFTER_LEAST_S)
     return max(0.0, ((at if at.tzinfo else at.replace(tzinfo=UTC)) - now).total_seconds())

@@ -32,9 +32,13 @@ class Terms:
     window_records: int = 16000
 
 
+# Seconds for an answer, where a run does not say how many.
+TIMEOUT_S = 60.0
+
+
 @dataclass(frozen=True, slots=True)
 class RunTerms:
-    """What a worker must know of a run: how to send its records."""
+    """What a worker must know of a run: how to send its records. `timeout` is in seconds, for one answer."""
 
     run: str
     method: str
@@ -42,6 +46,7 @@ class RunTerms:
     wait: tuple[float, float]
     max_attempts: int
     policy: str
+    timeout: float = TIMEOUT_S
 
     def to_wire(self) -> dict[str, Any]:
         """Return the terms as a dict that msgpack can carry."""
@@ -49,7 +54,10 @@ class RunTerms:
 
     @classmethod
     def from_wire(cls, data: Any) -> "RunTerms | None":
-        """Read the terms that `data` holds; None is no run. ProtocolError where it holds neither."""
+        """Read the terms that `data` holds; None is no run. ProtocolError where it holds neither.
+
+        The journal of a run that was begun by an older release has no timeout.
+        """
         if data is None:
             return None
         low, high = (wire.number(end) for end in wire.many(wire.field(data, "wait")))
@@ -60,6 +68,7 @@ class RunTerms:
             wait=(low, high),
             max_attempts=wire.whole(wire.field(data, "max_attempts")),
             policy=wire.text(wire.field(data, "policy")),
+            timeout=wire.number(data.get("timeout", TIMEOUT_S)),
         )
 
 
@@ -84,6 +93,29 @@ class Failure:
         return cls(
             wire.whole(position), wire.flag(in_doubt), wire.whole(attempts), wire.whole(status), wire.text(reason)
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """A record that a worker in trouble hands back: how often it sent it, and whether one of these had no answer."""
+
+    position: int
+    attempts: int
+    doubted: bool
+
+    def to_wire(self) -> list[Any]:
+        """Return the fields in their order."""
+        return [self.position, self.attempts, self.doubted]
+
+    @classmethod
+    def from_wire(cls, data: Any) -> "Tried":
+        """Read the fields in their order. ProtocolError or ValueError where they are others."""
+        position, attempts, doubted = wire.many(data)
+        return cls(wire.whole(position), wire.whole(attempts), wire.flag(doubted))
+
+
+def _tried(value: Any) -> tuple[Tried, ...]:
+    return tuple(Tried.from_wire(one) for one in wire.many(value))
 
 
 def _failures(value: Any) -> tuple[Failure, ...]:
@@ -126,9 +158,10 @@ class Ack(Message):
 
     `seq` counts the acks of a session; `heard` is the newest number of the master's that has been read. `delivered`
     (ranges of positions) and `failed` hold every outcome that the master has not confirmed; `holds` every position
-    in hand. `wants` is in records. `attempts` and `resent` count since the run began on this worker. `trouble`
-    says why the API cannot be reached, if it cannot. `leaving`: the worker is going, and what it does not hold any
-    more is handed back.
+    in hand. `wants` is in records. `attempts`, `resent` and `maybe_resent` count since the run began on this worker.
+    `trouble` says why the worker gets nothing done, if it does not, and `fault` what it lacks itself. `tried` are
+    records that it hands back, because it is in trouble, after having sent them. `leaving`: the worker is going, and
+    what it does not hold any more is handed back.
     """
 
     type = "traffic.ack"
@@ -146,6 +179,9 @@ class Ack(Message):
         "users": wire.whole,
         "trouble": wire.text,
         "leaving": wire.flag,
+        "maybe_resent": wire.whole,
+        "fault": wire.text,
+        "tried": _tried,
     }
 
     session: int
@@ -161,6 +197,9 @@ class Ack(Message):
     users: int
     trouble: str
     leaving: bool
+    maybe_resent: int = 0
+    fault: str = ""
+    tried: tuple[Tried, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +219,8 @@ class Grant(Message):
     """Master to worker: a lease. The answer to ack `answers`; `seq` counts the master's messages of a session.
 
     `positions` are ranges; `indexes` (little-endian uint64, packed) and `bodies` stand in the order of the
-    positions. `again` are those positions that another worker may have sent before it was lost.
+    positions. `again` are those positions that another worker may have sent, and `tried` those of them that it handed
+    back, and said how often it had.
     """
 
     type = "traffic.lease"
@@ -193,6 +233,7 @@ class Grant(Message):
         "again": wire.ranges,
         "indexes": wire.raw,
         "bodies": wire.many_raw,
+        "tried": _tried,
     }
 
     session: int
@@ -203,6 +244,7 @@ class Grant(Message):
     again: tuple[Range, ...]
     indexes: bytes
     bodies: tuple[bytes, ...]
+    tried: tuple[Tried, ...] = ()
 
     def index_list(self) -> list[int]:
         """The records' indexes, in the order of the positions."""

@@ -17,13 +17,15 @@ class RecoveryError(Exception):
 class Recovery:
     """Takes a journal's entries one after the other. Memory: what the ledger itself needs.
 
-    `ledger` is right after each entry, and has no worker; `attempts` and `resent` are what each worker has counted.
+    `ledger` is right after each entry, and has no worker; `attempts`, `resent` and `maybe_resent` are what each worker
+    has counted.
     """
 
     def __init__(self, records: int) -> None:
         self.ledger = Ledger(records)
         self.attempts: dict[str, int] = {}
         self.resent: dict[str, int] = {}
+        self.maybe_resent: dict[str, int] = {}
         # By worker and lease, what that worker has neither settled nor handed back.
         self._leased: dict[str, dict[int, RangeSet]] = {}
 
@@ -78,3 +80,4 @@ class Recovery:
         if entry.attempts:
             self.attempts[entry.worker] = entry.attempts
             self.resent[entry.worker] = entry.resent
+            self.maybe_resent[entry.worker] = entry.maybe_resent

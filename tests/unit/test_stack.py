@@ -40,12 +40,40 @@ def test_an_empty_variable_counts_as_none() -> None:
 
 
 def test_another_locustfile_is_one_of_this_folder_or_by_its_whole_path(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").touch()
     named = {"LOCUSTFILE": "locust/replay_locustfile.py"}, {"LOCUSTFILE": str(tmp_path / "mine.py")}
     assert [plan.Plan.read(one).locustfile for one in named] == [
         ROOT / "locust/replay_locustfile.py",
         tmp_path / "mine.py",
     ]
     assert str(tmp_path / "mine.py") in plan.Plan.read(named[1]).locust()
+
+
+@pytest.mark.parametrize("missing", ["{}/mine.py", "locust/locustfle.py", "locust/locustfile.py,{}/mine.py"])
+def test_a_locustfile_that_is_not_there_is_refused_before_anything_is_started(tmp_path: Path, missing: str) -> None:
+    given = missing.format(tmp_path)
+    with pytest.raises(
+        plan.RefusedError, match=r"^LOCUSTFILE must name a locustfile, not '.*': there is no /.*\.py\. Try"
+    ):
+        plan.Plan.read({"LOCUSTFILE": given})
+
+
+def test_several_locustfiles_are_named_with_commas_between_them() -> None:
+    made = plan.Plan.read({"LOCUSTFILE": "locust/locustfile.py, locust/replay_locustfile.py"})
+    assert str(made.locustfile) == f"{ROOT}/locust/locustfile.py,{ROOT}/locust/replay_locustfile.py"
+
+
+def test_a_locustfile_of_another_folder_finds_the_package(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text("from traffic import ReplayUser\n\nclass Mine(ReplayUser):\n    pass\n")
+    made = plan.Plan.read({"LOCUSTFILE": str(tmp_path / "mine.py")})
+    command = [*made.locust()[: made.locust().index("-f") + 2], "--list"]
+    env = plan.locust_env({name: value for name, value in os.environ.items() if name != "PYTHONPATH"})
+    done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=60, check=False)
+    assert "Mine" in done.stdout, done.stderr
+
+
+def test_a_path_that_is_set_already_is_kept() -> None:
+    assert plan.locust_env({"PYTHONPATH": "/mine"})["PYTHONPATH"] == f"{ROOT}/locust{os.pathsep}/mine"
 
 
 def test_users_are_spawned_within_a_second_unless_asked_otherwise() -> None:
@@ -108,6 +136,27 @@ def test_a_state_folder_has_one_stack_at_a_time(tmp_path: Path) -> None:
         pass
     with stack.sole_user(state):
         pass
+
+
+@pytest.mark.parametrize("asked", [[], [2, 2]])
+def test_only_a_run_that_began_is_said_to_have_a_journal(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], asked: list[int]
+) -> None:
+    made = stack.Stack(plan.Plan.read({"STATE": str(tmp_path)}))
+    made.asked = asked
+    code = 130 if asked else 1
+    of_an_earlier_run = tmp_path / "runs/20261122-1/journal.sqlite"
+    of_an_earlier_run.parent.mkdir(parents=True)
+    of_an_earlier_run.write_text("old")
+    before = stack._journals(tmp_path)
+    assert stack._explain(made, 1, before) == code
+    assert "journal" not in (said := capfd.readouterr().err)
+    assert ("stopped before there was anything to report" in said) == bool(asked)
+    of_an_earlier_run.with_name("journal.sqlite-wal").write_text("it goes on")
+    assert stack._explain(made, 1, before) == code
+    said = capfd.readouterr().err
+    assert "what was sent is in the run's journal: the same command again goes on with it" in said
+    assert "anything" not in said
 
 
 @contextmanager

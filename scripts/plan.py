@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import os
 import socket
 import sys
 from collections.abc import Mapping
@@ -11,6 +12,7 @@ from urllib.parse import urlsplit
 
 ROOT = Path(__file__).resolve().parents[1]
 HERE = "127.0.0.1"
+DEFAULT_LOCUSTFILE = "locust/locustfile.py"
 
 
 class RefusedError(Exception):
@@ -40,7 +42,7 @@ class Plan:
             workers=_whole(env, "WORKERS", 4, 1, 1000),
             users=users,
             spawn_rate=_rate(env, users),
-            locustfile=ROOT / (env.get("LOCUSTFILE") or "locust/locustfile.py"),
+            locustfile=_locustfile(env),
             file=env.get("FILE") or "data/traffic.json",
             host=_host(env),
             state=Path(env.get("STATE") or "state").absolute(),
@@ -64,6 +66,22 @@ class Plan:
             *("--host", self.target, "--traffic-file", self.file, "--traffic-state-dir", str(self.state)),
             *more,
         ]
+
+
+def locust_env(env: Mapping[str, str]) -> dict[str, str]:
+    """The environment of Locust: `traffic` is found from whatever folder the locustfile lies in."""
+    paths = [str(ROOT / "locust"), env.get("PYTHONPATH", "")]
+    return {**env, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
+
+
+def _locustfile(env: Mapping[str, str]) -> Path:
+    """One file or folder, or several with commas between them, as Locust takes them."""
+    given = env.get("LOCUSTFILE", "").strip() or DEFAULT_LOCUSTFILE
+    named = [ROOT / one.strip() for one in given.split(",")]
+    if missing := [path for path in named if not path.exists()]:
+        rule = f"LOCUSTFILE must name a locustfile, not {given!r}: there is no {missing[0]}"
+        raise RefusedError(f"{rule}. Try LOCUSTFILE={DEFAULT_LOCUSTFILE}")
+    return Path(",".join(map(str, named)))
 
 
 def _whole(env: Mapping[str, str], name: str, default: int, least: int, most: int) -> int:

@@ -20,7 +20,7 @@ from pathlib import Path
 from urllib.error import URLError
 from urllib.request import ProxyHandler, build_opener
 
-from plan import HERE, ROOT, Plan, RefusedError, check_ports
+from plan import HERE, ROOT, Plan, RefusedError, check_ports, locust_env
 from processes import TICK_S, Child, Relay, say
 from screen import LiveLine, live_line, report_on_screen
 
@@ -82,7 +82,7 @@ class Stack:
             return
         self.live = None if attended else live_line()
         env, fds = ({}, ()) if self.live is None else (self.live.variables, (self.live.fd,))
-        self.locust = Child(self.plan.locust(*options), os.environ | env, -1, fds)
+        self.locust = Child(self.plan.locust(*options), locust_env(os.environ) | env, -1, fds)
         if self.live is not None:
             self.live.begin()
         log, is_live = self.plan.state / "locust.log", self.live is not None
@@ -170,7 +170,7 @@ def replay(stack: Stack) -> int:
     """Make one run, print its report; the exit code."""
     plan = stack.plan
     path = plan.state / "report.json"
-    before = _version(path)
+    before, journals = _version(path), _journals(plan.state)
     say(f"{plan.workers} workers and {plan.users} users replay {plan.file} to {plan.target}")
     stack.start("--headless", "--only-summary", attended=False)
     stack.wait()
@@ -183,7 +183,7 @@ def replay(stack: Stack) -> int:
         return code
     if said:
         print(said)
-    return _explain(stack, code)
+    return _explain(stack, code, journals)
 
 
 def _version(path: Path) -> tuple[int, int] | None:
@@ -194,19 +194,30 @@ def _version(path: Path) -> tuple[int, int] | None:
     return None
 
 
-def _explain(stack: Stack, code: int | None) -> int:
-    """Say why there is no report; the exit code."""
+def _journals(state: Path) -> dict[str, tuple[int, int]]:
+    """The journals' files, with what changes when a run writes to one."""
+    found = {}
+    for path in state.glob("runs/*/journal.sqlite*"):
+        with contextlib.suppress(FileNotFoundError):  # the master removes one that is done with
+            status = path.stat()
+            found[str(path)] = status.st_size, status.st_mtime_ns
+    return found
+
+
+def _explain(stack: Stack, code: int | None, before: dict[str, tuple[int, int]]) -> int:
+    """Say why there is no report; the exit code. `before`: the journals as they were when the stack was started."""
     if stack.relay is not None and stack.relay.refusal:
         say(f"refused to start: {stack.relay.refusal}")
         return EXIT_REFUSED
-    if stack.asked:
-        say("stopped before there was anything to report")
-        return 128 + stack.asked[0]
     state = stack.plan.state
-    say(f"Locust ended with exit code {code} and left no report; its whole log is {state / 'locust.log'}")
-    if any(state.glob("runs/*/journal.sqlite")):
+    began = _journals(state) != before
+    if stack.asked:
+        say("stopped before there was a report" if began else "stopped before there was anything to report")
+    else:
+        say(f"Locust ended with exit code {code} and left no report; its whole log is {state / 'locust.log'}")
+    if began:
         say("what was sent is in the run's journal: the same command again goes on with it")
-    return code or EXIT_CRASHED
+    return 128 + stack.asked[0] if stack.asked else code or EXIT_CRASHED
 
 
 def main(arguments: list[str]) -> int:

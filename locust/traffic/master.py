@@ -36,6 +36,7 @@ from traffic.reading import Reading, reading_line
 from traffic.refusal import RefusedError
 from traffic.starts import Checked, Starts
 from traffic.story import Story
+from traffic.surroundings import with_proxy
 
 logger = logging.getLogger(__name__)
 
@@ -218,7 +219,7 @@ class Master:
         delivery.manned |= bool(self._custody.sessions)
         if (facts := delivery.crewed(self.runner.target_user_count, self.runner.spawn_rate)) is not None:
             self._outbox.note(facts)
-        stalled = self._outbox.trouble or self._custody.stalled
+        stalled = self._outbox.trouble or with_proxy(self._custody.stalled, delivery.facts.host)
         if delivery.weigh(stalled, now) is Verdict.GIVEN_UP:
             reason = f"{stalled}; given up after {delivery.patience.give_up_s:g} s without progress"
             self._ending.fail(delivery, reason)

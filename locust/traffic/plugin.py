@@ -1,6 +1,7 @@
 """Attaches the traffic protocol to Locust: the options, and a master or a worker in the process that has one."""
 
 import logging
+import os
 import sys
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -10,10 +11,12 @@ from locust.env import Environment
 from locust.runners import MasterRunner, WorkerRunner
 
 from traffic.core.outcome import Answer, AtLeastOnce, AtMostOnce, Outcome
+from traffic.knocking import attend_connecting
 from traffic.live import make_way
 from traffic.master import Master
 from traffic.replay.user import ReplayUser
-from traffic.settings import add_options
+from traffic.settings import OPTIONS, add_options
+from traffic.surroundings import own_loopback, unknown
 from traffic.user import RecordUser, sources
 from traffic.web import Web
 from traffic.worker import Worker
@@ -44,6 +47,7 @@ def _attach(environment: Environment, runner: Any, **_: Any) -> None:
         environment.parsed_options.enable_rebalancing = True
         environment.stop_timeout = environment.stop_timeout or STOP_TIMEOUT_S
         runners.HEARTBEAT_DEAD_INTERNAL = NEVER
+        _warn(environment.parsed_options.host or "")
         master = _masters[environment] = Master(environment, runner)
         if environment.web_ui is not None:
             Web(environment.web_ui, master)
@@ -60,5 +64,15 @@ def _attach(environment: Environment, runner: Any, **_: Any) -> None:
         sys.exit(1)
 
 
+def _warn(host: str) -> None:
+    """Say at the master's start, before anybody presses Start, what would surprise a person."""
+    logger = logging.getLogger(__name__)
+    for line in unknown(os.environ, [option.name for option in OPTIONS]):
+        logger.warning("%s", line)
+    if (why := own_loopback(host, os.environ)) is not None:
+        logger.warning("the host %s is not reached from here: %s.", host, why)
+
+
+attend_connecting()
 events.init_command_line_parser.add_listener(add_options)
 events.init.add_listener(_attach)

@@ -17,6 +17,7 @@ from locust.argument_parser import LocustArgumentParser
 
 from traffic.core.order import Kind
 from traffic.core.outcome import Policy
+from traffic.surroundings import mistyped, own_loopback
 
 DEFAULT_FILE = "data/traffic.json"
 DEFAULT_STATE_DIR = "state"
@@ -194,7 +195,15 @@ def read_host(options: argparse.Namespace, by_class: str | None = None, *, unix_
         raise SettingsError(
             f"{rule}. Use ReplayUsers alone (LOCUSTFILE=locust/replay_locustfile.py), or another address."
         )
+    if (why := own_loopback(value, os.environ)) is not None:
+        raise SettingsError(f"--host {value!r} is not reached from here: {why}.")
     return value
+
+
+def check_variables() -> None:
+    """Raise SettingsError if a variable is nearly an option's: what is sent would not be what was asked for."""
+    if faults := list(mistyped(os.environ, [option.name for option in OPTIONS])):
+        raise SettingsError(" ".join(faults))
 
 
 class _Reader:

@@ -19,7 +19,7 @@ from traffic.facts import Facts, resumed
 from traffic.history import ResumeError, ToResume, find_cut_off, find_to_resume, leave_cut_off, prune, recover
 from traffic.journal import LEAVE_RUN, Journal, JournalError, JournalWriteError
 from traffic.reading import Reading
-from traffic.settings import NONE, Settings, read_host
+from traffic.settings import NONE, Settings, check_variables, read_host
 from traffic.state import StateError, StateFolder
 from traffic.threads import in_thread
 
@@ -85,6 +85,7 @@ class Starts:
 
     def check(self, options: argparse.Namespace) -> None:
         """Read the options and open the files, as a start would; what was opened serves the next start."""
+        check_variables()
         settings = Settings.read(options)
         host = self._host(options)
         folder = StateFolder(settings.state_dir)
@@ -118,6 +119,8 @@ class Starts:
 
     def find(self) -> Checked | None:
         """At the master's own start: the run that was cut off, or that the options name; None where there is none."""
+        if self.unattended:
+            check_variables()
         settings = Settings.read(self.options)
         folder = StateFolder(settings.state_dir)
         if settings.resume == NONE:

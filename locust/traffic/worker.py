@@ -19,6 +19,7 @@ from traffic.core.link import Link
 from traffic.core.outcome import Answer, Outcome
 from traffic.core.protocol import FROM_MASTER, REGISTER, Message, RunTerms, Terms
 from traffic.core.wire import ProtocolError
+from traffic.knocking import attend_hello
 
 logger = logging.getLogger(__name__)
 
@@ -41,6 +42,7 @@ class Worker:
         self._waiters: deque[Event] = deque()
         self._ending: gevent.Greenlet[..., Any] | None = None  # what ends the users of a test, latest of all
         self._registered_at = -REGISTER_ONCE_IN_S
+        self._answered = False
         # The first users may have been spawned before this object was made.
         self._expected = getattr(environment.parsed_options, "traffic_run", "")
         self._own: RunTerms | None = None  # the run of that name, once it is there
@@ -52,6 +54,7 @@ class Worker:
         environment.events.test_stop.add_listener(self._on_test_stop)
         environment.events.quitting.add_listener(self._on_quitting)
         gevent.spawn(self._serve).link_exception(self._on_crash)
+        attend_hello(runner, lambda: self._answered)
 
     # What the users call.
 
@@ -145,6 +148,7 @@ class Worker:
         except ProtocolError as error:
             logger.warning("dropped a %s message from the master: %s", msg.type, error)
             return
+        self._answered = True
         health.touch()
         self._nudge.set()
 

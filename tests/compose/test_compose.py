@@ -91,6 +91,14 @@ def test_start_delivers_every_record_once_and_again_under_a_new_run_id(stack, ch
         check_delivered(status)
 
 
+@pytest.mark.parametrize("host", ["http://localhost:4000", "http://127.0.0.1:4000", "http://[::1]:4000"])
+def test_localhost_is_refused_at_once_with_what_to_write(stack, host):
+    said = stack.start(host=host)
+    assert said["success"] is False
+    assert "http://api:4000 for the API stub" in said["message"]
+    assert "http://host.docker.internal:4000" in said["message"]
+
+
 def test_while_the_api_is_away_the_run_waits_and_no_attempt_counts_against_a_record(stack):
     last = stack.master("/traffic/status").get("run")
     stack.ready(4)

@@ -5,7 +5,9 @@ it can go. `test_faults.py` has the cures that need a whole fault: there the las
 """
 
 import contextlib
+import os
 import signal
+import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -15,8 +17,9 @@ import httpx
 import pytest
 
 from support import plain_http
-from support.cluster import Cluster, records_file
+from support.cluster import ROOT, Cluster, Process, records_file, until
 from support.fake_api import FakeApi, Step, fake_api
+from support.mongod import free_port
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -457,3 +460,21 @@ def test_ours_sends_to_a_host_with_a_slash_at_its_end(asked: str, tmp_path: Path
         assert cluster.swarm(**({"host": host} if asked == "form" else {}))["success"]
         report = cluster.until(lambda: cluster.status["ended"] and cluster.status, "the run ends")
     assert report["counts"]["delivered"] == api.count == 40
+
+
+def test_a_worker_without_a_master_says_so_where_plain_locust_is_silent(tmp_path: Path) -> None:
+    port = str(free_port())
+    env = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT / "locust"), "PYTHONUNBUFFERED": "1"}
+    started = []
+    for name, text in {"plain": PLAIN, "ours": OURS}.items():
+        (tmp_path / f"{name}.py").write_text(text)
+        command = [sys.executable, "-m", "locust", "-f", f"{name}.py", "--worker", "--master-port", port]
+        started.append(Process(name, command, env, tmp_path))
+    plain, ours = started
+    try:
+        until(lambda: "no master has answered this worker at 127.0.0.1:" in ours.log, "it says so", 30)
+        assert f"{port} for 3 s: it cannot be reached (Connection refused); start the master, or check" in ours.log
+        assert "connect" not in plain.log
+    finally:
+        for one in started:
+            one.kill()

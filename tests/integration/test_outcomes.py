@@ -236,7 +236,9 @@ def test_a_request_that_cannot_be_made_is_told_by_its_own_reason(tmp_path: Path)
 @pytest.fixture(scope="module")
 def shared_cluster(shared_api: FakeApi, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     folder = tmp_path_factory.mktemp("cluster")
-    with Cluster(folder, shared_api.url, web=True, locustfile=IMPATIENT, TRAFFIC_ORDER="file") as cluster:
+    proxy = {"HTTP_PROXY": "http://127.0.0.1:9"}  # nobody is there, and nobody is asked
+    options = {"TRAFFIC_ORDER": "file"} | proxy
+    with Cluster(folder, shared_api.url, web=True, locustfile=IMPATIENT, **options) as cluster:
         cluster.await_web(2)
         yield cluster
 
@@ -282,6 +284,7 @@ def test_a_run_outlasts_an_api_that_is_down_for_a_while(cluster: Cluster, api: F
     reason = cluster.await_state("paused")["reason"]
     assert reason.startswith("the API cannot be reached: ")
     assert "refused" in reason
+    assert reason.endswith("; HTTP_PROXY is set, and not used: the users connect to the API itself")
     assert f"the run is paused: {reason}" in cluster.master.log
     api.accept()
     report = cluster.await_state("completed")

@@ -40,6 +40,7 @@ CASES = [
     Case("seed abc", ("--traffic-seed", "'abc'", "TRAFFIC_SEED"), options={"TRAFFIC_SEED": "abc"}),
     Case("wait 3-1", ("--traffic-wait", "'3-1'", "TRAFFIC_WAIT"), options={"TRAFFIC_WAIT": "3-1"}),
     Case("order sideways", ("--traffic-order", "'sideways'", "random"), options={"TRAFFIC_ORDER": "sideways"}),
+    Case("mistyped", ("TRAFFIC_WATI", "nearly TRAFFIC_WAIT"), options={"TRAFFIC_WATI": "0"}),
     Case("two faults", ("--traffic-path", "--traffic-seed"), options={"TRAFFIC_PATH": "x", "TRAFFIC_SEED": "-1"}),
 ]
 

@@ -74,7 +74,9 @@ def test_a_second_signal_ends_it_at_once(under_way: StackProcess) -> None:
     under_way.process.send_signal(signal.SIGINT)
     until(lambda: "once more" in under_way.err, "the first is taken")
     under_way.process.send_signal(signal.SIGINT)
-    assert under_way.wait(5).code not in (0, 3, 4)
+    done = under_way.wait(5)
+    assert done.code not in (0, 3, 4)
+    assert "stopped before there was a report\nwhat was sent is in the run's journal: the same command" in done.err
     assert not under_way.family()
 
 

@@ -303,6 +303,16 @@ def test_a_unix_socket_is_refused_where_the_users_cannot_reach_it() -> None:
         read_host(argparse.Namespace(host="http+unix://%2Frun%2Fapi.sock"), unix_sockets=False)
 
 
+@pytest.mark.parametrize(("given", "by_class"), [("http://localhost:4000/", None), (None, "http://127.0.0.1:4000")])
+def test_a_containers_own_localhost_is_refused_with_what_to_write(
+    monkeypatch: pytest.MonkeyPatch, given: str | None, by_class: str | None
+) -> None:
+    assert read_host(argparse.Namespace(host=given), by_class)
+    monkeypatch.setenv("TRAFFIC_COMPOSE_API", "http://lb:4000")
+    with pytest.raises(SettingsError, match=r"^--host 'http.*' is not reached from here: .* Write http://lb:4000 for"):
+        read_host(argparse.Namespace(host=given), by_class)
+
+
 def test_the_user_classs_host_serves_where_none_is_given() -> None:
     assert read_host(argparse.Namespace(host=None), "http://class/") == "http://class"
     assert read_host(argparse.Namespace(host="http://given"), "http://class") == "http://given"

@@ -282,3 +282,18 @@ def test_old_runs_are_deleted_as_a_new_one_begins(bench):
     bench.leave("running")
     delivery = bench.begin(bench.starts(traffic_resume="no", traffic_keep_runs="3"))
     assert bench.folder.runs() == [delivery.run.terms.run, RUN, "20200105-000000-abcd"]
+
+
+def test_a_mistyped_variable_is_refused_before_anything_is_opened(bench, monkeypatch):
+    starts = bench.starts(traffic_file="nowhere")
+    monkeypatch.setenv("TRAFFIC_LIMT", "10")
+    with pytest.raises(SettingsError, match="TRAFFIC_LIMT is none of this program's, and nearly TRAFFIC_LIMIT"):
+        starts.check(starts.options)
+    assert not bench.folder.path.exists()
+
+
+def test_a_mistyped_variable_is_refused_where_nobody_would_see_it_before_a_run_goes_on(bench, monkeypatch):
+    bench.leave()
+    monkeypatch.setenv("TRAFFIC_LIMT", "10")
+    with pytest.raises(SettingsError, match="TRAFFIC_LIMT"):
+        bench.starts(form=False).find()

@@ -196,13 +196,20 @@ def _explain(stack: Stack, code: int | None) -> int:
         say(f"refused to start: {stack.relay.refusal}")
         return EXIT_REFUSED
     if stack.asked:
-        say("stopped before there was anything to report")
+        say(_without_a_report(stack.plan.state))
         return 128 + stack.asked[0]
     state = stack.plan.state
     say(f"Locust ended with exit code {code} and left no report; its whole log is {state / 'locust.log'}")
     if any(state.glob("runs/*/journal.sqlite")):
         say("what was sent is in the run's journal: the same command again goes on with it")
     return code or EXIT_CRASHED
+
+
+def _without_a_report(state: Path) -> str:
+    from left import what_is_left  # noqa: PLC0415 - slow to load, and only this needs it
+
+    left = what_is_left(state)
+    return f"stopped without a report: {left}" if left else "stopped before anything was sent"
 
 
 def main(arguments: list[str]) -> int:

@@ -210,14 +210,20 @@ def _explain(stack: Stack, code: int | None, before: dict[str, tuple[int, int]])
         say(f"refused to start: {stack.relay.refusal}")
         return EXIT_REFUSED
     state = stack.plan.state
-    began = _journals(state) != before
+    left = _what_is_left(state) if _journals(state) != before else ""
     if stack.asked:
-        say("stopped before there was a report" if began else "stopped before there was anything to report")
-    else:
-        say(f"Locust ended with exit code {code} and left no report; its whole log is {state / 'locust.log'}")
-    if began:
-        say("what was sent is in the run's journal: the same command again goes on with it")
-    return 128 + stack.asked[0] if stack.asked else code or EXIT_CRASHED
+        say(f"stopped without a report: {left}" if left else "stopped before anything was sent")
+        return 128 + stack.asked[0]
+    say(f"Locust ended with exit code {code} and left no report; its whole log is {state / 'locust.log'}")
+    if left:
+        say(left)
+    return code or EXIT_CRASHED
+
+
+def _what_is_left(state: Path) -> str:
+    from left import what_is_left  # noqa: PLC0415 - slow to load, and only this needs it
+
+    return what_is_left(state)
 
 
 def main(arguments: list[str]) -> int:

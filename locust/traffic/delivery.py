@@ -104,7 +104,7 @@ class Delivery:
             return Verdict.PAUSED
         if verdict is Verdict.PAUSED and self.state == "running":
             self.state = "paused"
-            until = f"; it is given up after {self.patience.give_up_s:g} s" if self.manned else ""
+            until = f"; it is given up in {self.patience.left_s(now):.0f} s if this lasts" if self.manned else ""
             logger.warning("the run is paused: %s%s", stalled, until)
         elif verdict is Verdict.GOING and self.state == "paused":
             self.state = "running"

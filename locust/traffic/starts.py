@@ -3,7 +3,7 @@
 import argparse
 import secrets
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from locust.env import Environment
@@ -183,6 +183,8 @@ class Starts:
         first = max(first_session, journal.facts.first_session + SESSIONS_OF_ONE_MASTER)
         try:
             facts = resumed(journal.facts, run.ledger.settled, checked.host, first, reopened.positions.count)
+            # How long it waits is what this master was told, not what the one before was.
+            facts = replace(facts, give_up_s=checked.settings.give_up_s)
             in_thread(journal.write, [reopened] if reopened.positions else [], facts)
         except JournalWriteError as error:
             what = f"the journal {journal.path} cannot be written ({error})"

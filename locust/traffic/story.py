@@ -7,6 +7,7 @@ from traffic.core.chronicle import Chronicle
 from traffic.core.decisions import records
 from traffic.core.verdict import audit_sentence, verdict
 from traffic.delivery import Delivery
+from traffic.wording import for_page
 
 
 class Story:
@@ -18,7 +19,7 @@ class Story:
 
     def refused(self, why: object) -> None:
         """A start, or a resumption, came to nothing."""
-        self.chronicle.note("refused", "bad", f"refused to start: {why}")
+        self.chronicle.note("refused", "bad", f"refused to start: {for_page(str(why))}")
 
     def see(self, delivery: Delivery | None) -> None:
         """Note what is news of the present run."""
@@ -59,7 +60,7 @@ class Story:
 
     def _ended(self, report: dict[str, Any]) -> None:
         counts, seen = report["counts"], verdict(report)
-        why = f" ({report['reason']})" if report["reason"] else ""
+        why = f" ({for_page(report['reason'])})" if report["reason"] else ""
         sum_ = (
             f"{records(counts['records'])} = {counts['delivered']} delivered + {counts['rejected']} rejected"
             f" + {counts['in_doubt']} in doubt + {counts['unsent']} unsent"

@@ -26,8 +26,8 @@ def cluster(api: FakeApi, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     [
         ({"trafficFile": "nothing.json"}, "there is no such file"),
         ({"trafficFile": "broken.json"}, "line 3, column 3"),
-        ({"trafficSeed": "seven"}, "--traffic-seed must be a whole number"),
-        ({"trafficWait": "3-1"}, "--traffic-wait must be MIN-MAX"),
+        ({"trafficSeed": "seven"}, "Seed must be a whole number"),
+        ({"trafficWait": "3-1"}, "Wait between requests must be MIN-MAX"),
     ],
     ids=["missing", "broken", "seed", "wait"],
 )

@@ -75,7 +75,7 @@ def test_an_act_that_cannot_be_done_says_why_to_everyone(traffic: TrafficPage) -
 
 def test_a_refused_start_says_why_beside_the_button(traffic: TrafficPage, api: FakeApi) -> None:
     traffic.start(Seed="seven")
-    said = traffic.page.get_by_role("alert").filter(has_text="--traffic-seed must be a whole number")
+    said = traffic.page.get_by_role("alert").filter(has_text="Seed must be a whole number")
     expect(said).to_be_visible()
     traffic.start(users=0, Seed="")
     expect(traffic.page.get_by_role("alert").filter(has_text="Users must be a whole number from 1 on")).to_be_visible()

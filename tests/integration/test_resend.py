@@ -263,10 +263,10 @@ def test_what_cannot_be_done_is_refused_with_a_remedy(tmp_path: Path, api: FakeA
         assert "no run in" in refused(traffic_resume="last", **AGAIN)
         run = run_with_dead_letters(cluster)
         assert "must be dead-letters or empty, not 'all'" in refused(traffic_resume=run, traffic_resend="all")
-        assert "--traffic-resume names none" in refused(**AGAIN)
-        assert "--traffic-resume names none" in refused(traffic_resume="no", **AGAIN)
-        assert f"--traffic-resume {run} --traffic-resend dead-letters" in refused(traffic_resume=run)
-        assert "add --traffic-resend dead-letters" in refused(traffic_resume="last")
+        assert "Resume names none" in refused(**AGAIN)
+        assert "Resume names none" in refused(traffic_resume="no", **AGAIN)
+        assert "sent again by Send again under Past runs" in refused(traffic_resume=run)
+        assert "press Send again under Past runs" in refused(traffic_resume="last")
         assert "None can be" not in refused(traffic_resume="20991231-000000-abcd", **AGAIN)
         assert api.count == RECORDS
         assert cluster.swarm(4, traffic_resume=run, **AGAIN)["success"]

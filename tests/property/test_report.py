@@ -14,8 +14,8 @@ from traffic.core.protocol import Terms
 from traffic.core.ranges import RangeSet
 from traffic.core.recovery import Recovery
 from traffic.core.report import account, dead_letters, unsent_indexes
-from traffic.core.verdict import all_delivered
 from traffic.core.run import Run
+from traffic.core.verdict import all_delivered
 from unit.a_run import ENDED, a_run, standing
 
 RECORDS = 12

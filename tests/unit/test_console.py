@@ -88,8 +88,8 @@ def test_the_report_says_when_a_run_was_resumed_and_from_what_count(report):
         ),
         (
             {"stored": 6, "posts": 11, "agrees": False},
-            "  the target's audit: 6 stored of 11 POSTs; it DOES NOT AGREE with this report: 1 record was delivered, and"
-            " the API has not stored it",
+            "  the target's audit: 6 stored of 11 POSTs; it DOES NOT AGREE with this report: 1 record was delivered,"
+            " and the API has not stored it",
         ),
         ({"stored": 7, "agrees": True}, "  the target's audit: 7 stored of ? POSTs; it agrees with this report"),
     ],

@@ -110,6 +110,13 @@ def test_a_persons_pause_is_never_given_up_and_a_stall_counts_anew_after_it(benc
     assert bench.delivery.weigh(NOBODY, began + give_up_s) is Verdict.GIVEN_UP
 
 
+def test_a_stalled_run_says_in_how_many_seconds_it_is_given_up(bench, caplog):
+    give_up_s = bench.delivery.patience.give_up_s
+    for now in (0.0, GRACE_S - 1, GRACE_S + 1):
+        bench.delivery.weigh(NOBODY, now)
+    assert f"paused: {NOBODY}; it is given up in {give_up_s - GRACE_S - 1:.0f} s if this lasts" in caplog.text
+
+
 def test_a_person_can_pause_a_run_that_is_stalled_so_that_it_is_not_given_up(bench):
     bench.delivery.weigh(NOBODY, 0.0)
     bench.delivery.weigh(NOBODY, GRACE_S)

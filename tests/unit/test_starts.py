@@ -155,6 +155,12 @@ def test_a_run_is_resumed_with_its_own_terms_and_that_is_journaled(bench, state)
     assert [one.settled for one in facts.resumed] == [1]
 
 
+def test_a_resumed_run_waits_as_long_as_its_new_master_was_told(bench):
+    bench.leave("stopped", give_up_s=4)
+    delivery = bench.resume(bench.starts(traffic_resume="last", traffic_give_up="10"))
+    assert (delivery.patience.give_up_s, delivery.journal.facts.give_up_s) == (10, 10)
+
+
 def test_dead_letters_that_are_sent_again_are_journaled_before_anything_is_sent(bench):
     path = bench.leave("completed", ended="2026-01-02T04:00:00Z", told=True)
     letter = DeadLetter(1, State.REJECTED, 2, 422, "HTTP 422", "a")

@@ -108,7 +108,7 @@ def test_a_resumed_run_says_what_is_left_of_it() -> None:
 
 def test_a_refusal_is_noted_with_its_reason() -> None:
     story = Story()
-    story.refused(ValueError("no such file"))
-    assert texts(story) == ["refused to start: no such file"]
+    story.refused(ValueError("no such file. Name another with --traffic-file."))
+    assert texts(story) == ["refused to start: no such file. Name another under Traffic file."]
     story.see(None)
     assert kinds(story) == ["refused"]

@@ -54,8 +54,8 @@ def test_green_is_only_a_run_of_which_all_was_delivered_and_nobody_disagrees(
         (account(delivered=1, in_doubt=1), "Every record has its outcome, and 1 was not delivered."),
         (
             account(delivered=100, audit=audit(5, agrees=False)),
-            "Every record was delivered. The API's own audit does not agree with the report: 95 records were delivered, "
-            "and the API has not stored them.",
+            "Every record was delivered. The API's own audit does not agree with the report: 95 records were "
+            "delivered, and the API has not stored them.",
         ),
         (account("stopped", delivered=1, unsent=2), "Stopped before every record had its outcome."),
         ({"state": "cut off", "counts": None}, ""),

@@ -67,9 +67,7 @@ ALL = [
         ),
     ],
 )
-def test_each_act_says_why_it_cannot_be_done(
-    seen: Seen, pause: str, go_on: str, stop: str, start: str | None
-) -> None:
+def test_each_act_says_why_it_cannot_be_done(seen: Seen, pause: str, go_on: str, stop: str, start: str | None) -> None:
     assert (seen.why_not_pause(), seen.why_not_go_on(), seen.why_not_stop()) == (pause, go_on, stop)
     if start is not None:
         assert seen.why_not_start("r") == start

@@ -21,6 +21,10 @@ class Patience:
         self.give_up_s = give_up_s
         self._since: float | None = None
 
+    def left_s(self, now: float) -> float:
+        """Seconds until the run is given up, if nothing changes."""
+        return self.give_up_s - (0.0 if self._since is None else now - self._since)
+
     def look(self, stalled: str, now: float) -> Verdict:
         """Take why the run can make no progress at `now` (empty: it can); what follows."""
         if not stalled:

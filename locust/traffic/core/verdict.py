@@ -76,7 +76,7 @@ def audit_sentence(account: dict[str, Any]) -> str:
 
 def _audit_disagrees(account: dict[str, Any]) -> bool:
     audit = account.get("audit")
-    return bool(audit) and not audit["agrees"]
+    return audit is not None and not audit["agrees"]
 
 
 def _text(account: dict[str, Any]) -> str:

@@ -11,6 +11,7 @@ from traffic.web.reasons import Seen
 from traffic.web.site import Site, answer
 from traffic.web.starting import Starting
 from traffic.web.upload import Checking
+from traffic.wording import for_page, label
 
 COUNTS = ("records", "pending", "leased", "delivered", "rejected", "in_doubt", "unsent", "attempts", "resent")
 
@@ -28,9 +29,10 @@ class Live:
         return answer(self.status())
 
     def _live(self) -> Response:
+        status = self.status()
         return answer(
             {
-                "status": self.status(),
+                "status": {**status, "reason": for_page(status["reason"])},
                 "reading": self._master.reading.status or self._checking.reading.status,
                 "ending": self._ending,
                 "acts": self._acts(),
@@ -94,6 +96,7 @@ class Live:
         fields = [
             {
                 "name": option.name,
+                "label": label(option.name),
                 "value": str(getattr(options, option.name, None) or ""),
                 "help": option.help,
                 "choices": list(option.choices) if option.choices else None,

@@ -9,6 +9,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader
 
 from traffic.core.verdict import verdict
+from traffic.wording import for_page
 
 SHOWN = 100
 _pages = Environment(loader=FileSystemLoader(Path(__file__).parent / "templates"), autoescape=True)
@@ -17,7 +18,8 @@ _pages = Environment(loader=FileSystemLoader(Path(__file__).parent / "templates"
 def printable(report: dict[str, Any], folder: Path) -> str:
     """The page of a report; the reasons of its dead letters, and the first of them, come from the run's folder."""
     reasons, letters = _dead(folder / "dead-letters.jsonl")
-    return _pages.get_template("report.html").render(report=report, verdict=verdict(report), reasons=reasons, letters=letters)
+    said = {"verdict": verdict(report), "reason": for_page(report["reason"] or "")}
+    return _pages.get_template("report.html").render(report=report, **said, reasons=reasons, letters=letters)
 
 
 def _dead(path: Path) -> tuple[list[tuple[str, str, int]], list[dict[str, Any]]]:

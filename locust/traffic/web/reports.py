@@ -12,6 +12,7 @@ from traffic.history import past_runs, summarise
 from traffic.threads import in_thread
 from traffic.web.printable import printable
 from traffic.web.site import Site, answer, refuse
+from traffic.wording import for_page
 
 _OF_RUN = ("pending", "leased", "delivered", "rejected", "in_doubt", "unsent", "attempts", "resent")
 COLUMNS = ("what", "id", "state", "records", "moved", *_OF_RUN[2:], "seconds", "rate", "started", "ended")
@@ -34,6 +35,7 @@ class Reports:
         if delivery is not None:
             account = delivery.account(self._master.test.worker_states())
             rows.append(summarise(account, resumable=not delivery.live and delivery.journal.path.exists()))
+        rows = [{**row, "reason": for_page(row["reason"] or "")} for row in rows]
         return answer({"runs": sorted(rows, key=lambda row: row["run"], reverse=True)})
 
     def _report(self) -> Response:

@@ -18,6 +18,7 @@ from traffic.reading import Reading
 from traffic.settings import DEFAULT_STATE_DIR
 from traffic.state import StateFolder
 from traffic.story import Story
+from traffic.wording import for_page
 
 logger = logging.getLogger(__name__)
 
@@ -119,8 +120,8 @@ def answer(value: dict[str, Any], status: int = 200) -> Response:
 
 
 def refuse(status: int, why: str, **more: Any) -> Response:
-    """Answer that something is not done, and why."""
-    return answer({"error": why, **more}, status)
+    """Answer that something is not done, and why, in the page's words."""
+    return answer({"error": for_page(why), **more}, status)
 
 
 def pieces(file: Any) -> Iterator[bytes]:

@@ -15,6 +15,7 @@ from traffic.refusal import RefusedError
 from traffic.settings import OPTIONS
 from traffic.web.reasons import Seen
 from traffic.web.site import Site
+from traffic.wording import for_page
 
 logger = logging.getLogger(__name__)
 
@@ -101,7 +102,7 @@ class Starting:
         return self._answer_refused(why)
 
     def _answer_refused(self, why: str) -> Any:
-        return jsonify({"success": False, "message": why, "host": self._site.web_ui.environment.host})
+        return jsonify({"success": False, "message": for_page(why), "host": self._site.web_ui.environment.host})
 
     def _await_the_end_of_the_last(self) -> None:
         """Start was pressed as a run ended: Locust's workers are ready for another a moment later.

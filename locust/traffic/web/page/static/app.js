@@ -84,7 +84,7 @@ class Page {
     const left = status.run === null && status.state === "ready" ? this._runs.left : null;
     this._run.offer(left);
     this._acts.offer(ended ? row : left);
-    this._start.offerToLeave(this._runs.rows.some((one) => one.state === "cut off"));
+    this._start.offerToLeave(this._runs.rows.some((one) => one.state === "cut off" || one.state === "unknown"));
     this._offerReport(ended ? status.run : null);
     const shown = this._runs.of(this._letters.run);
     show(byId("letters-again"), (shown?.resendable ?? 0) > 0 && (ended || status.run === null));

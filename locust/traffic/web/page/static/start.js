@@ -8,14 +8,6 @@ import { Upload } from "./upload.js";
 
 const LIVE = new Set(["running", "paused", "stopping"]);
 const OWN = new Set(["traffic_file", "traffic_resume", "traffic_resend"]); // these have places of their own
-/** @type {Record<string, string>} */
-const LABELS = {
-  traffic_order: "Order",
-  traffic_seed: "Seed",
-  traffic_wait: "Wait between requests",
-  traffic_limit: "Limit",
-  traffic_offset: "Offset",
-};
 
 export class StartForm {
   /** @param {() => Promise<void>} look have the master asked again */
@@ -135,6 +127,6 @@ function field(one) {
   input.id = id;
   input.name = one.name;
   input.setAttribute("aria-describedby", hint);
-  const label = make("label", { for: id }, LABELS[one.name] ?? one.name.replace("traffic_", ""));
+  const label = make("label", { for: id }, one.label);
   return make("div", { className: "field" }, label, input, make("p", { id: hint, className: "hint" }, one.help));
 }

@@ -1,0 +1,67 @@
+"""The same refusal for two readers: a terminal's, who sets options, and the page's, who has fields and buttons.
+
+Errors are written for the terminal. The rule that this module guards: what the page shows names its own fields and
+buttons, and never an option of the command line or a variable. A value between quotation marks is left as it is.
+"""
+
+import re
+from collections.abc import Callable
+
+from traffic.settings import OPTIONS
+
+_LABELS = {"traffic_file": "Traffic file", "traffic_wait": "Wait between requests"}
+_IN_FORM = frozenset(option.name for option in OPTIONS if option.in_form)
+_QUOTED = re.compile(r"""((?<!\w)'(?:[^'\\]|\\.)*'(?!\w)|(?<!\w)"(?:[^"\\]|\\.)*"(?!\w))""")
+_OPTION, _VARIABLE = r"(?<![\w/])--(traffic-[a-z]+(?:-[a-z]+)*)", r"TRAFFIC_[A-Z_]+(?:=[\w.-]*\w)?"
+_ID = r"[\w-]*\w"
+
+
+def label(name: str) -> str:
+    """What a field of the form is called on the page, by its option's name."""
+    return _LABELS.get(name) or name.removeprefix("traffic_").replace("_", " ").capitalize()
+
+
+def _by_field(in_form: str, elsewhere: str) -> Callable[[re.Match[str]], str]:
+    """Choose by whether the page has a field for the option; `{}` is its label."""
+
+    def choose(found: re.Match[str]) -> str:
+        name = found[1].replace("-", "_")
+        return (in_form if name in _IN_FORM else elsewhere).format(label(name))
+
+    return choose
+
+
+# Whole phrases first: what is left of them is spelled by the last ones.
+_PHRASES: tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]], ...] = tuple(
+    (re.compile(pattern), spelled)
+    for pattern, spelled in (
+        (r"--traffic-resume no\b", "tick “Leave the run that was cut off” in the form of the Traffic page"),
+        (rf"\bwith --traffic-resume {_ID} --traffic-resend {_ID}", "by Send again under Past runs"),
+        (rf"\badd --traffic-resend {_ID}", "press Send again under Past runs"),
+        (r"--traffic-resume last\b", "press Resume under Past runs"),
+        (
+            rf"Set {_OPTION} or {_VARIABLE}(?= \(default)",
+            _by_field("Correct it in the form", "Set it when the master is started"),
+        ),
+        (r"Set --host, LOCUST_HOST or the form's field", "Correct it in the form"),
+        (rf"\bwith {_OPTION}", _by_field("under {}", "when the master is started")),
+        (rf"\bleave {_OPTION} out\b", _by_field("leave {} empty", "start the master without it")),
+        (rf" \({_VARIABLE}\)", ""),
+        (rf"{_OPTION}(?:={_ID})?", _by_field("{}", "{}")),
+        (r"TRAFFIC_([A-Z_]+)", lambda found: label(found[1].lower())),
+        (r"--host\b", "Host"),
+    )
+)
+
+
+def for_page(text: str) -> str:
+    """The text as the page says it."""
+    pieces = _QUOTED.split(text)
+    pieces[::2] = map(_spelled, pieces[::2])
+    return "".join(pieces)
+
+
+def _spelled(text: str) -> str:
+    for pattern, spelled in _PHRASES:
+        text = pattern.sub(spelled, text)
+    return text

@@ -1,0 +1,44 @@
+"""What a run left in its journal when its master ended without a report."""
+
+import sys
+from pathlib import Path
+
+from plan import ROOT
+
+sys.path.append(str(ROOT / "locust"))
+from traffic.core.position import State
+from traffic.core.recovery import Recovery, RecoveryError
+from traffic.journal import Journal, JournalError
+
+_SETTLED = (State.DELIVERED, State.REJECTED, State.IN_DOUBT)
+
+
+def what_is_left(state: Path) -> str:
+    """Say how far the latest run that was cut off had come, and how to go on with it; empty if there is none."""
+    for path in sorted(state.glob("runs/*/journal.sqlite"), reverse=True):
+        try:
+            journal = Journal.open(path)
+        except JournalError as error:
+            return f"what was sent cannot be told: {error}"
+        try:
+            if journal.facts.state == "running":
+                return _told(journal)
+        finally:
+            journal.close()
+    return ""
+
+
+def _told(journal: Journal) -> str:
+    facts, recovery = journal.facts, Recovery(journal.facts.records)
+    try:
+        for entry in journal.entries():
+            recovery.take(entry)
+    except (JournalError, RecoveryError) as error:
+        return f"what was sent cannot be told: {error}"
+    counts, in_hand = recovery.ledger.counts, sum(positions.count for positions in recovery.held().values())
+    parts = [f"{counts[one]} {one.name.lower().replace('_', ' ')}" for one in _SETTLED if counts[one]]
+    parts += [f"{in_hand} in the workers' hands, which may have been sent"] if in_hand else []
+    parts += [f"{counts[State.PENDING] - in_hand} not sent"]
+    sent = f"of its {facts.records} records, {', '.join(parts)}"
+    go_on = "The same command again goes on with it, by the same keys; with TRAFFIC_RESUME=no it begins a new run"
+    return f"run {facts.run} was cut off: {sent}. Its journal has this: {journal.path}. {go_on}."

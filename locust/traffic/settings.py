@@ -91,6 +91,11 @@ OPTIONS = (
     Option("traffic_keep_runs", "100", "How many runs to keep in the state folder; those cut off are always kept"),
     Option("traffic_keep_days", "0", "How many days to keep a run in the state folder; 0: whatever its age"),
     Option("traffic_state_dir", DEFAULT_STATE_DIR, "Folder for the journals, reports and dead letters"),
+    Option(
+        "traffic_allowed_hosts",
+        "",
+        "Names, with commas between them, by which the web UI may be asked besides localhost and --web-host; *: any",
+    ),
 )
 
 

@@ -136,12 +136,12 @@ def test_a_file_can_be_dropped_and_its_content_is_never_markup(traffic: TrafficP
     assert traffic.alarms == []
 
 
-def test_a_file_that_the_folder_does_not_have_is_named_by_its_path(
-    traffic: TrafficPage, cluster: Cluster, tmp_path: Path
-) -> None:
-    elsewhere = good_file(tmp_path, "elsewhere.json", 5)
+def test_a_file_that_is_not_listed_is_named_by_its_path(traffic: TrafficPage, cluster: Cluster) -> None:
+    below = cluster.folder / "data" / "below"
+    below.mkdir(exist_ok=True)
+    unlisted = good_file(below, "unlisted.json", 5)
     traffic.page.get_by_label("Traffic file").select_option("Another path on the master…")
-    traffic.page.get_by_label("Path on the master").fill(str(elsewhere))
+    traffic.page.get_by_label("Path on the master").fill(str(unlisted))
     traffic.begin()
     traffic.await_state("completed")
     expect(traffic.count("delivered")).to_have_text("5")

@@ -232,12 +232,15 @@ def test_a_request_that_cannot_be_made_is_told_by_its_own_reason(tmp_path: Path)
 
 # The rest shares one master, its web UI, and its workers.
 
+GIVE_UP_S = 8
+
 
 @pytest.fixture(scope="module")
 def shared_cluster(shared_api: FakeApi, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     folder = tmp_path_factory.mktemp("cluster")
+    file = tmp_path_factory.getbasetemp() / "none.json"  # the form may name files of its folder: each test's own
     proxy = {"HTTP_PROXY": "http://127.0.0.1:9"}  # nobody is there, and nobody is asked
-    options = {"TRAFFIC_ORDER": "file"} | proxy
+    options = {"TRAFFIC_FILE": file, "TRAFFIC_ORDER": "file", "TRAFFIC_GIVE_UP": GIVE_UP_S} | proxy
     with Cluster(folder, shared_api.url, web=True, locustfile=IMPATIENT, **options) as cluster:
         cluster.await_web(2)
         yield cluster
@@ -251,23 +254,18 @@ def api(shared_api: FakeApi) -> FakeApi:
     return shared_api
 
 
-def begin(cluster: Cluster, file: Path, users: int = 4, **form: object) -> None:
-    # What one Start asks for, the next would inherit.
-    usual: dict[str, object] = {"traffic_policy": "at-least-once", "traffic_give_up": 60}
-    answer = cluster.swarm(users, **(usual | {"traffic_file": file} | form))
+def begin(cluster: Cluster, file: Path, users: int = 4) -> None:
+    answer = cluster.swarm(users, traffic_file=file)
     assert answer["success"], answer
 
 
-def test_at_most_once_sends_nothing_again_whose_answer_is_unknown(
-    cluster: Cluster, api: FakeApi, tmp_path: Path
-) -> None:
+def test_at_most_once_sends_nothing_again_whose_answer_is_unknown(tmp_path: Path) -> None:
     doubtful = {3: Step(act="hang"), 4: Step(act="close"), 5: Step(act="cut"), 6: Step(500), 7: Step(502), 8: Step(504)}
     refused = {10: Step(503), 11: Step(429), 12: Step(408), 13: Step(425)}
-    api.script({index: [step] for index, step in (doubtful | refused | {15: Step(404)}).items()})
-    begin(cluster, records_file(tmp_path, 40), traffic_policy="at-most-once")
-    report = cluster.await_state("completed")
-    posts = by_index(api)
-    dead = {letter["index"]: letter for letter in cluster.dead_letters}
+    script = {index: [step] for index, step in (doubtful | refused | {15: Step(404)}).items()}
+    policy = {"TRAFFIC_FILE": records_file(tmp_path, 40), "TRAFFIC_POLICY": "at-most-once"}
+    done = headless(tmp_path, IMPATIENT, script, **policy)
+    posts, dead, report = done.posts, done.dead, done.report
     assert {index: len(posts[index]) for index in posts} == {index: 1 + (index in refused) for index in range(40)}
     assert {index for index, letter in dead.items() if letter["outcome"] == "in_doubt"} == set(doubtful)
     assert all(dead[index]["attempts"] == 1 and dead[index]["reason"] for index in doubtful)
@@ -296,12 +294,12 @@ def test_a_run_outlasts_an_api_that_is_down_for_a_while(cluster: Cluster, api: F
 
 
 def test_a_run_whose_api_stays_dead_ends_with_a_report(cluster: Cluster, api: FakeApi, tmp_path: Path) -> None:
-    begin(cluster, records_file(tmp_path, 300), traffic_give_up=3)
+    begin(cluster, records_file(tmp_path, 300))
     cluster.until(lambda: api.count > 50, "records are sent")
     api.refuse()
     report = cluster.await_state("failed", 20)
     assert report["reason"].startswith("the API cannot be reached: ")
-    assert report["reason"].endswith("; given up after 3 s without progress")
+    assert report["reason"].endswith(f"; given up after {GIVE_UP_S} s without progress")
     counts = report["counts"]
     sent = set(by_index(api))
     unsent = {int(index) for index in cluster.file_of_run("unsent.txt")}

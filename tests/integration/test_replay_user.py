@@ -120,7 +120,9 @@ def test_at_most_once_sends_nothing_again_whose_answer_is_unknown(tmp_path: Path
 @pytest.fixture(scope="module")
 def shared_cluster(shared_api: FakeApi, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     folder = tmp_path_factory.mktemp("cluster")
-    with Cluster(folder, shared_api.url, web=True, locustfile=PATIENT_REPLAY, TRAFFIC_ORDER="file") as cluster:
+    file = tmp_path_factory.getbasetemp() / "none.json"  # the form may name files of its folder: each test's own
+    variables = {"TRAFFIC_FILE": file, "TRAFFIC_ORDER": "file"}
+    with Cluster(folder, shared_api.url, web=True, locustfile=PATIENT_REPLAY, **variables) as cluster:
         cluster.await_web(2)
         yield cluster
 

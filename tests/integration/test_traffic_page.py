@@ -20,7 +20,9 @@ pytestmark = pytest.mark.timeout(180)
 @pytest.fixture(scope="module")
 def shared_cluster(shared_api: FakeApi, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     folder = tmp_path_factory.mktemp("cluster")
-    with Cluster(folder, shared_api.url, workers=2, web=True, TRAFFIC_FILE=records_file(folder, 40)) as cluster:
+    # The form may name files of its folder: each test's own.
+    file = records_file(tmp_path_factory.getbasetemp(), 40)
+    with Cluster(folder, shared_api.url, workers=2, web=True, TRAFFIC_FILE=file) as cluster:
         cluster.await_web(2)
         yield cluster
 
@@ -133,7 +135,7 @@ def test_a_person_pauses_the_run_and_lets_it_go_on(
 def test_a_start_that_is_refused_is_among_the_events(cluster: Cluster, web: httpx.Client) -> None:
     cluster.await_startable()
     ask = live(web)["events"]["next"]
-    assert not cluster.swarm(traffic_file="nowhere.json")["success"]
+    assert not cluster.swarm(traffic_file=cluster.folder / "nowhere.json")["success"]
     (event,) = live(web, event=ask)["events"]["rows"]
     assert (event["kind"], event["level"]) == ("refused", "bad")
     assert "there is no such file" in event["text"]
@@ -277,3 +279,78 @@ def test_what_another_site_tried_has_begun_nothing(cluster: Cluster, web: httpx.
     web.post("/swarm", headers={"Sec-Fetch-Site": "cross-site"}, data={"user_count": 1, "spawn_rate": 1})
     assert cluster.status == before
     assert api.count == 0
+
+
+ELSEWHERE = ["/", "/healthz", "/login", "/logs", "/stats/requests", "/traffic", "/traffic/live", "/nowhere", "/swarm"]
+
+
+@pytest.mark.parametrize("path", ELSEWHERE)
+def test_a_name_that_was_made_to_point_here_is_answered_nothing(cluster: Cluster, web: httpx.Client, path: str) -> None:
+    port = cluster.web_port
+    assert web.get(path, headers={"Host": f"localhost:{port}"}).status_code != 421
+    rebound = {"Host": f"evil.example:{port}", "Origin": f"http://evil.example:{port}"}
+    refused = web.get(path, headers=rebound)
+    assert refused.status_code == 421
+    assert "(TRAFFIC_ALLOWED_HOSTS)" in refused.json()["error"]
+
+
+def test_what_a_name_that_was_made_to_point_here_sends_begins_nothing(
+    cluster: Cluster, web: httpx.Client, api: FakeApi
+) -> None:
+    cluster.await_startable()
+    before = cluster.status["run"]
+    rebound = {"Host": "evil.example", "Origin": "http://evil.example", "Sec-Fetch-Site": "same-origin"}
+    assert web.post("/swarm", headers=rebound, data={"user_count": 1, "spawn_rate": 1}).status_code == 421
+    assert (cluster.status["run"], api.count) == (before, 0)
+
+
+@pytest.mark.parametrize(
+    ("form", "why"),
+    [
+        ({"traffic_state_dir": "/tmp/t-web-state"}, "The form cannot set traffic_state_dir."),
+        ({"traffic_keep_runs": 1}, "The form cannot set traffic_keep_runs."),
+        ({"traffic_path": "/containers/create"}, "The form cannot set traffic_path."),
+        ({"traffic_run": "x"}, "The form cannot set traffic_run."),
+        ({"headless": "true", "csv_prefix": "/tmp/x"}, "The form cannot set csv_prefix, headless."),
+        ({"host": "http+unix://%2Fvar%2Frun%2Fdocker.sock"}, "A Unix socket can be the host only if"),
+        ({"traffic_file": "/etc/passwd"}, "From here, a traffic file can be chosen out of "),
+        ({"traffic_file": "/etc/no-such-file"}, "From here, a traffic file can be chosen out of "),
+    ],
+    ids=lambda value: ",".join(value) if isinstance(value, dict) else "",
+)
+def test_what_is_not_the_forms_to_set_is_refused_and_sets_nothing(
+    cluster: Cluster, web: httpx.Client, api: FakeApi, form: dict[str, object], why: str
+) -> None:
+    cluster.await_startable()
+    offered, before = web.get("/traffic/options").json(), cluster.status
+    answer = cluster.swarm(**form)
+    assert not answer["success"]
+    assert answer["message"].startswith(why)
+    assert "root:" not in answer["message"]
+    assert (web.get("/traffic/options").json(), cluster.status, api.count) == (offered, before, 0)
+
+
+def test_what_a_refused_form_asked_for_does_not_stick_to_the_next_start(
+    cluster: Cluster, web: httpx.Client, tmp_path: Path
+) -> None:
+    cluster.await_startable()
+    elsewhere = tmp_path / "elsewhere"
+    assert not cluster.swarm(traffic_state_dir=elsewhere, traffic_keep_runs=1)["success"]
+    kept = {row["run"] for row in web.get("/traffic/runs").json()["runs"]}
+    run = run_to_end(cluster, traffic_file=records_file(tmp_path, 4))
+    assert (cluster.state / "runs" / run / "report.json").is_file()
+    assert not elsewhere.exists()
+    assert kept <= {row["run"] for row in web.get("/traffic/runs").json()["runs"]}
+
+
+def test_locusts_own_page_is_shown_in_no_other_sites_frame_and_still_works(web: httpx.Client) -> None:
+    page = web.get("/")
+    assert page.headers["content-security-policy"] == "frame-ancestors 'self'"
+    assert page.headers["x-frame-options"] == "SAMEORIGIN"
+    assert "<script>" in page.text, "which a stricter policy would stop"
+
+
+def test_a_files_name_with_a_line_break_is_refused_in_words(web: httpx.Client) -> None:
+    refused = web.put("/traffic/files/a%0ab.json", content=b"[{}]")
+    assert refused.status_code == 400
+    assert "cannot be used: a file's name must hold neither" in refused.json()["error"]

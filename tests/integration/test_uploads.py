@@ -52,7 +52,7 @@ def left(cluster: Cluster) -> list[str]:
 def sending(cluster: Cluster, name: str, length: int) -> socket.socket:
     """A connection on which the head of an upload has been sent."""
     made = socket.create_connection(("127.0.0.1", cluster.web_port), timeout=30)
-    made.sendall(f"PUT /traffic/files/{name} HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n".encode())
+    made.sendall(f"PUT /traffic/files/{name} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}\r\n\r\n".encode())
     return made
 
 
@@ -147,9 +147,10 @@ def test_what_had_come_before_the_connection_broke_is_not_kept(cluster: Cluster,
 
 
 def test_while_a_large_file_comes_in_and_is_checked_the_run_loses_no_worker(
-    cluster: Cluster, web: httpx.Client, api: FakeApi, tmp_path: Path
+    cluster: Cluster, web: httpx.Client, api: FakeApi
 ) -> None:
-    file = tmp_path / "run.json"
+    (cluster.folder / "data").mkdir(exist_ok=True)
+    file = cluster.folder / "data" / "run.json"
     file.write_text(json.dumps([{"n": at} for at in range(400)]))
     api.always(Step(delay=0.1))
     start(cluster, traffic_file=file)

@@ -1,5 +1,6 @@
 """Where the web UI has a login, nobody gets past it but those who ask whether the master is alive."""
 
+import re
 from collections.abc import Iterator
 
 import httpx
@@ -63,7 +64,7 @@ def routes(web: httpx.Client) -> list[tuple[str, str]]:
     """Each route that is not meant to be open, with each of its methods."""
     rules = web.get("/every-route").json()
     return [
-        (method, rule.replace("<path:path>", "x").replace("<path:name>", "x"))
+        (method, re.sub(r"<(path|text):\w+>", "x", rule))
         for rule, methods in rules
         if rule not in OURS | LOCUSTS
         for method in methods
@@ -108,3 +109,9 @@ def test_a_login_is_no_leave_for_other_sites(cluster: Cluster) -> None:
     with plain_http.client(base_url=cluster.web) as web:
         web.post("/enter")
         assert web.post("/traffic/stop", headers={"Sec-Fetch-Site": "cross-site"}).status_code == 403
+
+
+def test_the_logins_cookie_stays_at_home(cluster: Cluster) -> None:
+    with plain_http.client(base_url=cluster.web) as web:
+        (cookie,) = web.post("/enter").headers.get_list("set-cookie")
+    assert {"SameSite=Lax", "HttpOnly"} <= {part.strip() for part in cookie.split(";")}

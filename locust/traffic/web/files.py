@@ -24,8 +24,8 @@ class Files:
         schema = str(site.options.traffic_schema or "").strip()
         self.checking = Checking(Path(schema) if schema else None)
         site.add("/traffic/files", self._list)
-        site.add("/traffic/files/<path:name>", self._put, "PUT")
-        site.add("/traffic/files/<path:name>", self._delete, "DELETE")
+        site.add("/traffic/files/<text:name>", self._put, "PUT")
+        site.add("/traffic/files/<text:name>", self._delete, "DELETE")
 
     @property
     def _shelf(self) -> Shelf:

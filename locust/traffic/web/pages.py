@@ -22,7 +22,7 @@ class Pages:
         site.add("/healthz", self._healthz, login=False)
         site.add("/traffic", self._page)
         site.add("/traffic/", self._without_slash)
-        site.add("/traffic/static/<path:path>", self._static)
+        site.add("/traffic/static/<text:path>", self._static)
         site.add("/traffic/static/plotly.min.js", self._charts)
 
     def _healthz(self) -> Response:

@@ -18,6 +18,7 @@ from typing import Any
 from traffic.core.formats import hint
 from traffic.intake.cache import Cache, Identity
 from traffic.ours import is_file, is_folder
+from traffic.web.reach import inside
 
 UPLOADS = "uploads"
 LONGEST_NAME = 200
@@ -60,6 +61,11 @@ def looks_like_traffic(name: str) -> bool:
     return (Path(path.stem) if path.suffix in _PACKED else path).suffix in _KINDS
 
 
+def _stays(entry: os.DirEntry[str], folder: Path) -> bool:
+    """Whether what is listed can be chosen: a link that leads elsewhere cannot."""
+    return not entry.is_symlink() or inside(folder / entry.name, folder)
+
+
 class Shelf:
     """The files of a folder, and of `uploads` in a state folder.
 
@@ -83,7 +89,7 @@ class Shelf:
             for entry in entries:
                 with suppress(OSError):  # it is gone by now
                     shown = uploaded or looks_like_traffic(entry.name)
-                    if shown and not entry.name.startswith(".") and entry.is_file():
+                    if shown and not entry.name.startswith(".") and entry.is_file() and _stays(entry, folder):
                         yield self._row(folder / entry.name, entry.stat(), uploaded=uploaded)
 
     def _row(self, path: Path, seen: os.stat_result, *, uploaded: bool) -> dict[str, Any]:

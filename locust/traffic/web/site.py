@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
-from flask import Blueprint, Flask, Response, make_response
+from flask import Blueprint, Flask, Response, make_response, request
 from flask_login import login_required
 from locust.web import WebUI
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
+from werkzeug.routing import BaseConverter
 
 from traffic.delivery import Delivery
 from traffic.locust_test import LocustTest
@@ -61,6 +62,13 @@ class MasterView(Protocol):
         """What has happened."""
 
 
+class AnyText(BaseConverter):
+    """Takes the rest of an address, whatever it holds: Werkzeug's `path` takes no line break."""
+
+    regex = r"(?s:.+)"
+    part_isolating = False
+
+
 class Site:
     """Locust's web UI with our blueprint; routes are added to it until `register`."""
 
@@ -69,8 +77,11 @@ class Site:
         assert web_ui.app is not None
         self.app: Flask = web_ui.app
         self.base: str = self.options.web_base_path or ""
+        self.app.url_map.converters["text"] = AnyText
         self._routes = Blueprint("traffic", __name__, url_prefix=self.base or None)
         self._routes.register_error_handler(Exception, _failed)
+        # An address that no route has belongs to no blueprint.
+        self.app.register_error_handler(HTTPException, self._unrouted)
 
     @property
     def options(self) -> argparse.Namespace:
@@ -107,6 +118,15 @@ class Site:
         made: Callable[..., Any] = login_required(view) if self.web_ui.web_login else view
         return made
 
+    def is_ours(self, path: str) -> bool:
+        """Whether a path is one of the Traffic page's, or below it."""
+        ours = f"{self.base}/traffic"
+        return path == ours or path.startswith(f"{ours}/")
+
+    def _unrouted(self, error: HTTPException) -> Any:
+        """Answer as our routes do if the path is one of theirs; else as Locust's web UI does."""
+        return _failed(error) if self.is_ours(request.path) or request.path == f"{self.base}/healthz" else error
+
     def register(self) -> None:
         """Have Locust's web UI serve the routes."""
         self.app.register_blueprint(self._routes)
@@ -136,6 +156,9 @@ def _failed(error: Exception) -> Response:
     if isinstance(error, HTTPException):
         if error.response is not None:
             return make_response(error.response)
-        return refuse(error.code or 500, error.description or error.name)
+        refused = refuse(error.code or 500, error.description or error.name)
+        if isinstance(error, MethodNotAllowed) and error.valid_methods:
+            refused.headers["Allow"] = ", ".join(error.valid_methods)
+        return refused
     logger.error("a request to the Traffic page failed", exc_info=error)
     return refuse(500, "The master failed at this; its log says why.")

@@ -12,9 +12,10 @@ from locust.runners import STATE_RUNNING, STATE_SPAWNING
 
 from traffic.clock import now_s
 from traffic.refusal import RefusedError
-from traffic.settings import OPTIONS
+from traffic.settings import OPTIONS, SettingsError
+from traffic.web.form import Form
 from traffic.web.reasons import Seen
-from traffic.web.site import Site
+from traffic.web.site import Site, refuse
 from traffic.wording import for_page
 
 logger = logging.getLogger(__name__)
@@ -23,14 +24,17 @@ PATIENCE_S = 15.0
 
 
 class Starting:
-    """Stands before Locust's own /swarm and /stop."""
+    """Stands before Locust's own /swarm, /stop and /user."""
 
     def __init__(self, site: Site) -> None:
         self._site, self._master = site, site.master
+        self.form = Form(site)
         self._one_at_a_time = BoundedSemaphore()
         views = site.app.view_functions
         self._swarm, self._locust_stop = views["locust.swarm"], views["locust.stop"]
         views["locust.swarm"], views["locust.stop"] = site.guarded(self._checked_swarm), site.guarded(self.stop)
+        self._update_class = views["locust.update_user"]
+        views["locust.update_user"] = site.guarded(self._checked_class)
         site.app.after_request(self._keep_polling)
 
     @property
@@ -54,9 +58,26 @@ class Starting:
         return self._locust_stop()
 
     def _checked_swarm(self) -> Any:
-        """Locust's own answer to Start, once what it asks for has been found good; an edit of a run is not checked."""
+        """Locust's own answer to Start, or to an edit of a run, once what is asked for has been found good."""
         with self._one_at_a_time:
-            return self._swarm() if self._running and self._site.live is not None else self._start()
+            live = self._site.live
+            return self._start() if live is None or not self._running else self._edit(live.facts.host)
+
+    def _edit(self, host: str) -> Any:
+        try:
+            self.form.check_edit(request.form, host)
+        except SettingsError as error:
+            logger.error("refused to change the run: %s", error)  # noqa: TRY400 - it is told to people
+            return self._answer_refused(str(error))
+        return self._swarm()
+
+    def _checked_class(self) -> Any:
+        """Locust's own answer to a change of a user class, once that has been found good."""
+        try:
+            self.form.check_class(request.get_json(force=True))
+        except SettingsError as error:
+            return refuse(400, str(error))
+        return self._update_class()
 
     @property
     def _ending(self) -> bool:
@@ -71,10 +92,9 @@ class Starting:
         self._await_the_end_of_the_last()
         if why := self.why_not:
             return self._refused(why)
-        if request.form.get("user_count", "1").strip() in ("0", "-0"):
-            return self._refused("The number of users must be at least 1: without users nothing is sent.")
         delivery = self._master.delivery
         try:
+            self.form.check_start(request.form)
             self._master.check(self._asked())
         except RefusedError as error:
             return self._refused(str(error))

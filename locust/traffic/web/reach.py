@@ -1,0 +1,39 @@
+"""Which traffic files may be named in the web form: those in the folder of --traffic-file, and those uploaded.
+
+The rule that this module guards: a file elsewhere is refused in the same words, whatever is there and whether anything
+is. What is wrong with a file that is opened is told with its first word, and is no one's to ask of any file.
+"""
+
+import os
+from pathlib import Path
+
+from traffic.settings import DEFAULT_FILE, SettingsError
+
+
+class Reach:
+    """What the form may name. `configured` is the file that the master was started with, which it may always name."""
+
+    def __init__(self, configured: str) -> None:
+        self._configured = configured.strip() or DEFAULT_FILE
+        self.folder = Path(self._configured).parent
+
+    def check(self, named: str, uploads: Path) -> None:
+        """Raise SettingsError if the form may not name this file. It looks at the disk."""
+        file = named.strip() or DEFAULT_FILE
+        if file != self._configured and not any(inside(Path(file), root) for root in (self.folder, uploads)):
+            rule = f"From here, a traffic file can be chosen out of {str(self.folder)!r}, or be one that was uploaded"
+            raise SettingsError(f"{rule}; {file[:200]!r} is neither. Choose another, or upload it.")
+
+
+def inside(path: Path, folder: Path) -> bool:
+    """Whether a path leads into a folder, links and `..` followed, and to nothing that is hidden there."""
+    try:
+        real, root = path.resolve(), folder.resolve()
+    except (OSError, RuntimeError, ValueError):  # a loop of links, a name too long, a zero byte
+        return False
+    if root not in real.parents:
+        return False
+    # A hidden name is looked for as it was written: some volumes keep plain files behind hidden links.
+    spelt, start = Path(os.path.abspath(path)), Path(os.path.abspath(folder))
+    below = spelt.relative_to(start) if start in spelt.parents else real.relative_to(root)
+    return not any(part.startswith(".") for part in below.parts)

@@ -1,0 +1,107 @@
+"""The master's web routes over a Flask application of the test's own: no Locust runs, no port is open."""
+
+import argparse
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from flask import Blueprint, Flask, jsonify
+from werkzeug.test import Client, TestResponse
+
+from traffic.refusal import ActRefusedError
+from traffic.settings import OPTIONS
+from traffic.state import StateFolder
+from traffic.story import Story
+from traffic.web import Web
+
+
+class FakeMaster:
+    """What the routes need of a master without a run. `checked` has the options of each start that was checked."""
+
+    def __init__(self) -> None:
+        self.delivery: Any = None
+        self.refusal: Exception | None = None
+        self.reading = SimpleNamespace(status=None)
+        self.test = SimpleNamespace(worker_states=lambda: {"w": "ready"}, ending=False)
+        self.story = Story()
+        self.checked: list[argparse.Namespace] = []
+        self.ill = ""
+
+    def check(self, options: argparse.Namespace) -> None:
+        self.checked.append(options)
+
+    def pause(self) -> None:
+        raise ActRefusedError("There is no run to pause.")
+
+    go_on = stop_run = pause
+
+
+class ASite:
+    """A web UI whose Locust notes the forms that it was handed in `swarmed`, and starts nothing."""
+
+    def __init__(
+        self, tmp_path: Path, *, web_host: str = "127.0.0.1", host: str = "http://api:4000", **said: Any
+    ) -> None:
+        self.data, self.state = tmp_path / "data", tmp_path / "state"
+        self.data.mkdir(exist_ok=True)
+        given = {option.name: option.default for option in OPTIONS}
+        given |= {"traffic_file": str(self.data / "traffic.json"), "traffic_state_dir": str(self.state)}
+        more = {"host": host, "web_base_path": "", "num_users": 1, "spawn_rate": 1.0, "traffic_run": ""}
+        self.options = argparse.Namespace(**{**given, **more, **said})
+        self.master, self.swarmed, self.classes = FakeMaster(), [], []
+        self.runner = SimpleNamespace(state="ready", user_count=0)
+        environment = SimpleNamespace(
+            parsed_options=self.options, host=host, user_classes=[], shape_class=None, runner=self.runner
+        )
+        self.app = Flask("locust")
+        locust = Blueprint("locust", __name__)
+        locust.add_url_rule("/", "index", lambda: "<body></body>")
+        locust.add_url_rule("/swarm", "swarm", self._swarm, methods=["POST"])
+        locust.add_url_rule("/stop", "stop", lambda: jsonify(success=True), methods=["POST"])
+        locust.add_url_rule("/user", "update_user", self._user, methods=["POST"])
+        self.app.register_blueprint(locust)
+        self.web_ui: Any = SimpleNamespace(
+            app=self.app,
+            environment=environment,
+            host=web_host,
+            tls_cert=None,
+            web_login=False,
+            userclass_picker_is_active=False,
+        )
+        Web(self.web_ui, self.master)  # type: ignore[arg-type]
+        self.client = Client(self.app)
+
+    def _swarm(self) -> Any:
+        from flask import request  # noqa: PLC0415
+
+        self.swarmed.append(dict(request.form))
+        self._deliver(live=self.master.delivery is not None and self.master.delivery.live)
+        return jsonify(success=True, message="Swarming started", host="")
+
+    def _user(self) -> Any:
+        self.classes.append(1)
+        return {}, 201
+
+    def _deliver(self, *, live: bool) -> None:
+        self.master.delivery = SimpleNamespace(
+            live=live,
+            state="running" if live else "completed",
+            reason="",
+            ending=False,
+            facts=SimpleNamespace(host="http://api:4000", run="r"),
+            folder=StateFolder(self.state),
+        )
+
+    def run_live(self) -> None:
+        """Have a run be live, so that a form is an edit of it."""
+        self.runner.state = "running"
+        self._deliver(live=True)
+
+    def swarm(self, **form: object) -> dict[str, Any]:
+        """Press Start; the answer."""
+        said = self.client.post("/swarm", data={"user_count": "8", "spawn_rate": "8"} | form)
+        return dict(said.get_json())
+
+    def get(self, path: str, **headers: str) -> TestResponse:
+        """Ask for a path."""
+        return self.client.get(path, headers=headers)

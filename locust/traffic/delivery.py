@@ -16,6 +16,7 @@ from traffic.facts import Facts, ended
 from traffic.journal import Journal, JournalError, JournalWriteError, tell
 from traffic.reconcile import agrees, fetch_audit
 from traffic.state import StateFolder
+from traffic.target import told
 from traffic.threads import in_thread
 
 logger = logging.getLogger(__name__)
@@ -122,7 +123,8 @@ class Delivery:
         """The run's status now; its report once it has one."""
         if self.report is not None:
             return self.report
-        return account(self.run, self._standing(self.state, self.reason, None, worker_states), self._progress)
+        standing = self._standing(self.state, self.reason, None, worker_states)
+        return account(self.run, standing, self._progress) | told(self.facts)
 
     def finish(self, state: str, reason: str, worker_states: dict[str, str]) -> dict[str, Any]:
         """Make the delivery report, hold it against the target's audit, write it, print it; the report.
@@ -132,11 +134,12 @@ class Delivery:
         seconds = (now := now_s()) - self._began
         self._trace(now, last=True)
         standing = self._standing(state, reason, timestamp(), worker_states)
-        report = account(self.run, standing, self._progress)
+        report = account(self.run, standing, self._progress) | told(self.facts)
         rate = (self.settled - self._settled_before) / seconds if seconds > 0 else 0.0
         report |= {"seconds": round(seconds, 3), "rate": round(rate, 1)}
         audit = fetch_audit(self.facts.host, self.run.terms.run)
-        report["audit"] = audit and {**audit, "agrees": agrees(audit, report["counts"])}
+        elsewhere = max((one.settled for one in self.facts.resumed if one.host), default=0)
+        report["audit"] = audit and {**audit, "agrees": agrees(audit, report["counts"], elsewhere)}
         self._discardable = self._write(report) and state == "completed"
         self._end_journal(state, report["ended"])
         self.report, self.state, self.reason = report, state, reason

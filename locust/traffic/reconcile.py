@@ -77,10 +77,11 @@ def _is_count(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
 
-def agrees(audit: dict[str, Any], counts: dict[str, int]) -> bool:
+def agrees(audit: dict[str, Any], counts: dict[str, int], elsewhere: int = 0) -> bool:
     """Whether what the target stored is possible by the report.
 
-    It must have everything delivered; what ended rejected or in doubt it may have stored without our knowing.
+    It must have everything delivered; what ended rejected or in doubt it may have stored without our knowing. Of
+    those that were settled before the run moved to this target, `elsewhere`, it may have none, or all.
     """
     most = counts["delivered"] + counts["in_doubt"] + counts["rejected"]
-    return bool(counts["delivered"] <= audit["stored"] <= most)
+    return bool(counts["delivered"] - elsewhere <= audit["stored"] <= most)

@@ -119,6 +119,7 @@ class Live:
             "started": None,
             "ended": None,
             "resumed": [],
+            **dict.fromkeys(("target", "users", "spawn_rate", "wait")),
         }
 
 

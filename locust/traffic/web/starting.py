@@ -13,6 +13,7 @@ from locust.runners import STATE_RUNNING, STATE_SPAWNING
 from traffic.clock import now_s
 from traffic.refusal import RefusedError
 from traffic.settings import OPTIONS
+from traffic.target import same_host
 from traffic.web.site import Site
 
 logger = logging.getLogger(__name__)
@@ -54,7 +55,15 @@ class Starting:
     def _checked_swarm(self) -> Any:
         """Locust's own answer to Start, once what it asks for has been found good; an edit of a run is not checked."""
         with self._one_at_a_time:
-            return self._swarm() if self._running and self._site.live is not None else self._start()
+            live = self._site.live
+            if not self._running or live is None:
+                return self._start()
+            host = request.form.get("host", "").strip()
+            if host and not same_host(host, live.facts.host):
+                return self._refused(
+                    f"Run {live.facts.run} goes to {live.facts.host}; a run keeps its host to its end."
+                )
+            return self._swarm()
 
     @property
     def _ending(self) -> bool:
@@ -75,7 +84,7 @@ class Starting:
         try:
             self._master.check(self._asked())
         except RefusedError as error:
-            return self._refused(str(error))
+            return self._refused(str(error), getattr(error, "more", {}))
         answer: Any = self._swarm()
         if not answer.get_json()["success"]:
             return answer
@@ -93,14 +102,15 @@ class Starting:
                 response.set_data(json.dumps({**said, "state": STATE_RUNNING}))
         return response
 
-    def _refused(self, why: str) -> Any:
-        """Answer as Locust does where it does not start, and tell."""
+    def _refused(self, why: str, more: dict[str, Any] | None = None) -> Any:
+        """Answer as Locust does where it does not start, and tell; `more` is for programs."""
         logger.error("refused to start: %s", why)
         self._master.story.refused(why)
-        return self._answer_refused(why)
+        return self._answer_refused(why, more)
 
-    def _answer_refused(self, why: str) -> Any:
-        return jsonify({"success": False, "message": why, "host": self._site.web_ui.environment.host})
+    def _answer_refused(self, why: str, more: dict[str, Any] | None = None) -> Any:
+        host = self._site.web_ui.environment.host
+        return jsonify({"success": False, "message": why, "host": host, **(more or {})})
 
     def _await_the_end_of_the_last(self) -> None:
         """Start was pressed as a run ended: Locust's workers are ready for another a moment later.
@@ -115,4 +125,6 @@ class Starting:
         """The options as the form wants them."""
         names = ("host", *(option.name for option in OPTIONS))
         form = {name: request.form[name] for name in names if name in request.form}
+        if form.get("traffic_resume", "").strip():
+            form.setdefault("host", "")  # the command line's is for new runs; one that is resumed has its own
         return argparse.Namespace(**{**vars(self._site.options), **form})

@@ -17,6 +17,7 @@ from traffic.facts import Facts, ended
 from traffic.journal import Journal, JournalError, JournalWriteError, tell
 from traffic.reconcile import reconcile
 from traffic.state import StateFolder
+from traffic.target import told
 from traffic.threads import in_thread
 
 logger = logging.getLogger(__name__)
@@ -123,7 +124,8 @@ class Delivery:
         """The run's status now; its report once it has one."""
         if self.report is not None:
             return self.report
-        return account(self.run, self._standing(self.state, self.reason, None, worker_states), self._progress)
+        standing = self._standing(self.state, self.reason, None, worker_states)
+        return account(self.run, standing, self._progress) | told(self.facts)
 
     def finish(self, state: str, reason: str, worker_states: dict[str, str]) -> dict[str, Any]:
         """Make the delivery report, hold it against the target's audit, write it, print it; the report.
@@ -133,10 +135,12 @@ class Delivery:
         seconds = (now := now_s()) - self._began
         self._trace(now, last=True)
         standing = self._standing(state, reason, timestamp(), worker_states)
-        report = account(self.run, standing, self._progress)
+        report = account(self.run, standing, self._progress) | told(self.facts)
         rate = (self.settled - self._settled_before) / seconds if seconds > 0 else 0.0
         report |= {"seconds": round(seconds, 3), "rate": round(rate, 1)}
-        report["audit"] = reconcile(self.facts.host, self.run.terms.run, report["counts"])
+        # What was settled before the run moved to this target may be at the former one alone.
+        elsewhere = max((one.settled for one in self.facts.resumed if one.host), default=0)
+        report["audit"] = reconcile(self.facts.host, self.run.terms.run, report["counts"], elsewhere)
         report["verdict"] = verdict(report)
         self._discardable = self._write(report) and state == "completed"
         self._end_journal(state, report["ended"])

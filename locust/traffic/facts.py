@@ -1,7 +1,7 @@
 """What a run is, as its journal says it: which file, in which order, to which API, and what has become of it."""
 
 import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, cast
 
 from traffic.clock import timestamp
@@ -13,17 +13,18 @@ from traffic.core.protocol import RunTerms
 class Resumption:
     """When a run was taken up again (ISO 8601, UTC), and how many records were settled by then, and stay so.
 
-    `resent_dead_letters` is how many were dead letters, and are sent again.
+    `resent_dead_letters` is how many were dead letters, and are sent again; `host` is where the run went from then on,
+    if that is another than before.
     """
 
     at: str
     settled: int
     resent_dead_letters: int = 0
+    host: str = ""
 
     def to_json(self) -> dict[str, Any]:
-        """What a report says of it; of dead letters only where some are sent again."""
-        made = asdict(self)
-        return made if self.resent_dead_letters else {"at": self.at, "settled": self.settled}
+        """What a report says of it; of dead letters and of a host only if there is something to say."""
+        return {name: value for name, value in asdict(self).items() if value or name in ("at", "settled")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,8 @@ class Facts:
 
     `state` is running, completed, stopped or failed; a run that is running on disk while no master has its journal
     open was cut off. `told` says of a completed run that its master has said so, and is done with it; an unattended
-    one says it by its exit code. `first_session` is the lowest session number that its latest master gave out.
+    one says it by its exit code. `left` says that a person wants none of it, and began a new run. `first_session` is
+    the lowest session number that its latest master gave out.
     """
 
     terms: RunTerms
@@ -55,6 +57,7 @@ class Facts:
     # A person has paused it, and nobody has let it go on; never of a run that has ended.
     paused: bool = False
     told: bool = False
+    left: bool = False
 
     @property
     def run(self) -> str:
@@ -67,11 +70,20 @@ class Facts:
 
     @classmethod
     def from_json(cls, text: str) -> "Facts":
-        """Read what `to_json` wrote. KeyError, TypeError or ValueError where it is something else."""
-        data = json.loads(text)
+        """Read what `to_json` wrote, in this release or in another: what this one does not know is left out.
+
+        KeyError, TypeError or ValueError if it is something else.
+        """
+        data = _known(cls, json.loads(text))
         terms = RunTerms.from_wire(data.pop("terms"))
-        resumed = tuple(Resumption(**one) for one in data.pop("resumed"))
+        resumed = tuple(Resumption(**_known(Resumption, one)) for one in data.pop("resumed", ()))
         return cls(terms=cast("RunTerms", terms), resumed=resumed, **data)
+
+
+def _known(kind: type, data: dict[str, Any]) -> dict[str, Any]:
+    """The members that a dataclass has a field for."""
+    names = {field.name for field in fields(kind)}
+    return {name: value for name, value in data.items() if name in names}
 
 
 def ended(facts: Facts, state: str, at: str) -> Facts:
@@ -80,8 +92,8 @@ def ended(facts: Facts, state: str, at: str) -> Facts:
 
 
 def resumed(facts: Facts, settled: int, host: str, first_session: int, reopened: int = 0) -> Facts:
-    """The facts of a run that is taken up again now; `reopened` of its dead letters are sent again."""
-    again = (*facts.resumed, Resumption(timestamp(), settled, reopened))
-    return replace(
-        facts, state="running", ended=None, told=False, host=host, first_session=first_session, resumed=again
-    )
+    """The facts of a run that is taken up again now, for `host`; `reopened` of its dead letters are sent again."""
+    moved = host if host != facts.host else ""
+    again = (*facts.resumed, Resumption(timestamp(), settled, reopened, moved))
+    going = replace(facts, state="running", ended=None, told=False, left=False)
+    return replace(going, host=host, first_session=first_session, resumed=again)

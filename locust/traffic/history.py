@@ -1,7 +1,6 @@
 """The runs of a state folder: which of them can be taken up again, what became of each, how long they are kept."""
 
 import logging
-import time
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -21,10 +20,9 @@ from traffic.journal import LEAVE_IT, LEAVE_RUN, Journal, JournalError, JournalI
 from traffic.ours import RUN_ID
 from traffic.settings import DEAD_LETTERS, LATEST
 from traffic.state import StateFolder
+from traffic.target import told
 
 logger = logging.getLogger(__name__)
-
-DAY_S = 86400.0
 
 
 class ResumeError(Exception):
@@ -88,7 +86,7 @@ def _unknown(folder: StateFolder, wanted: str, *, resend: bool) -> str:
     """Why a run without a journal cannot be resumed, and which can be."""
     if resend and wanted in folder.runs():
         return f"nothing of run {wanted} can be sent again: all of it was delivered, or its journal is gone."
-    seen = ((run, _facts(folder, run)) for run in folder.runs())
+    seen = ((run, read_facts(folder, run)) for run in folder.runs())
     known = [run for run, facts in seen if isinstance(facts, Facts) and (resend or not _is_over(facts))]
     others = f"Those that can be: {', '.join(known[:5])}." if known else "None can be."
     return f"no run {wanted!r} in {folder.path} can be resumed. {others}"
@@ -107,7 +105,7 @@ def _check_use(journal: Journal, *, resend: bool) -> None:
         option = f"--traffic-resume {facts.run} --traffic-resend {DEAD_LETTERS} (TRAFFIC_RESEND={DEAD_LETTERS})"
         raise ResumeError(f"{what}. Have its dead letters sent again with {option}.")
     if resend and not _has_to_send(journal):
-        in_doubt = _replay(journal).ledger.counts[State.IN_DOUBT]
+        in_doubt = replay(journal).ledger.counts[State.IN_DOUBT]
         why = f"{records(in_doubt)} in doubt may have been sent, and under at-most-once nothing is sent twice"
         raise ResumeError(f"nothing of run {facts.run} can be sent again: {why if in_doubt else 'it is delivered'}.")
 
@@ -116,7 +114,7 @@ def _has_to_send(journal: Journal) -> bool:
     """Whether a run is not at its end, or has dead letters that may be sent again."""
     if journal.facts.state == "running":
         return True
-    ledger = _replay(journal).ledger
+    ledger = replay(journal).ledger
     return ledger.unsettled > 0 or bool(ledger.dead_letters_to_send(journal.facts.terms.policy))
 
 
@@ -127,7 +125,7 @@ def leave_cut_off(folder: StateFolder) -> None:
     where one is in use, JournalWriteError or OSError where the disk refuses.
     """
     for run in folder.runs():
-        path, facts = folder.journal_path(run), _facts(folder, run)
+        path, facts = folder.journal_path(run), read_facts(folder, run)
         if isinstance(facts, JournalInUseError):
             raise facts
         if isinstance(facts, JournalError):
@@ -135,7 +133,7 @@ def leave_cut_off(folder: StateFolder) -> None:
             logger.warning("%s It is kept as %s.", facts, spoilt)
             path.replace(spoilt)
         elif facts is not None and facts.state in ("running", "completed") and not facts.told:
-            left = ended(facts, "stopped", timestamp()) if facts.state == "running" else facts
+            left = replace(ended(facts, "stopped", timestamp()), left=True) if facts.state == "running" else facts
             with closing(Journal.open(path)) as journal:
                 journal.write(facts=replace(left, told=left.state == "completed"))
 
@@ -153,14 +151,14 @@ def recover(journal: Journal, dataset: Dataset, *, resend: bool = False) -> ToRe
         )
         remedy = f"Put {facts.file} back as it was, or {LEAVE_RUN}."
         raise ResumeError(f"{what}: {seen}. {remedy}")
-    recovery = _replay(journal)
+    recovery = replay(journal)
     reopened = Reopened(recovery.ledger.dead_letters_to_send(facts.terms.policy) if resend else RangeSet())
     recovery.take(reopened)
     order = Order(facts.records, facts.seed, facts.order, facts.offset)
     return ToResume(journal, Run.recovered(facts.terms, dataset, order, recovery), recovery.held(), reopened)
 
 
-def _replay(journal: Journal) -> Recovery:
+def replay(journal: Journal) -> Recovery:
     """A run's account, as its journal has it. JournalError where that is damaged."""
     recovery = Recovery(journal.facts.records)
     try:
@@ -196,6 +194,10 @@ def summarise(account: dict[str, Any], *, resumable: bool) -> dict[str, Any]:
         "started",
         "ended",
         "resumed",
+        "target",
+        "users",
+        "spawn_rate",
+        "wait",
     )
     return {name: account.get(name) for name in names} | {
         "resumable": resumable and account.get("state") != "completed",
@@ -212,34 +214,6 @@ def _resendable(account: dict[str, Any]) -> int | None:
     return int(counts.get("rejected", 0) + doubtful)
 
 
-def prune(folder: StateFolder, keep_runs: int, keep_days: int, live: str | None) -> None:
-    """Delete the runs beyond the latest `keep_runs`, or older than `keep_days` (0: whatever their age).
-
-    Never `live`, nor a run that was cut off, nor one whose folder holds anything that we did not write.
-    """
-    oldest = time.time() - keep_days * DAY_S if keep_days else 0.0
-    for nth, run in enumerate(folder.runs()):
-        path = folder.run_folder(run)
-        try:
-            surplus = nth >= keep_runs or path.stat().st_mtime < oldest
-            if surplus and run != live and _is_over_with(_facts(folder, run), run):
-                _remove(folder, run, _because(nth, keep_runs, keep_days))
-        except OSError as error:
-            logger.warning("the old run %s could not be deleted: %s", path, error.strerror or error)
-
-
-def _remove(folder: StateFolder, run: str, why: str) -> None:
-    if foreign := folder.remove_run(run):
-        what = "the old run %s is not deleted: its folder holds %r, which is not of a run"
-        logger.warning(what, folder.run_folder(run), foreign[0])
-    else:
-        logger.info("the files of run %s were deleted: %s", run, why)
-
-
-def _because(nth: int, keep_runs: int, keep_days: int) -> str:
-    return f"the latest {keep_runs} are kept" if nth >= keep_runs else f"runs are kept for {keep_days} days"
-
-
 def _find(folder: StateFolder, wanted: Callable[[Journal], bool]) -> Journal | None:
     """The journal of the latest run that is wanted, open. JournalError where one before it cannot be read."""
     for run in folder.runs():
@@ -253,7 +227,7 @@ def _find(folder: StateFolder, wanted: Callable[[Journal], bool]) -> Journal | N
     return None
 
 
-def _facts(folder: StateFolder, run: str) -> Facts | JournalError | None:
+def read_facts(folder: StateFolder, run: str) -> Facts | JournalError | None:
     """What the journal of a run says that it is, or why it cannot be told; None where there is none."""
     path = folder.journal_path(run)
     if not path.exists():
@@ -265,21 +239,19 @@ def _facts(folder: StateFolder, run: str) -> Facts | JournalError | None:
         return error
 
 
-def _is_over_with(facts: Facts | JournalError | None, run: str) -> bool:
-    """Whether what is left of a run says that it is this one's, and was not cut off, and is no other master's."""
-    return facts is None or (isinstance(facts, Facts) and facts.run == run and facts.state != "running")
-
-
 def _summary(folder: StateFolder, run: str) -> dict[str, Any] | None:
     """A run's row; None where there is nothing to tell of it."""
-    facts = _facts(folder, run)
+    facts = read_facts(folder, run)
     if isinstance(facts, JournalError):
         return summarise({"run": run, "state": "unknown", "reason": str(facts)}, resumable=False)
     report = folder.read_report(run)
     # A report that is not of the run's latest end is of one before it was taken up again.
     if facts is not None and (facts.state, facts.ended) != (report and (report.get("state"), report.get("ended"))):
         return summarise(_told(facts), resumable=True)
-    return report and summarise(report, resumable=facts is not None)
+    if report is None:
+        return None
+    # Reports of earlier releases do not say to where the records went.
+    return summarise((told(facts) if facts is not None else {}) | report, resumable=facts is not None)
 
 
 def _told(facts: Facts) -> dict[str, Any]:
@@ -295,4 +267,5 @@ def _told(facts: Facts) -> dict[str, Any]:
         "started": facts.started,
         "ended": facts.ended,
         "resumed": [one.to_json() for one in facts.resumed],
+        **told(facts),
     }

@@ -153,7 +153,8 @@ class Master:
             self.environment.host = delivery.facts.host
         options = self._starts.options
         options.traffic_run = delivery.facts.run
-        options.traffic_resume = options.traffic_resend = ""  # the form would ask for it again at the next start
+        # The form would ask for these again at the next start.
+        options.traffic_resume = options.traffic_resend = options.traffic_other_host = options.traffic_again = ""
 
     def _look_for_a_run(self) -> None:
         """Take up a run that was cut off, or that the options name, before anything else is done."""

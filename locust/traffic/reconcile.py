@@ -23,23 +23,29 @@ MOST_BYTES = 1 << 20
 CATCH_UP_S, ASK_AGAIN_S = 5.0, 0.5
 
 
-def reconcile(host: str, run: str, counts: dict[str, int]) -> dict[str, Any] | None:
+def reconcile(host: str, run: str, counts: dict[str, int], elsewhere: int = 0) -> dict[str, Any] | None:
     """The target's audit of a run, with `agrees`: whether it is possible by the report's counts; None if it has none.
 
-    A target that has less than was delivered is asked again for `CATCH_UP_S` before that counts as a disagreement.
+    A target that has less than was delivered is asked again for `CATCH_UP_S` before that counts as a disagreement. Of
+    those that were settled before the run moved to this target, `elsewhere`, it may have none, or all.
     """
-    audit = fetch_audit(host, run)
+
+    def fetch() -> dict[str, Any] | None:
+        said = fetch_audit(host, run)
+        return said and ({**said, "elsewhere": elsewhere} if elsewhere else said)
+
+    audit = fetch()
     deadline = now_s() + CATCH_UP_S
     if _is_short(audit, counts):
         logger.info("the target's audit has fewer records than were delivered; asking again for %g s", CATCH_UP_S)
     while _is_short(audit, counts) and now_s() < deadline:
         time.sleep(ASK_AGAIN_S)
-        audit = fetch_audit(host, run) or audit
+        audit = fetch() or audit
     return audit and {**audit, "agrees": agrees(audit, counts)}
 
 
 def _is_short(audit: dict[str, Any] | None, counts: dict[str, int]) -> bool:
-    return audit is not None and audit["stored"] < counts["delivered"]
+    return audit is not None and audit["stored"] < counts["delivered"] - audit.get("elsewhere", 0)
 
 
 def fetch_audit(host: str, run: str) -> dict[str, Any] | None:

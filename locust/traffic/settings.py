@@ -26,6 +26,8 @@ POLICIES = ("at-least-once", "at-most-once")
 DEAD_LETTERS = "dead-letters"
 # What --traffic-resume may say besides a run's id.
 LATEST, NONE = "last", "no"
+# What --traffic-other-host and --traffic-again may say.
+YES = "yes"
 # Methods that carry a body (RFC 9110 9.3).
 METHODS = ("POST", "PUT", "PATCH")
 LONGEST_WAIT_S = 3600
@@ -88,6 +90,22 @@ OPTIONS = (
         choices=("", DEAD_LETTERS),
         bare=DEAD_LETTERS,
     ),
+    Option(
+        "traffic_other_host",
+        "",
+        "Whether the run that is resumed may go to another host than before: yes; empty: it is refused",
+        in_form=True,
+        choices=("", YES),
+        bare=YES,
+    ),
+    Option(
+        "traffic_again",
+        "",
+        "Whether a file of which a run was stopped half way is sent again as a whole: yes; empty: it is refused",
+        in_form=True,
+        choices=("", YES),
+        bare=YES,
+    ),
     Option("traffic_keep_runs", "100", "How many runs to keep in the state folder; those cut off are always kept"),
     Option("traffic_keep_days", "0", "How many days to keep a run in the state folder; 0: whatever its age"),
     Option("traffic_state_dir", DEFAULT_STATE_DIR, "Folder for the journals, reports and dead letters"),
@@ -131,7 +149,8 @@ def add_options(parser: LocustArgumentParser, **_: Any) -> None:
 class Settings:
     """What a run is asked to be. `wait` is in seconds; `seed` is in 0..2^63-1; `limit` None: no limit.
 
-    `resend`: the dead letters of the run that is resumed are to be sent again.
+    `resend`: the dead letters of the run that is resumed are to be sent again; `other_host`: it may go to another host
+    than before; `again`: what a run that was stopped half way has sent may be sent again by a new one.
     """
 
     file: Path
@@ -148,6 +167,8 @@ class Settings:
     give_up_s: int
     resume: str
     resend: bool
+    other_host: bool
+    again: bool
     keep_runs: int
     keep_days: int
     state_dir: Path
@@ -171,6 +192,8 @@ class Settings:
             give_up_s=reader.whole("traffic_give_up", least=1, most=86400),
             resume=reader.text("traffic_resume"),
             resend=reader.resend(),
+            other_host=reader.one_of("traffic_other_host", ("", YES)) == YES,
+            again=reader.one_of("traffic_again", ("", YES)) == YES,
             keep_runs=reader.whole("traffic_keep_runs", least=1, most=1_000_000),
             keep_days=reader.whole("traffic_keep_days", least=0, most=36500),
             state_dir=Path(reader.text("traffic_state_dir")),

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from locust.env import Environment
 
+from traffic.again import Intended, check_again, leave_stopped
 from traffic.clock import timestamp
 from traffic.core.dataset import Dataset, DatasetError
 from traffic.core.decisions import records
@@ -16,11 +17,14 @@ from traffic.core.protocol import RunTerms
 from traffic.core.run import Run
 from traffic.delivery import Delivery
 from traffic.facts import Facts, resumed
-from traffic.history import ResumeError, ToResume, find_cut_off, find_to_resume, leave_cut_off, prune, recover
+from traffic.history import ResumeError, ToResume, find_cut_off, find_to_resume, leave_cut_off, recover, replay
 from traffic.journal import LEAVE_RUN, Journal, JournalError, JournalWriteError
+from traffic.other_host import OtherHostError
+from traffic.pruning import prune
 from traffic.reading import Reading
 from traffic.settings import NONE, Settings, check_variables, read_host
 from traffic.state import StateError, StateFolder
+from traffic.target import same_host
 from traffic.threads import in_thread
 
 # Session numbers that a master may have given out since it noted the first.
@@ -45,6 +49,11 @@ class Checked:
     def folder(self) -> StateFolder:
         """The state folder."""
         return StateFolder(self.settings.state_dir)
+
+    @property
+    def intended(self) -> Intended:
+        """What a new run would send, and to where."""
+        return Intended(self.dataset.digest, self.offset, self.chosen, self.host, self.settings.path)
 
     def close(self) -> None:
         """Let go of the file and of the journal: the start is off."""
@@ -87,14 +96,14 @@ class Starts:
         """Read the options and open the files, as a start would; what was opened serves the next start."""
         check_variables()
         settings = Settings.read(options)
-        host = self._host(options)
         folder = StateFolder(settings.state_dir)
         folder.prepare()
         self._drop()
         if settings.resume not in ("", NONE):
             journal = in_thread(find_to_resume, folder, settings.resume, resend=settings.resend)
-            self._checked = self._open_to_resume(settings, host, journal)
+            self._checked = self._open_to_resume(settings, options, journal)
             return
+        host = self._host(options)
         if not settings.resume and (cut_off := in_thread(find_cut_off, folder)) is not None:
             cut_off.close()
             raise ResumeError(
@@ -104,10 +113,13 @@ class Starts:
         dataset = self.reading.open(settings.file, settings.state_dir, settings.schema)
         try:
             offset, chosen = _choice(settings, dataset)
-        except DatasetError:
+            checked = Checked(settings, dataset, host, offset, chosen)
+            if not (settings.again or settings.resume):
+                in_thread(check_again, folder, checked.intended)
+        except BaseException:
             dataset.close()
             raise
-        self._checked = Checked(settings, dataset, host, offset, chosen)
+        self._checked = checked
 
     def take(self) -> Checked:
         """What was checked, to be used now; it is checked now where that has not been done."""
@@ -131,13 +143,7 @@ class Starts:
             journal = in_thread(find_cut_off, folder, unattended=self.unattended)
         if journal is None:
             return None
-        try:
-            folder.prepare()
-            host = self._host(self.options) if self.unattended else journal.facts.host
-        except BaseException:
-            journal.close()
-            raise
-        return self._open_to_resume(settings, host, journal)
+        return self._open_to_resume(settings, self.options if self.unattended else None, journal)
 
     def begin(self, checked: Checked, first_session: int) -> Delivery:
         """A new run, with its journal."""
@@ -166,6 +172,8 @@ class Starts:
         try:
             if settings.resume == NONE:
                 in_thread(leave_cut_off, checked.folder)
+            if settings.resume == NONE or settings.again:
+                in_thread(leave_stopped, checked.folder, checked.intended)
             journal = in_thread(Journal.create, checked.folder.journal_path(terms.run), facts)
         except (OSError, JournalWriteError) as error:
             reason = getattr(error, "strerror", None) or error
@@ -196,11 +204,16 @@ class Starts:
             self._checked.close()
             self._checked = None
 
-    def _open_to_resume(self, settings: Settings, host: str, journal: Journal) -> Checked:
-        """The form's file is for a new run, and the journal knows its own; the command line's is meant for this one."""
+    def _open_to_resume(self, settings: Settings, options: argparse.Namespace | None, journal: Journal) -> Checked:
+        """The form's file is for a new run, and the journal knows its own; the command line's is meant for this one.
+
+        `options` say which host is asked for, None if nobody asks for any: then it is the run's own.
+        """
         file = settings.file if self.unattended else Path(journal.facts.file)
         dataset = None
         try:
+            StateFolder(settings.state_dir).prepare()
+            host = journal.facts.host if options is None else self._host_to_resume(settings, options, journal)
             dataset = self.reading.open(file, settings.state_dir, None)
             to_resume = in_thread(recover, journal, dataset, resend=settings.resend)
         except BaseException:
@@ -209,6 +222,18 @@ class Starts:
                 dataset.close()
             raise
         return Checked(settings, dataset, host, to_resume=to_resume)
+
+    def _host_to_resume(self, settings: Settings, options: argparse.Namespace, journal: Journal) -> str:
+        """The run's own host, or another one that is asked for, if that was confirmed. OtherHostError if it was not."""
+        before = journal.facts.host
+        by_class = self.host_of_class if self.unattended else None
+        asked = str(getattr(options, "host", None) or by_class or "")
+        if not asked.strip() or same_host(asked, before):
+            return before
+        host = self._host(options)
+        if not settings.other_host:
+            raise OtherHostError(journal.facts, host, in_thread(replay, journal).ledger.counts)
+        return host
 
 
 def _choice(settings: Settings, dataset: Dataset) -> tuple[int, int]:

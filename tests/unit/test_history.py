@@ -18,17 +18,16 @@ from traffic.core.position import DeadLetter, State
 from traffic.core.ranges import RangeSet
 from traffic.facts import Facts, Resumption
 from traffic.history import (
-    DAY_S,
     ResumeError,
     find_cut_off,
     find_to_resume,
     leave_cut_off,
     past_runs,
-    prune,
     recover,
     summarise,
 )
 from traffic.journal import Journal, JournalError, JournalInUseError
+from traffic.pruning import DAY_S, prune
 from traffic.state import StateFolder
 from unit.test_journal import FACTS, read
 from unit.traffic_file import written
@@ -372,7 +371,7 @@ def test_a_report_that_is_no_json_does_not_hide_the_journal(folder):
 
 
 def test_the_latest_runs_are_kept_and_the_others_deleted(folder, caplog):
-    caplog.set_level("INFO", "traffic.history")
+    caplog.set_level("INFO", "traffic.pruning")
     for run in RUNS:
         leave_report(folder, run)
     prune(folder, 2, 0, None)
@@ -381,7 +380,7 @@ def test_the_latest_runs_are_kept_and_the_others_deleted(folder, caplog):
 
 
 def test_runs_beyond_an_age_are_deleted(folder, caplog):
-    caplog.set_level("INFO", "traffic.history")
+    caplog.set_level("INFO", "traffic.pruning")
     for days, run in enumerate(RUNS):
         leave_report(folder, run)
         when = time.time() - days * DAY_S - 60

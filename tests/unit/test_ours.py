@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from traffic.history import past_runs, prune
+from traffic.history import past_runs
 from traffic.intake.cache import KEPT, STALE_S, Cache
 from traffic.intake.opening import Opening
 from traffic.journal import Journal
 from traffic.ours import MARKER, ForeignError, claim, remove_run
+from traffic.pruning import prune
 from traffic.state import StateFolder
 from traffic.web.shelf import Shelf
 from unit.test_history import FIRST, SECOND, THIRD, leave, leave_report

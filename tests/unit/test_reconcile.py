@@ -278,3 +278,11 @@ def test_an_audit_that_is_not_short_is_asked_once(monkeypatch, stored, made):
     audit = reconcile.reconcile("http://api", RUN, COUNTS)
     assert (audit and audit["agrees"]) == made
     assert len(asked) == 1
+
+
+@pytest.mark.parametrize(("stored", "agreed"), [(39, False), (40, True), (100, True), (101, False)])
+def test_a_target_that_a_run_moved_to_need_not_have_what_was_settled_before(monkeypatch, stored, agreed):
+    answers(monkeypatch, stored)
+    monkeypatch.setattr(reconcile, "CATCH_UP_S", 0.01)
+    audit = reconcile.reconcile("http://api", RUN, COUNTS, elsewhere=60)
+    assert audit == {**AUDIT, "stored": stored, "elsewhere": 60, "agrees": agreed}

@@ -248,11 +248,11 @@ def test_locusts_parser_lets_a_bad_value_pass_so_that_the_master_tells_all_fault
 
 def test_the_web_form_shows_what_a_person_would_change_there():
     shown = {name: extra for name, extra in ui_extra_args_dict([]).items() if name.startswith("traffic")}
-    asked = ["file", "order", "seed", "wait", "limit", "offset", "resume", "resend"]
+    asked = ["file", "order", "seed", "wait", "limit", "offset", "resume", "resend", "other_host", "again"]
     assert list(shown) == [f"traffic_{name}" for name in asked]
     assert shown["traffic_order"]["choices"] == ["random", "file"]
     assert shown["traffic_resend"]["choices"] == ["", "dead-letters"]
-    defaults = ["data/traffic.json", "random", "", "0.1-0.9", "", "0", "", ""]
+    defaults = ["data/traffic.json", "random", "", "0.1-0.9", "", "0", "", "", "", ""]
     assert [extra["default_value"] for extra in shown.values()] == defaults
     assert all(extra["help_text"] for extra in shown.values())
 

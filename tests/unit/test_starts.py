@@ -12,13 +12,16 @@ from typing import Any
 
 import pytest
 
+from traffic.again import AgainError
 from traffic.core.dataset import Dataset, DatasetError
 from traffic.core.decisions import Booked, Leased, Reopened
 from traffic.core.position import DeadLetter, State
 from traffic.core.ranges import RangeSet
 from traffic.delivery import Delivery
+from traffic.facts import ended
 from traffic.history import ResumeError
 from traffic.journal import Journal, JournalError, JournalInUseError, JournalWriteError
+from traffic.other_host import OtherHostError
 from traffic.settings import OPTIONS, SettingsError
 from traffic.starts import SESSIONS_OF_ONE_MASTER, Starts
 from traffic.state import StateError, StateFolder
@@ -41,7 +44,7 @@ class Bench:
     def options(self, **said: str) -> argparse.Namespace:
         given = {option.name: option.default for option in OPTIONS}
         given |= {"traffic_file": str(self.file), "traffic_state_dir": str(self.folder.path), "traffic_seed": "5"}
-        return argparse.Namespace(**{**given, "host": "http://api", "autostart": False, **said})
+        return argparse.Namespace(**{**given, "host": FACTS.host, "autostart": False, **said})
 
     def starts(self, *, form: bool = True, **said: str) -> Starts:
         environment: Any = SimpleNamespace(
@@ -52,7 +55,8 @@ class Bench:
     def leave(self, state: str = "running", **changed: Any) -> Path:
         """The journal of a run that an earlier master began: of ten records one is delivered, two were in hand."""
         path = self.folder.journal_path(RUN)
-        facts = replace(FACTS, file=str(self.file), records=10, digest=self.digest, state=state, **changed)
+        said = {"file": str(self.file), "records": 10, "digest": self.digest, "state": state} | changed
+        facts = replace(FACTS, **said)
         with closing(Journal.create(path, facts)) as journal:
             journal.write([Leased(1, "a", RangeSet([(0, 3)])), Booked("a", RangeSet([(0, 1)]), (), 1, 0)])
         return path
@@ -82,7 +86,7 @@ def test_a_new_run_has_a_journal_that_says_what_it_was_asked_to_be(bench):
     facts, terms = delivery.facts, delivery.run.terms
     assert (terms.path, terms.method, terms.wait, terms.policy) == ("/v1", "PUT", (0.0, 0.0), "at-most-once")
     assert (facts.records, facts.digest, facts.file) == (10, bench.digest, str(bench.file))
-    assert (facts.seed, facts.order, facts.host, facts.first_session) == (5, "random", "http://api", 77)
+    assert (facts.seed, facts.order, facts.host, facts.first_session) == (5, "random", FACTS.host, 77)
     assert (facts.state, facts.ended, facts.resumed) == ("running", None, ())
     assert (delivery.state, delivery.manned, delivery.settled) == ("running", True, 0)
     assert delivery.journal.path == bench.folder.journal_path(terms.run)
@@ -98,9 +102,7 @@ def test_a_run_that_was_cut_off_is_found_with_what_was_in_hand(bench, form):
         assert checked.to_resume.journal.facts.run == RUN
         assert checked.to_resume.held == {"a": RangeSet([(1, 3)])}
         assert checked.to_resume.run.ledger.counts == [9, 0, 1, 0, 0]
-        assert checked.host == ("http://api:4000" if form else "http://api"), (
-            "as the journal, or the command line, says"
-        )
+        assert checked.host == FACTS.host
 
 
 @pytest.mark.parametrize(("state", "resume"), [("stopped", ""), ("running", "no"), ("completed", "")])
@@ -151,7 +153,7 @@ def test_a_run_is_resumed_with_its_own_terms_and_that_is_journaled(bench, state)
     entries, facts = read(path)
     assert len(entries) == 2
     assert facts == delivery.facts
-    assert (facts.state, facts.ended, facts.host) == ("running", None, "http://api")
+    assert (facts.state, facts.ended, facts.host) == ("running", None, FACTS.host)
     assert [one.settled for one in facts.resumed] == [1]
 
 
@@ -229,6 +231,134 @@ def test_a_second_check_lets_go_of_what_the_first_had_opened(bench):
 def test_what_a_start_is_refused_for_is_found_by_its_check(bench, said, error):
     with pytest.raises(error):
         bench.starts().check(bench.options(**said))
+
+
+OTHER = "http://other:4000"
+
+
+@pytest.mark.parametrize("resend", ["", "dead-letters"])
+def test_a_run_goes_on_at_its_own_host_unless_another_is_asked_for_and_confirmed(bench, resend):
+    path = bench.leave("stopped")
+    starts = bench.starts(host="http://form:1", traffic_resend=resend)
+    asked = {"traffic_resume": "last", "traffic_resend": resend}
+    for same in ("", FACTS.host, FACTS.host.upper() + "/"):
+        starts.check(bench.options(host=same, **asked))
+        with closing(starts.take()) as checked:
+            assert checked.host == FACTS.host
+    with pytest.raises(OtherHostError) as caught:
+        starts.check(bench.options(host=OTHER, **asked))
+    assert str(caught.value).startswith(f"run {RUN} went to {FACTS.host}, and is asked to go on to {OTHER}. ")
+    assert "none of its keys" in str(caught.value)
+    assert "(1 of 10 records are settled)" in str(caught.value)
+    assert "TRAFFIC_OTHER_HOST=yes" in str(caught.value)
+    assert read(path)[1].host == FACTS.host, "and its journal is free, and as it was"
+    starts.check(bench.options(host=OTHER, traffic_other_host="yes", **asked))
+    delivery = bench._kept(starts.resume(starts.take(), 1))
+    assert (delivery.facts.host, delivery.facts.resumed[-1].host) == (OTHER, OTHER)
+    assert delivery.account({})["resumed"][-1]["host"] == OTHER
+    assert delivery.account({})["target"] == {"host": OTHER, "path": "/v1", "method": "POST"}
+
+
+@pytest.mark.parametrize("resume", ["", "last"])
+def test_a_master_that_nobody_attends_goes_on_at_another_host_only_if_it_is_told_so(bench, resume):
+    bench.leave("running")
+    with pytest.raises(OtherHostError):
+        bench.starts(form=False, host=OTHER, traffic_resume=resume).find()
+    with closing(bench.starts(form=False, host=OTHER, traffic_resume=resume, traffic_other_host="yes").find()) as made:
+        assert made.host == OTHER
+    by_class = bench.starts(form=False, host=None, traffic_resume=resume)
+    with closing(by_class.find()) as made:
+        assert made.host == FACTS.host
+    by_class._environment.user_classes = [SimpleNamespace(host=OTHER, over_unix_sockets=True)]
+    with pytest.raises(OtherHostError):
+        by_class.find()
+
+
+def test_a_master_with_a_form_takes_a_run_up_at_the_runs_host_whatever_the_form_offers(bench):
+    bench.leave("running")
+    with closing(bench.starts(host=OTHER).find()) as made:
+        assert made.host == FACTS.host
+
+
+@pytest.mark.parametrize("form", [True, False])
+@pytest.mark.parametrize("state", ["stopped", "failed"])
+def test_a_file_of_which_a_run_was_stopped_half_way_is_not_sent_again_unasked(bench, form, state):
+    path = bench.leave(state, ended="2026-01-02T04:00:00Z")
+    starts = bench.starts(form=form, traffic_path="/v1")
+    with pytest.raises(AgainError) as caught:
+        starts.check(starts.options)
+    how = "was stopped" if state == "stopped" else "was given up"
+    said = str(caught.value)
+    assert said.startswith(f"run {RUN} to {FACTS.host} {how} half way at 2026-01-02T04:00:00Z: 1 of 10 records of ")
+    assert "(1 delivered, 0 rejected, 0 in doubt), 9 are left." in said
+    assert all(way in said for way in (f"TRAFFIC_RESUME={RUN}", "TRAFFIC_AGAIN=yes"))
+    again = caught.value.more["again"]
+    assert (again["run"], again["counts"]["settled"], again["counts"]["left"]) == (RUN, 1, 9)
+    assert read(path)[1].state == state, "its journal is free, and nothing is changed"
+
+
+def test_who_wants_it_sent_again_is_not_asked_for_the_same_run_any_more(bench):
+    path = bench.leave("stopped")
+    bench.begin(bench.starts(traffic_path="/v1", traffic_again="yes")).journal.close()
+    assert read(path)[1].left
+    begun = bench.starts(traffic_path="/v1")._environment
+    bench.folder.remove_run(bench.folder.runs()[0])  # the run that was begun instead
+    Starts(begun).check(begun.parsed_options)
+    with closing(bench.starts(traffic_resume=RUN).find()) as checked:
+        assert checked.to_resume.journal.facts.run == RUN, "a person may still want it"
+
+
+def test_a_run_that_was_left_by_no_is_not_asked_for_any_more(bench):
+    bench.leave("running")
+    bench.begin(bench.starts(traffic_path="/v1", traffic_resume="no")).journal.close()
+    bench.folder.remove_run(bench.folder.runs()[0])
+    starts = bench.starts(traffic_path="/v1")
+    starts.check(starts.options)
+    starts.take().close()
+
+
+def test_one_that_is_stopped_once_more_is_asked_for_again(bench):
+    bench.leave("stopped", left=True)
+    delivery = bench.resume(bench.starts(traffic_resume="last"))
+    delivery.journal.write(facts=ended(delivery.facts, "stopped", "2026-01-02T05:00:00Z"))
+    delivery.journal.close()
+    starts = bench.starts(traffic_path="/v1")
+    with pytest.raises(AgainError):
+        starts.check(starts.options)
+
+
+@pytest.mark.parametrize(
+    ("changed", "asked"),
+    [
+        ({"state": "completed"}, {}),
+        ({"digest": "cd" * 32}, {}),
+        ({}, {"host": OTHER}),
+        ({}, {"traffic_path": "/v2"}),
+        ({"records": 5}, {"traffic_offset": "5"}),
+        ({"offset": 5, "records": 5}, {"traffic_limit": "5"}),
+        ({"left": True}, {}),
+    ],
+)
+def test_another_start_is_not_asked_about(bench, changed, asked):
+    bench.leave(**{"state": "stopped"} | changed)
+    starts = bench.starts(**{"traffic_path": "/v1"} | asked)
+    starts.check(starts.options)
+    starts.take().close()
+
+
+@pytest.mark.parametrize(("entries", "asks"), [([], False), ([Leased(1, "a", RangeSet([(0, 3)]))], True)])
+def test_a_stopped_run_is_asked_about_if_any_of_it_may_have_been_sent(bench, entries, asks):
+    bench.folder.prepare()
+    facts = replace(FACTS, file=str(bench.file), records=10, digest=bench.digest, state="stopped")
+    with closing(Journal.create(bench.folder.journal_path(RUN), facts)) as journal:
+        journal.write(entries)
+    starts = bench.starts(traffic_path="/v1")
+    if asks:
+        with pytest.raises(AgainError):
+            starts.check(starts.options)
+    else:
+        starts.check(starts.options)
+        starts.take().close()
 
 
 @pytest.mark.parametrize("form", [True, False])

@@ -55,10 +55,11 @@ def succeeded(account: dict[str, Any]) -> bool:
 def disagreement(audit: dict[str, Any], counts: dict[str, int]) -> str:
     """How an audit contradicts the counts of a report; empty if it does not.
 
-    The API must have all that was delivered. It may have what was rejected or is in doubt without our knowing.
+    The API must have all that was delivered, but for what was settled before the run came to it (`elsewhere`). It may
+    have what was rejected or is in doubt without our knowing.
     """
-    stored, least = audit["stored"], counts["delivered"]
-    most = least + counts["in_doubt"] + counts["rejected"]
+    stored, least = audit["stored"], counts["delivered"] - audit.get("elsewhere", 0)
+    most = counts["delivered"] + counts["in_doubt"] + counts["rejected"]
     if stored < least:
         return f"{_were(least - stored, 'delivered')}, and the API has not stored {_them(least - stored)}"
     if stored > most:

@@ -13,6 +13,7 @@ from locust.util.timespan import parse_timespan
 
 from traffic.crew import read_spawn_rate, read_users
 from traffic.settings import OPTIONS, UNIX, SettingsError
+from traffic.target import same_host
 from traffic.threads import in_thread
 from traffic.web.reach import Reach
 from traffic.web.shelf import UPLOADS
@@ -57,7 +58,8 @@ class Form:
     def check_edit(self, form: Mapping[str, str], host: str) -> None:
         """Check what a form asks for that changes a live run, which sends to `host`. It may be left without users."""
         self._check(form, least=0)
-        if _spelt(form.get("host", "")) not in ("", _spelt(host)):
+        asked = _spelt(form.get("host", ""))
+        if asked and not same_host(asked, host):
             rule = f"A live run sends to one host, and this one's is {host}"
             raise SettingsError(f"{rule}. Stop it, and start or resume one with another host.")
 

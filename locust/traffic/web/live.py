@@ -128,4 +128,5 @@ class Live:
             "ended": None,
             "resumed": [],
             "verdict": verdict({"state": state}),
+            **dict.fromkeys(("target", "users", "spawn_rate", "wait")),
         }

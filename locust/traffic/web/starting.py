@@ -97,7 +97,7 @@ class Starting:
             self.form.check_start(request.form)
             self._master.check(self._asked())
         except RefusedError as error:
-            return self._refused(str(error))
+            return self._refused(str(error), getattr(error, "more", {}))
         answer: Any = self._swarm()
         if not answer.get_json()["success"]:
             return answer
@@ -115,14 +115,15 @@ class Starting:
                 response.set_data(json.dumps({**said, "state": STATE_RUNNING}))
         return response
 
-    def _refused(self, why: str) -> Any:
-        """Answer as Locust does where it does not start, and tell."""
+    def _refused(self, why: str, more: dict[str, Any] | None = None) -> Any:
+        """Answer as Locust does where it does not start, and tell; `more` is for programs."""
         logger.error("refused to start: %s", why)
         self._master.story.refused(why)
-        return self._answer_refused(why)
+        return self._answer_refused(why, more)
 
-    def _answer_refused(self, why: str) -> Any:
-        return jsonify({"success": False, "message": for_page(why), "host": self._site.web_ui.environment.host})
+    def _answer_refused(self, why: str, more: dict[str, Any] | None = None) -> Any:
+        host = self._site.web_ui.environment.host
+        return jsonify({"success": False, "message": for_page(why), "host": host, **(more or {})})
 
     def _await_the_end_of_the_last(self) -> None:
         """Start was pressed as a run ended: Locust's workers are ready for another a moment later.
@@ -137,4 +138,6 @@ class Starting:
         """The options as the form wants them."""
         names = ("host", *(option.name for option in OPTIONS))
         form = {name: request.form[name] for name in names if name in request.form}
+        if form.get("traffic_resume", "").strip():
+            form.setdefault("host", "")  # the command line's is for new runs; one that is resumed has its own
         return argparse.Namespace(**{**vars(self._site.options), **form})

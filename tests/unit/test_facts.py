@@ -1,0 +1,77 @@
+"""What a run is, as its journal says it: of this release, of an earlier one, and of a later one."""
+
+import json
+
+import pytest
+
+from traffic.facts import Facts, Resumption
+from traffic.target import same_host, told
+from unit.test_journal import FACTS
+
+# As a release wrote them that knew neither of dead letters that are sent again, nor of runs that are left.
+EARLIER = {
+    "terms": FACTS.terms.to_wire(),
+    **{name: getattr(FACTS, name) for name in ("file", "records", "digest", "order", "seed", "give_up_s", "host")},
+    "started": FACTS.started,
+    "first_session": FACTS.first_session,
+    "resumed": [{"at": "2026-01-02T04:00:00Z", "settled": 7}],
+}
+
+
+def test_what_an_earlier_release_did_not_know_has_its_default():
+    facts = Facts.from_json(json.dumps(EARLIER))
+    assert (facts.run, facts.state, facts.left, facts.told, facts.offset) == (FACTS.run, "running", False, False, 0)
+    assert facts.resumed == (Resumption("2026-01-02T04:00:00Z", 7),)
+    del EARLIER["resumed"]
+    assert Facts.from_json(json.dumps(EARLIER)).resumed == ()
+
+
+def test_what_a_later_release_has_to_say_beside_is_left_out():
+    later = json.loads(FACTS.to_json()) | {"colour": "red", "resumed": [{"at": "t", "settled": 1, "by": "me"}]}
+    assert Facts.from_json(json.dumps(later)).resumed == (Resumption("t", 1),)
+
+
+@pytest.mark.parametrize("name", ["terms", "file", "host", "digest"])
+def test_facts_without_what_a_run_cannot_do_without_are_refused(name):
+    data = json.loads(FACTS.to_json())
+    del data[name]
+    with pytest.raises((KeyError, TypeError)):
+        Facts.from_json(json.dumps(data))
+
+
+def test_a_resumption_says_of_hosts_and_dead_letters_only_if_there_is_something_to_say():
+    assert Resumption("t", 0).to_json() == {"at": "t", "settled": 0}
+    assert Resumption("t", 3, 2, "http://b").to_json() == {
+        "at": "t",
+        "settled": 3,
+        "resent_dead_letters": 2,
+        "host": "http://b",
+    }
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("http://api:4000", "HTTP://API:4000/", True),
+        ("http://api", "http://api:80", True),
+        ("https://api/v1/", "https://api:443/v1", True),
+        ("http://api", "https://api", False),
+        ("http://api:4000", "http://api:4001", False),
+        ("http://api/v1", "http://api/V1", False),
+        ("http://localhost", "http://127.0.0.1", False),
+        ("http+unix://%2Frun%2Fa.sock", "http+unix://%2Frun%2FA.sock", False),
+        ("http+unix://%2Frun%2Fa.sock", "http+unix://%2Frun%2Fa.sock/", True),
+        ("http://api:99999", "http://api:99999", True),
+    ],
+)
+def test_two_addresses_are_one_apis_if_they_differ_in_writing_alone(one, other, same):
+    assert same_host(one, other) is same
+
+
+def test_a_run_tells_to_where_it_goes_and_by_how_many_users():
+    assert told(FACTS) == {
+        "target": {"host": "http://api:4000", "path": "/v1", "method": "POST"},
+        "users": 0,
+        "spawn_rate": 0.0,
+        "wait": [0.1, 0.9],
+    }

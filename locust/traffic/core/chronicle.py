@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from itertools import dropwhile
 from typing import Any, Literal
 
-from .decisions import AllSettled, Decision, LeaseReclaimed, LeaseReturned, WorkerGone, WorkerJoined
+from .decisions import AllSettled, Decision, Disbelieved, LeaseReclaimed, LeaseReturned, WorkerGone, WorkerJoined
 
 Level = Literal["info", "good", "warning", "bad"]
 
@@ -59,16 +59,16 @@ class Chronicle:
         return {"next": self.next, "rows": [asdict(row) for row in self.since(first)]}
 
 
+_TOLD: dict[type, tuple[str, Level]] = {
+    WorkerJoined: ("worker-joined", "good"),
+    LeaseReclaimed: ("lease-reclaimed", "warning"),
+    LeaseReturned: ("lease-returned", "info"),
+    Disbelieved: ("word-refused", "warning"),
+    AllSettled: ("all-settled", "info"),
+}
+
+
 def _of(decision: Decision) -> tuple[str, Level]:
-    match decision:
-        case WorkerJoined():
-            return "worker-joined", "good"
-        case WorkerGone():
-            return "worker-gone", "warning" if decision.left else "info"
-        case LeaseReclaimed():
-            return "lease-reclaimed", "warning"
-        case LeaseReturned():
-            return "lease-returned", "info"
-        case AllSettled():
-            return "all-settled", "info"
-    return "", "info"
+    if isinstance(decision, WorkerGone):
+        return "worker-gone", "warning" if decision.left else "info"
+    return _TOLD.get(type(decision), ("", "info"))

@@ -1,6 +1,6 @@
-/* The least that can be asked of an HTTP API: reads requests with a Content-Length, answers each 201.
+/* The least that can be asked of an HTTP API: reads requests with a Content-Length, answers each 201, or --status.
  *
- *     cc -O2 -o answers_201 answers_201.c && ./answers_201 [--delay-ms N]
+ *     cc -O2 -o answers_201 answers_201.c && ./answers_201 [--delay-ms N] [--status N]
  *
  * Prints its port. One thread, one epoll. SIGUSR1 prints how many requests with an Idempotency-Key came, how many
  * distinct numbers these ended in (<run>-<number>), the seconds from the first of them to the last, and the mean
@@ -27,7 +27,8 @@
 #define ROOM 65536
 #define NUMBERS (1u << 24)
 
-static const char ANSWER[] = "HTTP/1.1 201 Created\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}";
+static char answer_text[128];
+static size_t answer_size;
 
 struct connection { size_t got; char buffer[ROOM]; };
 struct late { int fd; uint32_t age; double came, due; };
@@ -66,7 +67,7 @@ static void note(const char *head) {
     if (!(seen[number / 8] & (1 << number % 8))) { seen[number / 8] |= 1 << number % 8; distinct++; }
 }
 
-static void answer(int fd) { if (write(fd, ANSWER, sizeof ANSWER - 1) < 0 && errno != EPIPE && errno != ECONNRESET) perror("write"); }
+static void answer(int fd) { if (write(fd, answer_text, answer_size) < 0 && errno != EPIPE && errno != ECONNRESET) perror("write"); }
 
 static void answer_later(int fd) {
     double now = now_s();
@@ -100,7 +101,14 @@ static int serve(int fd, struct connection *it) {
 }
 
 int main(int argc, char **argv) {
-    for (int at = 1; at + 1 < argc; at += 2) if (!strcmp(argv[at], "--delay-ms")) delay_s = atof(argv[at + 1]) / 1000;
+    int status = 201;
+    for (int at = 1; at + 1 < argc; at += 2) {
+        if (!strcmp(argv[at], "--delay-ms")) delay_s = atof(argv[at + 1]) / 1000;
+        if (!strcmp(argv[at], "--status")) status = atoi(argv[at + 1]);
+    }
+    answer_size = snprintf(answer_text, sizeof answer_text,
+                           "HTTP/1.1 %d %s\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}",
+                           status, status == 201 ? "Created" : "Status");
     struct sigaction act = {.sa_handler = on_signal};
     sigaction(SIGUSR1, &act, NULL); sigaction(SIGTERM, &act, NULL); sigaction(SIGINT, &act, NULL);
     signal(SIGPIPE, SIG_IGN);

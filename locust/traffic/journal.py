@@ -22,7 +22,10 @@ from traffic.entries import entry_from_json, entry_to_json
 from traffic.facts import Facts
 
 APPLICATION = int.from_bytes(b"TRAF")
-VERSION = 1
+# In a journal of version 1 each dead letter stands alone; since 2, those of one cause together. Both are read; what is
+# written is of the latest, and a release that would misread it refuses the whole.
+VERSION = 2
+READ = (1, 2)
 # Whoever lists the runs looks into each journal for a millisecond or so: that is not "in use".
 PATIENCE_S = 0.5
 LEAVE_RUN = "leave that run and begin a new one: --traffic-resume no (TRAFFIC_RESUME=no)"
@@ -133,7 +136,9 @@ class Journal:
             rows.append((count, body))
         try:
             with _transaction(self._database):
-                self._database.executemany("INSERT INTO entry VALUES (?, ?)", rows)
+                if rows:
+                    self._database.execute(f"PRAGMA user_version = {VERSION}")
+                    self._database.executemany("INSERT INTO entry VALUES (?, ?)", rows)
                 self._database.execute("UPDATE head SET entries = ?, chain = ?", (count, chain))
                 if facts is not None:
                     _insert_facts(self._database, facts)
@@ -198,8 +203,8 @@ def _check_kind(path: Path, database: sqlite3.Connection) -> None:
     )
     if application != APPLICATION:
         raise JournalError(f"{path} is no journal of a run. {LEAVE_IT}.")
-    if version != VERSION:
-        what = f"the journal {path} is of version {version}, and this release knows version {VERSION}"
+    if version not in READ:
+        what = f"the journal {path} is of version {version}, and this release knows versions {READ[0]} to {READ[-1]}"
         raise JournalError(f"{what}. Finish that run with the release that began it, or {LEAVE_RUN}.")
 
 

@@ -99,7 +99,7 @@ class PartitionMachine(RuleBasedStateMachine):
     def discard(self, data):
         position = data.draw(st.sampled_from(sorted(self.pending)))
         owner = self.partition.owner(position)
-        assert self.partition.discard(position) == owner
+        assert self.partition.discard(RangeSet([(position, position + 1)])) == {owner: 1}
         self.pending.remove(position)
         self.elsewhere.add(position)
 

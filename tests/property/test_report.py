@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from traffic.core.custody import Custody
 from traffic.core.decisions import Booked, Reopened
 from traffic.core.invariants import check_ledger
-from traffic.core.position import DeadLetter, State
+from traffic.core.position import Buried, Cause, DeadLetter, State
 from traffic.core.progress import Progress
 from traffic.core.protocol import Terms
 from traffic.core.ranges import RangeSet
@@ -54,8 +54,7 @@ def move(run: Run, worker: str, size: int, end: str) -> None:
         ledger.reclaim(lease)
     else:
         state = State.REJECTED if end == "rejected" else State.IN_DOUBT
-        for position in positions.members():
-            ledger.bury(DeadLetter(position, state, 1, 422, "no", worker))
+        ledger.bury(positions, Cause(state, 1, 422, "no", worker))
 
 
 @st.composite
@@ -64,7 +63,7 @@ def journals(draw: st.DrawFn) -> tuple[Recovery, dict[int, DeadLetter]]:
     recovery, ends = Recovery(RECORDS), draw(st.lists(st.sampled_from(State), max_size=RECORDS))
     for position, state in enumerate(ends):
         place = RangeSet([(position, position + 1)])
-        letters = (DeadLetter(position, state, position, 422, "no", WORKERS[position % 3]),) if state > 2 else ()
+        letters = (Buried(place, Cause(state, position, 422, "no", WORKERS[position % 3])),) if state > 2 else ()
         if state >= State.DELIVERED:
             recovery.take(Booked("a", RangeSet() if letters else place, letters))
     dead = dict(recovery.ledger.dead)

@@ -164,5 +164,7 @@ class Master:
             self.told_delivered.update(RangeSet(ack.delivered))
             # A late failure is not taken from the worker that has the record in hand by now.
             settled = self.custody.run.ledger.positions(*SETTLED)
-            failed = RangeSet.of(failure.position for failure in ack.failed if failure.position in settled)
+            failed = RangeSet()
+            for failure in ack.failed:
+                failed.update(RangeSet(failure.positions).common(settled))
             self.told_settled.update(failed)

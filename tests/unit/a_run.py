@@ -5,7 +5,7 @@ from pathlib import Path
 
 from traffic.core.dataset import Dataset
 from traffic.core.order import Kind, Order
-from traffic.core.position import DeadLetter, State
+from traffic.core.position import Cause, State
 from traffic.core.protocol import RunTerms
 from traffic.core.ranges import RangeSet
 from traffic.core.report import Standing
@@ -38,7 +38,7 @@ def deliver(run: Run, worker: str, *positions: int) -> None:
 def bury(run: Run, worker: str, position: int, state: State, status: int = 422, reason: str = "HTTP 422") -> None:
     """Lease a position of the worker's slice and book it as a dead letter."""
     lease(run, worker, position)
-    run.ledger.bury(DeadLetter(position, state, 3, status, reason, worker))
+    run.ledger.bury(RangeSet([(position, position + 1)]), Cause(state, 3, status, reason, worker))
 
 
 def standing(state: str = "running", ended: str | None = None, **worker_states: str) -> Standing:

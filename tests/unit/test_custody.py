@@ -5,20 +5,24 @@ from pathlib import Path
 
 import pytest
 
+from support.dead_letters import failure
 from traffic.core.custody import Custody
 from traffic.core.dataset import Dataset
 from traffic.core.decisions import (
     AllSettled,
+    Booked,
     Decision,
+    Disbelieved,
     LeaseReclaimed,
     LeaseReturned,
     Send,
     WorkerGone,
+    WorkerJoined,
 )
 from traffic.core.invariants import check_ledger
 from traffic.core.order import Order
 from traffic.core.position import State
-from traffic.core.protocol import VERSION, Ack, Acked, Failure, Grant, Hello, Message, RunTerms, Terms, Welcome
+from traffic.core.protocol import VERSION, Ack, Acked, Grant, Hello, Message, RunTerms, Terms, Welcome
 from traffic.core.ranges import RangeSet
 from traffic.core.run import Run
 from traffic.core.wire import ProtocolError
@@ -155,7 +159,9 @@ def test_an_old_hello_does_not_end_a_session(bench: Bench) -> None:
 
 def test_delivered_overrules_rejected_and_nothing_overrules_delivered(bench: Bench) -> None:
     sessions = bench.start("a", "b")
-    refused = Failure(0, in_doubt=False, attempts=1, status=404, reason="HTTP 404")
+    refused = failure(0)
+    bench.run.ledger.entrust("a", RangeSet([(0, 1)]))
+    bench.run.ledger.entrust("b", RangeSet([(0, 1)]))
     bench.ack("a", sessions["a"], 1, failed=(refused,))
     assert bench.state(0) is State.REJECTED
     bench.ack("b", sessions["b"], 1, delivered=((0, 1),))
@@ -172,7 +178,7 @@ def test_a_late_failure_does_not_take_a_record_from_the_worker_that_is_sending_i
     for seq in range(1, 11):
         bench.ack("b", sessions["b"], seq, heard=seq, wants=10, holds=((0, 100),))
     assert bench.state(0) is State.LEASED
-    late = Failure(0, in_doubt=False, attempts=5, status=503, reason="HTTP 503")
+    late = failure(0, attempts=5, status=503)
     bench.ack("a", sessions["a"], 2, failed=(late,))
     assert bench.state(0) is State.LEASED, "b is sending it, and will say what came of it"
     bench.ack("a", sessions["a"], 2, delivered=((0, 1),))
@@ -198,6 +204,7 @@ def test_a_worker_that_joins_gets_an_equal_share(bench: Bench) -> None:
 
 def test_the_last_outcome_ends_the_run_and_every_worker_is_told(bench: Bench) -> None:
     sessions = bench.start("a", "b")
+    bench.run.ledger.entrust("a", RangeSet([(0, 100)]))
     made = bench.ack("a", sessions["a"], 1, delivered=((0, 100),))
     assert AllSettled("run") in made
     told = {one.worker for one in sends(made) if isinstance(one.message, Acked) and one.message.over}
@@ -223,10 +230,69 @@ def test_closing_leaves_in_doubt_what_may_have_been_sent_and_unsent_what_was_not
     assert bench.run.ledger.counts == [90, 0, 0, 0, 10]
 
 
-def test_a_position_that_the_run_does_not_have_is_refused(bench: Bench) -> None:
+def refused(made: list[Decision]) -> list[RangeSet]:
+    """What the master says that it does not believe."""
+    return [one.positions for one in made if isinstance(one, Disbelieved)]
+
+
+@pytest.mark.parametrize("position", [5, 10, 99, 100, 10**20])
+def test_what_a_worker_was_never_leased_is_not_booked_by_its_word_and_the_rest_is(bench: Bench, position: int) -> None:
     session = bench.start("a")["a"]
-    with pytest.raises(ProtocolError, match="does not have"):
-        bench.ack("a", session, 1, delivered=((99, 101),))
+    bench.ack("a", session, 1, wants=5)
+    made = bench.ack("a", session, 2, holds=((0, 5),), delivered=((0, 1), (position, position + 2)), attempts=3)
+    assert refused(made) == [RangeSet([(position, position + 2)])]
+    assert next(one for one in made if isinstance(one, Booked)).delivered == RangeSet([(0, 1)])
+    made = bench.ack("a", session, 3, holds=((1, 5),), failed=(failure(1), failure(position)), attempts=4)
+    assert refused(made) == [RangeSet([(position, position + 1)])]
+    assert bench.run.ledger.counts == [95, 3, 1, 1, 0]
+    assert bench.run.attempts == {"a": 4}
+
+
+def test_a_peer_that_was_never_leased_anything_books_nothing_and_counts_for_nothing(bench: Bench) -> None:
+    bench.start("a", "b")
+    made = bench.ack("forger", 7, 1, delivered=((0, 90),), failed=(failure(95),), attempts=1000, resent=1000)
+    assert refused(made) == [RangeSet([(0, 90), (95, 96)])]
+    assert bench.run.ledger.counts == [100, 0, 0, 0, 0]
+    assert (bench.run.attempts, bench.run.resent) == ({}, {})
+    assert set(bench.run.ledger.tallies) == set(bench.custody.sessions) == {"a", "b"}
+
+
+def test_a_peer_that_does_not_listen_takes_no_part_and_one_that_does_joins(bench: Bench) -> None:
+    bench.start("a", "b")
+    for seq in range(1, 4):
+        welcome = the_message(bench.ack("c", 7, seq))
+        assert isinstance(welcome, Welcome)
+        assert set(bench.run.ledger.partition.remainders) == {"a", "b"}
+    made = bench.ack("c", welcome.session, 1, wants=5)
+    assert WorkerJoined("c", 33) in made
+    assert isinstance(the_message(made), Grant)
+
+
+def test_one_that_was_welcomed_and_is_silent_is_forgotten(bench: Bench) -> None:
+    sessions = bench.start("a")
+    welcome = the_message(bench.ack("c", 7, 1))
+    assert isinstance(welcome, Welcome)
+    bench.now = TERMS.lease_s
+    bench.ack("a", sessions["a"], 1)
+    assert bench.custody.expire(bench.now) == []
+    again = the_message(bench.ack("c", welcome.session, 1, wants=5))
+    assert isinstance(again, Welcome)
+    assert again.session > welcome.session
+
+
+def test_disbelief_is_told_less_and_less_often(bench: Bench) -> None:
+    bench.start("a")
+    told = [refused(bench.ack(f"forger-{nth}", 7, 1, delivered=((0, 1),))) != [] for nth in range(1, 20)]
+    assert [nth for nth, one in enumerate(told, 1) if one] == [1, 2, 4, 8, 16]
+
+
+def test_what_was_leased_before_a_worker_was_given_up_is_believed_of_it_for_the_whole_run(bench: Bench) -> None:
+    sessions = bench.start("a", "b")
+    bench.ack("a", sessions["a"], 1, wants=5)
+    bench.custody.worker_lost("a", "test")
+    made = bench.ack("a", sessions["a"], 2, delivered=((0, 7),))
+    assert refused(made) == [RangeSet([(5, 7)])]
+    assert bench.run.ledger.counts[State.DELIVERED] == 5
 
 
 def test_another_version_of_the_protocol_is_refused(bench: Bench) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from support.dead_letters import buried
 from traffic.core.dataset import Dataset
 from traffic.core.decisions import Booked, Leased
 from traffic.core.invariants import check_ledger
@@ -112,7 +113,7 @@ NO_LETTERS = Booked("a", RangeSet([(0, 10)]), ())
 
 def letters(*positions: int, state: State = State.REJECTED) -> Booked:
     """These ended so; the other ones of ten records were delivered."""
-    every = tuple(DeadLetter(at, state, 2, 422, "HTTP 422", "a") for at in positions)
+    every = tuple(buried(DeadLetter(at, state, 2, 422, "HTTP 422", "a")) for at in positions)
     return Booked("a", RangeSet([(0, 10)]).minus(RangeSet.of(positions)), every, 12, 0)
 
 
@@ -189,7 +190,7 @@ def test_where_nothing_can_be_sent_again_that_is_said(folder):
 
 @pytest.mark.parametrize(("policy", "again"), [("at-least-once", {3, 4, 7}), ("at-most-once", {3, 4})])
 def test_dead_letters_are_pending_in_a_run_that_is_recovered_for_them(folder, dataset, policy, again):
-    doubt = DeadLetter(7, State.IN_DOUBT, 1, 0, "lost", "b")
+    doubt = buried(DeadLetter(7, State.IN_DOUBT, 1, 0, "lost", "b"))
     booked = replace(letters(3, 4), delivered=RangeSet([(0, 3)]))
     terms = replace(AT_MOST_ONCE, policy=policy)
     path = leave_with(

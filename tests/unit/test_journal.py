@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from support.dead_letters import buried
 from traffic import journal as journal_module
 from traffic.core.decisions import Booked, Entry, Leased, LeaseReturned, Reopened
 from traffic.core.position import DeadLetter, State
@@ -35,7 +36,7 @@ def group(number: int, size: int = 0) -> list[Entry]:
     return [
         Leased(number + 1, worker, RangeSet([(at, at + 5), (at + 6, at + ROOM)])),
         LeaseReturned(number + 1, worker, RangeSet([(at + 6, at + ROOM)])),
-        Booked(worker, RangeSet([(at, at + 1), (at + 2, at + 5)]), (letter,), number + 4, number),
+        Booked(worker, RangeSet([(at, at + 1), (at + 2, at + 5)]), (buried(letter),), number + 4, number),
         Reopened(RangeSet([(at + 1, at + 2)])),
     ]
 

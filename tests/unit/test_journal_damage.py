@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from support.dead_letters import buried
 from traffic.core.dataset import Dataset
 from traffic.core.decisions import Booked, Entry
 from traffic.core.position import DeadLetter, State
@@ -100,4 +101,4 @@ def test_a_report_that_is_no_object_is_passed_over(tmp_path):
 
 def test_a_letter_says_rejected_or_in_doubt():
     with pytest.raises(RecoveryError):
-        Recovery(5).take(Booked("a", RangeSet(), (DeadLetter(0, State.DELIVERED, 1, 0, "", "a"),)))
+        Recovery(5).take(Booked("a", RangeSet(), (buried(DeadLetter(0, State.DELIVERED, 1, 0, "", "a")),)))

@@ -7,7 +7,7 @@ import pytest
 
 from traffic.core.invariants import check_ledger
 from traffic.core.ledger import Ledger
-from traffic.core.position import DeadLetter, State
+from traffic.core.position import Cause, State
 from traffic.core.ranges import RangeSet
 
 
@@ -22,7 +22,7 @@ def a_ledger(records: int = 20) -> Ledger:
 def test_deliveries_that_are_said_again_are_no_news_and_are_not_looked_at_one_by_one() -> None:
     ledger = a_ledger()
     ledger.deliver("w1", RangeSet([(0, 15)]))
-    with patch.object(Ledger, "_settle_late", side_effect=AssertionError("looked at one by one")):
+    with patch.object(RangeSet, "members", side_effect=AssertionError("looked at one by one")):
         news = ledger.deliver("w1", RangeSet([(0, 18)]))
     assert news == RangeSet([(15, 18)])
     assert ledger.repeats == 15
@@ -33,7 +33,7 @@ def test_deliveries_that_are_said_again_are_no_news_and_are_not_looked_at_one_by
 def test_among_deliveries_that_are_said_again_those_that_overrule_a_dead_letter_are_news() -> None:
     ledger = a_ledger()
     ledger.deliver("w1", RangeSet([(0, 4), (6, 10)]))
-    ledger.bury(DeadLetter(5, State.REJECTED, 1, 422, "HTTP 422", "w1"))
+    ledger.bury(RangeSet([(5, 6)]), Cause(State.REJECTED, 1, 422, "HTTP 422", "w1"))
     assert ledger.deliver("w1", RangeSet([(0, 10)])) == RangeSet([(4, 6)])
     assert ledger.repeats == 9
     assert not ledger.dead

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from support.dead_letters import failed
 from traffic.core.custody import Custody
 from traffic.core.decisions import AllSettled, Decision
 from traffic.core.feed import Feed
@@ -14,6 +15,7 @@ from traffic.core.link import Link
 from traffic.core.outcome import Outcome
 from traffic.core.position import State
 from traffic.core.protocol import Ack, Acked, Grant, Hello, Terms, Welcome
+from traffic.core.ranges import RangeSet
 from unit.test_custody import TERMS, Bench, sends, the_message
 from unit.test_feed_and_link import BUSY, LOST, OK, RUN, grant, joined
 
@@ -119,7 +121,7 @@ def test_a_stop_in_a_pause_hands_back_what_waits_and_settles_what_is_doubted(lin
     say(link, paused=True, seq=3, now=0.6)
     say(link, paused=False, over=True, seq=4, now=0.7)
     said = ack(link, 1.0)
-    assert [failure.position for failure in said.failed] == [0]
+    assert failed(said.failed) == [0]
     assert said.holds == ()
     assert link.feed.take(1.1) is None
 
@@ -198,6 +200,7 @@ def test_a_worker_that_joins_a_paused_run_is_told_by_the_first_answer(bench: Ben
 
 def test_the_last_outcome_ends_a_run_in_its_pause_and_the_pause_with_it(bench: Bench) -> None:
     session = bench.start("a")["a"]
+    bench.run.ledger.entrust("a", RangeSet([(0, 100)]))
     bench.custody.pause()
     made = bench.ack("a", session, 1, delivered=((0, 100),))
     assert AllSettled("run") in made

@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from traffic.core.decisions import AllSettled, Booked, Entry, Leased, LeaseReturned, Reopened, Send
+from support.dead_letters import buried, each, failure
+from traffic.core.decisions import AllSettled, Booked, Disbelieved, Entry, Leased, LeaseReturned, Reopened, Send
 from traffic.core.doubt import LOST_AT_END, LOST_AT_RESTART
 from traffic.core.invariants import check_ledger
 from traffic.core.position import DeadLetter, State
-from traffic.core.protocol import Acked, Failure, Grant, Welcome
+from traffic.core.protocol import Acked, Grant, Welcome
 from traffic.core.ranges import RangeSet
 from traffic.core.recovery import Recovery, RecoveryError
 from traffic.core.run import Run
@@ -25,7 +26,7 @@ def letter(position: int, worker: str, state: State = State.REJECTED) -> DeadLet
 
 
 def booked(worker: str, delivered: RangeSet, *letters: DeadLetter, attempts: int = 0, resent: int = 0) -> Booked:
-    return Booked(worker, delivered, letters, attempts, resent)
+    return Booked(worker, delivered, tuple(map(buried, letters)), attempts, resent)
 
 
 def recovered(*entries: Entry, records: int = 100) -> Recovery:
@@ -92,7 +93,7 @@ def test_a_later_word_that_overruled_an_earlier_one_does_so_again(later, states,
     assert recovery.ledger.counts == states
     tallies = recovery.ledger.tallies.items()
     assert {name: (one.delivered, one.rejected, one.in_doubt) for name, one in tallies} == settled
-    assert recovery.ledger.dead == {one.position: one for one in later.letters}
+    assert recovery.ledger.dead == {one.position: one for one in each(later)}
 
 
 DELIVERED = booked("a", places(10, 20))
@@ -191,6 +192,18 @@ def test_a_worker_of_the_former_master_is_believed_and_begins_anew(restarted):
     assert restarted.run.ledger.counts == [92, 0, 8, 0, 0]
 
 
+def test_after_a_restart_a_worker_is_believed_of_what_it_was_leased_by_the_journal_and_of_nothing_else(restarted):
+    made = restarted.ack("a", 7, 31, delivered=((0, 12),), failed=(failure(50),), attempts=9)
+    assert made[:2] == [
+        booked("a", places(4, 10), attempts=9, resent=1),
+        Disbelieved("a", RangeSet([(10, 12), (50, 51)]), 1),
+    ]
+    made = restarted.ack("b", 7, 31, delivered=((0, 100),), attempts=100)
+    assert made[0] == Disbelieved("b", places(0, 100), 2), "a worker that was restarted has another id"
+    assert restarted.run.attempts == {"a": 9}
+    assert restarted.run.ledger.counts == [90, 0, 10, 0, 0]
+
+
 def test_a_run_of_which_nothing_was_in_hand_goes_on_at_once(tmp_path):
     bench = Restarted(tmp_path, booked("a", places(0, 4)))
     grant = the_message(bench.ack("a", bench.hello("a"), 1, wants=5))
@@ -209,8 +222,9 @@ def test_a_record_that_was_in_hand_is_granted_as_one_that_may_have_been_sent(res
 
 
 def test_the_outcome_that_a_former_sessions_worker_brings_is_not_sent_again(restarted):
-    restarted.ack("a", 7, 31, delivered=((4, 9),), attempts=11, resent=2)
-    session = restarted.custody.sessions["a"].number
+    welcome = the_message(restarted.ack("a", 7, 31, delivered=((4, 9),), attempts=11, resent=2))
+    assert isinstance(welcome, Welcome)
+    session = welcome.session
     restarted.now = TERMS.lease_s
     grant = the_message(restarted.ack("a", session, 1, wants=3))
     assert isinstance(grant, Grant)
@@ -222,7 +236,7 @@ def test_a_resumed_run_that_is_stopped_before_it_goes_on_has_in_doubt_what_was_i
     restarted.custody.stop()
     (made,) = restarted.custody.close()
     assert isinstance(made, Booked)
-    assert [(one.position, one.reason, one.worker) for one in made.letters] == [
+    assert [(one.position, one.reason, one.worker) for one in each(made)] == [
         (position, LOST_AT_END, "a") for position in range(4, 10)
     ]
     assert restarted.run.ledger.counts == [90, 0, 4, 0, 6]
@@ -231,7 +245,7 @@ def test_a_resumed_run_that_is_stopped_before_it_goes_on_has_in_doubt_what_was_i
 def test_at_most_once_what_was_in_hand_is_in_doubt_at_once_and_journaled_so(cautious):
     (made,) = cautious.made
     assert isinstance(made, Booked)
-    assert [(one.position, one.reason, one.worker) for one in made.letters] == [
+    assert [(one.position, one.reason, one.worker) for one in each(made)] == [
         (position, LOST_AT_RESTART, "a") for position in range(4, 10)
     ]
     again = recovered(*ENTRIES, made)
@@ -239,7 +253,7 @@ def test_at_most_once_what_was_in_hand_is_in_doubt_at_once_and_journaled_so(caut
 
 
 def test_at_most_once_a_worker_that_knows_better_is_believed(cautious):
-    refused = Failure(9, in_doubt=False, attempts=1, status=422, reason="HTTP 422")
+    refused = failure(9, status=422)
     made = cautious.ack("a", 7, 31, delivered=((4, 8),), failed=(refused,), attempts=11)
     assert made[0] == booked(
         "a", places(4, 8), DeadLetter(9, State.REJECTED, 1, 422, "HTTP 422", "a"), attempts=11, resent=1
@@ -280,7 +294,7 @@ def reopening(tmp_path: Path) -> Iterator[Reopening]:
     bench.run.dataset.close()
 
 
-REFUSED = Failure(2, in_doubt=False, attempts=3, status=409, reason="HTTP 409")
+REFUSED = failure(2, attempts=3, status=409)
 
 
 def test_what_was_reopened_is_leased_once_no_worker_of_the_run_can_be_at_work_on_it_any_more(reopening):
@@ -325,7 +339,7 @@ def test_what_was_leased_again_and_handed_back_is_what_it_was_and_what_was_kept_
     reopening.custody.stop()
     reopening.ack("b", session, 2, heard=grant.seq, holds=((2, 3),))
     (made,) = reopening.custody.close()
-    assert [(one.position, one.reason, one.worker) for one in made.letters] == [
+    assert [(one.position, one.reason, one.worker) for one in each(made)] == [
         (2, LOST_AT_END, "b"),
         (3, "HTTP 422", "a"),
     ]
@@ -337,7 +351,7 @@ def test_what_a_lost_worker_had_again_is_in_doubt_at_the_end(reopening):
     reopening.ack("b", session, 1, wants=1)
     reopening.custody.worker_lost("b", "gone")
     (made,) = reopening.custody.close()
-    assert [(one.position, one.state, one.worker) for one in made.letters] == [
+    assert [(one.position, one.state, one.worker) for one in each(made)] == [
         (2, State.IN_DOUBT, "b"),
         (3, State.IN_DOUBT, "a"),
     ]
@@ -381,7 +395,7 @@ def test_a_worker_that_saw_it_delivered_is_believed_whenever_that_was(reopening)
 def test_at_most_once_what_was_leased_again_when_the_master_died_is_in_doubt(tmp_path):
     bench = Reopening(tmp_path, Leased(2, "b", places(2, 3)), policy="at-most-once")
     made, settled = bench.made
-    assert [(one.position, one.reason, one.worker) for one in made.letters] == [(2, LOST_AT_RESTART, "b")]
+    assert [(one.position, one.reason, one.worker) for one in each(made)] == [(2, LOST_AT_RESTART, "b")]
     assert settled == AllSettled("run")
     assert bench.run.ledger.counts == [0, 0, 98, 0, 2]
     check_ledger(bench.run.ledger)
@@ -390,7 +404,7 @@ def test_at_most_once_what_was_leased_again_when_the_master_died_is_in_doubt(tmp
 
 def test_at_most_once_what_two_may_have_sent_is_in_doubt_once(tmp_path):
     bench = Restarted(tmp_path, Leased(1, "a", places(0, 4)), Leased(2, "b", places(2, 6)), policy="at-most-once")
-    assert [one.position for made in bench.made for one in made.letters] == list(range(6))
+    assert [one.position for made in bench.made for one in each(made)] == list(range(6))
     assert bench.run.ledger.counts == [94, 0, 0, 0, 6]
     check_ledger(bench.run.ledger)
     bench.run.dataset.close()

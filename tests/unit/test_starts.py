@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from support.dead_letters import buried
 from traffic.again import AgainError
 from traffic.core.dataset import Dataset, DatasetError
 from traffic.core.decisions import Booked, Leased, Reopened
@@ -167,7 +168,7 @@ def test_dead_letters_that_are_sent_again_are_journaled_before_anything_is_sent(
     path = bench.leave("completed", ended="2026-01-02T04:00:00Z", told=True)
     letter = DeadLetter(1, State.REJECTED, 2, 422, "HTTP 422", "a")
     with closing(Journal.open(path)) as journal:
-        journal.write([Booked("a", RangeSet([(2, 10)]), (letter,), 11, 0)])
+        journal.write([Booked("a", RangeSet([(2, 10)]), (buried(letter),), 11, 0)])
     before = read(path)
     starts = bench.starts(traffic_resume=RUN, traffic_resend="dead-letters")
     starts.check(starts.options)

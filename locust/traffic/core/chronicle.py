@@ -14,6 +14,7 @@ from typing import Any, Literal
 from .decisions import (
     AllSettled,
     Decision,
+    Disbelieved,
     LeaseHandedBack,
     LeaseReclaimed,
     LeaseReturned,
@@ -68,20 +69,22 @@ class Chronicle:
         return {"next": self.next, "rows": [asdict(row) for row in self.since(first)]}
 
 
+_TOLD: dict[type, tuple[str, Level]] = {
+    WorkerJoined: ("worker-joined", "good"),
+    LeaseReclaimed: ("lease-reclaimed", "warning"),
+    LeaseReturned: ("lease-returned", "info"),
+    LeaseHandedBack: ("lease-handed-back", "warning"),
+    Disbelieved: ("word-refused", "warning"),
+    AllSettled: ("all-settled", "info"),
+}
+
+
 def _of(decision: Decision) -> tuple[str, Level]:
     match decision:
-        case WorkerJoined():
-            return "worker-joined", "good"
         case WorkerGone():
             return "worker-gone", "warning" if decision.left else "info"
-        case LeaseReclaimed():
-            return "lease-reclaimed", "warning"
         case WorkerTroubled():
             return "worker-troubled", "warning" if decision.trouble else "good"
-        case LeaseHandedBack():
-            return ("lease-handed-back", "warning") if decision.told else ("", "info")
-        case LeaseReturned():
-            return ("lease-returned", "info") if decision.told else ("", "info")
-        case AllSettled():
-            return "all-settled", "info"
-    return "", "info"
+        case LeaseHandedBack() | LeaseReturned() if not decision.told:
+            return "", "info"
+    return _TOLD.get(type(decision), ("", "info"))

@@ -4,6 +4,8 @@ The rules that this module guards:
 
 - A worker's word counts under its present session only. What an ack of a former session says it *holds* is void;
   what it says it *saw* is booked all the same, because it is true.
+- Who was never heard in a session of this master's has no part in the run: it is welcomed, and has its slice with
+  its first hello, or its first ack in that session.
 - A session lives for `lease_s` after its last ack was received. The worker counts the same time from when it sent
   that ack, which was earlier, so it has stopped handing out records by the time they are leased to another.
 - Of a run that is resumed nothing is leased before the leases of the former master have lapsed, which may have been
@@ -33,6 +35,8 @@ class Custody:
         self.terms = terms
         self.run: Run | None = None
         self.sessions: dict[str, Session] = {}
+        # Welcomed for an ack of a session that is over, and not heard since: it need not be a worker.
+        self._strangers: dict[str, Session] = {}
         self._next_session = first_session
         self._over = False
         # Whether a person pauses the run.
@@ -86,6 +90,7 @@ class Custody:
 
     def _welcome_all(self, now: float) -> list[Decision]:
         made: list[Decision] = []
+        self._strangers.clear()  # of another run, they are welcomed again
         for session in list(self.sessions.values()):
             made += self._open_session(session.worker, session.hello, now)
         return made
@@ -101,6 +106,7 @@ class Custody:
     def expire(self, now: float) -> list[Decision]:
         """Give up the workers whose sessions have lapsed; deal the slices of a resumed run once that may be."""
         made: list[Decision] = []
+        self._strangers = {name: one for name, one in self._strangers.items() if now < one.deadline}
         for session in list(self.sessions.values()):
             if now >= session.deadline:
                 reason = f"not heard from for {self.terms.lease_s:g} s"
@@ -183,14 +189,16 @@ class Custody:
         return []
 
     def _on_ack(self, worker: str, ack: Ack, now: float) -> list[Decision]:
-        session = self.sessions.get(worker)
+        session = self.sessions.get(worker) or self._strangers.get(worker)
         if session is None or session.number != ack.session:
             return self._on_foreign_ack(session, worker, ack, now)
         if ack.seq <= session.received:
             return []
+        joined = self._admit(session)
         session.received = ack.seq
         session.deadline = now + self.terms.lease_s
-        made = [*self._hear_of_trouble(session, ack), *self._book(worker, ack), *self._take_back(session, ack)]
+        made = [*joined, *self._hear_of_trouble(session, ack)]
+        made += [*self._book(worker, ack), *self._take_back(session, ack)]
         if ack.leaving:
             return [*made, *self._on_leaving(session, ack)]
         made += self._deal_when_due(now)
@@ -208,7 +216,8 @@ class Custody:
         if session is not None:
             made.append(self._welcome(session, seq=1))
         elif not ack.leaving:
-            made += self._open_session(worker, 0, now)
+            session = self._strangers[worker] = self._new_session(worker, 0, now)
+            made.append(self._welcome(session, session.next_seq()))
         return [*made, *self._end_if_settled()]
 
     def _on_leaving(self, session: Session, ack: Ack) -> list[Decision]:
@@ -219,15 +228,25 @@ class Custody:
         return [answer, *self.worker_lost(session.worker, "it left")]
 
     def _open_session(self, worker: str, hello: int, now: float) -> list[Decision]:
+        session = self._new_session(worker, hello, now)
+        return [*self._admit(session), self._welcome(session, session.next_seq())]
+
+    def _new_session(self, worker: str, hello: int, now: float) -> Session:
         session = Session(worker, self._next_session, hello, now + self.terms.lease_s)
         self._next_session += 1
+        return session
+
+    def _admit(self, session: Session) -> list[Decision]:
+        """Have a worker that was heard take part; nothing where it does already."""
+        worker = session.worker
+        if self.sessions.get(worker) is session:
+            return []
+        self._strangers.pop(worker, None)
         self.sessions[worker] = session
-        made: list[Decision] = []
         new = self.run is not None and worker not in self.run.ledger.partition.remainders
-        if self.run is not None and new and self._dealt and not self._over:
-            made.append(WorkerJoined(worker, self.run.ledger.join(worker)))
-        made.append(self._welcome(session, session.next_seq()))
-        return made
+        if self.run is None or not new or not self._dealt or self._over:
+            return []
+        return [WorkerJoined(worker, self.run.ledger.join(worker))]
 
     def _welcome(self, session: Session, seq: int) -> Send:
         run = self.run.terms if self.run is not None and not self._over else None
@@ -261,7 +280,7 @@ class Custody:
                 self.run.ledger.reclaim(lease)
                 continue
             why = f"worker lost with the record in hand: {reason}"
-            made.append(Booked(worker, RangeSet(), put_in_doubt(self.run.ledger, worker, positions.members(), why)))
+            made.append(Booked(worker, RangeSet(), put_in_doubt(self.run.ledger, worker, positions, why)))
         return made
 
     def _leave(self, worker: str, reason: str) -> list[Decision]:

@@ -6,7 +6,7 @@ comes after it. An `Event` is told to people, in one line. `LeaseReturned` is bo
 
 from dataclasses import dataclass
 
-from .position import DeadLetter
+from .position import Buried
 from .protocol import Message
 from .ranges import RangeSet
 
@@ -35,12 +35,12 @@ class Send:
 class Booked:
     """These positions are settled now; it was news. `worker` saw the deliveries; each letter names its own.
 
-    `attempts`, `resent` and `maybe_resent` are what the worker has counted so far.
+    Letters of one cause stand together. `attempts`, `resent` and `maybe_resent` are what the worker has counted so far.
     """
 
     worker: str
     delivered: RangeSet
-    letters: tuple[DeadLetter, ...]
+    letters: tuple[Buried, ...]
     attempts: int = 0
     resent: int = 0
     maybe_resent: int = 0
@@ -144,6 +144,23 @@ class WorkerTroubled:
 
 
 @dataclass(frozen=True, slots=True)
+class Disbelieved:
+    """A worker says what became of positions that it was never leased: that is not booked.
+
+    `messages` is how many have said such things in this run so far; of many not each is told.
+    """
+
+    worker: str
+    positions: RangeSet
+    messages: int
+
+    def __str__(self) -> str:
+        what = f"{self.worker[:70]!r} says what became of {spell(self.positions)}, which it was never given in this run"
+        so_far = f" ({self.messages} such messages so far)" if self.messages > 1 else ""
+        return f"{what}: not booked{so_far}. If that is no worker of yours, find out who reaches the master's port"
+
+
+@dataclass(frozen=True, slots=True)
 class AllSettled:
     """Every position of the run has its outcome."""
 
@@ -154,5 +171,14 @@ class AllSettled:
 
 
 Entry = Booked | Leased | LeaseReturned | Reopened
-Event = WorkerJoined | WorkerGone | WorkerTroubled | LeaseReclaimed | LeaseReturned | LeaseHandedBack | AllSettled
+Event = (
+    WorkerJoined
+    | WorkerGone
+    | WorkerTroubled
+    | LeaseReclaimed
+    | LeaseReturned
+    | LeaseHandedBack
+    | Disbelieved
+    | AllSettled
+)
 Decision = Send | Entry | Event

@@ -7,7 +7,7 @@ sends again ends as these attempts left it.
 
 from collections.abc import Iterable
 
-from .position import DeadLetter
+from .dead import DeadLetters
 from .protocol import Tried
 from .ranges import RangeSet
 
@@ -15,13 +15,14 @@ from .ranges import RangeSet
 class EarlierAttempts:
     """`tried` says, by worker, which unsettled positions it may have sent before it was given up.
 
-    `tries` has, by position, how often one was sent that a worker in trouble handed back. `former` has, by position, the dead letters that were reopened and have no new outcome yet.
+    `tries` has, by position, how often one was sent that a worker in trouble handed back. `former` has, by position,
+    the dead letters that were reopened and have no new outcome yet. A run has `records`.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, records: int) -> None:
         self.tried: dict[str, RangeSet] = {}
         self.tries: dict[int, Tried] = {}
-        self.former: dict[int, DeadLetter] = {}
+        self.former = DeadLetters(records)
 
     def note(self, worker: str, positions: RangeSet) -> None:
         """Take note that a worker which is given up may have sent `positions`."""
@@ -39,36 +40,30 @@ class EarlierAttempts:
         """These are settled: who may have sent them, and what they had been, is of no account any more."""
         for tried in self.tried.values():
             tried.subtract(positions)
-        if self.former or self.tries:
-            for position in positions.members():
-                self.former.pop(position, None)
-                self.tries.pop(position, None)
+        if self.tries:
+            for position in [at for at in self.tries if at in positions]:
+                del self.tries[position]
+        self.former.drop(positions)
 
     def repeats_among(self, positions: RangeSet) -> RangeSet:
         """Those of `positions` that may have been sent before: by a worker that was given up, or before a reopening."""
         made = self.tried_among(positions)
-        if self.former:
-            made.update(RangeSet.of(at for at in positions.members() if at in self.former))
+        made.update(self.former.among(positions))
         return made
 
     def tried_among(self, positions: RangeSet) -> RangeSet:
         """Those of `positions` that a worker which was given up may have sent."""
         made = RangeSet()
         for tried in self.tried.values():
-            made.update(positions.minus(positions.minus(tried)))
+            made.update(positions.common(tried))
         return made
 
-    def suspect(self, position: int) -> str:
-        """Who may have sent an unsettled position before it was given up; KeyError where nobody may have."""
-        for worker, tried in self.tried.items():
-            if position in tried:
-                return worker
-        raise KeyError(position)
+    def old_words(self, worker: str, positions: RangeSet, in_hand: RangeSet) -> RangeSet:
+        """Those of `positions` that were reopened, and of which the worker's word is from before.
 
-    def is_old(self, letter: DeadLetter, *, in_hand: bool) -> bool:
-        """Whether a word on a reopened position is from before: its worker cannot know of having had it since.
-
-        `in_hand`: it speaks of a lease that it has now.
+        It cannot know of having had them since. `in_hand` are those that it speaks of as its leases now.
         """
-        at = letter.position
-        return at in self.former and not in_hand and at not in self.tried.get(letter.worker, RangeSet())
+        old = self.former.among(positions)
+        old.subtract(in_hand)
+        old.subtract(self.tried.get(worker, RangeSet()))
+        return old

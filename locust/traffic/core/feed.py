@@ -9,6 +9,7 @@ import heapq
 import random
 from collections.abc import Iterable
 
+from .failures import Failures, places
 from .outcome import Answer, Outcome, backoff
 from .protocol import Failure, Grant, RunTerms, Tried
 from .ranges import RangeSet
@@ -34,7 +35,7 @@ class Feed:
         # Positions of former sessions whose outcome came in this one: a lease may still be on its way with them.
         self._late: set[int] = set()
         self._delivered: list[int] = []
-        self._failed: list[Failure] = []
+        self._failed = Failures()
         self._held = RangeSet()
         self.run: RunTerms | None = None
         self._run_id = ""
@@ -89,7 +90,7 @@ class Feed:
     def begin(self, session: int, run: RunTerms | None) -> None:
         """Begin a session, which holds nothing. Outcomes of the same run are kept; what waits is dropped."""
         if self.run is None or run is None or run.run != self.run.run:
-            self._delivered, self._failed = [], []
+            self._delivered, self._failed = [], Failures()
             self._count_for(run)
         self._drop_waiting()
         self._held, self._late, self._tried = RangeSet(), set(), []
@@ -257,23 +258,26 @@ class Feed:
         self._drop_waiting()
 
     def report(self) -> tuple[RangeSet, tuple[Failure, ...]]:
-        """The outcomes since the last report: delivered positions, and failures."""
-        delivered, failed = RangeSet.of(self._delivered), tuple(self._failed)
-        self._delivered, self._failed = [], []
+        """The outcomes since the last report: delivered positions, and failures.
+
+        Those for which there was no room are in hand still, and go with the next.
+        """
+        delivered, failed = RangeSet.of(self._delivered), self._failed.take()
+        self._delivered = []
         self._held.subtract(delivered)
-        for failure in failed:
-            self._held.remove(failure.position, failure.position + 1)
+        for one in failed:
+            self._held.subtract(places(one))
         return delivered, failed
 
     def restore(self, delivered: RangeSet, failed: Iterable[Failure]) -> None:
         """Take outcomes back that an ack carried and no answer confirmed."""
         self._delivered.extend(delivered.members())
-        self._failed.extend(failed)
+        self._failed.restore(failed)
 
     def confirm(self, delivered: RangeSet, failed: Iterable[Failure]) -> None:
         """Take note that the master has read these outcomes: whatever it leases from here on is to be sent."""
         if self._late:
-            self._late.difference_update(delivered.members(), (failure.position for failure in failed))
+            self._late.difference_update(delivered.members(), *(places(one).members() for one in failed))
 
     def holds(self) -> RangeSet:
         """Every position in hand in this session; right just after `report`."""
@@ -293,10 +297,10 @@ class Feed:
 
     def _fail(self, record: Record, answer: Answer, *, in_doubt: bool) -> None:
         reason = answer.reason or f"HTTP {answer.status}"
-        self._failed.append(Failure(record.position, in_doubt, record.attempts, answer.status, reason))
+        self._failed.add(record.position, (in_doubt, record.attempts, answer.status, reason))
 
     def _drop_waiting(self) -> None:
-        settled = {failure.position for failure in self._failed}
+        settled = self._failed.members()
         retried = RangeSet.of(record.position for _, _, record in self._retries if record.position not in settled)
         self._held.subtract(retried)
         self._held.subtract(self._leased.drop())

@@ -33,9 +33,12 @@ class Leases:
         """The worker's live leases, oldest first."""
         return list(self._live.get(worker, {}).values())
 
-    def holds(self, worker: str, position: int) -> bool:
-        """Whether a position is open in one of the worker's leases."""
-        return any(position in lease.open for lease in self.of(worker))
+    def held(self, worker: str, positions: RangeSet) -> RangeSet:
+        """Those of `positions` that are open in the worker's leases."""
+        made = RangeSet()
+        for lease in self.of(worker):
+            made.update(lease.open.common(positions))
+        return made
 
     def make(self, worker: str, positions: RangeSet) -> Lease:
         """Lease `positions`, which no lease has, to `worker`."""
@@ -54,13 +57,11 @@ class Leases:
         """Take those of `positions` that are open in the worker's leases out of these; which these were."""
         taken = RangeSet()
         for lease in self.of(worker):
-            for start, stop in positions:
-                taken.update(lease.open.within(start, stop))
-            self.close(lease, taken)
+            mine = lease.open.common(positions)
+            self.close(lease, mine)
+            taken.update(mine)
         return taken
 
-    def discard(self, position: int) -> str:
-        """Take one leased position out of whichever lease has it; whose that was."""
-        lease = next(lease for lease in self if position in lease.open)
-        self.close(lease, RangeSet([(position, position + 1)]))
-        return lease.worker
+    def discard(self, positions: RangeSet) -> dict[str, int]:
+        """Take leased positions out of whichever leases have them; how many each worker had of them."""
+        return {worker: size for worker in list(self._live) if (size := self.take(worker, positions).count)}

@@ -2,19 +2,25 @@
 
 The rule that this module guards: a position is in one place at a time. It is pending in exactly one remainder,
 or open in exactly one lease, or settled; and what is settled as delivered stays so, whatever is said later.
+A worker's word counts for what it was ever leased, and for nothing else (`believable`).
 `invariants.check_ledger` verifies all of it, and tests call it after every step.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 import numpy as np
 
+from .dead import DeadLetters
 from .earlier import EarlierAttempts
 from .leases import Lease, Leases
 from .partition import Partition
-from .position import SETTLED, WORTH, DeadLetter, State
+from .position import WORTH, Buried, Cause, State
 from .ranges import RangeSet
 from .tally import Tally
+
+_DEAD = (State.REJECTED, State.IN_DOUBT)
+# By state: what is not settled is worth nothing.
+_WORTHS = np.array([WORTH.get(state, 0) for state in State], np.uint8)
 
 
 class Ledger:
@@ -22,7 +28,8 @@ class Ledger:
 
     `states` has shape (records,); `counts[state]` is how many positions stand so; `tallies` has a row for each
     worker that ever had a slice; `dead` has the dead letters by position; `earlier` is what is known of attempts at
-    unsettled positions; `repeats` is how many outcomes came for positions that were settled already.
+    unsettled positions; `had` has, by worker, every position that it was ever leased in this run; `repeats` is how
+    many outcomes came for positions that were settled already.
     """
 
     def __init__(self, records: int) -> None:
@@ -31,9 +38,10 @@ class Ledger:
         self.partition = Partition()
         self.partition.unassigned.add(0, records)
         self.leases = Leases()
-        self.earlier = EarlierAttempts()
+        self.earlier = EarlierAttempts(records)
+        self.had: dict[str, RangeSet] = {}
         self.tallies: dict[str, Tally] = {}
-        self.dead: dict[int, DeadLetter] = {}
+        self.dead = DeadLetters(records)
         self.counts = [records, 0, 0, 0, 0]
         self.repeats = 0
 
@@ -86,7 +94,16 @@ class Ledger:
         """Put `positions`, all of them in the worker's remainder, into its custody."""
         self.partition.take(positions, worker)
         self._mark(positions, State.PENDING, State.LEASED)
+        self.entrust(worker, positions)
         return self.leases.make(worker, positions)
+
+    def entrust(self, worker: str, positions: RangeSet) -> None:
+        """Take note that a worker was leased `positions`, whatever becomes of the lease: its word on them counts."""
+        self.had.setdefault(worker, RangeSet()).update(positions)
+
+    def believable(self, worker: str, said: RangeSet) -> RangeSet:
+        """Those of the positions in `said` that the worker was ever leased: of others it can know nothing."""
+        return said.common(self.had.get(worker, RangeSet()))
 
     def deliver(self, worker: str, positions: RangeSet) -> RangeSet:
         """Book that `worker` saw `positions` delivered; those for which this was news.
@@ -94,27 +111,23 @@ class Ledger:
         It makes no difference by which lease the worker had them, or whether it still has it: what it saw is true.
         """
         news = self._settle_open(worker, State.DELIVERED, positions)
-        for position in self._not_delivered(positions.minus(news)):
-            if self._settle_late(worker, State.DELIVERED, position):
-                news.add(position, position + 1)
+        news.update(self._settle_late(worker, State.DELIVERED, positions.minus(news)))
         self.earlier.forget(news)
         return news
 
-    def bury(self, letter: DeadLetter, *, foreign: bool = False) -> bool:
-        """Book a position as rejected or in doubt; whether this was news. `foreign`: it was said in a former session.
+    def bury(self, positions: RangeSet, cause: Cause, *, foreign: bool = False) -> RangeSet:
+        """Book positions as rejected or in doubt; those for which this was news. `foreign`: by a former session's word.
 
         It is none where another worker has the position in its custody by now: what comes of it is that one's to say.
         Nor is what a worker says again of an attempt that was made before the position was reopened.
         """
-        place = RangeSet([(letter.position, letter.position + 1)])
-        in_hand = not foreign and self.leases.holds(letter.worker, letter.position)
-        if self.earlier.is_old(letter, in_hand=in_hand):
-            return False
-        news = bool(self._settle_open(letter.worker, letter.state, place))
-        news = news or self._settle_late(letter.worker, letter.state, letter.position)
-        if news:
-            self.dead[letter.position] = letter
-            self.earlier.forget(place)
+        if self.earlier.former:
+            in_hand = RangeSet() if foreign else self.leases.held(cause.worker, positions)
+            positions = positions.minus(self.earlier.old_words(cause.worker, positions, in_hand))
+        news = self._settle_open(cause.worker, cause.state, positions)
+        news.update(self._settle_late(cause.worker, cause.state, positions.minus(news)))
+        self.dead.put(news, cause)
+        self.earlier.forget(news)
         return news
 
     def give_back(self, lease: Lease, positions: RangeSet) -> None:
@@ -147,66 +160,67 @@ class Ledger:
 
         ValueError where one of `positions` is no dead letter.
         """
-        dead = (State.REJECTED, State.IN_DOUBT)
         for start, stop in positions:
             stood = self.states[start:stop]
-            if len(stood) != stop - start or not np.isin(stood, dead).all():
+            if len(stood) != stop - start or not np.isin(stood, _DEAD).all():
                 raise ValueError(f"positions {start}-{stop - 1} cannot have been dead letters just then")
-        for position in positions.members():
-            self.earlier.former[position] = self.dead[position]
-            self._unsettle(position)
+        for group in self.dead.alike(positions):
+            self.earlier.former.put(group.positions, group.cause)
+        self._unsettle(positions)
 
-    def return_former(self) -> tuple[DeadLetter, ...]:
+    def return_former(self) -> tuple[Buried, ...]:
         """Have what was reopened, is pending, and nobody may have sent since, end as it had before; its letters."""
         former = self.earlier.former
-        letters = tuple(former[at] for at in sorted(former) if self.states[at] == State.PENDING)
-        for letter in letters:
-            holder = self.partition.discard(letter.position)
-            if holder is not None:
-                self.tallies[holder].moved -= 1
-            self._credit_late(letter.worker, State.PENDING, letter.state, letter.position)
-            self.dead[letter.position] = letter
-            del former[letter.position]
-        return letters
+        if not former:
+            return ()
+        waiting = former.among(self.positions(State.PENDING))
+        groups = tuple(former.alike(waiting))
+        for group in groups:
+            self._move_from(self.partition.discard(group.positions))
+            self._credit_late(group.cause.worker, State.PENDING, group.cause.state, group.positions)
+            self.dead.put(group.positions, group.cause)
+        former.drop(waiting)
+        return groups
 
-    def restore(self, worker: str, delivered: RangeSet, letters: Iterable[DeadLetter]) -> None:
+    def restore(self, worker: str, delivered: RangeSet, letters: Iterable[Buried]) -> None:
         """Book once more what a journal says was news. Only while the ledger has neither workers nor leases.
 
         ValueError where it cannot have been news, or the run does not have such a position.
         """
-        for start, stop in delivered:
+        self._check_possible(State.DELIVERED, delivered)
+        self._unsettle(self.dead.among(delivered))
+        self._restore(worker, State.DELIVERED, delivered)
+        for group in letters:
+            if group.cause.state not in _DEAD:
+                raise ValueError(f"a dead letter cannot have ended {group.cause.state.name.lower()}")
+            self._check_possible(group.cause.state, group.positions)
+            self._unsettle(self.dead.among(group.positions))
+            self._restore(group.cause.worker, group.cause.state, group.positions)
+            self.dead.put(group.positions, group.cause)
+
+    def _check_possible(self, state: State, positions: RangeSet) -> None:
+        for start, stop in positions:
             stood = self.states[start:stop]
             if len(stood) != stop - start or (stood == State.DELIVERED).any():
-                raise ValueError(f"positions {start}-{stop - 1} cannot have been delivered just then")
-            for position in (np.flatnonzero(stood) + start).tolist():
-                self._unsettle(position)
-        self._restore(worker, State.DELIVERED, delivered)
-        for letter in letters:
-            at = letter.position
-            possible = at < self.records and letter.state in (State.REJECTED, State.IN_DOUBT)
-            if not possible or self.states[at] == State.DELIVERED:
-                raise ValueError(f"position {at} cannot have ended {letter.state.name.lower()} just then")
-            if at in self.dead:
-                self._unsettle(at)
-            self._restore(letter.worker, letter.state, RangeSet([(at, at + 1)]))
-            self.dead[at] = letter
+                raise ValueError(f"positions {start}-{stop - 1} cannot have ended {state.name.lower()} just then")
 
     def _restore(self, worker: str, state: State, positions: RangeSet) -> None:
         if not positions:
             return
         self.partition.unassigned.subtract(positions)
         self.earlier.forget(positions)
+        self.entrust(worker, positions)
         self._mark(positions, State.PENDING, state)
         tally = self._tally(worker)
         tally.slice += positions.count
         tally.credit(state, positions.count)
 
-    def _unsettle(self, position: int) -> None:
-        before = State(int(self.states[position]))
-        self.tallies[self._overrule(position)].slice -= 1
-        place = RangeSet([(position, position + 1)])
-        self._mark(place, before, State.PENDING)
-        self.partition.unassigned.update(place)
+    def _unsettle(self, positions: RangeSet) -> None:
+        """Make dead letters pending, and nobody's."""
+        for group in self._overrule(positions):
+            self.tallies[group.cause.worker].slice -= group.positions.count
+            self._mark(group.positions, group.cause.state, State.PENDING)
+        self.partition.unassigned.update(positions)
 
     def dead_letters_to_send(self, policy: str) -> RangeSet:
         """The dead letters that may be sent again: under at-most-once none that the API may have."""
@@ -230,48 +244,55 @@ class Ledger:
             self.tallies[worker].credit(state, news.count)
         return news
 
-    def _not_delivered(self, positions: RangeSet) -> Iterator[int]:
-        """Those of `positions` that are not delivered yet; the others are repeats: an ack says all that was unheard."""
-        for start, stop in positions.pairs:
-            rest = np.flatnonzero(self.states[start:stop] != State.DELIVERED) + start
-            self.repeats += stop - start - len(rest)
-            yield from rest.tolist()
+    def _settle_late(self, worker: str, state: State, positions: RangeSet) -> RangeSet:
+        """Settle positions that the worker has no lease of (any more); those for which this was news."""
+        news = RangeSet()
+        if not positions:
+            return news
+        places = positions.array()
+        stood = self.states[places]
+        worth = _WORTHS[stood]
+        self.repeats += int(np.count_nonzero(worth))
+        fresh = worth < WORTH[state]
+        # What comes of a position that another has in hand is that one's to say, unless it was delivered.
+        fresh &= (stood != State.LEASED) | (state is State.DELIVERED)
+        for before in np.unique(stood[fresh]).tolist():
+            taken = RangeSet.of_array(places[fresh & (stood == before)])
+            self._move_from(self._take_from_holders(taken, State(before)))
+            self._credit_late(worker, State(before), state, taken)
+            news.update(taken)
+        return news
 
-    def _settle_late(self, worker: str, state: State, position: int) -> bool:
-        """Settle a position that the worker has no lease of (any more); whether this was news."""
-        before = State(int(self.states[position]))
-        if before in SETTLED:
-            self.repeats += 1
-            if WORTH[state] <= WORTH[before]:
-                return False
-            holder: str | None = self._overrule(position)
-        elif before is State.LEASED and state is not State.DELIVERED:
-            return False
-        else:
-            holder = self._take_from_holder(position, before)
-        if holder is not None:
-            self.tallies[holder].moved -= 1
-        self._credit_late(worker, before, state, position)
-        return True
-
-    def _credit_late(self, worker: str, before: State, after: State, position: int) -> None:
-        """Settle a position that has been taken from whoever had it: `worker` has it now."""
-        self._mark(RangeSet([(position, position + 1)]), before, after)
+    def _credit_late(self, worker: str, before: State, after: State, positions: RangeSet) -> None:
+        """Settle positions that have been taken from whoever had them: `worker` has them now."""
+        self._mark(positions, before, after)
         tally = self._tally(worker)
-        tally.moved += 1
-        tally.credit(after, 1)
+        tally.moved += positions.count
+        tally.credit(after, positions.count)
 
-    def _overrule(self, position: int) -> str:
-        """Take back that a position ended rejected or in doubt; who had said so."""
-        letter = self.dead.pop(position)
-        self.tallies[letter.worker].credit(letter.state, -1)
-        return letter.worker
-
-    def _take_from_holder(self, position: int, state: State) -> str | None:
-        """Take a position out of the remainder or the lease that has it; whose that was."""
+    def _take_from_holders(self, positions: RangeSet, state: State) -> dict[str | None, int]:
+        """Take positions away from whoever has them, or said how they ended; how many of whom (None: nobody's)."""
         if state is State.PENDING:
-            return self.partition.discard(position)
-        return self.leases.discard(position)
+            return self.partition.discard(positions)
+        if state is State.LEASED:
+            return dict(self.leases.discard(positions).items())
+        sizes: dict[str | None, int] = {}
+        for group in self._overrule(positions):
+            sizes[group.cause.worker] = sizes.get(group.cause.worker, 0) + group.positions.count
+        return sizes
+
+    def _move_from(self, sizes: dict[str | None, int]) -> None:
+        for holder, size in sizes.items():
+            if holder is not None:
+                self.tallies[holder].moved -= size
+
+    def _overrule(self, positions: RangeSet) -> list[Buried]:
+        """Take back that dead letters ended so; what they were."""
+        groups = self.dead.alike(positions)
+        for group in groups:
+            self.tallies[group.cause.worker].credit(group.cause.state, -group.positions.count)
+        self.dead.drop(positions)
+        return groups
 
     def _mark(self, positions: RangeSet, before: State, after: State) -> None:
         for start, stop in positions:

@@ -4,7 +4,8 @@ The rules that this module guards:
 
 - Of the master's messages those of the newest session count, each once, in their order; a message that was
   overtaken is as good as lost, and the next ack says so by `heard` and `holds`.
-- Every outcome goes with every ack until an answer confirms one that carried it.
+- Every outcome goes with every ack until an answer confirms one that carried it. While outcomes wait for an answer,
+  acks are fewer: a master that is slow to read is not slowed down by being told the same four times a second.
 - Custody is counted from when the ack that was answered was *sent*, so that it ends here before it ends there.
 - A worker that gets nothing done hands back what others can send, and asks for one record at a time, to probe its way.
 - Whether a person pauses the run is what the newest answer says. A new session hands out nothing before its first.
@@ -13,6 +14,7 @@ The rules that this module guards:
 from collections import deque
 from dataclasses import dataclass
 
+from .failures import together
 from .feed import Feed
 from .protocol import VERSION, Ack, Acked, Failure, Grant, Hello, Message, Terms, Tried, Welcome
 from .ranges import RangeSet
@@ -49,7 +51,7 @@ class Link:
         self._hello_due = 0.0
         self._until = 0.0
         self._seq = self._heard = 0
-        self._ack_due = 0.0
+        self._ack_due = self._acked_at = 0.0
         self._asked = False
         self._unconfirmed: deque[_Sent] = deque()
         self._pace = _Pace()
@@ -137,10 +139,12 @@ class Link:
         return any(sent.delivered or sent.failed for sent in self._unconfirmed)
 
     def _ack_is_due(self, now: float) -> bool:
-        if now >= self._ack_due:
+        if not self._asked and self._wants(now) > 0:
             return True
+        if self._unconfirmed_outcomes:
+            return now >= self._acked_at + self.terms.idle_ack_s
         drained = bool(self.feed.news) and not self.feed.in_hand and not self.feed.waiting
-        return drained or (not self._asked and self._wants(now) > 0)
+        return drained or now >= self._ack_due
 
     def _wants(self, now: float) -> int:
         """How many records to ask for: none until the feed has run down to half of what it should hold."""
@@ -165,10 +169,12 @@ class Link:
         every = RangeSet()
         for sent in self._unconfirmed:
             every.update(sent.delivered)
-        wants = self._wants(now)
+        # Where a report has no room for all, the rest is said before more is asked for.
+        wants = 0 if self.feed.news else self._wants(now)
         self._asked = wants > 0
         holds = self.feed.holds()
         busy = bool(holds or every or wants or self.feed.in_hand)
+        self._acked_at = now
         self._ack_due = now + (self.terms.ack_s if busy else self.terms.idle_ack_s)
         attempts, resent, maybe_resent = self.feed.done
         return Ack(
@@ -177,7 +183,7 @@ class Link:
             heard=self._heard,
             run=self.feed.run.run if self.feed.run else "",
             delivered=tuple(every),
-            failed=tuple(failure for sent in self._unconfirmed for failure in sent.failed),
+            failed=together(failure for sent in self._unconfirmed for failure in sent.failed),
             holds=tuple(holds),
             wants=wants,
             attempts=attempts,

@@ -83,11 +83,16 @@ class Partition:
         """Whose remainder a pending position is in; None where it is unassigned."""
         return next((name for name, remainder in self.remainders.items() if position in remainder), None)
 
-    def discard(self, position: int) -> str | None:
-        """Take one pending position out of whichever remainder has it; whose that was."""
-        name = self.owner(position)
-        (self.unassigned if name is None else self.remainders[name]).remove(position, position + 1)
-        return name
+    def discard(self, positions: RangeSet) -> dict[str | None, int]:
+        """Take pending positions out of whichever remainders have them; how many each had (None: unassigned)."""
+        made: dict[str | None, int] = {}
+        remainders: list[tuple[str | None, RangeSet]] = [*self.remainders.items(), (None, self.unassigned)]
+        for name, remainder in remainders:
+            mine = remainder.common(positions)
+            remainder.subtract(mine)
+            if mine:
+                made[name] = mine.count
+        return made
 
     def _richest(self, besides: str) -> str | None:
         others = [name for name in self.remainders if name != besides]

@@ -1,7 +1,13 @@
 """Where a position of a run stands, and, where it ended as a dead letter, why."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum
+
+from .ranges import RangeSet
+
+# A longer reason is cut: it is kept for each record that has one of its own.
+LONGEST_REASON = 500
 
 
 class State(IntEnum):
@@ -20,8 +26,19 @@ WORTH = {State.IN_DOUBT: 1, State.REJECTED: 2, State.DELIVERED: 3}
 
 
 @dataclass(frozen=True, slots=True)
+class Cause:
+    """Why records ended rejected or in doubt. `status` is the last HTTP status, 0 where no answer was read."""
+
+    state: State
+    attempts: int
+    status: int
+    reason: str
+    worker: str
+
+
+@dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """Why a position ended rejected or in doubt. `status` is the last HTTP status, 0 where no answer was read."""
+    """One record that ended rejected or in doubt, and its cause's members."""
 
     position: int
     state: State
@@ -29,3 +46,17 @@ class DeadLetter:
     status: int
     reason: str
     worker: str
+
+
+@dataclass(frozen=True, slots=True)
+class Buried:
+    """Records that ended as dead letters by one cause: a thousand that are rejected alike cost little more than one."""
+
+    positions: RangeSet
+    cause: Cause
+
+    def letters(self) -> Iterator[DeadLetter]:
+        """Return each of them, in their order."""
+        why = self.cause
+        for position in self.positions.members():
+            yield DeadLetter(position, why.state, why.attempts, why.status, why.reason, why.worker)

@@ -12,9 +12,10 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from . import wire
+from .position import LONGEST_REASON
 from .ranges import Range, RangeSet
 
-VERSION = 2
+VERSION = 3
 # Master to worker: register with Locust's own master again. {"run": the run of its test, empty where there is none}
 REGISTER = "traffic.register"
 
@@ -74,9 +75,9 @@ class RunTerms:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A record that the worker gave up: its position, whether in doubt, and why."""
+    """Records that the worker gave up, all alike: their positions as ranges, whether in doubt, and why."""
 
-    position: int
+    positions: tuple[Range, ...]
     in_doubt: bool
     attempts: int
     status: int
@@ -84,14 +85,18 @@ class Failure:
 
     def to_wire(self) -> list[Any]:
         """Return the fields in their order."""
-        return [self.position, self.in_doubt, self.attempts, self.status, self.reason]
+        return [wire.plain(self.positions), self.in_doubt, self.attempts, self.status, self.reason]
 
     @classmethod
     def from_wire(cls, data: Any) -> "Failure":
-        """Read the fields in their order. ProtocolError or ValueError where they are others."""
-        position, in_doubt, attempts, status, reason = wire.many(data)
+        """Read the fields in their order; a long reason is cut. ProtocolError or ValueError where they are others."""
+        positions, in_doubt, attempts, status, reason = wire.many(data)
         return cls(
-            wire.whole(position), wire.flag(in_doubt), wire.whole(attempts), wire.whole(status), wire.text(reason)
+            wire.ranges(positions),
+            wire.flag(in_doubt),
+            wire.whole(attempts),
+            wire.whole(status),
+            wire.text(reason)[:LONGEST_REASON],
         )
 
 

@@ -12,6 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 Range = tuple[int, int]
+# From so many ranges on two sets are merged in a pass over both.
+_CROWD = 64
 
 
 class RangeSet:
@@ -40,6 +42,17 @@ class RangeSet:
                 start = member
             previous = member
         made._append(start, previous + 1)
+        return made
+
+    @classmethod
+    def of_array(cls, members: npt.NDArray[np.uint64]) -> "RangeSet":
+        """Compress `members`, ascending and without repeats, into ranges."""
+        made = cls()
+        if len(members):
+            ends = np.flatnonzero(np.diff(members) != 1)
+            made._starts = members[np.concatenate(([0], ends + 1))].tolist()
+            made._stops = (members[np.concatenate((ends, [len(members) - 1]))] + np.uint64(1)).tolist()
+            made.count = len(members)
         return made
 
     def _append(self, start: int, stop: int) -> None:
@@ -81,9 +94,13 @@ class RangeSet:
 
     def array(self) -> npt.NDArray[np.uint64]:
         """Every member, ascending, as an array of shape (count,)."""
-        if not self._starts:
-            return np.empty(0, np.uint64)
-        return np.concatenate([np.arange(start, stop, dtype=np.uint64) for start, stop in self])
+        starts = np.array(self._starts, np.uint64)
+        sizes = np.array(self._stops, np.uint64) - starts
+        # Within a range each member is its place in the array, and as much more as the range's first is.
+        offsets = starts - (np.cumsum(sizes, dtype=np.uint64) - sizes)
+        made: npt.NDArray[np.uint64] = np.repeat(offsets, sizes.astype(np.int64))
+        made += np.arange(self.count, dtype=np.uint64)
+        return made
 
     def copy(self) -> "RangeSet":
         """An independent copy."""
@@ -132,13 +149,58 @@ class RangeSet:
 
     def update(self, other: "RangeSet") -> None:
         """Make every member of `other` a member."""
+        if len(other._starts) > _CROWD:
+            self._merge(other)
+            return
         for start, stop in other.pairs:
             self.add(start, stop)
 
+    def _merge(self, other: "RangeSet") -> None:
+        """As `update`, at the cost of a pass over both: one by one, each would move all behind it."""
+        ordered = sorted(chain(self, other))  # two runs that are in order: merged in one pass
+        self._starts, self._stops, self.count = [], [], 0
+        for start, stop in ordered:
+            if self._stops and start <= self._stops[-1]:
+                self.count += max(0, stop - self._stops[-1])
+                self._stops[-1] = max(stop, self._stops[-1])
+            else:
+                self._append(start, stop)
+
     def subtract(self, other: "RangeSet") -> None:
         """Take every member of `other` out."""
+        if len(other._starts) > _CROWD:
+            kept = self._without(other)
+            self._starts, self._stops, self.count = kept._starts, kept._stops, kept.count
+            return
         for start, stop in other.pairs:
             self.remove(start, stop)
+
+    def _without(self, other: "RangeSet") -> "RangeSet":
+        """As `minus`, at the cost of a pass over both."""
+        made, at = RangeSet(), 0
+        for start, stop in self:
+            kept_from = start
+            while at < len(other._stops) and other._stops[at] <= start:
+                at += 1
+            nth = at
+            while nth < len(other._starts) and other._starts[nth] < stop:
+                if kept_from < other._starts[nth]:
+                    made._append(kept_from, other._starts[nth])
+                kept_from, nth = other._stops[nth], nth + 1
+            if kept_from < stop:
+                made._append(kept_from, stop)
+        return made
+
+    def common(self, other: "RangeSet") -> "RangeSet":
+        """The members that `other` has, too, as a new set."""
+        few, many = (self, other) if len(self._starts) <= len(other._starts) else (other, self)
+        made = RangeSet()
+        for start, stop in few.pairs:
+            at = bisect_right(many._stops, start)
+            while at < len(many._starts) and many._starts[at] < stop:
+                made._append(max(start, many._starts[at]), min(stop, many._stops[at]))
+                at += 1
+        return made
 
     def minus(self, other: "RangeSet") -> "RangeSet":
         """The members that `other` has not, as a new set."""

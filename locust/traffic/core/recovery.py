@@ -41,6 +41,7 @@ class Recovery:
             raise RecoveryError(f"a lease of {entry.positions} in a run of {self.ledger.records} records")
         if isinstance(entry, Leased):
             self._leased.setdefault(entry.worker, {})[entry.lease] = entry.positions.copy()
+            self.ledger.entrust(entry.worker, entry.positions)
             self.ledger.leases.made = max(self.ledger.leases.made, entry.lease)
         else:
             self._close(entry.worker, entry.positions, entry.lease)
@@ -51,7 +52,7 @@ class Recovery:
         made: dict[str, RangeSet] = {}
         for worker, leases in self._leased.items():
             for leased in leases.values():
-                made.setdefault(worker, RangeSet()).update(leased.minus(leased.minus(pending)))
+                made.setdefault(worker, RangeSet()).update(leased.common(pending))
         return {worker: positions for worker, positions in made.items() if positions}
 
     def _close(self, worker: str, positions: RangeSet, only: int | None = None) -> None:

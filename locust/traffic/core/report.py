@@ -3,12 +3,12 @@
 Both are the same JSON object. A report adds up: records = delivered + rejected + in doubt + unsent.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from operator import attrgetter
 from typing import Any
 
 from .dataset import DatasetError
+from .dead import DeadLetters, Places
 from .order import Indexes
 from .position import DeadLetter, State
 from .progress import Progress
@@ -105,17 +105,22 @@ def _workers(run: Run, states: dict[str, str]) -> Iterator[dict[str, Any]]:
         }
 
 
-def dead_letters(run: Run, letters: Iterable[DeadLetter] | None = None) -> Iterator[dict[str, Any]]:
+def dead_letters(run: Run, dead: DeadLetters | None = None) -> Iterator[dict[str, Any]]:
     """Dead letters, the run's where no others are given, in the run's order, as JSON objects.
 
     `record` is the body as text, None where it cannot be read any more.
     """
-    ordered = sorted(run.ledger.dead.values() if letters is None else letters, key=attrgetter("position"))
-    for low in range(0, len(ordered), BATCH):
-        batch = ordered[low : low + BATCH]
-        indexes = run.order.indexes([letter.position for letter in batch])
-        for letter, index, body in zip(batch, indexes.tolist(), _bodies(run, indexes), strict=True):
-            yield _dead_letter(run, letter, index, body)
+    dead = run.ledger.dead if dead is None else dead
+    places = dead.places()
+    for low in range(0, len(places), BATCH):
+        yield from letters_at(run, dead, places[low : low + BATCH])
+
+
+def letters_at(run: Run, dead: DeadLetters, places: Places) -> list[dict[str, Any]]:
+    """The dead letters at these positions, as JSON objects."""
+    indexes = run.order.indexes(places)
+    told = zip(dead.at(places), indexes.tolist(), _bodies(run, indexes), strict=True)
+    return [_dead_letter(run, letter, index, body) for letter, index, body in told]
 
 
 def _dead_letter(run: Run, letter: DeadLetter, index: int, body: str | None) -> dict[str, Any]:

@@ -1,20 +1,19 @@
 """Dead letters, of the live run and of earlier ones: searched, and as a file.
 
-What the live run has of them is in the master's memory. A list of them is taken at once, and all that costs time is
-done with that list in a thread.
+What the live run has of them is in the master's memory. A copy is taken at once, some bytes a record, and all that
+costs time is done with that copy in a thread.
 """
 
 import json
 from collections.abc import Iterator
-from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
 from flask import Response, request
 
-from traffic.core.letters import Query, search
-from traffic.core.position import DeadLetter
-from traffic.core.report import dead_letters
+from traffic.core.dead import DeadLetters, Places
+from traffic.core.letters import Query, search_dead, search_lines
+from traffic.core.report import letters_at
 from traffic.core.run import Run
 from traffic.delivery import Delivery
 from traffic.threads import in_thread
@@ -53,7 +52,7 @@ class Letters:
             return _none("")
         query = Query(request.args.get("q", "").strip(), max(0, first), min(max(0, most), MOST))
         if (delivery := self._in_memory(run)) is not None:
-            found = in_thread(_search_memory, delivery.run, _letters(delivery), query)
+            found = in_thread(search_dead, delivery.run, delivery.run.ledger.dead.copy(), query)
             return answer({"run": run, **found})
         try:
             found = in_thread(_search_file, self._file(run), query)
@@ -81,26 +80,19 @@ def _none(run: str) -> Response:
     return refuse(404, what)
 
 
-def _letters(delivery: Delivery) -> list[DeadLetter]:
-    return list(delivery.run.ledger.dead.values())
-
-
-def _search_memory(run: Run, letters: list[DeadLetter], query: Query) -> dict[str, Any]:
-    return search(dead_letters(run, letters), query)
-
-
 def _search_file(path: Path, query: Query) -> dict[str, Any]:
     with path.open("rb") as file:
-        return search(map(json.loads, file), query)
+        return search_lines(file, query)
 
 
 def _lines(delivery: Delivery) -> Iterator[bytes]:
     """The letters as JSON Lines, some at a time, each batch made in a thread."""
-    letters = sorted(_letters(delivery), key=attrgetter("position"))
-    for low in range(0, len(letters), BATCH):
-        yield in_thread(_spelled, delivery.run, letters[low : low + BATCH])
+    dead = delivery.run.ledger.dead.copy()
+    places = dead.places()
+    for low in range(0, len(places), BATCH):
+        yield in_thread(_spelled, delivery.run, dead, places[low : low + BATCH])
 
 
-def _spelled(run: Run, letters: list[DeadLetter]) -> bytes:
-    told = (json.dumps(letter, ensure_ascii=False) + "\n" for letter in dead_letters(run, letters))
+def _spelled(run: Run, dead: DeadLetters, places: Places) -> bytes:
+    told = (json.dumps(letter, ensure_ascii=False) + "\n" for letter in letters_at(run, dead, places))
     return "".join(told).encode(errors="backslashreplace")

@@ -1,0 +1,27 @@
+"""Dead letters one by one, as tests speak of them, and as the ledger and the journal have them."""
+
+from traffic.core.decisions import Booked
+from traffic.core.position import Buried, Cause, DeadLetter
+from traffic.core.protocol import Failure
+from traffic.core.ranges import RangeSet
+
+
+def buried(letter: DeadLetter) -> Buried:
+    """One letter as the ledger takes it."""
+    cause = Cause(letter.state, letter.attempts, letter.status, letter.reason, letter.worker)
+    return Buried(RangeSet([(letter.position, letter.position + 1)]), cause)
+
+
+def each(booked: Booked) -> list[DeadLetter]:
+    """The letters of an entry, one by one."""
+    return [letter for group in booked.letters for letter in group.letters()]
+
+
+def failure(position: int, *, in_doubt: bool = False, attempts: int = 1, status: int = 404) -> Failure:
+    """A worker's word on one record that it gave up."""
+    return Failure(((position, position + 1),), in_doubt, attempts, status, f"HTTP {status}")
+
+
+def failed(failures: tuple[Failure, ...]) -> list[int]:
+    """Every position that an ack says was given up."""
+    return [position for one in failures for position in RangeSet(one.positions).members()]

@@ -157,7 +157,9 @@ def test_ctrl_c_ends_the_line_with_the_run(start: Start, tmp_path: Path) -> None
         terminal.interrupt()
         assert terminal.wait() == 3
         assert is_as_before(terminal)
-    assert f"delivery report, run {report_of(tmp_path)['run']}: stopped" in terminal.rows
+    report = report_of(tmp_path)
+    assert f"delivery report, run {report['run']}: {report['verdict']['text']}" in terminal.rows
+    assert report["state"] == "stopped"
 
 
 def test_a_run_that_is_paused_says_why(start: Start, api: FakeApi) -> None:

@@ -10,6 +10,7 @@ from locust.env import Environment
 from locust.runners import MasterRunner, WorkerRunner
 
 from traffic.core.outcome import Answer, AtLeastOnce, AtMostOnce, Outcome
+from traffic.frames import install
 from traffic.live import make_way
 from traffic.master import Master
 from traffic.replay.user import ReplayUser
@@ -60,5 +61,6 @@ def _attach(environment: Environment, runner: Any, **_: Any) -> None:
         sys.exit(1)
 
 
+install()
 events.init_command_line_parser.add_listener(add_options)
 events.init.add_listener(_attach)

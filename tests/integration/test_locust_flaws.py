@@ -17,6 +17,7 @@ import pytest
 from support import plain_http
 from support.cluster import Cluster, records_file
 from support.fake_api import FakeApi, Step, fake_api
+from support.stranger import stranger
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -457,3 +458,15 @@ def test_ours_sends_to_a_host_with_a_slash_at_its_end(asked: str, tmp_path: Path
         assert cluster.swarm(**({"host": host} if asked == "form" else {}))["success"]
         report = cluster.until(lambda: cluster.status["ended"] and cluster.status, "the run ends")
     assert report["counts"]["delivered"] == api.count == 40
+
+
+# One frame that is no message of Locust's ends the master's receive loop.
+
+
+def test_one_odd_frame_ends_plain_locusts_receive_loop(tmp_path: Path) -> None:
+    with Cluster(tmp_path, "http://127.0.0.1", plain=True, workers=0, expect=1, locustfile=PLAIN) as cluster:
+        with stranger(cluster.port, b"stranger") as socket:
+            socket.send(b"\xc1")
+            # Ours: test_no_frame_ends_the_masters_receive_loop.
+            cluster.await_log("Unhandled exception in greenlet")
+        assert "client_listener" in cluster.master.log

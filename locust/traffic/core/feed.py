@@ -21,6 +21,8 @@ STOPPED = "the run was stopped while the answer was awaited"
 # After this many attempts in a row that did not reach the API, it is taken for dead: one attempt a second probes it.
 DEAD_AFTER = 5
 PROBE_S = 1.0
+# What is told of an answer: a rule of a person may say more than acks have room for.
+LONGEST_REASON = 500
 
 
 @dataclass(slots=True, eq=False)
@@ -227,7 +229,7 @@ class Feed:
 
     def _note_reach(self, answer: Answer) -> None:
         self._unreached = 0 if answer.sent else self._unreached + 1
-        self.trouble = answer.reason if self._unreached >= DEAD_AFTER else ""
+        self.trouble = answer.reason[:LONGEST_REASON] if self._unreached >= DEAD_AFTER else ""
 
     def next_retry(self) -> float | None:
         """When the next backoff is over; None where no record waits for one."""
@@ -281,7 +283,7 @@ class Feed:
 
     def _fail(self, record: Record, answer: Answer, *, in_doubt: bool) -> None:
         reason = answer.reason or f"HTTP {answer.status}"
-        self._failed.append(Failure(record.position, in_doubt, record.attempts, answer.status, reason))
+        self._failed.append(Failure(record.position, in_doubt, record.attempts, answer.status, reason[:LONGEST_REASON]))
 
     def _drop_waiting(self) -> None:
         settled = {failure.position for failure in self._failed}

@@ -25,18 +25,26 @@ class Inbox:
     def __init__(self, runner: MasterRunner, read: Callable[[Any], None], tick: Callable[[float], None]) -> None:
         self._read, self._tick = read, tick
         self._messages: Queue[Any] = Queue()
+        self._turned: float | None = None  # when it last went round
         for kind in FROM_WORKER:
             runner.register_message(kind.type, self._on_message)
 
     def _on_message(self, environment: Environment, msg: Any, **_: Any) -> None:
         self._messages.put_nowait(msg)
 
+    def ill(self, after_s: float) -> str:
+        """Why no message has been read for `after_s` seconds; empty if that is not so, or none is to be read yet."""
+        if self._turned is None or (idle := now_s() - self._turned) <= after_s:
+            return ""
+        return f"the workers' messages have not been read for {idle:.0f} s"
+
     def serve(self) -> None:
         """Read, for ever. In a greenlet of its own."""
         ticked, read = 0.0, 0
         while True:
-            if now_s() - ticked >= TICK_S:
-                ticked = now_s()
+            self._turned = now_s()
+            if self._turned - ticked >= TICK_S:
+                ticked = self._turned
                 self._tick(ticked)
             try:
                 message = self._messages.get(timeout=TICK_S)

@@ -24,6 +24,7 @@ from locust.runners import (
 
 from traffic.clock import now_s
 from traffic.core.protocol import REGISTER
+from traffic.frames import bound, handled
 
 logger = logging.getLogger(__name__)
 
@@ -80,6 +81,7 @@ class LocustTest:
         if self._tended is not self.runner.server:
             self._tended = self.runner.server
             self.runner.server.socket.setsockopt(zmq.ROUTER_HANDOVER, 1)
+            bound(self.runner.server.socket)
 
     def worker_states(self) -> dict[str, str]:
         """What Locust says of each worker that is connected, in its words."""
@@ -129,7 +131,10 @@ class LocustTest:
             self._reader = gevent.getcurrent()
             handle(client_id, msg)
 
-        self.runner.handle_message = handle_message  # type: ignore[method-assign]
+        def handle_all(client_id: str, msg: Message) -> None:
+            handled(lambda: handle_message(client_id, msg), client_id, msg.type)
+
+        self.runner.handle_message = handle_all  # type: ignore[method-assign]
 
     def _forget_share(self, worker: str) -> None:
         """Take a worker that Locust lists already out of those that get users: it is about to be added."""

@@ -27,6 +27,7 @@ from traffic.core.ranges import RangeSet
 from traffic.core.wire import ProtocolError
 from traffic.delivery import Delivery
 from traffic.ending import EXIT_BROKEN, EXIT_REFUSED, Ending
+from traffic.frames import drops, loop
 from traffic.inbox import Inbox
 from traffic.live import Live
 from traffic.locust_test import LocustTest, watched
@@ -41,6 +42,8 @@ from traffic.surroundings import with_proxy
 logger = logging.getLogger(__name__)
 
 PROGRESS_EVERY_S = 5.0
+# Reading takes milliseconds. After this long without it something is wrong.
+UNREAD_S = 10.0
 
 
 class Master:
@@ -75,6 +78,12 @@ class Master:
     def reading(self) -> Reading:
         """What reads the traffic files."""
         return self._starts.reading
+
+    @property
+    def ill(self) -> str:
+        """Why the workers' messages are not read; empty if they are."""
+        broken = "the master's side of the protocol broke; its log says why" if self._broken else ""
+        return broken or loop.ill(UNREAD_S) or self._inbox.ill(UNREAD_S)
 
     def check(self, options: argparse.Namespace) -> None:
         """Read the options and open the file, as a start would; what was opened serves the next start.
@@ -191,7 +200,7 @@ class Master:
         try:
             decisions = self._custody.receive(message.node_id, kind.from_wire(message.data), now_s())
         except ProtocolError as error:
-            logger.warning("dropped a %s message from %s: %s", message.type, message.node_id, error)
+            drops.drop(message.node_id, f"{message.type}: {error}")
             return
         except DatasetError as error:
             self._ending.fail(self.delivery, str(error))
@@ -205,6 +214,7 @@ class Master:
         for worker in self.test.missing:
             if worker not in self._custody.sessions:
                 self._outbox.put(self._custody.worker_lost(worker, "Locust reports it missing"))
+        drops.tell()
         self.test.tend_socket()
         self.test.stop_again(now)
         self.test.share_out()

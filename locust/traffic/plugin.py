@@ -12,6 +12,7 @@ from locust.runners import MasterRunner, WorkerRunner
 
 from traffic.core.outcome import Answer, AtLeastOnce, AtMostOnce, Outcome
 from traffic.knocking import attend_connecting
+from traffic.frames import install
 from traffic.live import make_way
 from traffic.master import Master
 from traffic.replay.user import ReplayUser
@@ -73,6 +74,7 @@ def _warn(host: str) -> None:
         logger.warning("the host %s is not reached from here: %s.", host, why)
 
 
+install()
 attend_connecting()
 events.init_command_line_parser.add_listener(add_options)
 events.init.add_listener(_attach)

@@ -20,6 +20,7 @@ from support import plain_http
 from support.cluster import ROOT, Cluster, Process, records_file, until
 from support.fake_api import FakeApi, Step, fake_api
 from support.mongod import free_port
+from support.stranger import stranger
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -478,3 +479,15 @@ def test_a_worker_without_a_master_says_so_where_plain_locust_is_silent(tmp_path
     finally:
         for one in started:
             one.kill()
+
+
+# One frame that is no message of Locust's ends the master's receive loop.
+
+
+def test_one_odd_frame_ends_plain_locusts_receive_loop(tmp_path: Path) -> None:
+    with Cluster(tmp_path, "http://127.0.0.1", plain=True, workers=0, expect=1, locustfile=PLAIN) as cluster:
+        with stranger(cluster.port, b"stranger") as socket:
+            socket.send(b"\xc1")
+            # Ours: test_no_frame_ends_the_masters_receive_loop.
+            cluster.await_log("Unhandled exception in greenlet")
+        assert "client_listener" in cluster.master.log

@@ -13,6 +13,7 @@ import pytest
 from support import plain_http
 from support.cluster import Cluster, records_file
 from support.fake_api import FakeApi, Step
+from support.stranger import ODD, stranger
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -354,3 +355,28 @@ def test_a_files_name_with_a_line_break_is_refused_in_words(web: httpx.Client) -
     refused = web.put("/traffic/files/a%0ab.json", content=b"[{}]")
     assert refused.status_code == 400
     assert "cannot be used: a file's name must hold neither" in refused.json()["error"]
+
+
+def dropped(web: httpx.Client) -> int:
+    """How many messages the master has dropped."""
+    lines = web.get("/traffic/metrics").text.splitlines()
+    return round(float(next(line for line in lines if line.startswith("traffic_messages_dropped_total ")).split()[1]))
+
+
+def test_no_frame_ends_the_masters_receive_loop(
+    cluster: Cluster, web: httpx.Client, api: FakeApi, tmp_path: Path
+) -> None:
+    begin_and_hold(cluster, api, tmp_path, Step(delay=0.05), records=120)
+    before = dropped(web)
+    with stranger(cluster.port, b"stranger") as named, stranger(cluster.port, b"\xff\xfe") as unnamed:
+        for parts in ODD:
+            named.send_multipart(parts)
+            unnamed.send_multipart(parts)
+        cluster.until(lambda: dropped(web) - before >= 2 * len(ODD), "all of them are counted")
+    assert web.get("/healthz").json() == {"status": "ok"}
+    assert "dropped a message from " in cluster.master.log
+    assert cluster.await_state("completed")["counts"]["delivered"] == 120
+    assert api.count == 120
+    assert set(live(web)["status"]["workers"][0]) >= {"id", "state"}
+    assert web.get("/stats/requests").json()["user_count"] >= 0
+    assert len(cluster.status["workers"]) == 2, "no stranger has become a worker"

@@ -142,7 +142,7 @@ class Message:
         """The message that `data` holds; ProtocolError where it holds none."""
         try:
             return cls(**{name: reader(wire.field(data, name)) for name, reader in cls.readers.items()})
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, RecursionError) as error:
             raise wire.ProtocolError(f"{cls.type}: {error}") from error
 
 

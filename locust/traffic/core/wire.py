@@ -8,16 +8,19 @@ from typing import Any
 
 from .ranges import Range
 
+MOST = 2**53 - 1
+LONGEST = 1 << 16
+
 
 class ProtocolError(Exception):
     """A message that does not say what its type promises."""
 
 
 def whole(value: Any) -> int:
-    """A whole number from 0."""
-    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+    """A whole number from 0 to 2^53 - 1: sums of them fit where they are kept, and JavaScript reads them."""
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MOST:
         return value
-    raise ProtocolError(f"expected a whole number from 0, got {value!r:.40}")
+    raise ProtocolError(f"expected a whole number from 0 to 2^53 - 1, got {value!r:.40}")
 
 
 def number(value: Any) -> float:
@@ -28,10 +31,10 @@ def number(value: Any) -> float:
 
 
 def text(value: Any) -> str:
-    """A text."""
-    if isinstance(value, str):
+    """A text that is no longer than any that is sent."""
+    if isinstance(value, str) and len(value) <= LONGEST:
         return value
-    raise ProtocolError(f"expected text, got {value!r:.40}")
+    raise ProtocolError(f"expected text of at most {LONGEST} characters, got {value!r:.40}")
 
 
 def flag(value: Any) -> bool:

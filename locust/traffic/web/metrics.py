@@ -19,6 +19,7 @@ from prometheus_client.core import (
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
+from traffic.frames import drops
 from traffic.web.live import Live
 from traffic.web.site import Site
 
@@ -58,6 +59,8 @@ class Metrics(Collector):
         yield from _of_workers(status["workers"])
         reclaimed = "Leases taken back from workers that were given up, in this run."
         yield CounterMetricFamily("traffic_leases_reclaimed", reclaimed, value=delivery.reclaimed if delivery else 0)
+        dropped = "Messages that could not be read and were dropped, since this master began."
+        yield CounterMetricFamily("traffic_messages_dropped", dropped, value=drops.total)
         leases = "Leases given out in this run, since this master began or resumed it."
         yield CounterMetricFamily("traffic_leases", leases, value=ledger.leases.made if ledger else 0)
 

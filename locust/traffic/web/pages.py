@@ -4,6 +4,7 @@ import gzip
 from importlib.metadata import distribution
 from pathlib import Path
 
+import gevent
 from flask import Response, make_response, redirect, request, send_from_directory
 
 from traffic.threads import in_thread
@@ -11,6 +12,8 @@ from traffic.web.site import Site, answer
 
 PAGE = Path(__file__).parent / "page"
 A_WEEK_S = 7 * 86400
+SECOND_LOOK_S = 1.0
+OK = {"status": "ok"}
 
 
 class Pages:
@@ -26,8 +29,11 @@ class Pages:
         site.add("/traffic/static/plotly.min.js", self._charts)
 
     def _healthz(self) -> Response:
-        """200: this master takes workers and starts runs."""
-        return answer({"status": "ok"})
+        """200: this master takes workers and starts runs; 503: it reads none of their messages."""
+        if self._site.master.ill:
+            gevent.sleep(SECOND_LOOK_S)  # a process that was frozen is late with everything at once
+        why = self._site.master.ill
+        return answer({"status": "failing", "error": f"This master does not work: {why}."}, 503) if why else answer(OK)
 
     def _page(self) -> Response:
         return send_from_directory(PAGE, "index.html", max_age=0)

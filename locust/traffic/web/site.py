@@ -37,6 +37,10 @@ class MasterView(Protocol):
     def refusal(self) -> Exception | None:
         """Why the latest start, or a run that was cut off, came to nothing."""
 
+    @property
+    def ill(self) -> str:
+        """Why the workers' messages are not read; empty if they are."""
+
     def check(self, options: argparse.Namespace) -> None:
         """Raise what a start with these options would be refused for."""
 

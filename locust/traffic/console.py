@@ -47,11 +47,20 @@ def report_table(report: dict[str, Any]) -> str:
         f"  {records(counts['records'])} = {counts['delivered']} delivered + {counts['rejected']} rejected"
         f" + {counts['in_doubt']} in doubt + {counts['unsent']} unsent",
         f"  {attempts}; {report['seconds']} s, {rate(report['rate'])}",
+        *_target_lines(report.get("target"), report.get("users")),
         *map(_resumption_line, report["resumed"]),
         *_worker_lines(report["workers"]),
         _audit_line(report["audit"], counts),
     ]
     return "\n".join(lines)
+
+
+def _target_lines(target: dict[str, str] | None, users: int | None) -> list[str]:
+    """Where the records went, by how many users; reports of earlier releases do not say."""
+    if target is None:
+        return []
+    by = f", by {users} user{'' if users == 1 else 's'}" if users else ""
+    return [f"  {target['method']} {target['host']}{target['path']}{by}"]
 
 
 def rate(value: float) -> str:
@@ -62,7 +71,8 @@ def rate(value: float) -> str:
 def _resumption_line(one: dict[str, Any]) -> str:
     again = one.get("resent_dead_letters", 0)
     sent = f", and {again} dead letter{'' if again == 1 else 's'} to be sent again" if again else ""
-    return f"  resumed at {one['at']}, with {one['settled']} settled{sent}"
+    moved = f", at {one['host']} from then on" if one.get("host") else ""
+    return f"  resumed at {one['at']}, with {one['settled']} settled{sent}{moved}"
 
 
 def _worker_lines(workers: list[dict[str, Any]]) -> list[str]:

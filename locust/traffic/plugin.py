@@ -11,8 +11,8 @@ from locust.env import Environment
 from locust.runners import MasterRunner, WorkerRunner
 
 from traffic.core.outcome import Answer, AtLeastOnce, AtMostOnce, Outcome
-from traffic.knocking import attend_connecting
 from traffic.frames import install
+from traffic.knocking import attend_connecting
 from traffic.live import make_way
 from traffic.master import Master
 from traffic.replay.user import ReplayUser

@@ -69,7 +69,7 @@ def test_a_form_on_another_sites_page_starts_nothing(
 def test_a_script_on_another_sites_page_stops_nothing_writes_nothing_and_reads_nothing(
     page: Page, cluster: Cluster, elsewhere: str
 ) -> None:
-    cluster.until(lambda: cluster.swarm(2)["success"], "a run is begun")
+    cluster.until(lambda: cluster.swarm(2, traffic_again="yes")["success"], "a run is begun")
     cluster.await_state("running")
     page.goto(elsewhere)
     for path in ("/stop", "/traffic/stop", "/traffic/pause"):

@@ -3,12 +3,13 @@
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 from playwright.sync_api import Page, expect
 
-from support.cluster import Cluster
-from support.fake_api import FakeApi, Step
+from support.cluster import Cluster, records_file
+from support.fake_api import FakeApi, Step, fake_api
 from support.traffic_page import SLOW_MS, TrafficPage, web_cluster
 
 RECORDS = 60
@@ -26,6 +27,7 @@ def traffic(api: FakeApi, cluster: Cluster, page: Page) -> TrafficPage:
     if not cluster.live["acts"]["stop"]:
         cluster.stop()  # what another test has left
     cluster.await_startable()
+    records_file(cluster.folder / "data", RECORDS, mark=uuid4().hex)  # or one that a test has stopped were asked about
     return TrafficPage(page, cluster.web).open()
 
 
@@ -115,6 +117,80 @@ def test_a_stopped_run_is_resumed_and_says_since_when(traffic: TrafficPage, api:
     traffic.await_state("completed")
     expect(traffic.count("delivered")).to_have_text(str(RECORDS))
     assert len({post.index for post in api.posts()}) == RECORDS
+
+
+def test_a_run_that_is_resumed_to_another_host_is_asked_about_and_the_header_has_its_host(
+    traffic: TrafficPage, api: FakeApi
+) -> None:
+    with fake_api() as other:
+        api.always(Step(delay=0.5))
+        host = traffic.page.locator("#glance-host")
+        traffic.begin(users=2)
+        traffic.await_some("delivered")
+        traffic.button("Stop").click()
+        traffic.await_state("stopped")
+        sent = api.count
+        traffic.page.locator("#host").fill("http://127.0.0.1:9")  # the form's is for new runs
+        traffic.button("Resume").click()
+        dialog = traffic.page.get_by_role("dialog")
+        expect(dialog.get_by_label("Host")).to_have_value(api.url)
+        dialog.get_by_label("Host").fill(other.url)
+        dialog.get_by_role("button", name="Resume").click()
+        expect(dialog).to_contain_text(f"went to {api.url}, and would go on to {other.url}")
+        expect(dialog).to_contain_text("has seen none of its keys")
+        traffic.assert_no_violation()
+        assert other.count == 0, "nothing is sent before the answer"
+        dialog.get_by_role("button", name="Send to the other host").click()
+        expect(dialog).to_be_hidden(timeout=SLOW_MS)
+        traffic.await_state("completed")
+        expect(host).to_have_text(other.url)
+        expect(traffic.page.locator("#facts")).to_contain_text(f"POST {other.url}/")
+        assert (api.count, other.count) == (sent, RECORDS - sent)
+    # Another begins: the header is the new run's without a reload.
+    traffic.page.locator("#host").fill(api.url)
+    traffic.begin(users=8)
+    expect(host).to_have_text(api.url)
+
+
+def test_a_file_of_which_a_run_was_stopped_is_asked_about_and_resumed(traffic: TrafficPage, api: FakeApi) -> None:
+    api.always(Step(delay=0.5))
+    traffic.begin(users=2)
+    traffic.await_some("delivered")
+    traffic.button("Stop").click()
+    traffic.await_state("stopped")
+    sent = api.count
+    dialog = traffic.page.get_by_role("dialog", name="Some of this file has been sent already")
+    traffic.start(users=20)
+    expect(dialog).to_contain_text(re.compile(rf"{sent} of {RECORDS} records were settled .*{RECORDS - sent} are left"))
+    traffic.assert_no_violation()
+    dialog.get_by_role("button", name="Cancel").click()
+    expect(traffic.button("Start")).to_be_focused()
+    assert api.count == sent
+    traffic.start(users=20)
+    dialog.get_by_role("button", name="Resume").click()
+    expect(dialog).to_be_hidden(timeout=SLOW_MS)
+    traffic.await_state("completed")
+    assert api.count == RECORDS
+    assert len({post.key for post in api.posts()}) == RECORDS
+
+
+def test_a_file_of_which_a_run_was_stopped_can_be_sent_anew(traffic: TrafficPage, api: FakeApi) -> None:
+    api.always(Step(delay=0.5))
+    traffic.begin(users=2)
+    traffic.await_some("delivered")
+    traffic.button("Stop").click()
+    traffic.await_state("stopped")
+    sent = api.count
+    api.always(Step())
+    traffic.start(users=20)
+    dialog = traffic.page.get_by_role("dialog", name="Some of this file has been sent already")
+    dialog.get_by_role("button", name="Start anew").click()
+    expect(dialog).to_be_hidden(timeout=SLOW_MS)
+    traffic.await_state("completed")
+    assert api.count == sent + RECORDS
+    traffic.begin(users=20)  # it is asked about once
+    traffic.await_state("completed")
+    assert api.count == sent + 2 * RECORDS
 
 
 def test_a_run_is_started_and_stopped_with_the_keyboard_alone(traffic: TrafficPage, api: FakeApi) -> None:

@@ -253,7 +253,7 @@ def test_ours_starts_right_after_the_end_and_after_a_stop(tmp_path: Path, api: F
         cluster.await_web(2)
         runs = []
         for stop in (False, True, False):
-            assert cluster.swarm()["success"]
+            assert cluster.swarm(traffic_again="yes")["success"]
             since = time.monotonic()
             if stop:
                 cluster.until(lambda before=api.count: api.count > before, "records are sent")

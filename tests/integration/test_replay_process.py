@@ -81,10 +81,24 @@ def test_a_second_signal_ends_it_at_once(under_way: StackProcess) -> None:
 
 
 @linux
-def test_no_process_outlives_a_stack_that_is_killed(under_way: StackProcess) -> None:
+def test_no_process_outlives_a_stack_that_is_killed_and_the_same_command_again_stores_nothing_twice(
+    under_way: StackProcess,
+) -> None:
     under_way.process.kill()
     under_way.process.wait()
     under_way.await_end_of_family()
+    state, same = under_way.state, SLOW | {"API_PORT": under_way.ports["API_PORT"]}
+    ((run, before),) = stored(state)
+    refused = replay(state, **same)
+    assert refused.code == 4, refused.err
+    assert f"refused to start: run {run} to http" in refused.err
+    assert f"{before} of {RECORDS} records" in refused.err
+    assert f"TRAFFIC_RESUME={run}" in refused.err
+    assert "TRAFFIC_AGAIN=yes" in refused.err
+    assert stored(state) == [(run, before)]
+    done = replay(state, **same | {"USERS": 60, "TRAFFIC_RESUME": "last"})
+    assert (done.code, done.report["run"]) == (0, run), done.err
+    assert stored(state) == [(run, RECORDS)]
 
 
 @linux

@@ -37,7 +37,7 @@ def api(shared_api: FakeApi) -> FakeApi:
 
 
 def begin(cluster: Cluster, folder: Path, records: int = RECORDS, users: int = 8) -> None:
-    answer = cluster.swarm(users, traffic_file=records_file(folder, records))
+    answer = cluster.swarm(users, traffic_file=records_file(folder, records), traffic_again="yes")
     assert answer["success"], answer
 
 

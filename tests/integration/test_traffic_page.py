@@ -51,7 +51,7 @@ def begin_and_hold(cluster: Cluster, api: FakeApi, folder: Path, step: Step, rec
     """Begin a run that goes on until it is stopped, with some outcomes."""
     cluster.await_startable()
     api.always(step)
-    answer = cluster.swarm(4, traffic_file=records_file(folder, records))
+    answer = cluster.swarm(4, traffic_file=records_file(folder, records), traffic_again="yes")
     assert answer["success"], answer
 
 

@@ -52,10 +52,10 @@ def until(condition: Callable[[], Any], what: str, seconds: float = DEADLINE_S, 
     return value
 
 
-def records_file(folder: Path, count: int) -> Path:
-    """A traffic file of so many records."""
+def records_file(folder: Path, count: int, mark: str = "") -> Path:
+    """A traffic file of so many records, which no other `mark` gives."""
     file = folder / f"{count}.json"
-    file.write_text(json.dumps([{"name": f"n{at}", "msg": f"m{at}"} for at in range(count)]))
+    file.write_text(json.dumps([{"name": f"n{at}", "msg": f"m{at}{mark}"} for at in range(count)]))
     return file
 
 

@@ -64,6 +64,17 @@ def test_the_report_is_a_table(report):
     )
 
 
+def test_the_report_says_to_where_the_records_went_and_where_they_went_later(report):
+    target = {"host": "http://b:1", "path": "/v1", "method": "PUT"}
+    resumed = [{"at": "2026-01-02T03:10:00Z", "settled": 1, "host": "http://b:1"}]
+    lines = console.report_table(report | {"target": target, "users": 20, "resumed": resumed}).splitlines()
+    assert lines[3:5] == [
+        "  PUT http://b:1/v1, by 20 users",
+        "  resumed at 2026-01-02T03:10:00Z, with 1 settled, at http://b:1 from then on",
+    ]
+    assert "  PUT http://b:1/v1, by 1 user" in console.report_table(report | {"target": target, "users": 1}).splitlines()
+
+
 def test_the_report_says_why_a_run_ended(report):
     first = console.report_table(report | {"state": "failed", "reason": "the disk is full"}).splitlines()[0]
     assert first == "delivery report, run 20260102-030405-abcd: failed, 1 rejected: the disk is full"

@@ -25,7 +25,8 @@ def a_report(folder, reason: str = "HTTP 422") -> dict:
         made = account(run, standing("stopped", ENDED), Progress())
     finally:
         run.dataset.close()
-    return made | {"seconds": 1.5, "rate": 2.0, "audit": None}
+    sent = {"target": {"host": "http://api:1", "path": "/v1", "method": "PUT"}, "users": 3, "spawn_rate": 2.5}
+    return made | sent | {"wait": [0.1, 0.9], "seconds": 1.5, "rate": 2.0, "audit": None}
 
 
 def test_the_table_has_the_run_and_each_worker_and_no_formula(tmp_path) -> None:
@@ -45,6 +46,10 @@ def test_the_table_has_the_run_and_each_worker_and_no_formula(tmp_path) -> None:
     )
     assert rows[1]["delivered"] == rows[2]["rejected"] == "1"
     assert run["ended"] == ENDED
+    assert [run[name] for name in ("method", "host", "path", "users", "spawn_rate")] == (
+        ["PUT", "http://api:1", "/v1", "3", "2.5"]
+    )
+    assert rows[1]["host"] == ""
 
 
 def test_the_page_says_what_the_report_says_and_needs_nothing_beside_itself(tmp_path) -> None:
@@ -52,6 +57,7 @@ def test_the_page_says_what_the_report_says_and_needs_nothing_beside_itself(tmp_
     words = " ".join(re.sub(r"<[^>]+>", " ", page).split())
     assert "4 records = 1 delivered + 1 rejected + 0 in doubt + 2 unsent" in words
     assert "HTTP 422" in words
+    assert "PUT http://api:1/v1, by 3 users (2.5 started a second), wait 0.1-0.9 s" in words
     assert not re.search(r"(src|href|url\(|@import|<script|<link)", page)
 
 
@@ -59,6 +65,12 @@ def test_what_an_api_answered_is_text_on_the_page(tmp_path) -> None:
     page = printable(a_report(tmp_path, reason=EVIL), tmp_path)
     assert "<script" not in page
     assert "&lt;script&gt;" in page
+
+
+def test_a_report_of_an_earlier_release_says_nothing_of_where_it_went(tmp_path) -> None:
+    report = {name: value for name, value in a_report(tmp_path).items() if name not in ("target", "users", "wait")}
+    assert "<dt>To</dt>" not in printable(report, tmp_path)
+    assert next(csv.DictReader(table(report).splitlines()))["host"] == ""
 
 
 def test_of_many_dead_letters_the_first_are_shown_and_all_are_counted(tmp_path) -> None:

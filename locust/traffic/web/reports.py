@@ -15,7 +15,8 @@ from traffic.web.site import Site, answer, refuse
 from traffic.wording import for_page
 
 _OF_RUN = ("pending", "leased", "delivered", "rejected", "in_doubt", "unsent", "attempts", "resent")
-COLUMNS = ("what", "id", "state", "records", "moved", *_OF_RUN[2:], "seconds", "rate", "started", "ended")
+_SENT = ("method", "host", "path", "users", "spawn_rate")
+COLUMNS = ("what", "id", "state", "records", "moved", *_OF_RUN[2:], "seconds", "rate", "started", "ended", *_SENT)
 # What a spreadsheet would take for a formula.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
@@ -82,7 +83,7 @@ def table(report: dict[str, Any]) -> str:
 
 
 def _rows(report: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    yield {**report, **report["counts"], "what": "run", "id": report["run"]}
+    yield {**report, **(report.get("target") or {}), **report["counts"], "what": "run", "id": report["run"]}
     for worker in report["workers"]:
         yield {**worker, "what": "worker", "records": worker["slice"]}
 

@@ -116,9 +116,12 @@ class Starting:
         return response
 
     def _refused(self, why: str, more: dict[str, Any] | None = None) -> Any:
-        """Answer as Locust does where it does not start, and tell; `more` is for programs."""
-        logger.error("refused to start: %s", why)
-        self._master.story.refused(why)
+        """Answer as Locust does where it does not start, and tell; with `more`, for programs, it is a question."""
+        if more:
+            logger.warning("asked before a start: %s", why)
+        else:
+            logger.error("refused to start: %s", why)
+            self._master.story.refused(why)
         return self._answer_refused(why, more)
 
     def _answer_refused(self, why: str, more: dict[str, Any] | None = None) -> Any:

@@ -4,7 +4,7 @@ import { act, RefusedError, swarm } from "./api.js";
 import { ask } from "./ask.js";
 import { allow, onPress, say } from "./busy.js";
 import { byId, show } from "./dom.js";
-import { count, plural } from "./format.js";
+import { count, dateAndTime, plural } from "./format.js";
 import { fault } from "./start.js";
 
 const ACTS = /** @type {const} */ ([
@@ -59,11 +59,11 @@ export class Acts {
     const meaning = "It goes on with its own file, order, seed and policy; what was delivered stays delivered.";
     ask({
       title: `Resume run ${row.run}?`,
-      text: row.counts ? `${whatIsLeft(row.counts)} ${meaning}` : meaning,
+      text: [row.counts && whatIsLeft(row.counts), whereTo(row), meaning].filter(Boolean).join(" "),
       yes: "Resume",
       doing: "Resuming…",
-      crew: this._crew(),
-      act: (crew) => this._begin(crew, { traffic_resume: row.run, traffic_resend: "" }),
+      crew: this._crewOf(row),
+      act: (crew) => this._goOn(row, crew, { traffic_resume: row.run, traffic_resend: "" }),
       after: () => byId("run-title").focus(),
     });
   }
@@ -72,11 +72,59 @@ export class Acts {
   again(row) {
     ask({
       title: `Send ${plural(row.resendable ?? 0, "dead letter")} again?`,
-      text: whatAgainMeans(row),
+      text: `${whereTo(row)} ${whatAgainMeans(row)}`.trim(),
       yes: "Send again",
       doing: "Sending…",
-      crew: this._crew(),
-      act: (crew) => this._begin(crew, { traffic_resume: row.run, traffic_resend: "dead-letters" }),
+      crew: this._crewOf(row),
+      act: (crew) => this._goOn(row, crew, { traffic_resume: row.run, traffic_resend: "dead-letters" }),
+      after: () => byId("run-title").focus(),
+    });
+  }
+
+  /**
+   * The file that is to be sent has been sent in part, by a run that was stopped: ask what is wanted.
+   * @param {import("./types.js").HalfWay} half
+   * @param {() => Promise<void>} anew start another run all the same
+   */
+  askAboutHalfWay(half, anew) {
+    const { users, rate } = this._crew();
+    const crew = { users, rate, host: half.target.host };
+    ask({
+      title: "Some of this file has been sent already",
+      text: whatHalfWayMeans(half),
+      yes: "Resume",
+      doing: "Resuming…",
+      other: { text: "Start anew", doing: "Starting…", act: anew },
+      act: () => this._begin(crew, { traffic_resume: half.run, traffic_resend: "" }),
+      after: () => byId("run-title").focus(),
+    });
+  }
+
+  /**
+   * The users and the host that a run had; the form's, where that is not known.
+   * @param {import("./types.js").PastRun} row
+   */
+  _crewOf({ target, users, spawn_rate: rate }) {
+    const form = this._crew();
+    const had = users ? { users: String(users), rate: String(rate || form.rate) } : form;
+    return { ...had, host: target?.host ?? form.host };
+  }
+
+  /**
+   * Have a run go on; at another host than it went to only once that is confirmed.
+   * @param {import("./types.js").PastRun} row
+   * @param {import("./ask.js").Crew} crew
+   * @param {Record<string, string>} form
+   */
+  async _goOn(row, crew, form) {
+    const before = row.target?.host ?? "";
+    if (!before || !crew.host || sameHost(before, crew.host)) return this._begin(crew, form);
+    ask({
+      title: "Send to another host than before?",
+      text: whatAnotherHostMeans(row, crew.host),
+      yes: "Send to the other host",
+      doing: "Starting…",
+      act: () => this._begin(crew, { ...form, traffic_other_host: "yes" }),
       after: () => byId("run-title").focus(),
     });
   }
@@ -96,6 +144,47 @@ export class Acts {
 /** @param {import("./types.js").Counts} counts */
 function whatIsLeft({ unsent, pending, leased, records }) {
   return `${count(unsent + pending + leased)} of ${count(records)} records are left.`;
+}
+
+/** @param {import("./types.js").HalfWay} half */
+function whatHalfWayMeans({ run, state, ended, file, counts, target }) {
+  const how = state === "failed" ? "was given up" : "was stopped";
+  const parts = /** @type {const} */ (["delivered", "rejected", "in_doubt"]).filter((name) => counts[name] > 0);
+  const told = parts.map((name) => `${count(counts[name])} ${name.replace("_", " ")}`).join(", ");
+  return [
+    `Run ${run} of ${file} to ${target.host} ${how} at ${dateAndTime(ended)}:`,
+    `${count(counts.settled)} of ${count(counts.records)} records were settled${told && ` (${told})`},`,
+    `${count(counts.left)} are left. Resumed, it sends those alone. A new run sends all of them with new keys,`,
+    "so that the API stores twice what it has.",
+  ].join(" ");
+}
+
+/** @param {import("./types.js").PastRun} row */
+function whereTo({ target }) {
+  return target ? `It goes to ${target.host}, as before (${target.method} ${target.path}).` : "";
+}
+
+/**
+ * @param {string} one
+ * @param {string} other
+ */
+function sameHost(one, other) {
+  const plain = (/** @type {string} */ host) => (URL.canParse(host) ? new URL(host).href : host).replace(/\/+$/, "");
+  return plain(one) === plain(other);
+}
+
+/**
+ * @param {import("./types.js").PastRun} row
+ * @param {string} host
+ */
+function whatAnotherHostMeans({ run, target, counts }, host) {
+  const settled = counts ? counts.delivered + counts.rejected + counts.in_doubt : 0;
+  const what = settled ? `what is settled (${plural(settled, "record")})` : "what is settled";
+  return [
+    `Run ${run} went to ${target?.host}, and would go on to ${host}.`,
+    `Another API has seen none of its keys: ${what} is not sent to it, and what is in doubt may be stored by both.`,
+    "Go on if it is the same API at another address, or if that is what you want.",
+  ].join(" ");
 }
 
 /** @param {import("./types.js").PastRun} row */

@@ -15,15 +15,20 @@ export class LoginError extends Error {
   }
 }
 
-/** The master refused; the message is its own sentence. `findings` are the faults of a file, each with its place. */
+/**
+ * The master refused; the message is its own sentence. `findings` are the faults of a file, each with its place; `again` is
+ * the run that was stopped half way, whose records a start would send again.
+ */
 export class RefusedError extends Error {
   /**
    * @param {string} message
    * @param {string[]} [findings]
+   * @param {import("./types.js").HalfWay | null} [again]
    */
-  constructor(message, findings = []) {
+  constructor(message, findings = [], again = null) {
     super(message);
     this.findings = findings;
+    this.again = again;
   }
 }
 
@@ -130,5 +135,6 @@ export async function removeFile(name) {
 export async function swarm(form) {
   const body = new URLSearchParams(form);
   const said = parsed(await answer(new URL("swarm", LOCUST).href, { method: "POST", body }, LONG_MS));
-  if (!said.success) throw new RefusedError(said.message ?? "The master did not start, and did not say why.");
+  if (said.success) return;
+  throw new RefusedError(said.message ?? "The master did not start, and did not say why.", [], said.again ?? null);
 }

@@ -25,7 +25,7 @@ class Page {
     this._charts = new ChartsView(this._timeline);
     this._letters = new LettersView();
     const look = () => this._poll.now();
-    this._start = new StartForm(look);
+    this._start = new StartForm(look, (half, anew) => this._acts.askAboutHalfWay(half, anew));
     this._acts = new Acts(look, () => this._start.crew);
     this._runs = new RunsView({
       resume: (row) => this._acts.resume(row),

@@ -1,6 +1,7 @@
-// The one dialog: it says what an act means, takes users and host where it starts something, and shows a refusal.
+// The one dialog: it says what an act means, takes users and host where it starts something, and shows a refusal. An act
+// may ask on: then the dialog stays, and is about the next question.
 
-import { during } from "./busy.js";
+import { during, relabel } from "./busy.js";
 import { byId, setText, show } from "./dom.js";
 
 /** @typedef {{users: string, rate: string, host: string}} Crew */
@@ -11,6 +12,7 @@ import { byId, setText, show } from "./dom.js";
  * @property {string} text
  * @property {string} yes the button's text
  * @property {string} doing the button's text while it is done
+ * @property {{text: string, doing: string, act: () => Promise<void>}} [other] another way to go on, with its button
  * @property {Crew} [crew] what the fields begin with; without it there are none
  * @property {(crew: Crew) => Promise<void>} act its RefusedError is shown, and the dialog stays
  * @property {() => void} after called once the dialog has closed after the act: where the focus goes on
@@ -26,7 +28,12 @@ export function prepare() {
   byId("ask-form").addEventListener("submit", (/** @type {Event} */ event) => {
     event.preventDefault();
     const asked = question;
-    if (asked) void during(byId("ask-yes"), asked.doing, () => answer(asked));
+    if (asked) void during(byId("ask-yes"), asked.doing, () => answer(asked, asked.act));
+  });
+  byId("ask-other").addEventListener("click", () => {
+    const asked = question;
+    const other = asked?.other;
+    if (asked && other) void during(byId("ask-other"), other.doing, () => answer(asked, other.act));
   });
 }
 
@@ -38,7 +45,9 @@ export function ask(asked) {
   question = asked;
   setText(byId("ask-title"), asked.title);
   setText(byId("ask-text"), asked.text);
-  setText(byId("ask-yes"), asked.yes);
+  relabel(byId("ask-yes"), asked.yes);
+  relabel(byId("ask-other"), asked.other?.text ?? "");
+  show(byId("ask-other"), asked.other !== undefined);
   setText(byId("ask-said"), "");
   show(byId("ask-fields"), asked.crew !== undefined);
   if (asked.crew) {
@@ -46,16 +55,20 @@ export function ask(asked) {
     byId("ask-rate").value = asked.crew.rate;
     byId("ask-host").value = asked.crew.host;
   }
-  byId("ask").showModal();
+  if (!byId("ask").open) byId("ask").showModal();
   byId(asked.crew ? "ask-yes" : "ask-no").focus();
 }
 
-/** @param {Question} asked */
-async function answer(asked) {
+/**
+ * @param {Question} asked
+ * @param {(crew: Crew) => Promise<void>} act
+ */
+async function answer(asked, act) {
   setText(byId("ask-said"), "");
   const [users, rate, host] = ["ask-users", "ask-rate", "ask-host"].map((id) => byId(id).value.trim());
   try {
-    await asked.act({ users, rate, host });
+    await act({ users, rate, host });
+    if (question !== asked) return; // it asks on
     byId("ask").close();
     asked.after();
   } catch (error) {

@@ -33,6 +33,16 @@ export function onPress(button, doing, act, refused) {
 }
 
 /**
+ * Give a button another text, at once or, if it is busy, once it is not.
+ * @param {any} button
+ * @param {string} text
+ */
+export function relabel(button, text) {
+  if (button.dataset.busy) button.dataset.text = text;
+  else setText(button, text);
+}
+
+/**
  * Hold a button for as long as `act` takes.
  * @param {any} button
  * @param {string} doing
@@ -40,7 +50,7 @@ export function onPress(button, doing, act, refused) {
  */
 export async function during(button, doing, act) {
   if (button.dataset.busy) return;
-  const text = button.textContent;
+  button.dataset.text = button.textContent;
   button.dataset.busy = "yes";
   button.setAttribute("aria-disabled", "true");
   button.textContent = doing;
@@ -48,7 +58,7 @@ export async function during(button, doing, act) {
     await act();
   } finally {
     delete button.dataset.busy;
-    button.textContent = text;
+    button.textContent = button.dataset.text;
     allow(button, button.dataset.why ?? "");
   }
 }

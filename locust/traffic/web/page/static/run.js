@@ -105,6 +105,7 @@ export class RunView {
    */
   _glance(status, told) {
     const there = status.workers.filter((worker) => worker.state !== "gone" && worker.state !== "missing");
+    if (status.target) setText(byId("glance-host"), status.target.host);
     setText(byId("glance-state"), told);
     setText(byId("glance-workers"), count(there.length));
     setText(byId("glance-rate"), status.run ? rate(status.rate) : "–");
@@ -149,6 +150,10 @@ export class RunView {
     const chosen = `${count(file.chosen)} of ${count(file.records)}, from ${count(file.offset)} on`;
     this._facts.put("records", "Records", part ? chosen : count(file.records));
     this._facts.put("run", "Run", status.run ?? "");
+    const to = status.target;
+    this._facts.put("target", "To", to ? `${to.method} ${to.host}${to.path}` : "–");
+    const users = `${count(status.users)}, ${status.spawn_rate} started a second`;
+    this._facts.put("users", "Users", status.users ? users : "–");
     this._facts.put("seed", "Seed", status.order === "file" ? "none: the file's order" : String(status.seed));
     this._facts.put("policy", "Policy", status.policy ?? "");
     this._facts.put("started", "Started", dateAndTime(status.started));
@@ -161,9 +166,10 @@ export class RunView {
     const key = JSON.stringify(resumed);
     if (key === this._resumed) return;
     this._resumed = key;
-    const told = resumed.map(({ at, settled }) =>
-      make("li", { title: dateAndTime(at) }, `Resumed at ${clock(at)}, with ${count(settled)} settled`),
-    );
+    const told = resumed.map(({ at, settled, host }) => {
+      const moved = host ? `, at ${host}` : "";
+      return make("li", { title: dateAndTime(at) }, `Resumed at ${clock(at)}, with ${count(settled)} settled${moved}`);
+    });
     byId("resumed").replaceChildren(...told);
   }
 }

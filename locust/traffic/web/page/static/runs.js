@@ -57,7 +57,7 @@ export class RunsView {
     return make(
       "tr",
       {},
-      make("th", { scope: "row", className: "id" }, row.run),
+      make("th", { scope: "row", className: "id" }, row.run, make("span", { className: "to" }, whereTo(row))),
       make("td", {}, state),
       ...numbers,
       make("td", { className: "when" }, dateAndTime(row.started)),
@@ -85,6 +85,11 @@ export class RunsView {
     if ((row.resendable ?? 0) > 0) add("Send again", () => this._acts.again(row));
     return made;
   }
+}
+
+/** @param {import("./types.js").PastRun} row */
+function whereTo({ target }) {
+  return target ? `to ${target.host}${target.path}` : "";
 }
 
 /**

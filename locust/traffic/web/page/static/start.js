@@ -1,18 +1,24 @@
 // The form of a new run.
 
-import { get, swarm } from "./api.js";
+import { get, RefusedError, swarm } from "./api.js";
 import { allow, during, say } from "./busy.js";
 import { byId, make, show } from "./dom.js";
 import { FileChooser } from "./files.js";
 import { Upload } from "./upload.js";
 
 const LIVE = new Set(["running", "paused", "stopping"]);
-const OWN = new Set(["traffic_file", "traffic_resume", "traffic_resend"]); // these have places of their own
+/** These have places of their own, or are asked for when they are needed. */
+const OWN = new Set(["traffic_file", "traffic_resume", "traffic_resend", "traffic_other_host", "traffic_again"]);
 
 export class StartForm {
-  /** @param {() => Promise<void>} look have the master asked again */
-  constructor(look) {
+  /**
+   * @param {() => Promise<void>} look have the master asked again
+   * @param {(half: import("./types.js").HalfWay, anew: () => Promise<void>) => void} half asks what to do about a run
+   *   that was stopped half way; `anew` starts another all the same
+   */
+  constructor(look, half) {
     this._look = look;
+    this._half = half;
     this._file = new FileChooser();
     this._upload = new Upload((file) => this._file.load(file.path));
     this._asked = false; // for the options, which the form begins with
@@ -60,7 +66,7 @@ export class StartForm {
     byId("users").value = options.users ?? 1;
     byId("spawn-rate").value = options.spawn_rate ?? 1;
     byId("host").value = options.host ?? "";
-    byId("glance-host").textContent = options.host || "–";
+    if (byId("glance-host").textContent === "–") byId("glance-host").textContent = options.host || "–"; // until a run's
     const others = options.fields.filter((/** @type {any} */ one) => !OWN.has(one.name));
     byId("more-fields").replaceChildren(...others.map(field));
     const file = options.fields.find((/** @type {any} */ one) => one.name === "traffic_file");
@@ -80,14 +86,23 @@ export class StartForm {
   }
 
   async _start() {
+    const form = this._form();
     try {
-      await swarm(this._form());
+      await swarm(form);
     } catch (error) {
-      say(byId("start-said"), /** @type {Error} */ (error).message, true);
+      const half = error instanceof RefusedError ? error.again : null;
+      if (half) this._half(half, () => this._startAnew(form));
+      else say(byId("start-said"), /** @type {Error} */ (error).message, true);
       return;
     }
     await this._look();
     byId("run-title").focus();
+  }
+
+  /** @param {Record<string, string>} form */
+  async _startAnew(form) {
+    await swarm({ ...form, traffic_again: "yes" });
+    await this._look();
   }
 
   _form() {

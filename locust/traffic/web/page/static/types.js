@@ -38,7 +38,24 @@
  * @property {string | null} started ISO 8601
  * @property {string | null} ended
  * @property {number} [seconds] how long it took, once it has ended
- * @property {{at: string, settled: number}[]} resumed
+ * @property {{at: string, settled: number, host?: string}[]} resumed
+ * @property {Target | null} [target]
+ * @property {number | null} [users]
+ * @property {number | null} [spawn_rate]
+ */
+
+/** @typedef {{host: string, path: string, method: string}} Target */
+
+/**
+ * @typedef {object} HalfWay a run that was stopped before its end
+ * @property {string} run
+ * @property {string} state stopped, failed
+ * @property {string | null} ended
+ * @property {string} file
+ * @property {Record<"records" | "settled" | "delivered" | "rejected" | "in_doubt" | "left", number>} counts
+ * @property {Target} target
+ * @property {number} users
+ * @property {number} spawn_rate
  */
 
 /** @typedef {"info" | "good" | "warning" | "bad"} Level */
@@ -68,6 +85,9 @@
  * @property {string | null} ended
  * @property {number} [seconds]
  * @property {boolean} resumable
+ * @property {Target | null} [target] where it went; null where that is not known any more
+ * @property {number | null} [users]
+ * @property {number | null} [spawn_rate]
  * @property {number | null} [resendable] how many of its dead letters can be sent again
  */
 

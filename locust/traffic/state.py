@@ -99,7 +99,7 @@ class StateFolder:
         """Write a run's report and lists; the report's path. OSError where the disk refuses."""
         folder = self.run_folder(report["run"])
         folder.mkdir(parents=True, exist_ok=True)
-        letters = (json.dumps(letter, ensure_ascii=False) for letter in dead_letters)
+        letters = map(json.JSONEncoder(ensure_ascii=False).encode, dead_letters)
         _write(folder / "dead-letters.jsonl", letters)
         _write(folder / "unsent.txt", map(str, unsent))
         text = json.dumps(report, ensure_ascii=False, indent=2)

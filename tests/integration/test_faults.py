@@ -1,4 +1,5 @@
 """Workers that are killed, frozen, sent away, cut off, or that join: nothing is lost, and what is sent twice is known.
+Nor does a peer that is no worker make a record vanish.
 
 The API answers slowly while a fault lasts and at once afterwards, so that a run is as long as its fault.
 """
@@ -11,10 +12,13 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+import msgpack
 import pytest
+import zmq
 
 from support.cluster import Cluster, Process, cable, records_file
 from support.fake_api import FakeApi, Post, Step, fake_api
+from traffic.core.protocol import Ack
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -127,6 +131,32 @@ def test_a_frozen_worker_is_fenced_and_its_late_acks_count_once(tmp_path: Path, 
     again = {index for index, names in sent.items() if len(names) > 1}
     # In flight at the freeze: one of each of its four users, and what they had done since its latest ack.
     assert len(again & before) <= 3 * 4
+
+
+def forge(port: int, run: str, records: int) -> None:
+    """Say over Locust's port that all was delivered, as no worker that was ever leased a record."""
+    ack = Ack(1, 1, 0, run, ((0, records),), (), (), 100, 5 * records, records, 5, "", leaving=False)
+    with zmq.Context() as context, context.socket(zmq.DEALER) as peer:
+        peer.identity = b"forger"
+        peer.connect(f"tcp://127.0.0.1:{port}")
+        peer.send(msgpack.packb((ack.type, ack.to_wire(), "forger")))  # as Locust writes its messages
+        assert peer.poll(10_000), "the master answers, with a welcome"
+
+
+def test_a_peer_that_was_never_leased_a_record_settles_none(tmp_path: Path, api: FakeApi) -> None:
+    records = 100
+    with begin(tmp_path, api, records=records, workers=1) as cluster:
+        await_everyone(cluster, api)
+        begun = re.search(r"run (\S+): \d+ records of", cluster.master.log)
+        assert begun
+        forge(cluster.port, begun[1], records)
+        cluster.await_log("'forger' says what became of positions 0-99, which it was never given in this run")
+        api.always(AT_ONCE)
+        report = check_all_delivered(cluster, records, cluster.wait())
+        honest = cluster.workers[0].id
+    assert sorted(senders(api.posts())) == list(range(records))
+    assert report["counts"]["attempts"] == records
+    assert [row["id"] for row in report["workers"]] == [honest]
 
 
 def test_a_worker_that_is_sent_away_hands_back_what_it_holds_and_one_that_joins_gets_a_slice(

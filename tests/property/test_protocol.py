@@ -56,6 +56,10 @@ class Protocol(RuleBasedStateMachine):
     def a_worker_leaves(self, data: st.DataObject) -> None:
         self.world.leave(self._one(data))
 
+    @rule()
+    def a_peer_forges_outcomes(self) -> None:
+        self.world.forge()
+
     @precondition(lambda self: not self.world.settled)
     @rule(seconds=st.floats(0.01, 10.0))
     def a_person_pauses(self, seconds: float) -> None:

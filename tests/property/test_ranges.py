@@ -1,6 +1,7 @@
 """RangeSet is a Python set of integers, whatever is done to it, and stays sorted, disjoint and non-adjacent."""
 
 from itertools import pairwise
+from unittest.mock import patch
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -56,6 +57,17 @@ class SetMachine(RuleBasedStateMachine):
     def subtract(self, others):
         self.made.subtract(RangeSet(others))
         self.model -= model(others)
+
+    @rule(others=ranges, crowd=st.sampled_from([0, 1, 64]))
+    def meet(self, others, crowd):
+        other = model(others)
+        with patch("traffic.core.ranges._CROWD", crowd):
+            check(self.made.common(RangeSet(others)), self.model & other)
+            check(self.made.minus(RangeSet(others)), self.model - other)
+            both = self.made.copy()
+            both.update(RangeSet(others))
+            check(both, self.model | other)
+        check(RangeSet.of_array(self.made.array()), self.model)
 
     @rule(bound=bounds)
     def look(self, bound):

@@ -7,7 +7,7 @@ until that entry is on disk.
 from collections.abc import Callable
 
 from traffic.core.custody import Custody
-from traffic.core.decisions import AllSettled, Decision, Entry, Leased, Reopened, Send
+from traffic.core.decisions import AllSettled, Decision, Entry, Leased, LeaseReclaimed, Reopened, Send
 from traffic.core.position import SETTLED
 from traffic.core.protocol import Ack, Acked, Grant, Message, Terms
 from traffic.core.ranges import RangeSet
@@ -22,7 +22,8 @@ class Master:
 
     `told_delivered` and `told_settled` are the positions of which a worker was told that their outcome is booked, as
     delivered or as a failure. Promise P6 is that these are never taken back. `said_paused`: a worker was told of the
-    pause that a person wanted last. `contradictions` are answers that say of a pause what is not so.
+    pause that a person wanted last. `contradictions` are answers that say of a pause what is not so. `lapsed` are the
+    leases that were taken back from a worker.
     """
 
     def __init__(self, terms: Terms, later: Timer, send: Callable[[str, Message], None]) -> None:
@@ -33,6 +34,7 @@ class Master:
         self.told_delivered, self.told_settled = RangeSet(), RangeSet()
         self.wanted_paused = self.said_paused = False
         self.contradictions: list[Decision] = []
+        self.lapsed: list[Decision] = []
         # Whether the run is paused, as it stands in the journal; what is to be written there next, if anything.
         self._noted_paused = False
         self._note: bool | None = None
@@ -111,6 +113,7 @@ class Master:
     def carry_out(self, decisions: list[Decision]) -> None:
         """Do what was decided, in its order, as soon as the journal has it."""
         self._outbox += decisions
+        self.lapsed += [made for made in decisions if isinstance(made, LeaseReclaimed)]
         if not self.custody.over:
             self.contradictions += [made for made in decisions if self._contradicts(made)]
         if not self._committing:

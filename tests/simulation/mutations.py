@@ -8,7 +8,7 @@ import pytest
 
 from simulation.master import Master
 from traffic.core.custody import Custody
-from traffic.core.decisions import Decision, Entry, Send
+from traffic.core.decisions import Decision, Entry, Leased, Send
 from traffic.core.earlier import EarlierAttempts
 from traffic.core.feed import Feed, Record
 from traffic.core.ledger import Ledger
@@ -180,7 +180,7 @@ def take_the_reopened_for_leased(patch: pytest.MonkeyPatch) -> None:
 
 def believe_old_words(patch: pytest.MonkeyPatch) -> None:
     """What a worker says again of an attempt before the reopening counts as if it were of one since."""
-    patch.setattr(EarlierAttempts, "is_old", lambda self, letter, in_hand: False)
+    patch.setattr(EarlierAttempts, "old_words", lambda self, worker, positions, in_hand: RangeSet())
 
 
 def keep_what_was_not_sent_again_as_unsent(patch: pytest.MonkeyPatch) -> None:
@@ -209,6 +209,47 @@ def take_silence_for_work(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Reach, "fail", fail_unless_sent)
 
 
+def believe_anyone(patch: pytest.MonkeyPatch) -> None:
+    """What is said of a position is booked, whether or not the one who says it was ever leased it (P2)."""
+
+    def believe(self: Ledger, worker: str, said: RangeSet) -> RangeSet:
+        self.had.setdefault(worker, RangeSet())
+        return said
+
+    patch.setattr(Ledger, "believable", believe)
+
+
+def forget_whom_to_believe(patch: pytest.MonkeyPatch) -> None:
+    """A restarted master does not know what the workers of the one before were leased (P6)."""
+    take = Recovery.take
+
+    def take_without(self: Recovery, entry: Entry) -> None:
+        had = {worker: positions.copy() for worker, positions in self.ledger.had.items()}
+        take(self, entry)
+        if isinstance(entry, Leased):
+            self.ledger.had = had
+
+    patch.setattr(Recovery, "take", take_without)
+
+
+def deal_to_strangers(patch: pytest.MonkeyPatch) -> None:
+    """Whoever sends an ack of a session that is over gets a slice at once."""
+    on_foreign_ack = Custody._on_foreign_ack
+
+    def admit(self: Custody, session: Session | None, worker: str, ack: Ack, now: float) -> Any:
+        made = on_foreign_ack(self, session, worker, ack, now)
+        stranger = self._strangers.get(worker)
+        return [*made, *self._admit(stranger)] if stranger is not None else made
+
+    patch.setattr(Custody, "_on_foreign_ack", admit)
+
+
+def say_it_all_again_and_again(patch: pytest.MonkeyPatch) -> None:
+    """A worker whose outcomes wait for an answer says them again four times a second."""
+    ack_is_due = Link._ack_is_due
+    patch.setattr(Link, "_ack_is_due", lambda self, now: now >= self._ack_due or ack_is_due(self, now))
+
+
 MUTATIONS: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
     mutate.__name__: mutate
     for mutate in (
@@ -231,6 +272,10 @@ MUTATIONS: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
         keep_what_it_cannot_send,
         hand_back_as_never_sent,
         take_silence_for_work,
+        believe_anyone,
+        forget_whom_to_believe,
+        deal_to_strangers,
+        say_it_all_again_and_again,
     )
 }
 

@@ -17,6 +17,8 @@ STILL = 0.15
 # The share of runs that have a worker which cannot reach the API, and of those whose API answers nothing for a while.
 BLIND = 0.3
 MUTE = 0.1
+# Every so manieth schedule is one without faults, in which the API says no to much, and the master is busy.
+BUSY = 8
 # By then whoever was frozen or cut off is back, and so is the master.
 BACK_S = 30.0
 
@@ -24,10 +26,30 @@ BACK_S = 30.0
 def run_schedule(seed: int) -> World:
     """Live through the schedule of `seed`; the world at its end. BrokenPromiseError where a promise was broken."""
     chance, more = random.Random(seed), random.Random(f"more {seed}")
+    if seed % BUSY == BUSY - 1:
+        return _run_busy(seed, chance)
     policy = "at-most-once" if chance.random() < 0.2 else "at-least-once"
     world = World(seed, records=chance.choice([1, 7, 40, 60]), policy=policy, max_attempts=chance.choice([1, 3, 6]))
     try:
         _live(world, chance, more)
+    finally:
+        world.close()
+    return world
+
+
+def _run_busy(seed: int, chance: random.Random) -> World:
+    """No fault, and a master that takes most of a second to read all that its workers can have to say: none lapses."""
+    world = World(seed, records=chance.choice([60, 200]))
+    try:
+        hosts = [world.join(users=chance.choice([2, 5])) for _ in range(chance.randint(1, 5))]
+        world.api.weather = Weather(reject=chance.choice([0.5, 1.0]))
+        world.run_for(1.0)
+        most = len(hosts) * (world.terms.window_records + world.terms.lease_records)
+        world.reading_s = chance.uniform(0.5, 0.9) / most
+        world.start()
+        world.run_until_settled(GRACE_S)
+        world.end()
+        world.check_end()
     finally:
         world.close()
     return world
@@ -90,6 +112,7 @@ def _live_through(world: World, chance: random.Random) -> None:
     end = world.now + chance.uniform(0.5, HORIZON_S)
     while world.now < end and not world.settled:
         world.run_for(chance.expovariate(1.0))
+        world.forge()
         hosts = world.alive()
         act = chance.choice(["crash", "freeze", "cut", "leave", "join", "master", "pause", "none", "none"])
         if act == "join" and len(hosts) < 7:

@@ -1,7 +1,8 @@
 """A master, its workers and the wire between them, under a virtual clock.
 
 Every message is packed and unpacked as on Locust's wire. What the world checks at every step is written down from
-the promises P1 to P6, P8 and P9, and from what a pause is, not from the code.
+the promises P1 to P6, P8 and P9, from what a pause is, and from who can know what became of a record, not from the
+code.
 """
 
 import heapq
@@ -27,7 +28,7 @@ from traffic.core.link import Link
 from traffic.core.order import Order
 from traffic.core.outcome import RULES, Answer
 from traffic.core.position import SETTLED, DeadLetter, State
-from traffic.core.protocol import FROM_MASTER, FROM_WORKER, Message, RunTerms, Terms
+from traffic.core.protocol import FROM_MASTER, FROM_WORKER, Ack, Failure, Message, RunTerms, Terms
 from traffic.core.ranges import RangeSet
 from traffic.core.run import Run
 
@@ -67,6 +68,11 @@ class World:
         self.policy, self.max_attempts, self.records = policy, max_attempts, records
         self.run: Run | None = None
         self.faults = False
+        # A random number generator of its own, so that a world without forgers is what it would be otherwise.
+        self._forging = random.Random(f"forging {seed}")
+        # What the master needs for each outcome in an ack, in seconds; and when it will have read what has come.
+        self.reading_s = 0.0
+        self._read_until = 0.0
         # The latest reopening of dead letters, and what these had been.
         self.reopened = Reopened(RangeSet())
         self.former: dict[int, DeadLetter] = {}
@@ -121,6 +127,32 @@ class World:
         self.faults = True
         host.frozen_until = self.now + seconds
         self._at(host.frozen_until, lambda: self._thaw(host))
+
+    def forge(self) -> None:
+        """A peer that is no worker, says no hello and does not listen, says what became of records."""
+        if self.run is None:
+            return
+        chance, run = self._forging, self.run
+        start = chance.randrange(self.records)
+        places = ((start, chance.randint(start + 1, self.records)),)
+        delivered = chance.random() < 0.5
+        failures = () if delivered else (Failure(places, chance.random() < 0.5, 1, 404, "forged"),)
+        ack = Ack(
+            session=chance.choice([0, 999_983, *(session.number for session in self.master.custody.sessions.values())]),
+            seq=chance.randint(1, 99),
+            heard=chance.randint(0, 99),
+            run=run.terms.run,
+            delivered=places if delivered else (),
+            failed=failures,
+            holds=(),
+            wants=8,
+            attempts=99,
+            resent=9,
+            users=5,
+            trouble="forged",
+            leaving=chance.random() < 0.2,
+        )
+        self._arrive(f"forger-{chance.randint(1, 3)}", "master", ack.type, msgpack.packb(ack.to_wire()))
 
     def cut(self, host: Host, seconds: float) -> None:
         """Lose every message from and to it for a while."""
@@ -233,6 +265,7 @@ class World:
             self._check_delivered()
             self._check_journaled()
             self._check_answers()
+            self._check_words()
         for host in self.alive():
             in_hand = host.link.feed.waiting + host.link.feed.in_hand
             most = self.terms.window_records + self.terms.lease_records + host.users
@@ -246,6 +279,9 @@ class World:
         self._promise(counts[State.DELIVERED] <= stored <= self.records, "P2: delivered more than was stored")
         if not self.faults:
             self._promise(set(self.api.posts.values()) <= {1}, f"P3: {self.api.posts.most_common(3)}")
+            self._promise(not self.master.lapsed, f"no lapse without a fault: {self.master.lapsed[:1]}")
+            attempts, resent = sum(self.run.attempts.values()), sum(self.run.resent.values())
+            self._promise((attempts, resent) == (self.records, 0), f"P3: {attempts} attempts, {resent} of them again")
         if self.policy == "at-most-once":
             self._promise(set(self.api.acted_on.values()) <= {0, 1}, "P4: sent twice at-most-once")
         self._check_reopened(settled=True)
@@ -280,6 +316,14 @@ class World:
         """While a person pauses the run each answer of the master's says so, and no other."""
         wrong = self.master.contradictions
         self._promise(not wrong, f"the pause: {wrong[:1]} says something else than the master knows")
+
+    def _check_words(self) -> None:
+        """Who is no worker takes no part, counts nothing, and has no say in what became of a record."""
+        assert self.run
+        ledger = self.run.ledger
+        named = {*ledger.partition.remainders, *ledger.tallies, *self.run.attempts, *self.master.custody.sessions}
+        named |= {letter.worker for letter in ledger.dead.values()}
+        self._promise(named <= set(self.hosts), f"forged: {named - set(self.hosts)} takes part")
 
     def _check_delivered(self) -> None:
         assert self.run
@@ -370,12 +414,27 @@ class World:
     def _arrive(self, sender: str, receiver: str, kind: str, data: bytes) -> None:
         message: Any = KINDS[kind].from_wire(msgpack.unpackb(data))
         if receiver == "master":
-            self._master_acted = True
-            self.master.receive(sender, message, self.now)
+            self._read(sender, message)
             return
         host = self.hosts.get(receiver)
         if host is not None and host.alive:
             self._when_awake(host, lambda: self._hear(host, message))
+
+    def _read(self, sender: str, message: Message) -> None:
+        """The master reads one message after the other; where that takes time, the next ones wait."""
+
+        def read() -> None:
+            self._master_acted = True
+            self.master.receive(sender, message, self.now)
+
+        if not self.reading_s:
+            read()
+            return
+        outcomes = RangeSet(message.delivered).count if isinstance(message, Ack) else 0
+        for failure in message.failed if isinstance(message, Ack) else ():
+            outcomes += RangeSet(failure.positions).count
+        self._read_until = max(self.now, self._read_until) + outcomes * self.reading_s
+        self._at(self._read_until, read)
 
     def _hear(self, host: Host, message: Message) -> None:
         host.link.receive(message, self._clock(host))
@@ -422,8 +481,8 @@ class World:
             self._check_pause(host, record)
             host.flying[id(record)] = record
             answer, after = (BLIND, self.chance.uniform(0.001, 0.1)) if host.blind else self.api.post(record.key)
-            # Where nothing leaves a worker, nothing is sent twice (P3).
-            self.faults |= answer.status != 201 and not host.blind
+            # Where nothing leaves a worker, or the API says no for good, nothing is sent twice (P3).
+            self.faults |= answer.status not in {201, 404} and not host.blind
             answer = answer if answer.status else replace(answer, waited=after)
             self._at(
                 self.now + after, lambda r=record, a=answer: self._when_awake(host, lambda: self._book(host, r, a))

@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 
 from support.dead_letters import failed
+from traffic.core.failures import MOST_KINDS, Failures
 from traffic.core.feed import DEAD_AFTER, PROBE_S, Feed
 from traffic.core.link import Link
 from traffic.core.outcome import Answer, Outcome
-from traffic.core.protocol import Ack, Acked, Grant, Hello, RunTerms, Terms, Welcome
+from traffic.core.position import LONGEST_REASON
+from traffic.core.protocol import Ack, Acked, Failure, Grant, Hello, RunTerms, Terms, Welcome
 from traffic.core.wire import ProtocolError
 
 RUN = RunTerms("run", "POST", "/", (0.0, 0.0), 3, "at-least-once")
@@ -319,3 +321,47 @@ def test_the_key_is_the_run_and_the_index(link: Link) -> None:
     record = link.feed.take(0.4)
     assert record
     assert record.key == "run-0"
+
+
+def test_while_outcomes_wait_for_an_answer_they_are_said_again_once_a_second(link: Link) -> None:
+    """A master that is slow to read is not told the same four times a second."""
+    joined(link)
+    record = link.feed.take(0.4)
+    assert record
+    link.feed.book(record, Answer(400), Outcome.REJECTED, 0.5)
+    said = [(now / 20, link.poll(now / 20)) for now in range(20, 82)]
+    acks = [(now, ack) for now, ack in said if isinstance(ack, Ack)]
+    assert [now for now, _ in acks] == [1.0, 2.0, 3.0, 4.0]
+    assert all(failed(ack.failed) == [0] for _, ack in acks)
+    link.receive(Acked(7, 3, acks[-1][1].seq, over=False, paused=False), 4.05)
+    assert isinstance(link.poll(4.25), Ack), "and four times a second again when there is an answer"
+
+
+def test_what_fails_alike_is_said_together_and_what_does_not_in_pieces() -> None:
+    failures = Failures()
+    for position in (5, 3, 4, 9):
+        failures.add(position, (False, 1, 400, "HTTP 400"))
+    failures.add(6, (True, 1, 0, "x" * 2 * LONGEST_REASON))
+    assert failures.take() == (
+        Failure(((3, 6), (9, 10)), False, 1, 400, "HTTP 400"),
+        Failure(((6, 7),), True, 1, 0, "x" * LONGEST_REASON),
+    )
+    for position in range(MOST_KINDS + 7):
+        failures.add(position, (False, 1, 400, f"record {position}"))
+    first = failures.take()
+    assert (len(first), len(failures)) == (MOST_KINDS, 7)
+    failures.restore(first)
+    assert failures.members() == set(range(MOST_KINDS + 7))
+
+
+def test_a_worker_asks_for_no_more_while_it_has_more_to_say_than_a_report_has_room_for(link: Link) -> None:
+    joined(link)
+    for position in range(2 * MOST_KINDS):
+        link.feed._failed.add(position, (False, 1, 400, f"record {position}"))
+    first = link.poll(1.0)
+    assert isinstance(first, Ack)
+    assert (len(first.failed), first.wants) == (MOST_KINDS, 0)
+    link.receive(Acked(7, 3, first.seq, over=False, paused=False), 1.1)
+    second = link.poll(1.3)
+    assert isinstance(second, Ack)
+    assert len(second.failed) == MOST_KINDS

@@ -6,6 +6,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -16,7 +17,7 @@ import pytest
 from support.dead_letters import buried
 from traffic import journal as journal_module
 from traffic.core.decisions import Booked, Entry, Leased, LeaseReturned, Reopened
-from traffic.core.position import DeadLetter, State
+from traffic.core.position import Buried, DeadLetter, State
 from traffic.core.protocol import RunTerms
 from traffic.core.ranges import RangeSet
 from traffic.facts import Facts
@@ -293,3 +294,26 @@ def test_a_journal_that_cannot_be_where_it_should_says_why(tmp_path):
     (tmp_path / "runs").write_text("a file")
     with pytest.raises(JournalWriteError, match=r"^(File exists|Not a directory)$"):
         Journal.create(tmp_path / "runs" / "run" / "journal.sqlite", FACTS)
+
+
+def test_a_journal_of_version_1_is_read_and_what_is_added_is_of_the_latest(path: Path) -> None:
+    """There each dead letter stood alone. Whoever knows only version 1 must not read those that stand together."""
+    Journal.create(path, FACTS).close()
+    old = '{"booked":[[0,2]],"letters":[[4,3,5,422,"no","w1"]],"worker":"w1","attempts":7,"resent":1}'
+    with closing(sqlite3.connect(path)) as database, database:
+        database.execute("PRAGMA user_version = 1")
+        database.execute("INSERT INTO entry VALUES (1, ?)", (old,))
+        database.execute("UPDATE head SET entries = 1, chain = ?", (zlib.crc32(old.encode()),))
+    alone = Booked("w1", RangeSet([(0, 2)]), (buried(DeadLetter(4, State.REJECTED, 5, 422, "no", "w1")),), 7, 1)
+    assert read(path)[0] == [alone]
+    assert version_of(path) == 1, "who only reads changes nothing"
+    together = replace(alone, letters=(Buried(RangeSet([(5, 9)]), alone.letters[0].cause),))
+    with closing(Journal.open(path)) as journal:
+        journal.write([together])
+    assert read(path)[0] == [alone, together]
+    assert version_of(path) == VERSION
+
+
+def version_of(path: Path) -> int:
+    with closing(sqlite3.connect(path)) as database:
+        return int(database.execute("PRAGMA user_version").fetchone()[0])

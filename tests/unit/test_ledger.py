@@ -5,9 +5,10 @@ from unittest.mock import patch
 
 import pytest
 
+from traffic.core.dead import DeadLetters
 from traffic.core.invariants import check_ledger
 from traffic.core.ledger import Ledger
-from traffic.core.position import Cause, State
+from traffic.core.position import Buried, Cause, State
 from traffic.core.ranges import RangeSet
 
 
@@ -61,3 +62,40 @@ def test_the_search_for_positions_takes_a_few_bytes_a_record() -> None:
     finally:
         tracemalloc.stop()
     assert peak < 4 * records
+
+
+def test_a_hundred_thousand_that_are_rejected_alike_are_booked_without_an_object_a_record() -> None:
+    records = 100_000
+    ledger = a_ledger(records)
+    cause = Cause(State.REJECTED, 1, 400, "HTTP 400", "w1")
+    tracemalloc.start()
+    try:
+        with patch.object(RangeSet, "members", side_effect=AssertionError("looked at one by one")):
+            assert ledger.bury(RangeSet([(0, records)]), cause) == RangeSet([(0, records)])
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 6 * records
+    assert len(ledger.dead) == ledger.tallies["w1"].rejected == records
+    assert ledger.dead[99_999] == cause.of(99_999)
+
+
+def test_dead_letters_are_a_mapping_by_position() -> None:
+    dead = DeadLetters(10)
+    assert (dead, list(dead), 3 in dead, dead.places().tolist()) == ({}, [], False, [])
+    cause, other = (Cause(State.REJECTED, 1, status, "no", "w1") for status in (400, 422))
+    dead.put(RangeSet([(2, 4), (9, 10)]), cause)
+    dead.put(RangeSet([(4, 5)]), other)
+    kept = dead.copy()
+    assert dict(dead) == {2: cause.of(2), 3: cause.of(3), 4: other.of(4), 9: cause.of(9)}
+    assert dead.alike(RangeSet([(0, 10)])) == [
+        Buried(RangeSet([(2, 4), (9, 10)]), cause),
+        Buried(RangeSet([(4, 5)]), other),
+    ]
+    dead.drop(RangeSet([(0, 3), (4, 6)]))
+    assert (len(dead), dead) == (2, {3: cause.of(3), 9: cause.of(9)})
+    assert dead.among(RangeSet([(0, 9)])) == RangeSet([(3, 4)])
+    assert len(kept) == 4, "a copy stays what it was"
+    for position in (-1, 0, 10):
+        with pytest.raises(KeyError):
+            dead[position]

@@ -35,6 +35,23 @@ def test_adding_what_is_there_changes_nothing():
     assert (list(ranges), ranges.count) == ([(0, 10)], 10)
 
 
+def test_of_many_ranges_the_same_comes_as_of_few():
+    """Many are merged in one pass over both sets."""
+    many = RangeSet((start, start + 2) for start in range(0, 900, 5))
+    others = RangeSet((start, start + 4) for start in range(3, 900, 7))
+    model, other = set(many.members()), set(others.members())
+    assert set(many.minus(others).members()) == model - other
+    assert set(many.common(others).members()) == model & other
+    both = many.copy()
+    both.update(others)
+    for made in (both, many.minus(others), many.common(others), RangeSet.of_array(both.array())):
+        assert made == RangeSet.of(made.members())
+        assert made.count == len(set(made.members()))
+    assert set(both.members()) == model | other
+    many.subtract(RangeSet([(0, 900)]))
+    assert (list(many), many.count) == ([], 0)
+
+
 def test_an_empty_range_is_neither_added_nor_removed():
     ranges = RangeSet([(2, 4)])
     ranges.add(9, 9)

@@ -41,8 +41,7 @@ class DeadLetters(Mapping[int, DeadLetter]):
         return self._letter(position, int(self._cause_of[position]))
 
     def _letter(self, position: int, number: int) -> DeadLetter:
-        why = self._causes[number - 1]
-        return DeadLetter(position, why.state, why.attempts, why.status, why.reason, why.worker)
+        return self._causes[number - 1].of(position)
 
     def put(self, positions: RangeSet, cause: Cause) -> None:
         """Have `positions`, none of which is a dead letter, be dead letters of this cause."""

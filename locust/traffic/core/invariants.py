@@ -28,8 +28,21 @@ def check_ledger(ledger: Ledger) -> None:
         RangeSet.of(ledger.dead) == dead,
         "P2: the dead letters are not the rejected and the in-doubt positions",
     )
+    _check_words(ledger, dead)
     for position, letter in ledger.dead.items():
         _claim(ledger.states[position] == letter.state, f"position {position} and its dead letter disagree")
+
+
+def _check_words(ledger: Ledger, dead: RangeSet) -> None:
+    """Nobody holds, or has settled, what it was never leased."""
+    for worker, tally in ledger.tallies.items():
+        had = set(ledger.had.get(worker, RangeSet()).members())
+        settled = tally.delivered + tally.rejected + tally.in_doubt
+        _claim(settled <= len(had), f"{worker}: {settled} settled by one that was leased {len(had)}")
+        held = [position for lease in ledger.leases.of(worker) for position in lease.open.members()]
+        _claim(had.issuperset(held), f"{worker} holds what it was never leased")
+        buried = [at for at in dead.members() if ledger.dead[at].worker == worker]
+        _claim(had.issuperset(buried), f"{worker} has buried what it was never leased")
 
 
 def _check_counts(ledger: Ledger) -> None:

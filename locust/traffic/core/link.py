@@ -173,7 +173,7 @@ class Link:
         wants = 0 if self.feed.news else self._wants(now)
         self._asked = wants > 0
         holds = self.feed.holds()
-        busy = bool(holds or every or wants or self.feed.in_hand)
+        busy = bool(holds or self._unconfirmed_outcomes or wants or self.feed.in_hand)
         self._acked_at = now
         self._ack_due = now + (self.terms.ack_s if busy else self.terms.idle_ack_s)
         attempts, resent, maybe_resent = self.feed.done

@@ -35,6 +35,10 @@ class Cause:
     reason: str
     worker: str
 
+    def of(self, position: int) -> "DeadLetter":
+        """Return the dead letter of one record that ended so."""
+        return DeadLetter(position, self.state, self.attempts, self.status, self.reason, self.worker)
+
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
@@ -57,6 +61,4 @@ class Buried:
 
     def letters(self) -> Iterator[DeadLetter]:
         """Return each of them, in their order."""
-        why = self.cause
-        for position in self.positions.members():
-            yield DeadLetter(position, why.state, why.attempts, why.status, why.reason, why.worker)
+        return map(self.cause.of, self.positions.members())

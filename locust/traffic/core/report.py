@@ -112,13 +112,19 @@ def dead_letters(run: Run, dead: DeadLetters | None = None) -> Iterator[dict[str
     """
     dead = run.ledger.dead if dead is None else dead
     places = dead.places()
-    for low in range(0, len(places), BATCH):
-        yield from letters_at(run, dead, places[low : low + BATCH])
+    for start in range(0, len(places), PIECE):
+        piece = places[start : start + PIECE]
+        indexes = run.order.indexes(piece)
+        for low in range(0, len(piece), BATCH):
+            yield from _letters(run, dead, piece[low : low + BATCH], indexes[low : low + BATCH])
 
 
 def letters_at(run: Run, dead: DeadLetters, places: Places) -> list[dict[str, Any]]:
     """The dead letters at these positions, as JSON objects."""
-    indexes = run.order.indexes(places)
+    return _letters(run, dead, places, run.order.indexes(places))
+
+
+def _letters(run: Run, dead: DeadLetters, places: Places, indexes: Indexes) -> list[dict[str, Any]]:
     told = zip(dead.at(places), indexes.tolist(), _bodies(run, indexes), strict=True)
     return [_dead_letter(run, letter, index, body) for letter, index, body in told]
 

@@ -38,9 +38,7 @@ def progress_line(status: dict[str, Any]) -> str:
 def report_table(report: dict[str, Any]) -> str:
     """The delivery report as text of several lines."""
     counts = report["counts"]
-    attempts = (
-        f"{counts['attempts']} attempt{'' if counts['attempts'] == 1 else 's'}, {counts['resent']} of them repeats"
-    )
+    attempts = f"{counts['attempts']} attempt{'' if counts['attempts'] == 1 else 's'}, {repeats(counts)}"
     lines = [
         f"delivery report, run {report['run']}: {report['state']} {report['reason']}".rstrip(),
         f"  {records(counts['records'])} = {counts['delivered']} delivered + {counts['rejected']} rejected"
@@ -48,6 +46,7 @@ def report_table(report: dict[str, Any]) -> str:
         f"  {attempts}; {report['seconds']} s, {rate(report['rate'])}",
         *map(_resumption_line, report["resumed"]),
         *_worker_lines(report["workers"]),
+        *(f"  {row['id']}: {row['trouble']}" for row in report["workers"] if row.get("trouble")),
         _audit_line(report["audit"]),
     ]
     return "\n".join(lines)
@@ -56,6 +55,12 @@ def report_table(report: dict[str, Any]) -> str:
 def rate(value: float) -> str:
     """Records a second."""
     return f"{value:.1f}".removesuffix(".0") + "/s"
+
+
+def repeats(counts: dict[str, int]) -> str:
+    """How many attempts were repeats, and how many may have been: `0 of them repeats (74 possibly)`."""
+    maybe = counts.get("maybe_resent", 0)
+    return f"{counts['resent']} of them repeats{f' ({maybe} possibly)' if maybe else ''}"
 
 
 def _resumption_line(one: dict[str, Any]) -> str:

@@ -11,7 +11,8 @@ from unit.a_run import ENDED, a_run, bury, deliver, standing
 
 def status(**counts: int) -> dict:
     """A status of a hundred records."""
-    zero = dict.fromkeys(["pending", "leased", "delivered", "rejected", "in_doubt", "unsent", "attempts", "resent"], 0)
+    names = ["pending", "leased", "delivered", "rejected", "in_doubt", "unsent", "attempts", "resent", "maybe_resent"]
+    zero = dict.fromkeys(names, 0)
     return {"counts": {"records": 100, **zero, **counts}, "rate": 0.0, "eta_s": None}
 
 

@@ -24,6 +24,15 @@ from .decisions import (
 
 Level = Literal["info", "good", "warning", "bad"]
 
+# The word for programs and the level of what is always told alike.
+_TOLD: dict[type, tuple[str, Level]] = {
+    WorkerJoined: ("worker-joined", "good"),
+    LeaseReclaimed: ("lease-reclaimed", "warning"),
+    LeaseHandedBack: ("lease-handed-back", "warning"),
+    LeaseReturned: ("lease-returned", "info"),
+    AllSettled: ("all-settled", "info"),
+}
+
 KEPT = 500
 LONGEST = 2000
 
@@ -69,19 +78,12 @@ class Chronicle:
 
 
 def _of(decision: Decision) -> tuple[str, Level]:
+    """The word for programs and the level, by the decision's kind; an empty word if people are not told."""
+    if not getattr(decision, "told", True):
+        return "", "info"
     match decision:
-        case WorkerJoined():
-            return "worker-joined", "good"
         case WorkerGone():
             return "worker-gone", "warning" if decision.left else "info"
-        case LeaseReclaimed():
-            return "lease-reclaimed", "warning"
         case WorkerTroubled():
             return "worker-troubled", "warning" if decision.trouble else "good"
-        case LeaseHandedBack():
-            return ("lease-handed-back", "warning") if decision.told else ("", "info")
-        case LeaseReturned():
-            return ("lease-returned", "info") if decision.told else ("", "info")
-        case AllSettled():
-            return "all-settled", "info"
-    return "", "info"
+    return _TOLD.get(type(decision), ("", "info"))

@@ -10,6 +10,7 @@ from typing import Any
 from geventhttpclient.response import HTTPConnectionClosed
 
 from traffic.clock import now_s
+from traffic.scheme import WRITE_HTTP, WRITE_HTTPS, WrongSchemeError, asks_for_tls, begins_tls, met_plain
 
 from .answers import Answers
 from .dial import WRITE, Dial
@@ -68,7 +69,15 @@ class Connection:
         if head is not None:
             self._finish(head, now, reusable=False)
         else:
-            self._fail(TimeoutError("timed out"), sent=self._left)
+            self._fail(TimeoutError(self._patience), sent=self._left)
+
+    @property
+    def _patience(self) -> str:
+        """What was waited for in vain, and how long."""
+        if self._send is not None:
+            return f"timed out after {self._route.answer_timeout:g} s; a later answer is not waited for"
+        what = "TLS handshake" if self._tls is not None else "connection"
+        return f"timed out: no {what} within {self._route.connect_timeout:g} s"
 
     def close(self) -> None:
         """Close the connection, whatever is under way; the owner hears no more of it."""
@@ -104,7 +113,7 @@ class Connection:
             self._shaken = self._tls.handshake(data)
         except OSError as error:
             self._push(self._tls.outgoing())  # the alert, which says why
-            self._fail(error, sent=False)
+            self._fail(WrongSchemeError(WRITE_HTTP) if met_plain(error) else error, sent=False)
             return
         self._push(self._tls.outgoing())
         if self._shaken and self.busy:
@@ -230,11 +239,17 @@ class Connection:
         try:
             head = answers.feed(data)
         except BrokenAnswerError as error:
-            self._lost(error)
+            if self._tls is None and begins_tls(data):
+                self._fail(WrongSchemeError(WRITE_HTTPS), sent=False)
+            else:
+                self._lost(error)
             return
         if head is not None:
-            now = now_s()
-            self._finish(head, now, reusable=head.keep_alive and not answers.surplus and self._out is None)
+            reusable = head.keep_alive and not answers.surplus and self._out is None
+            if not reusable and self._tls is None and asks_for_tls(head.status, data):
+                self._fail(WrongSchemeError(WRITE_HTTPS), sent=False)
+            else:
+                self._finish(head, now_s(), reusable=reusable)
 
     def _finish(self, head: Head, now: float, *, reusable: bool) -> None:
         body = self._answers.body

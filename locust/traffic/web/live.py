@@ -10,7 +10,10 @@ from traffic.web.site import Site, answer
 from traffic.web.starting import Starting
 from traffic.web.upload import Checking
 
-COUNTS = ("records", "pending", "leased", "delivered", "rejected", "in_doubt", "unsent", "attempts", "resent")
+COUNTS = (
+    *("records", "pending", "leased", "delivered", "rejected", "in_doubt", "unsent"),
+    *("attempts", "resent", "maybe_resent"),
+)
 NO_RUN = "No run is live."
 GOING = ("running", "paused")
 

@@ -13,7 +13,7 @@ from traffic.threads import in_thread
 from traffic.web.printable import printable
 from traffic.web.site import Site, answer, refuse
 
-_OF_RUN = ("pending", "leased", "delivered", "rejected", "in_doubt", "unsent", "attempts", "resent")
+_OF_RUN = ("pending", "leased", "delivered", "rejected", "in_doubt", "unsent", "attempts", "resent", "maybe_resent")
 COLUMNS = ("what", "id", "state", "records", "moved", *_OF_RUN[2:], "seconds", "rate", "started", "ended")
 # What a spreadsheet would take for a formula.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")

@@ -15,8 +15,8 @@ from .ranges import RangeSet
 class EarlierAttempts:
     """`tried` says, by worker, which unsettled positions it may have sent before it was given up.
 
-    `tries` has, by position, how often one was sent that a worker in trouble handed back. `former` has, by position, the
-    dead letters that were reopened and have no new outcome yet.
+    `tries` has, by position, how often one was sent that a worker in trouble handed back. `former` has, by position,
+    the dead letters that were reopened and have no new outcome yet.
     """
 
     def __init__(self) -> None:

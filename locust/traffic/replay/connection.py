@@ -69,15 +69,8 @@ class Connection:
         if head is not None:
             self._finish(head, now, reusable=False)
         else:
-            self._fail(TimeoutError(self._patience), sent=self._left)
-
-    @property
-    def _patience(self) -> str:
-        """What was waited for in vain, and how long."""
-        if self._send is not None:
-            return f"timed out after {self._route.answer_timeout:g} s; a later answer is not waited for"
-        what = "TLS handshake" if self._tls is not None else "connection"
-        return f"timed out: no {what} within {self._route.connect_timeout:g} s"
+            late = self._route.late(connected=self._socket is not None, ready=self._send is not None)
+            self._fail(late, sent=self._left)
 
     def close(self) -> None:
         """Close the connection, whatever is under way; the owner hears no more of it."""

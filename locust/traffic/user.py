@@ -206,6 +206,7 @@ class RecordUser(RecordTaker, FastHttpUser):  # type: ignore[misc] # a FastHttpU
 def read_answer(response: Any, began: float | None = None, timeout: float | None = None) -> Answer:
     """What a FastHttpUser's response says of an attempt that began at `began`, by `now_s`; `timeout` in seconds."""
     error = getattr(response, "error", None)
+    error = getattr(error, "original", error)  # in what says that there was no other try
     status = int(response.status_code or 0)
     if status and asks_for_tls(status, getattr(response, "content", None) or b""):
         return Answer(0, WRITE_HTTPS, sent=False)

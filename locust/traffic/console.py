@@ -39,9 +39,7 @@ def progress_line(status: dict[str, Any]) -> str:
 def report_table(report: dict[str, Any]) -> str:
     """The delivery report as text of several lines."""
     counts, reason = report["counts"], report["reason"]
-    attempts = (
-        f"{counts['attempts']} attempt{'' if counts['attempts'] == 1 else 's'}, {counts['resent']} of them repeats"
-    )
+    attempts = f"{counts['attempts']} attempt{'' if counts['attempts'] == 1 else 's'}, {repeats(counts)}"
     lines = [
         f"delivery report, run {report['run']}: {verdict(report)['text']}{f': {reason}' if reason else ''}",
         f"  {records(counts['records'])} = {counts['delivered']} delivered + {counts['rejected']} rejected"
@@ -50,6 +48,7 @@ def report_table(report: dict[str, Any]) -> str:
         *_target_lines(report.get("target"), report.get("users")),
         *map(_resumption_line, report["resumed"]),
         *_worker_lines(report["workers"]),
+        *(f"  {row['id']}: {row['trouble']}" for row in report["workers"] if row.get("trouble")),
         _audit_line(report["audit"], counts),
     ]
     return "\n".join(lines)
@@ -66,6 +65,12 @@ def _target_lines(target: dict[str, str] | None, users: int | None) -> list[str]
 def rate(value: float) -> str:
     """Records a second."""
     return f"{value:.1f}".removesuffix(".0") + "/s"
+
+
+def repeats(counts: dict[str, int]) -> str:
+    """How many attempts were repeats, and how many may have been: `0 of them repeats (74 possibly)`."""
+    maybe = counts.get("maybe_resent", 0)
+    return f"{counts['resent']} of them repeats{f' ({maybe} possibly)' if maybe else ''}"
 
 
 def _resumption_line(one: dict[str, Any]) -> str:

@@ -31,7 +31,8 @@ class Delivery:
 
     A run is paused by a person, or because it cannot go on. It is `live` until it is being closed, then `ending` until
     its report is made. `facts` are those of its journal, which this object closes at its end. `manned`: a worker has
-    been there since the master began or resumed it.
+    been there since the master began or resumed it. `troubles` says, by worker, why one gets nothing done, or what it
+    lacks.
     `reclaimed` counts the leases that were taken back since then.
     """
 
@@ -44,6 +45,7 @@ class Delivery:
         self.manned = not self.facts.resumed
         self.report: dict[str, Any] | None = None
         self.reclaimed = 0
+        self.troubles: dict[str, str] = {}
         self._discardable = False
         self._progress, self.timeline = Progress(), Timeline(ever_greater())
         self._began, self._settled_before = now_s(), self.settled
@@ -155,7 +157,8 @@ class Delivery:
     def _standing(self, state: str, reason: str, at: str | None, worker_states: dict[str, str]) -> Standing:
         resumed = tuple(one.to_json() for one in self.facts.resumed)
         paused = at is None and self.paused_by_person
-        return Standing(state, reason, self.facts.started, at, worker_states, resumed, paused_by_person=paused)
+        known = self.facts.started, at, worker_states, resumed
+        return Standing(state, reason, *known, paused_by_person=paused, troubles=self.troubles)
 
     def discard_journal(self) -> None:
         """Delete the journal of a run that has its report, and of which every record was delivered.

@@ -228,6 +228,7 @@ class Master:
         """Look how the run goes: tell, pause, give up, or bring Locust's test back where it ended without us."""
         delivery.look(now)
         delivery.manned |= bool(self._custody.sessions)
+        delivery.troubles = self._custody.troubles
         if (facts := delivery.crewed(self.runner.target_user_count, self.runner.spawn_rate)) is not None:
             self._outbox.note(facts)
         stalled = self._outbox.trouble or with_proxy(self._custody.stalled, delivery.facts.host)

@@ -17,6 +17,7 @@ from locust.argument_parser import LocustArgumentParser
 
 from traffic.core.order import Kind
 from traffic.core.outcome import Policy
+from traffic.core.protocol import TIMEOUT_S
 from traffic.surroundings import mistyped, own_loopback
 
 DEFAULT_FILE = "data/traffic.json"
@@ -31,6 +32,7 @@ YES = "yes"
 # Methods that carry a body (RFC 9110 9.3).
 METHODS = ("POST", "PUT", "PATCH")
 LONGEST_WAIT_S = 3600
+SHORTEST_TIMEOUT_S, LONGEST_TIMEOUT_S = 0.1, 3600
 _HOST = re.compile(r"(https?|http\+unix)://[^\s/?#]+(/[^\s?#]*)?")
 UNIX = "http+unix://"
 _WAIT = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(?:-\s*(\d+(?:\.\d+)?)\s*)?")
@@ -68,6 +70,7 @@ OPTIONS = (
     Option("traffic_schema", "", "File of a JSON Schema that every record must pass; empty: none"),
     Option("traffic_path", "/", "Path that the records are sent to"),
     Option("traffic_method", "POST", "HTTP method that the records are sent with: POST, PUT or PATCH"),
+    Option("traffic_timeout", f"{TIMEOUT_S:g}", "Seconds that a user waits for an answer, whole or decimal"),
     Option("traffic_max_attempts", "5", "Attempts for one record before it becomes a dead letter"),
     Option(
         "traffic_policy",
@@ -147,7 +150,7 @@ def add_options(parser: LocustArgumentParser, **_: Any) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What a run is asked to be. `wait` is in seconds; `seed` is in 0..2^63-1; `limit` None: no limit.
+    """What a run is asked to be. `wait` and `timeout` are in seconds; `seed` is in 0..2^63-1; `limit` None: no limit.
 
     `resend`: the dead letters of the run that is resumed are to be sent again; `other_host`: it may go to another host
     than before; `again`: what a run that was stopped half way has sent may be sent again by a new one.
@@ -162,6 +165,7 @@ class Settings:
     path: str
     method: str
     wait: tuple[float, float]
+    timeout: float
     max_attempts: int
     policy: Policy
     give_up_s: int
@@ -187,6 +191,7 @@ class Settings:
             path=reader.path("traffic_path"),
             method=reader.one_of("traffic_method", METHODS),
             wait=reader.wait("traffic_wait"),
+            timeout=reader.decimal("traffic_timeout", least=SHORTEST_TIMEOUT_S, most=LONGEST_TIMEOUT_S),
             max_attempts=reader.whole("traffic_max_attempts", least=1, most=1000),
             policy=cast("Policy", reader.one_of("traffic_policy", POLICIES)),
             give_up_s=reader.whole("traffic_give_up", least=1, most=86400),
@@ -259,6 +264,13 @@ class _Reader:
             self._fault(name, value, f"must be a whole number from {least} to {most}")
             return least
         return int(value)
+
+    def decimal(self, name: str, least: float, most: float) -> float:
+        value = self.text(name)
+        if not re.fullmatch(r"\d{1,9}(?:\.\d{1,9})?", value) or not least <= float(value) <= most:
+            self._fault(name, value, f"must be a number from {least:g} to {most:g}, whole or decimal")
+            return least
+        return float(value)
 
     def seed(self, name: str) -> int:
         return self.whole(name, 0, 2**63 - 1) if self._values[name] else secrets.randbits(32)

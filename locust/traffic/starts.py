@@ -155,6 +155,7 @@ class Starts:
             wait=settings.wait,
             max_attempts=settings.max_attempts,
             policy=settings.policy,
+            timeout=settings.timeout,
         )
         facts = Facts(
             terms=terms,

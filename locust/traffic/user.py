@@ -5,18 +5,22 @@ import random
 import socket
 from collections.abc import Callable
 from datetime import UTC, datetime
+from traceback import walk_tb
 from typing import Any, Protocol
 from weakref import WeakKeyDictionary
 
 import gevent
 from locust import FastHttpUser, User
-from locust.env import Environment  # noqa: TC002 - a registry's key
+from locust.env import Environment
 from locust.exception import StopUser
 from locust.user.task import LOCUST_STATE_RUNNING, LOCUST_STATE_STOPPING, LOCUST_STATE_WAITING
 
+from traffic.clock import now_s
 from traffic.core.feed import Record
 from traffic.core.outcome import RULES, Answer, Outcome, Rule, judged, retry_after_s
-from traffic.core.protocol import RunTerms
+from traffic.core.protocol import TIMEOUT_S, RunTerms
+from traffic.means import own_fault
+from traffic.scheme import WRITE_HTTP, WRITE_HTTPS, asks_for_tls, met_plain
 
 PATIENCE_S = 1.0
 BEFORE_INIT_S = 0.05
@@ -62,10 +66,12 @@ class RecordTaker(User):
     """What the users of records share: taking one at a time, and saying what came of each. `deliver` is a subclass's.
 
     `rule` judges the answers; None: the rule of `--traffic-policy`. The time between tasks is `--traffic-wait`.
+    `network_timeout` is how many seconds an answer is waited for; None: as `--traffic-timeout` says.
     """
 
     abstract = True
     rule: Rule | None = None
+    network_timeout: float | None = None
     _in_hand: Record | None = None
     _watched = False
 
@@ -73,6 +79,13 @@ class RecordTaker(User):
         """Seconds until the next task, evenly spread over `--traffic-wait`."""
         run = self._source().run
         return random.uniform(*run.wait) if run else 0.0  # noqa: S311 - spreads requests, keeps no secret
+
+    @property
+    def answer_timeout(self) -> float:
+        """Seconds that an answer is waited for: as the class says, or else the run."""
+        source = sources.get(self.environment)
+        run = source.run if source is not None else None
+        return self.network_timeout or (run.timeout if run is not None else TIMEOUT_S)
 
     def next_record(self) -> Record:
         """The next record to send: waits until there is one, ends this user (StopUser) when the run needs it no more.
@@ -113,7 +126,7 @@ class RecordTaker(User):
         record, self._in_hand = self._in_hand, None
         source = self._source() if record is not None else None
         if record is not None and source is not None and source.run is not None:
-            answer, outcome, _ = judged(self._rule(source.run), Answer(0, NOT_DELIVERED))
+            answer, outcome, _ = judged(self._rule(source.run), Answer(0, NOT_DELIVERED, fault="user"))
             source.book(record, answer, outcome)
 
     def _rule(self, run: RunTerms) -> Rule:
@@ -135,18 +148,32 @@ class RecordTaker(User):
         self._state = LOCUST_STATE_RUNNING
 
 
-class RecordUser(RecordTaker, FastHttpUser):
+class RecordUser(RecordTaker, FastHttpUser):  # type: ignore[misc] # a FastHttpUser's timeout is never None
     """A FastHttpUser that delivers records. Subclass it, and call `deliver_next` in a task."""
 
     abstract = True
+    # Less than Locust's 60, as in a ReplayUser: a machine that is gone answers nothing at all.
+    connection_timeout = 10.0
+
+    def __init__(self, environment: Environment) -> None:
+        super().__init__(environment)
+        self._heed_timeout()
+
+    def _heed_timeout(self) -> None:
+        """Have the client wait as long as the class or the run says: its connections from now on."""
+        pool = self.client.client.clientpool
+        if pool.client_args.get("network_timeout") != self.answer_timeout:
+            pool.client_args["network_timeout"] = self.answer_timeout
+            pool.clients.clear()
 
     def deliver(self, record: Record) -> Answer:
         """Send a record, as RecordTaker says."""
         source = self._source()
         run = source.run
         assert run is not None, "a record was taken, so there is a run"
-        answer, outcome = Answer(0, STOPPED), None
+        answer, outcome, began = Answer(0, STOPPED, fault="user"), None, now_s()
         try:
+            self._heed_timeout()
             headers = {
                 "Content-Type": "application/json",
                 "Idempotency-Key": record.key,
@@ -156,7 +183,7 @@ class RecordUser(RecordTaker, FastHttpUser):
             with self.client.request(
                 run.method, run.path, data=body, headers=headers, catch_response=True, allow_redirects=False
             ) as response:
-                answer, outcome, fault = judged(self._rule(run), read_answer(response))
+                answer, outcome, fault = judged(self._rule(run), read_answer(response, began, self.answer_timeout))
                 if outcome is Outcome.DELIVERED:
                     response.success()
                 else:
@@ -165,7 +192,7 @@ class RecordUser(RecordTaker, FastHttpUser):
                 raise fault  # noqa: TRY301 - the task fails of it, with the answer booked
         except Exception as error:
             if outcome is None:
-                answer = Answer(0, f"{type(error).__name__}: {error}")
+                answer = Answer(0, f"{type(error).__name__}: {error}", fault="user")
             raise
         finally:
             # Also where the user was killed in the midst of it: then the answer is unknown.
@@ -176,16 +203,36 @@ class RecordUser(RecordTaker, FastHttpUser):
         return answer
 
 
-def read_answer(response: Any) -> Answer:
-    """What a FastHttpUser's response says of an attempt."""
+def read_answer(response: Any, began: float | None = None, timeout: float | None = None) -> Answer:
+    """What a FastHttpUser's response says of an attempt that began at `began`, by `now_s`; `timeout` in seconds."""
     error = getattr(response, "error", None)
+    error = getattr(error, "original", error)  # in what says that there was no other try
     status = int(response.status_code or 0)
+    if status and asks_for_tls(status, getattr(response, "content", None) or b""):
+        return Answer(0, WRITE_HTTPS, sent=False)
     if status:
         retry_after = retry_after_s((response.headers or {}).get("Retry-After"), datetime.now(UTC))
         return Answer(status, f"HTTP {status}", retry_after=retry_after)
-    reason = f"{type(error).__name__}: {error}" if error is not None else "no answer"
-    return Answer(0, reason, sent=not _surely_not_sent(error))
+    sent = not _surely_not_sent(error)
+    own = "" if sent else own_fault(error)
+    reason, waited = own or _reason(error, timeout if sent else None), now_s() - began if began is not None else 0.0
+    return Answer(0, reason, sent=sent, fault="worker" if own else "api", waited=waited)
+
+
+def _reason(error: object, timeout: float | None) -> str:
+    """What went wrong, for people; `timeout`: of a request that was sent."""
+    if error is None:
+        return "no answer"
+    if met_plain(error):
+        return WRITE_HTTP
+    if timeout is not None and isinstance(error, TimeoutError):
+        return f"TimeoutError: timed out after {timeout:g} s; a later answer is not waited for"
+    return f"{type(error).__name__}: {error}"
 
 
 def _surely_not_sent(error: object) -> bool:
-    return isinstance(error, socket.gaierror) or (isinstance(error, OSError) and error.errno in _NOT_SENT)
+    if isinstance(error, socket.gaierror) or (isinstance(error, OSError) and error.errno in _NOT_SENT):
+        return True
+    # Whatever failed while geventhttpclient made a connection, TLS included.
+    trace = error.__traceback__ if isinstance(error, Exception) else None
+    return any(frame.f_code.co_name == "_create_socket" for frame, _ in walk_tb(trace))

@@ -20,6 +20,7 @@ from traffic.core.outcome import Answer, Outcome
 from traffic.core.protocol import FROM_MASTER, REGISTER, Message, RunTerms, Terms
 from traffic.core.wire import ProtocolError
 from traffic.knocking import attend_hello
+from traffic.means import raise_open_files, too_few_files
 
 logger = logging.getLogger(__name__)
 
@@ -40,12 +41,14 @@ class Worker:
         self._link = Link(self._feed, Terms())
         self._nudge = Event()
         self._waiters: deque[Event] = deque()
+        self._planned = 0  # users that it was last looked for whether there are files enough for them
         self._ending: gevent.Greenlet[..., Any] | None = None  # what ends the users of a test, latest of all
         self._registered_at = -REGISTER_ONCE_IN_S
         self._answered = False
         # The first users may have been spawned before this object was made.
         self._expected = getattr(environment.parsed_options, "traffic_run", "")
         self._own: RunTerms | None = None  # the run of that name, once it is there
+        raise_open_files()
         self._attend_messages()
         runner.register_message(REGISTER, self._on_register)
         for kind in FROM_MASTER:
@@ -182,10 +185,19 @@ class Worker:
     def _serve(self) -> None:
         while True:
             self._link.users = self.runner.user_count
+            self._foresee(max(self.runner.user_count, self.runner.target_user_count))
             self._send(self._link.poll(now_s()))
             self._ring()
             self._nudge.wait(TICK_S)
             self._nudge.clear()
+
+    def _foresee(self, users: int) -> None:
+        """Say at the start what so many users will lack."""
+        if users == self._planned:
+            return
+        self._planned, self._link.foreseen = users, too_few_files(users)
+        if self._link.foreseen:
+            logger.warning("%s", self._link.foreseen)
 
     def _send(self, message: Message | None) -> None:
         if message is not None:

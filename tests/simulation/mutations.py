@@ -193,11 +193,6 @@ def keep_what_it_cannot_send(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Feed, "hand_back", lambda self, now: False)
 
 
-def hand_back_as_never_sent(patch: pytest.MonkeyPatch) -> None:
-    """What a worker in trouble hands back after having sent it passes for never sent (P2)."""
-    patch.setattr(Feed, "report_tried", lambda self: ())
-
-
 def take_silence_for_work(patch: pytest.MonkeyPatch) -> None:
     """That attempts have no answer counts against their records alone."""
     fail = Reach.fail
@@ -270,7 +265,6 @@ MUTATIONS: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
         believe_old_words,
         keep_what_was_not_sent_again_as_unsent,
         keep_what_it_cannot_send,
-        hand_back_as_never_sent,
         take_silence_for_work,
         believe_anyone,
         forget_whom_to_believe,

@@ -35,10 +35,11 @@ class Books:
     taken: int = 0
     name: str = "worker-1"
     held_back: int = 0
+    timeout_s: float = 60.0
 
     @property
     def run(self) -> RunTerms:
-        return RunTerms("run-1", "POST", "/in", self.wait_s, 3, self.policy)
+        return RunTerms("run-1", "POST", "/in", self.wait_s, 3, self.policy, self.timeout_s)
 
     @property
     def over(self) -> bool:
@@ -141,13 +142,13 @@ def server(serve: Callable[[Any, Request], bool | None], listener: Any = None, *
 class Users:
     """Users of one class at one source, in this process."""
 
-    def __init__(self, books: Books, url: str, count: int = 1, **settings: Any) -> None:
+    def __init__(self, books: Books, url: str, count: int = 1, kind: Any = ReplayUser, **settings: Any) -> None:
         self.environment = Environment()
         self.errors: list[Exception] = []
         self.environment.events.user_error.add_listener(lambda exception, **_: self.errors.append(exception))
         sources[self.environment] = books
         self.group = Group()
-        made = type("Fast", (ReplayUser,), {"host": url, **settings})
+        made = type("Fast", (kind,), {"host": url, **settings})
         self.users = [made(self.environment) for _ in range(count)]
 
     def start(self) -> None:

@@ -18,10 +18,11 @@ def running(workers: int, records: int) -> dict[str, Any]:
     each = records // workers
     rows = [
         {"id": f"loadgen-{at % 7}_{at:032x}", "slice": each, "moved": 0, "leased": 0, "delivered": 0, "rejected": 0}
-        | {"in_doubt": 0, "state": "running"}
+        | {"in_doubt": 0, "state": "running", "trouble": ""}
         for at in range(workers)
     ]
-    counts = dict.fromkeys(("leased", "delivered", "rejected", "in_doubt", "unsent", "attempts", "resent"), 0)
+    names = ("leased", "delivered", "rejected", "in_doubt", "unsent", "attempts", "resent", "maybe_resent")
+    counts = dict.fromkeys(names, 0)
     return {
         "run": RUN,
         "state": "running",

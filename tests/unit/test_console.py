@@ -11,7 +11,8 @@ from unit.a_run import ENDED, a_run, bury, deliver, standing
 
 def status(**counts: int) -> dict:
     """A status of a hundred records."""
-    zero = dict.fromkeys(["pending", "leased", "delivered", "rejected", "in_doubt", "unsent", "attempts", "resent"], 0)
+    names = ["pending", "leased", "delivered", "rejected", "in_doubt", "unsent", "attempts", "resent", "maybe_resent"]
+    zero = dict.fromkeys(names, 0)
     return {"counts": {"records": 100, **zero, **counts}, "rate": 0.0, "eta_s": None}
 
 
@@ -72,7 +73,9 @@ def test_the_report_says_to_where_the_records_went_and_where_they_went_later(rep
         "  PUT http://b:1/v1, by 20 users",
         "  resumed at 2026-01-02T03:10:00Z, with 1 settled, at http://b:1 from then on",
     ]
-    assert "  PUT http://b:1/v1, by 1 user" in console.report_table(report | {"target": target, "users": 1}).splitlines()
+    assert (
+        "  PUT http://b:1/v1, by 1 user" in console.report_table(report | {"target": target, "users": 1}).splitlines()
+    )
 
 
 def test_the_report_says_why_a_run_ended(report):

@@ -202,7 +202,7 @@ def test_several_records_at_once_are_retries_that_are_due_and_then_those_of_the_
     link.feed.book(first, Answer(503), Outcome.RETRY, 0.3)
     taken = link.feed.take_some(2.0, 5)
     assert [record.position for record in taken] == [0, 1, 2, 3, 4]
-    assert (link.feed.in_hand, link.feed.waiting, link.feed.taken, link.feed.done) == (5, 2, 6, (1, 0, 0))
+    assert (link.feed.in_hand, link.feed.waiting, link.feed.counts.taken, link.feed.done) == (5, 2, 6, (1, 0, 0))
     assert [record.position for record in link.feed.take_some(2.0, 5)] == [5, 6], "as many as there are"
     assert link.feed.take_some(2.0, 5) == []
 

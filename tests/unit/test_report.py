@@ -2,6 +2,7 @@
 
 import json
 import os
+from dataclasses import replace
 
 import pytest
 
@@ -31,9 +32,10 @@ def test_a_status_has_the_fields_that_the_design_names(run):
     status = account(run, standing(a="running"), Progress())
     assert set(status) >= {"run", "state", "dataset", "seed", "counts", "workers", "rate", "eta_s", "started", "ended"}
     assert set(status["dataset"]) == {"file", "records", "digest", "offset", "chosen"}
-    assert list(status["counts"]) == (
-        ["records", "pending", "leased", "delivered", "rejected", "in_doubt", "unsent", "attempts", "resent"]
-    )
+    assert list(status["counts"]) == [
+        *("records", "pending", "leased", "delivered", "rejected", "in_doubt", "unsent"),
+        *("attempts", "resent", "maybe_resent"),
+    ]
     for worker in status["workers"]:
         assert set(worker) >= {"id", "slice", "leased", "delivered", "rejected", "state"}
     assert json.loads(json.dumps(status)) == status, "JSON all through"
@@ -66,6 +68,7 @@ def test_a_status_in_mid_run(run):
             "unsent": 0,
             "attempts": 9,
             "resent": 3,
+            "maybe_resent": 0,
         },
         "workers": [
             {
@@ -77,6 +80,7 @@ def test_a_status_in_mid_run(run):
                 "rejected": 1,
                 "in_doubt": 0,
                 "state": "running",
+                "trouble": "",
             },
             {
                 "id": "b",
@@ -87,6 +91,7 @@ def test_a_status_in_mid_run(run):
                 "rejected": 0,
                 "in_doubt": 1,
                 "state": "gone",
+                "trouble": "",
             },
         ],
         "rate": 0.0,
@@ -195,3 +200,9 @@ def test_a_dead_letter_whose_record_can_no_longer_be_read_is_still_listed(run):
 def test_a_dead_letter_whose_file_became_something_else_is_still_listed(run):
     run.dataset.file.write_bytes(b"\xff" * run.dataset.file.stat().st_size)
     assert [letter["record"] for letter in dead_letters(run)] == [None, None]
+
+
+def test_a_status_says_what_is_wrong_with_a_worker(run):
+    in_trouble = replace(standing(a="running"), troubles={"a": "the API cannot be reached: refused"})
+    rows = account(run, in_trouble, Progress())["workers"]
+    assert [row["trouble"] for row in rows] == ["the API cannot be reached: refused", ""]

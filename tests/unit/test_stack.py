@@ -139,6 +139,19 @@ def test_a_state_folder_has_one_stack_at_a_time(tmp_path: Path) -> None:
         pass
 
 
+def test_a_folder_of_somebody_elses_is_no_state_folder_of_a_stack(tmp_path: Path) -> None:
+    (tmp_path / "locust.log").write_text("mine")
+    with pytest.raises(plan.RefusedError, match="is no state folder"), stack.sole_user(tmp_path):
+        pass
+    assert [path.name for path in tmp_path.iterdir()] == ["locust.log"]
+
+
+def test_the_master_knows_the_folder_that_its_stack_made(tmp_path: Path) -> None:
+    with stack.sole_user(tmp_path / "state"):
+        (tmp_path / "state" / "stub.log").touch()
+        StateFolder(tmp_path / "state").prepare()
+
+
 @pytest.mark.parametrize("asked", [[], [2, 2]])
 def test_only_a_run_that_began_is_said_to_have_a_journal(
     tmp_path: Path, capfd: pytest.CaptureFixture[str], asked: list[int]
@@ -158,3 +171,175 @@ def test_only_a_run_that_began_is_said_to_have_a_journal(
     said = capfd.readouterr().err
     assert f"what was sent cannot be told: the journal {of_an_earlier_run}" in said
     assert "anything" not in said
+
+
+@contextmanager
+def relayed(text: str, folder: Path, capfd: pytest.CaptureFixture[str], *, attended: bool) -> Iterator[Any]:
+    source = folder / "source"
+    source.write_text(text, encoding="utf-8")
+    with source.open("rb") as file:
+        relay = processes.Relay(file, folder / "copy", attended=attended)
+        relay.finish()
+    assert (folder / "copy").read_text() == text
+    relay.shown = capfd.readouterr().err
+    yield relay
+
+
+REPORT = (
+    f"{LOG}/INFO/traffic.delivery: delivery report, run r: completed\n  3 records = 3 delivered\n  worker  slice\n"
+    f"{LOG}/INFO/traffic.master: after it\n"
+)
+REFUSAL = f"{LOG}/ERROR/traffic.master: refused to start: no file. Put one there.\nTraceback\n  more\n"
+
+
+def test_locust_s_own_chatter_goes_to_the_file_alone(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    ours, warning = f"{LOG}/INFO/traffic.master: run r\n", f"{LOG}/WARNING/locust.runners: a worker is missing\n"
+    text = f"{LOG}/INFO/locust.runners: Discarded report\n{ours}{LOG}/INFO/locust.main: bye\n{warning}"
+    with relayed(text, tmp_path, capfd, attended=False) as relay:
+        assert relay.shown == ours + warning
+
+
+def test_the_report_is_held_back_for_the_end(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    with relayed(REPORT, tmp_path, capfd, attended=False) as relay:
+        assert relay.report == ["delivery report, run r: completed", "  3 records = 3 delivered", "  worker  slice"]
+        assert relay.shown == f"{LOG}/INFO/traffic.master: after it\n"
+
+
+@pytest.mark.parametrize("line", [REFUSAL, "__main__.py: error: no file. Put one there.\n"])
+def test_behind_a_refusal_nothing_is_shown(tmp_path: Path, capfd: pytest.CaptureFixture[str], line: str) -> None:
+    with relayed(f"first\n{line}last\n", tmp_path, capfd, attended=False) as relay:
+        assert relay.refusal == "no file. Put one there."
+        assert relay.shown == "first\n"
+
+
+def test_with_a_web_ui_all_is_shown_as_it_comes(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    with relayed(REPORT + REFUSAL, tmp_path, capfd, attended=True) as relay:
+        assert relay.shown == REPORT + REFUSAL
+        assert (relay.report, relay.refusal) == ([], "")
+
+
+def test_a_child_that_does_not_heed_sigterm_is_killed_with_its_own_children(tmp_path: Path) -> None:
+    deaf = "trap '' TERM; sleep 60 & echo $!; wait; sleep 60"
+    with (tmp_path / "out").open("wb") as out:
+        child = processes.Child(["sh", "-c", deaf], os.environ, out)
+    until(lambda: (tmp_path / "out").read_text().endswith("\n"), "it has a child")
+    grandchild = int((tmp_path / "out").read_text())
+    assert child.end(0.1, lambda: False) == 128 + 9
+    until(lambda: not _alive(grandchild), "its child is gone")
+
+
+def _alive(pid: int) -> bool:
+    stat = Path(f"/proc/{pid}/stat")
+    try:
+        return stat.read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+# scripts/venv_setup.py
+
+
+def test_an_old_python_is_told_what_it_lacks() -> None:
+    assert "Python 3.11 or newer is needed" in venv_setup.too_old((3, 9, 2))
+    assert "is 3.9.2" in venv_setup.too_old((3, 9, 2))
+    assert venv_setup.too_old((3, 11, 0)) is None
+    assert venv_setup.too_old((4, 0, 0)) is None
+
+
+def test_an_old_python_can_read_the_set_up() -> None:
+    ast.parse((ROOT / "scripts/venv_setup.py").read_text(), feature_version=(3, 6))
+
+
+@pytest.fixture
+def venv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """What looks like an environment, in which pip does nothing but count its calls."""
+    venv = tmp_path / "venv"
+    (venv / "bin").mkdir(parents=True)
+    (venv / "lib/python3.11/site-packages/pip").mkdir(parents=True)
+    (venv / "pyvenv.cfg").write_text("home = /usr/bin\nversion = 3.11.7\n")
+    (venv / "bin/python").write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/calls\ntest ! -e {tmp_path}/fails\n')
+    (venv / "bin/python").chmod(0o755)
+    (tmp_path / "calls").touch()
+    monkeypatch.chdir(tmp_path)
+    for name in ("a.txt", "b.txt"):
+        (tmp_path / name).write_text(name)
+    return venv
+
+
+def installs(venv: Path) -> int:
+    return len((venv.parent / "calls").read_text().splitlines())
+
+
+def test_it_installs_once_and_again_when_a_file_has_changed(venv: Path) -> None:
+    for _ in range(2):
+        venv_setup.install(venv, ["a.txt"])
+    assert installs(venv) == 1
+    assert "--require-hashes -r a.txt" in (venv.parent / "calls").read_text()
+    Path("a.txt").write_text("changed")
+    venv_setup.install(venv, ["a.txt"])
+    assert installs(venv) == 2
+
+
+def test_two_sets_of_requirements_do_not_push_each_other_out(venv: Path) -> None:
+    for files in (["a.txt"], ["b.txt"], ["a.txt"], ["b.txt"], ["a.txt", "b.txt"]):
+        venv_setup.install(venv, files)
+    assert installs(venv) == 2
+
+
+def test_going_back_to_older_files_installs_again(venv: Path) -> None:
+    venv_setup.install(venv, ["a.txt"])
+    Path("a.txt").write_text("newer")
+    venv_setup.install(venv, ["b.txt"])  # brings the newer versions in
+    Path("a.txt").write_text("a.txt")
+    venv_setup.install(venv, ["a.txt"])
+    assert installs(venv) == 3
+
+
+def test_an_install_that_failed_is_tried_again(venv: Path) -> None:
+    Path("fails").touch()
+    with pytest.raises(venv_setup.SetupError, match="pip could not install"):
+        venv_setup.install(venv, ["a.txt"])
+    Path("fails").unlink()
+    venv_setup.install(venv, ["a.txt"])
+    assert installs(venv) == 2
+
+
+def test_a_folder_that_is_no_environment_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "venv").mkdir()
+    (tmp_path / "venv/thesis.txt").write_text("mine")
+    with pytest.raises(venv_setup.SetupError, match="is no virtual environment"):
+        venv_setup.make(tmp_path / "venv")
+    assert (tmp_path / "venv/thesis.txt").exists()
+
+
+@pytest.mark.parametrize("damage", ["bin/python", "pyvenv.cfg"])
+def test_a_broken_environment_is_not_used(venv: Path, damage: str) -> None:
+    assert venv_setup.usable(venv)
+    (venv / damage).rename(venv / "gone")
+    assert not venv_setup.usable(venv)
+
+
+def test_an_environment_without_pip_gets_one_and_is_not_made_anew(venv: Path) -> None:
+    (venv / "lib/python3.11/site-packages/pip").rename(venv / "gone")
+    venv_setup.install(venv, ["a.txt"])
+    assert [call.split()[1] for call in (venv.parent / "calls").read_text().splitlines()] == ["ensurepip", "pip"]
+    assert (venv / "gone").exists()
+
+
+def test_an_environment_of_an_old_python_is_not_used(venv: Path) -> None:
+    (venv / "pyvenv.cfg").write_text("version = 3.9.2\n")
+    assert not venv_setup.usable(venv)
+
+
+def test_bare_make_lists_every_target_with_a_word() -> None:
+    env = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
+    done = subprocess.run(["make"], cwd=ROOT, env=env, capture_output=True, text=True, check=True)
+    listed = {line.split()[0] for line in done.stdout.splitlines() if line.startswith("  ") and len(line.split()) > 1}
+    phony = {
+        name
+        for line in (ROOT / "Makefile").read_text().splitlines()
+        if line.startswith(".PHONY:")
+        for name in line.split()[1:]
+    }
+    assert phony <= listed
+    assert {"help", "up", "down", "local", "replay", "test", "lint", "fmt", "data"} <= phony

@@ -27,6 +27,7 @@ STATUS = {
             "rejected": 0,
             "in_doubt": 0,
             "state": "ready",
+            "trouble": "",
         }
     ],
     "rate": 2.5,

@@ -25,6 +25,16 @@ from .decisions import (
 
 Level = Literal["info", "good", "warning", "bad"]
 
+# The word for programs and the level of what is always told alike.
+_TOLD: dict[type, tuple[str, Level]] = {
+    WorkerJoined: ("worker-joined", "good"),
+    LeaseReclaimed: ("lease-reclaimed", "warning"),
+    LeaseHandedBack: ("lease-handed-back", "warning"),
+    LeaseReturned: ("lease-returned", "info"),
+    Disbelieved: ("word-refused", "warning"),
+    AllSettled: ("all-settled", "info"),
+}
+
 KEPT = 500
 LONGEST = 2000
 
@@ -69,22 +79,13 @@ class Chronicle:
         return {"next": self.next, "rows": [asdict(row) for row in self.since(first)]}
 
 
-_TOLD: dict[type, tuple[str, Level]] = {
-    WorkerJoined: ("worker-joined", "good"),
-    LeaseReclaimed: ("lease-reclaimed", "warning"),
-    LeaseReturned: ("lease-returned", "info"),
-    LeaseHandedBack: ("lease-handed-back", "warning"),
-    Disbelieved: ("word-refused", "warning"),
-    AllSettled: ("all-settled", "info"),
-}
-
-
 def _of(decision: Decision) -> tuple[str, Level]:
+    """The word for programs and the level, by the decision's kind; an empty word if people are not told."""
+    if not getattr(decision, "told", True):
+        return "", "info"
     match decision:
         case WorkerGone():
             return "worker-gone", "warning" if decision.left else "info"
         case WorkerTroubled():
             return "worker-troubled", "warning" if decision.trouble else "good"
-        case LeaseHandedBack() | LeaseReturned() if not decision.told:
-            return "", "info"
     return _TOLD.get(type(decision), ("", "info"))

@@ -33,8 +33,14 @@ class EarlierAttempts:
         self.tries |= {one.position: one for one in tries}
 
     def tries_among(self, positions: RangeSet) -> tuple[Tried, ...]:
-        """How often those of `positions` were sent of which a worker has said so."""
-        return tuple(one for at, one in self.tries.items() if at in positions)
+        """How often those of `positions` were sent of which a worker has said so, or which the API had answered."""
+        known = map(self._try_at, positions.members()) if self.tries or self.former else ()
+        return tuple(one for one in known if one is not None)
+
+    def _try_at(self, position: int) -> Tried | None:
+        letter = self.former.get(position)
+        before = Tried(position, 0, doubted=False) if letter is not None and letter.status else None
+        return self.tries.get(position, before)
 
     def forget(self, positions: RangeSet) -> None:
         """These are settled: who may have sent them, and what they had been, is of no account any more."""

@@ -48,7 +48,7 @@ class Feed:
         self.low = -1
         # Whether something has happened since it was last reset that the link should act upon: it is time to `poll`.
         self.stirred = False
-        self._counts = Counts()
+        self.counts = Counts()
         # What those were, by run, when another run or none took its place.
         self._former_counts: dict[str, Counts] = {}
         # Why nothing gets done, as the latest attempt saw it; empty where something does.
@@ -78,14 +78,9 @@ class Feed:
         return len(self._delivered) + len(self._failed)
 
     @property
-    def taken(self) -> int:
-        """Attempts that users have begun."""
-        return self._counts.taken
-
-    @property
     def done(self) -> tuple[int, int, int]:
         """The attempts that left this worker, how many of them were repeats, and how many maybe were."""
-        return self._counts.done(self._flying.values())
+        return self.counts.done(self._flying.values())
 
     def begin(self, session: int, run: RunTerms | None) -> None:
         """Begin a session, which holds nothing. Outcomes of the same run are kept; what waits is dropped."""
@@ -101,8 +96,8 @@ class Feed:
     def _count_for(self, run: RunTerms | None) -> None:
         """Count the attempts of another run: a run that is resumed after others goes on with its own counts."""
         if self.run is not None:
-            self._former_counts[self.run.run] = self._counts.without(self._flying.values())
-        self._counts = self._former_counts.get(run.run, Counts()) if run is not None else Counts()
+            self._former_counts[self.run.run] = self.counts.without(self._flying.values())
+        self.counts = self._former_counts.get(run.run, Counts()) if run is not None else Counts()
         self.trouble, self.reach = "", Reach()
 
     def offer(self, grant: Grant) -> None:
@@ -137,9 +132,9 @@ class Feed:
             most = min(most, 1)
         taken, leased = self._due_retries(now, most) if self._retries else [], self._leased
         while len(taken) < most and leased.count:
-            taken += leased.take(self._run_id, self.session, most - len(taken), self._counts)
+            taken += leased.take(self._run_id, self.session, most - len(taken), self.counts)
         if taken:
-            self._counts.taken += len(taken)
+            self.counts.taken += len(taken)
             for record in taken:
                 self._flying[record.position] = record
             if self.trouble:
@@ -161,7 +156,7 @@ class Feed:
         taken: list[Record] = []
         while self._retries and self._retries[0][0] <= now and len(taken) < most:
             record = heapq.heappop(self._retries)[2]
-            self._counts.begin_again(record)
+            self.counts.begin_again(record)
             record.attempts += 1
             taken.append(record)
         return taken
@@ -202,7 +197,7 @@ class Feed:
 
     def look(self, now: float) -> None:
         """Note how far the attempts have come; call it often."""
-        self.reach.look(self._counts.answered(len(self._flying)), now)
+        self.reach.look(self.counts.answered(len(self._flying)), now)
 
     def _note_reach(self, record: Record, answer: Answer, now: float) -> None:
         """Take what an attempt without an answer, or one in trouble, says of the way to the API."""
@@ -210,7 +205,7 @@ class Feed:
         if answer.status:
             self.reach.succeed()
         else:
-            self._counts.book_unanswered(record, sent=answer.sent)
+            self.counts.book_unanswered(record, sent=answer.sent)
             self.look(now)
             self.reach.fail(answer, now)
             self._clearing = bool(self.reach.trouble)

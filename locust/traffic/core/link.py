@@ -67,7 +67,7 @@ class Link:
             self._lapse(now)
         if not self.joined:
             return self._say_hello(now)
-        self._pace.note(self.feed.taken, now)
+        self._pace.note(self.feed.counts.taken, now)
         self.feed.look(now)
         if self.feed.hand_back(now):
             self._ack_due = now

@@ -3,8 +3,8 @@
 Both are the same JSON object. A report adds up: records = delivered + rejected + in doubt + unsent.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from .dataset import DatasetError
@@ -34,6 +34,8 @@ class Standing:
     resumed: tuple[dict[str, Any], ...] = ()
     # Whether it is a person who has paused it.
     paused_by_person: bool = False
+    # Why workers get nothing done, or what they lack, by worker.
+    troubles: Mapping[str, str] = field(default_factory=dict)
 
 
 def account(run: Run, standing: Standing, progress: Progress) -> dict[str, Any]:
@@ -55,7 +57,7 @@ def account(run: Run, standing: Standing, progress: Progress) -> dict[str, Any]:
         "seed": run.order.seed,
         "policy": run.terms.policy,
         "counts": _counts(run, ended=ended),
-        "workers": list(_workers(run, standing.worker_states)),
+        "workers": list(_workers(run, standing)),
         "rate": round(progress.rate, 1),
         "eta_s": _eta_s(run, standing, progress),
         "started": standing.started,
@@ -88,10 +90,11 @@ def _counts(run: Run, *, ended: bool) -> dict[str, int]:
         "unsent": counts[State.PENDING] if ended else 0,
         "attempts": sum(run.attempts.values()),
         "resent": sum(run.resent.values()),
+        "maybe_resent": sum(run.maybe_resent.values()),
     }
 
 
-def _workers(run: Run, states: dict[str, str]) -> Iterator[dict[str, Any]]:
+def _workers(run: Run, standing: Standing) -> Iterator[dict[str, Any]]:
     for worker, tally in run.ledger.tallies.items():
         yield {
             "id": worker,
@@ -101,7 +104,8 @@ def _workers(run: Run, states: dict[str, str]) -> Iterator[dict[str, Any]]:
             "delivered": tally.delivered,
             "rejected": tally.rejected,
             "in_doubt": tally.in_doubt,
-            "state": states.get(worker, "gone"),
+            "state": standing.worker_states.get(worker, "gone"),
+            "trouble": standing.troubles.get(worker, ""),
         }
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from geventhttpclient.response import HTTPConnectionClosed
 
 from traffic.clock import now_s
+from traffic.scheme import WRITE_HTTP, WRITE_HTTPS, WrongSchemeError, asks_for_tls, begins_tls, met_plain
 
 from .answers import Answers
 from .dial import WRITE, Dial
@@ -68,7 +69,8 @@ class Connection:
         if head is not None:
             self._finish(head, now, reusable=False)
         else:
-            self._fail(TimeoutError("timed out"), sent=self._left)
+            late = self._route.late(connected=self._socket is not None, ready=self._send is not None)
+            self._fail(late, sent=self._left)
 
     def close(self) -> None:
         """Close the connection, whatever is under way; the owner hears no more of it."""
@@ -104,7 +106,7 @@ class Connection:
             self._shaken = self._tls.handshake(data)
         except OSError as error:
             self._push(self._tls.outgoing())  # the alert, which says why
-            self._fail(error, sent=False)
+            self._fail(WrongSchemeError(WRITE_HTTP) if met_plain(error) else error, sent=False)
             return
         self._push(self._tls.outgoing())
         if self._shaken and self.busy:
@@ -230,11 +232,17 @@ class Connection:
         try:
             head = answers.feed(data)
         except BrokenAnswerError as error:
-            self._lost(error)
+            if self._tls is None and begins_tls(data):
+                self._fail(WrongSchemeError(WRITE_HTTPS), sent=False)
+            else:
+                self._lost(error)
             return
         if head is not None:
-            now = now_s()
-            self._finish(head, now, reusable=head.keep_alive and not answers.surplus and self._out is None)
+            reusable = head.keep_alive and not answers.surplus and self._out is None
+            if not reusable and self._tls is None and asks_for_tls(head.status, data):
+                self._fail(WrongSchemeError(WRITE_HTTPS), sent=False)
+            else:
+                self._finish(head, now_s(), reusable=reusable)
 
     def _finish(self, head: Head, now: float, *, reusable: bool) -> None:
         body = self._answers.body

@@ -13,6 +13,8 @@ from .address import Address, Directory
 # The interpreter's own socket: gevent's would wait where this one is to say that it cannot go on.
 _Socket: Any = get_original("socket", "socket")
 WRITE = 2
+# Of one address of several: this machine has nothing from where it could be reached.
+_NO_WAY = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 
 Then = Callable[[Any, OSError | None], None]
 
@@ -41,7 +43,7 @@ class Dial:
     def _on_addresses(self, addresses: list[Address], error: OSError | None) -> None:
         if self._then is not None:
             self._untried = addresses.copy()
-            self._try_next(error or OSError(errno.EADDRNOTAVAIL, "the name has no address"))
+            self._try_next(error or OSError("the name has no address"))
 
     def _try_next(self, error: OSError) -> None:
         while self._untried:
@@ -54,10 +56,14 @@ class Dial:
                 self._writer = self._loop.io(self._socket.fileno(), WRITE)
                 self._writer.start(self._on_writable)
                 return
-            error = OSError(code, os.strerror(code)) if code > 0 else error
+            error = self._telling(error, OSError(code, os.strerror(code)) if code > 0 else error)
             self._hang_up()
         self._directory.forget()
         self._tell(None, error)
+
+    def _telling(self, before: OSError, now: OSError) -> OSError:
+        """Which of two errors to tell: that this machine has no way to one address says less than another's answer."""
+        return before if now.errno in _NO_WAY and before.errno not in (None, *_NO_WAY) else now
 
     def _open(self, family: int) -> Any:
         self._socket = _Socket(family, sockets.SOCK_STREAM)

@@ -12,6 +12,7 @@ from locust.exception import CatchResponseError
 
 from traffic.clock import now_s
 from traffic.core.outcome import Answer, Outcome
+from traffic.core.protocol import TIMEOUT_S
 from traffic.user import Source
 
 from .address import Directory, Target, tls_context
@@ -101,7 +102,7 @@ class Engine:
             if target.tls:
                 tls = tls_context(insecure=user.insecure, ca_file=user.ca_file, certificate=user.client_certificate)
             directory = Directory(target, gevent.spawn, now_s)
-            times = user.connection_timeout, user.network_timeout
+            times = user.connection_timeout, user.network_timeout or TIMEOUT_S
             self._routes[key] = Route(target, directory, self.loop, *times, tls)
         return self._routes[key]
 
@@ -115,6 +116,7 @@ class Engine:
             tally = self._tallies.setdefault(name, Tally(*name))
             headers, target = user.default_headers or {}, self.route(user).target
             course = Course(run, rule_of(user.rule, run), target, self.source.name, headers, tally)
+            self.route(user).answer_timeout = user.network_timeout or run.timeout
             self._courses = {other: made for other, made in self._courses.items() if made.run == run.run}
             self._courses[key] = course
         return self._courses[key]

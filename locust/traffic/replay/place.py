@@ -10,6 +10,7 @@ from gevent.event import Event
 
 from traffic.clock import now_s
 from traffic.core.outcome import Answer, Outcome, judged
+from traffic.means import own_fault
 
 from .connection import Connection
 from .course import Course
@@ -98,9 +99,9 @@ class Place:
         record, course = self._record, self._course
         if record is None or course is None:
             return
-        answer, outcome, fault = judged(course.rule, Answer(0, reason_of(error), sent=sent))
-        self._record = None
         now = now_s()
+        answer, outcome, fault = judged(course.rule, unanswered(error, sent=sent, waited=now - self._started))
+        self._record = None
         self._source.book(record, answer, outcome)
         if self._engine.quiet:
             course.tally.log(now - self._started)
@@ -127,10 +128,16 @@ class Place:
         if record is None:
             return
         sent, reason = self._course is not None, STOPPED if self._error is None else reason_of(self._error)
-        answer, outcome = Answer(0, reason, sent=sent), Outcome.RETRY
+        answer, outcome = Answer(0, reason, sent=sent, fault="user"), Outcome.RETRY
         if self._course is not None:
             answer, outcome, _ = judged(self._course.rule, answer)
         self._source.book(record, answer, outcome)
+
+
+def unanswered(error: Exception, *, sent: bool, waited: float) -> Answer:
+    """What an attempt shows that ended in an error after `waited` seconds. `sent` False: no byte of it left."""
+    own = "" if sent else own_fault(error)
+    return Answer(0, own or reason_of(error), sent=sent, fault="worker" if own else "api", waited=waited)
 
 
 def reason_of(error: BaseException) -> str:

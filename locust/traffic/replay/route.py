@@ -34,3 +34,10 @@ class Route:
     answer_timeout: float
     tls: SSLContext | None = None
     known: dict[bytes, Head] = field(default_factory=dict)
+
+    def late(self, *, connected: bool, ready: bool) -> TimeoutError:
+        """What was waited for in vain, and for how long: an answer if the connection was `ready` for requests."""
+        if ready:
+            return TimeoutError(f"timed out after {self.answer_timeout:g} s; a later answer is not waited for")
+        what = "TLS handshake" if connected else "connection"
+        return TimeoutError(f"timed out: no {what} within {self.connect_timeout:g} s")

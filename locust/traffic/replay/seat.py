@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from .engine import Engine
 
 
+# What this worker lacks it will not have a moment later: asking again at once would only take its time.
+OWN_FAULT_S = 1.0
+
+
 class Seat(Place):
     """A user's place for as long as the run lasts. `sit` is called in the user's greenlet, all else by the loop."""
 
@@ -122,12 +126,12 @@ class Seat(Place):
             self.broke(error)
 
     def _booked(self, course: Course, answer: Answer) -> None:
-        self._pause(course)
+        self._pause(course, OWN_FAULT_S if answer.fault == "worker" else 0.0)
 
     # Waiting.
 
-    def _pause(self, course: Course) -> None:
-        """Wait as long as the user waits between requests."""
+    def _pause(self, course: Course, least: float = 0.0) -> None:
+        """Wait as long as the user waits between requests, but `least` seconds at least."""
         if self._stopping:
             self._bell.set()
             return
@@ -136,7 +140,7 @@ class Seat(Place):
             seconds = self._user.wait_time()
         elif course.wait:
             seconds = random.uniform(*course.wait)  # noqa: S311 - spreads requests, keeps no secret
-        self._timer = self._engine.loop.timer(max(0.0, seconds))
+        self._timer = self._engine.loop.timer(max(least, seconds))
         self._timer.start(self._rested)
 
     def _rested(self) -> None:

@@ -26,13 +26,14 @@ class ReplayUser(RecordTaker):
 
     `rule` (None: the rule of `--traffic-policy`) is called by the loop and must not wait; nor must an own `wait_time`
     in a class without tasks. Timeouts are in seconds: `connection_timeout` until there is a connection,
-    `network_timeout` until the answer is whole. `default_headers` are sent with every request. For https, `ca_file`
-    names who is trusted beside the system's own, `client_certificate` is a PEM file or a pair of certificate and key;
-    `insecure` verifies nothing.
+    `network_timeout` until the answer is whole (None: `--traffic-timeout`). `default_headers` are sent with every
+    request. For https, `ca_file` names who is trusted beside the system's own, `client_certificate` is a PEM file or a
+    pair of certificate and key; `insecure` verifies nothing.
     """
 
     abstract = True
-    network_timeout: float = 60.0
+    # None: as --traffic-timeout says.
+    network_timeout: float | None = None
     # Less than Locust's 60: a machine that is gone answers nothing at all, and the run is to be paused, and to say so.
     connection_timeout: float = 10.0
     default_headers: ClassVar[Mapping[str, str] | None] = None
@@ -63,7 +64,7 @@ class ReplayUser(RecordTaker):
             user=self,
             insecure=self.insecure,
             ssl_context_factory=self._tls_context,
-            network_timeout=self.network_timeout,
+            network_timeout=self.answer_timeout,
             connection_timeout=self.connection_timeout,
             headers=dict(self.default_headers or {}),
             max_retries=0,

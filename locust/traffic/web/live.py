@@ -13,7 +13,10 @@ from traffic.web.starting import Starting
 from traffic.web.upload import Checking
 from traffic.wording import for_page, label
 
-COUNTS = ("records", "pending", "leased", "delivered", "rejected", "in_doubt", "unsent", "attempts", "resent")
+COUNTS = (
+    *("records", "pending", "leased", "delivered", "rejected", "in_doubt", "unsent"),
+    *("attempts", "resent", "maybe_resent"),
+)
 
 
 class Live:

@@ -113,10 +113,12 @@ def _of_records(counts: dict[str, int]) -> Iterable[Metric]:
     for state in WHERE:
         where.add_metric([state], counts[state])
     yield where
-    attempts = "Requests made for records, as far as workers have told."
+    attempts = "Requests for records that left a worker and are over, as far as workers have told."
     yield CounterMetricFamily("traffic_attempts", attempts, value=counts["attempts"])
-    repeats = "Attempts that were not their record's first, as far as workers knew."
+    repeats = "Attempts at records that the API had answered before."
     yield CounterMetricFamily("traffic_repeats", repeats, value=counts["resent"])
+    maybe = "Attempts at records that the API may have had before: an answer was lost, or another worker had them."
+    yield CounterMetricFamily("traffic_possible_repeats", maybe, value=counts["maybe_resent"])
 
 
 def _of_workers(workers: list[dict[str, Any]]) -> Iterable[Metric]:
@@ -142,7 +144,9 @@ def _of_workers(workers: list[dict[str, Any]]) -> Iterable[Metric]:
         held.add_metric([name], worker["leased"])
         for outcome in OUTCOMES:
             done.add_metric([name, outcome], worker[outcome])
+    troubled = "Workers that get nothing done, or lack something; the status says what."
     yield from (slices, held, done)
+    yield GaugeMetricFamily("traffic_workers_in_trouble", troubled, value=sum(bool(one["trouble"]) for one in workers))
 
 
 def _epoch(at: str) -> float:

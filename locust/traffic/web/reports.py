@@ -14,7 +14,7 @@ from traffic.web.printable import printable
 from traffic.web.site import Site, answer, refuse
 from traffic.wording import for_page
 
-_OF_RUN = ("pending", "leased", "delivered", "rejected", "in_doubt", "unsent", "attempts", "resent")
+_OF_RUN = ("pending", "leased", "delivered", "rejected", "in_doubt", "unsent", "attempts", "resent", "maybe_resent")
 _SENT = ("method", "host", "path", "users", "spawn_rate")
 COLUMNS = ("what", "id", "state", "records", "moved", *_OF_RUN[2:], "seconds", "rate", "started", "ended", *_SENT)
 # What a spreadsheet would take for a formula.

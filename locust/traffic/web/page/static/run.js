@@ -138,7 +138,8 @@ export class RunView {
     this._figures.show("eta", !ended);
     this._figures.put("elapsed", ended ? "Took" : "Elapsed", duration(status.seconds ?? between(status.started, now)));
     this._figures.put("attempts", "Attempts", count(status.counts.attempts));
-    this._figures.put("resent", "Repeats", count(status.counts.resent));
+    const maybe = status.counts.maybe_resent ? ` (${count(status.counts.maybe_resent)} possibly)` : "";
+    this._figures.put("resent", "Repeats", count(status.counts.resent) + maybe);
     this._figures.put("settled", "Settled", `${count(settled(status.counts))} of ${count(status.counts.records)}`);
   }
 

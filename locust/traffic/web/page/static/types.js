@@ -2,7 +2,7 @@
 
 /** @typedef {"records" | "pending" | "leased" | "delivered" | "rejected" | "in_doubt" | "unsent"} Count */
 
-/** @typedef {Record<Count | "attempts" | "resent", number>} Counts */
+/** @typedef {Record<Count | "attempts" | "resent" | "maybe_resent", number>} Counts */
 
 /**
  * How a run is shown: a few words, a colour, and a sentence; the same everywhere.
@@ -19,6 +19,7 @@
  * @property {number} delivered
  * @property {number} rejected
  * @property {number} in_doubt
+ * @property {string} trouble why it gets nothing done, or what it lacks; empty: nothing
  */
 
 /**

@@ -55,10 +55,11 @@ class Row {
     const short = make("span", { "aria-hidden": "true" }, shortId(id));
     const name = make("th", { scope: "row", title: id, className: "id" }, short, make("span", { className: "sr" }, id));
     this._state = make("span", { className: "chip small" });
+    this._trouble = make("p", { className: "trouble" });
     const bar = make("div", { className: "stack", "aria-hidden": "true" });
     this._stack = new Stack(bar, FATES);
     this._cells = NUMBERS.map((field) => ({ field, cell: make("td", { className: "n" }) }));
-    const state = make("td", {}, this._state);
+    const state = make("td", {}, this._state, this._trouble);
     const numbers = this._cells.map(({ cell }) => cell);
     this.element = make("tr", {}, name, state, make("td", { className: "wide" }, bar), ...numbers);
   }
@@ -71,6 +72,8 @@ class Row {
     const state = ended && !AWAY.has(worker.state) ? "finished" : worker.state;
     setText(this._state, state);
     setAttribute(this._state, "data-state", state);
+    setText(this._trouble, worker.trouble ?? "");
+    show(this._trouble, Boolean(worker.trouble));
     for (const { field, cell } of this._cells) {
       setText(cell, field === "moved" ? signed(worker.moved) : count(worker[field]));
     }

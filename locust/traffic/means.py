@@ -1,0 +1,77 @@
+"""What a worker needs of its machine to send anything: files it may open, and ports. And what it says if these run out.
+
+Such a fault is none of the API's, nor of the record that met it: nothing was sent, and the remedy is on this machine.
+"""
+
+import errno
+import logging
+import os
+import resource
+import socket
+import ssl
+
+logger = logging.getLogger(__name__)
+
+# What a worker has open beside its users' connections: Locust, its log, name look-ups.
+OWN_FILES = 64
+_NO_FILE = frozenset({errno.EMFILE, errno.ENFILE})
+_NO_MEMORY = frozenset({errno.ENOBUFS, errno.ENOMEM})
+_FORBIDDEN = frozenset({errno.EACCES, errno.EPERM})
+_OWN = _NO_FILE | _NO_MEMORY | _FORBIDDEN | {errno.EADDRNOTAVAIL}
+
+
+def open_files() -> int | None:
+    """How many files this process may have open; None if there is no limit."""
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return None if limit == resource.RLIM_INFINITY else limit
+
+
+def raise_open_files() -> None:
+    """Raise the limit of open files as far as this process may."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        except (OSError, ValueError) as error:  # some systems allow less than they say (macOS: kern.maxfilesperproc)
+            logger.warning("the limit of open files stays at %d: %s", soft, error)
+
+
+def too_few_files(users: int) -> str:
+    """What is to be expected if this worker has so many users; empty if nothing is."""
+    limit = open_files()
+    if limit is None or users + OWN_FILES <= limit:
+        return ""
+    return (
+        f"this worker is to have {users} users, and may open {limit} files, of which each user needs one: raise the "
+        f"limit (ulimit -n {users + OWN_FILES}, or more; in Compose: ulimits), or start more workers"
+    )
+
+
+def own_fault(error: object) -> str:
+    """What this worker lacks, and the remedy, if it is that which an error tells of; else empty."""
+    # The number in an SSLError is OpenSSL's.
+    code = error.errno if isinstance(error, OSError) and not isinstance(error, ssl.SSLError) else None
+    if isinstance(error, socket.gaierror):
+        # The resolver opens files and sockets, and does not say so when it cannot.
+        code = errno.EMFILE if _out_of_files() else None
+    if code not in _OWN:
+        return ""
+    if code in _NO_FILE:
+        limit = f" (it may open {open_files()})" if code == errno.EMFILE else " (nor has the machine)"
+        remedy = "raise the limit (ulimit -n; in Compose: ulimits), or start fewer users, or more workers"
+        return f"this worker has no file descriptor left{limit}: {remedy}"
+    said = f"{type(error).__name__}: {error}"
+    if code == errno.EADDRNOTAVAIL:
+        remedy = "have users keep their connections, start fewer, or widen net.ipv4.ip_local_port_range"
+        return f"this worker has no port left, or no address that reaches the API ({said}): {remedy}"
+    if code in _NO_MEMORY:
+        return f"this worker has no memory left for connections ({said}): start fewer users, or more workers"
+    return f"this worker may not connect ({said}): look at the machine's firewall and the process's rights"
+
+
+def _out_of_files() -> bool:
+    try:
+        os.close(os.open(os.devnull, os.O_RDONLY))
+    except OSError as error:
+        return error.errno in _NO_FILE
+    return False

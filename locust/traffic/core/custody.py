@@ -20,6 +20,9 @@ from .run import Run
 from .session import Session
 from .wire import ProtocolError
 
+# How long users may take to come, once a run or its first worker is there. Acks say how many there are.
+USERS_S = 10.0
+
 
 class Custody:
     """Takes the workers' messages and the passing of time (seconds on any one clock); returns decisions.
@@ -35,6 +38,8 @@ class Custody:
         self._over = False
         # Whether a person pauses the run.
         self.paused = False
+        # Until when users may still be on their way, and whether they have been there or are late.
+        self._users_by, self._users_due = 0.0, False
         # A resumed run deals its slices when it may lease: to all who are there by then.
         self._leasing_from = 0.0
         self._dealt = True
@@ -55,6 +60,7 @@ class Custody:
         """
         made: list[Decision] = []
         self.run, self._over, self._dealt = run, False, False
+        self._users_by, self._users_due = now + USERS_S, False
         # One that was cut off when the run ended may still be at work on a record that was reopened since.
         self._leasing_from = now + self.terms.lease_s if held or run.ledger.earlier.former else now
         for worker, positions in held.items():
@@ -68,6 +74,7 @@ class Custody:
     def start(self, run: Run, workers: list[str], now: float) -> list[Decision]:
         """Begin `run`, one slice for each of `workers`; every worker that is connected is welcomed into it."""
         self.run, self._over = run, False
+        self._users_by, self._users_due = now + USERS_S, False
         return [*self._deal(run, workers), *self._welcome_all(now)]
 
     def _deal(self, run: Run, workers: list[str]) -> list[Decision]:
@@ -99,6 +106,7 @@ class Custody:
     def expire(self, now: float) -> list[Decision]:
         """Give up the workers whose sessions have lapsed; deal the slices of a resumed run once that may be."""
         made: list[Decision] = []
+        self._users_due |= now >= self._users_by
         for session in list(self.sessions.values()):
             if now >= session.deadline:
                 reason = f"not heard from for {self.terms.lease_s:g} s"
@@ -142,6 +150,8 @@ class Custody:
             return "no worker is there"
         if self.paused:
             return ""  # nothing is sent, so nobody knows of the API's troubles
+        if self._users_due and not any(session.users for session in self.sessions.values()):
+            return "no user is there"
         troubles = [session.trouble for session in self.sessions.values() if session.users]
         return f"the API cannot be reached: {troubles[0]}" if troubles and all(troubles) else ""
 
@@ -185,6 +195,7 @@ class Custody:
         session.received = ack.seq
         session.deadline = now + self.terms.lease_s
         session.users, session.trouble = ack.users, ack.trouble
+        self._users_due |= ack.users > 0
         made = [*self._book(worker, ack), *self._take_back(session, ack)]
         if ack.leaving:
             return [*made, *self._on_leaving(session, ack)]
@@ -209,6 +220,8 @@ class Custody:
         return [answer, *self.worker_lost(session.worker, "it left")]
 
     def _open_session(self, worker: str, hello: int, now: float) -> list[Decision]:
+        if not self.sessions:
+            self._users_by, self._users_due = now + USERS_S, False
         session = Session(worker, self._next_session, hello, now + self.terms.lease_s)
         self._next_session += 1
         self.sessions[worker] = session

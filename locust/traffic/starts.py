@@ -15,6 +15,7 @@ from traffic.core.decisions import records
 from traffic.core.order import Order
 from traffic.core.protocol import RunTerms
 from traffic.core.run import Run
+from traffic.crew import check_options
 from traffic.delivery import Delivery
 from traffic.facts import Facts, resumed
 from traffic.history import ResumeError, ToResume, find_cut_off, find_to_resume, leave_cut_off, recover, replay
@@ -124,6 +125,7 @@ class Starts:
     def take(self) -> Checked:
         """What was checked, to be used now; it is checked now where that has not been done."""
         if self._checked is None:
+            self._check_crew()
             self.check(self.options)
         checked, self._checked = self._checked, None
         assert checked
@@ -135,6 +137,8 @@ class Starts:
             check_variables()
         settings = Settings.read(self.options)
         folder = StateFolder(settings.state_dir)
+        if self.unattended:
+            self._check_crew()
         if settings.resume == NONE:
             return None
         if settings.resume:
@@ -199,6 +203,10 @@ class Starts:
             what = f"the journal {journal.path} cannot be written ({error})"
             raise JournalError(f"{what}. Make room on its disk.") from error
         return Delivery(run, journal, checked.folder)
+
+    def _check_crew(self) -> None:
+        if self._environment.shape_class is None:  # a shape says how many users there are
+            check_options(self.options)
 
     def _drop(self) -> None:
         if self._checked is not None:

@@ -311,6 +311,20 @@ def test_a_run_whose_api_stays_dead_ends_with_a_report(cluster: Cluster, api: Fa
     assert len(unsent) == counts["unsent"] > 0
 
 
+def test_a_run_whose_users_are_edited_away_waits_and_goes_on_with_others(
+    cluster: Cluster, api: FakeApi, tmp_path: Path
+) -> None:
+    begin(cluster, records_file(tmp_path, 300))
+    cluster.until(lambda: api.count > 50, "records are sent")
+    assert cluster.swarm(0)["success"]
+    assert cluster.await_state("paused")["reason"] == "no user is there"
+    for wrong in ({"user_count": "1e3"}, {"spawn_rate": "1e-9"}, {"spawn_rate": "1e300"}, {"user_count": "9" * 20}):
+        assert not cluster.swarm(**wrong)["success"]
+    assert cluster.swarm(4)["success"]
+    assert cluster.await_state("completed")["counts"]["delivered"] == 300
+    assert {len(posts) for posts in by_index(api).values()} == {1}
+
+
 def test_a_large_record_is_delivered_whole(cluster: Cluster, api: FakeApi, tmp_path: Path) -> None:
     file = tmp_path / "large.json"
     records = [

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from support.cluster import Cluster, records_file
 from support.recorder import recording
 from support.stack import Done, chosen_values, replay
 
@@ -89,3 +90,21 @@ def test_it_is_refused_with_the_reason_before_anything_is_sent(case: Case, attem
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_a_refusal_does_not_look_like_a_crash(case: Case, attempts: dict[str, Future]) -> None:
     assert "Traceback" not in attempts[case.name].result().done.log
+
+
+@pytest.mark.parametrize(
+    ("option", "says"),
+    [
+        (("-u", "0"), "The number of users must be a whole number from 1 to 1000000, not '0': without users nothing"),
+        (("-r", "1e-9"), "The users started a second must be from 0.0001 to 1000000, not '1e-09'."),
+    ],
+    ids=["no users", "a rate of one in thirty years"],
+)
+def test_users_that_never_come_are_refused_and_nothing_hangs(
+    option: tuple[str, str], says: str, tmp_path: Path
+) -> None:
+    file = records_file(tmp_path, 3)
+    with recording() as api, Cluster(tmp_path, api.url, workers=1, options=option, TRAFFIC_FILE=file) as cluster:
+        assert cluster.wait() == 4, cluster.master.log
+        assert f"refused to start: {says}" in cluster.master.log
+        assert api.requests == 0

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from support.dead_letters import failure
-from traffic.core.custody import Custody
+from traffic.core.custody import USERS_S, Custody
 from traffic.core.dataset import Dataset
 from traffic.core.decisions import (
     AllSettled,
@@ -314,6 +314,41 @@ def test_a_run_without_workers_or_with_a_dead_api_is_stalled(bench: Bench) -> No
     assert bench.custody.stalled == ""
     bench.ack("b", sessions["b"], 2, trouble="the API cannot be reached: refused")
     assert bench.custody.stalled == "the API cannot be reached: refused"
+
+
+def test_a_run_whose_users_are_all_gone_is_stalled_until_there_are_some(bench: Bench) -> None:
+    sessions = bench.start("a", "b")
+    bench.ack("a", sessions["a"], 1, users=1)
+    bench.ack("b", sessions["b"], 1, users=0)
+    assert bench.custody.stalled == ""
+    bench.ack("a", sessions["a"], 2, users=0)
+    assert bench.custody.stalled == "no user is there"
+    bench.custody.pause()
+    assert bench.custody.stalled == "", "a person wants it so"
+    bench.custody.go_on()
+    bench.ack("b", sessions["b"], 2, users=1)
+    assert bench.custody.stalled == ""
+
+
+def test_a_run_that_has_just_begun_is_given_time_for_its_users_to_come(bench: Bench) -> None:
+    sessions = bench.start("a")
+    for number, bench.now in enumerate((0.0, 4.0, 8.0, USERS_S - 0.1), 1):
+        bench.ack("a", sessions["a"], number, users=0)
+        bench.custody.expire(bench.now)
+        assert bench.custody.stalled == ""
+    bench.now = USERS_S
+    bench.custody.expire(bench.now)
+    assert bench.custody.stalled == "no user is there"
+
+
+def test_a_worker_that_comes_after_all_were_lost_is_given_that_time_too(bench: Bench) -> None:
+    sessions = bench.start("a")
+    bench.ack("a", sessions["a"], 1, users=1)
+    bench.now = 100.0
+    bench.custody.expire(bench.now)
+    assert bench.custody.stalled == "no worker is there"
+    bench.hello("b")
+    assert bench.custody.stalled == ""
 
 
 def resume(bench: Bench, **held: tuple[int, int]) -> list[Decision]:

@@ -49,7 +49,7 @@ class Bench:
 
     def starts(self, *, form: bool = True, **said: str) -> Starts:
         environment: Any = SimpleNamespace(
-            parsed_options=self.options(**said), web_ui=object() if form else None, user_classes=[]
+            parsed_options=self.options(**said), web_ui=object() if form else None, user_classes=[], shape_class=None
         )
         return Starts(environment)
 
@@ -434,3 +434,39 @@ def test_a_mistyped_variable_is_refused_where_nobody_would_see_it_before_a_run_g
     monkeypatch.setenv("TRAFFIC_LIMT", "10")
     with pytest.raises(SettingsError, match="TRAFFIC_LIMT"):
         bench.starts(form=False).find()
+
+
+@pytest.mark.parametrize("form", [True, False])
+@pytest.mark.parametrize(
+    ("said", "flag"),
+    [
+        ({"num_users": 0}, "--users (LOCUST_USERS)"),
+        ({"num_users": -1}, "--users (LOCUST_USERS)"),
+        ({"num_users": 99999999999999999999}, "--users (LOCUST_USERS)"),
+        ({"spawn_rate": 1e-9}, "--spawn-rate (LOCUST_SPAWN_RATE)"),
+        ({"spawn_rate": 1e300}, "--spawn-rate (LOCUST_SPAWN_RATE)"),
+        ({"spawn_rate": float("nan")}, "--spawn-rate (LOCUST_SPAWN_RATE)"),
+        ({"spawn_rate": float("inf")}, "--spawn-rate (LOCUST_SPAWN_RATE)"),
+    ],
+)
+def test_users_that_cannot_be_had_are_refused_where_locust_starts_by_itself(bench, said, flag, form):
+    with pytest.raises(SettingsError) as refused:
+        bench.starts(form=form, autostart=form, **said).take()
+    assert str(refused.value).endswith(f"Set {flag}.")
+    bench.leave()
+    with pytest.raises(SettingsError):
+        bench.starts(form=form, autostart=form, **said).find()
+
+
+def test_users_are_nobodys_business_where_a_shape_or_nothing_says_how_many(bench):
+    starts = bench.starts(form=False, num_users=0)
+    starts._environment.shape_class = object()
+    starts.take().close()
+    bench.starts(form=False, num_users=None, spawn_rate=None).take().close()
+    bench.starts(form=False, num_users=1_000_000, spawn_rate=0.0001).take().close()
+
+
+def test_a_form_that_was_checked_is_not_held_against_the_command_line(bench):
+    starts = bench.starts(num_users=0)
+    starts.check(bench.options())
+    starts.take().close()

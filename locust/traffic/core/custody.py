@@ -24,6 +24,9 @@ from .run import Run
 from .session import Session
 from .wire import ProtocolError
 
+# How long users may take to come, once a run or its first worker is there. Acks say how many there are.
+USERS_S = 10.0
+
 
 class Custody:
     """Takes the workers' messages and the passing of time (seconds on any one clock); returns decisions.
@@ -41,6 +44,8 @@ class Custody:
         self._over = False
         # Whether a person pauses the run.
         self.paused = False
+        # Until when users may still be on their way, and whether they have been there or are late.
+        self._users_by, self._users_due = 0.0, False
         # A resumed run deals its slices when it may lease: to all who are there by then.
         self._leasing_from = 0.0
         self._dealt = True
@@ -61,6 +66,7 @@ class Custody:
         """
         made: list[Decision] = []
         self.run, self._over, self._dealt = run, False, False
+        self._users_by, self._users_due = now + USERS_S, False
         # One that was cut off when the run ended may still be at work on a record that was reopened since.
         self._leasing_from = now + self.terms.lease_s if held or run.ledger.earlier.former else now
         for worker, positions in held.items():
@@ -74,6 +80,7 @@ class Custody:
     def start(self, run: Run, workers: list[str], now: float) -> list[Decision]:
         """Begin `run`, one slice for each of `workers`; every worker that is connected is welcomed into it."""
         self.run, self._over = run, False
+        self._users_by, self._users_due = now + USERS_S, False
         return [*self._deal(run, workers), *self._welcome_all(now)]
 
     def _deal(self, run: Run, workers: list[str]) -> list[Decision]:
@@ -107,6 +114,7 @@ class Custody:
         """Give up the workers whose sessions have lapsed; deal the slices of a resumed run once that may be."""
         made: list[Decision] = []
         self._strangers = {name: one for name, one in self._strangers.items() if now < one.deadline}
+        self._users_due |= now >= self._users_by
         for session in list(self.sessions.values()):
             if now >= session.deadline:
                 reason = f"not heard from for {self.terms.lease_s:g} s"
@@ -150,6 +158,8 @@ class Custody:
             return "no worker is there"
         if self.paused:
             return ""  # nothing is sent, so nobody knows of the API's troubles
+        if self._users_due and not any(session.users for session in self.sessions.values()):
+            return "no user is there"
         return stall.reason(self.run, self.sessions.values())
 
     @property
@@ -197,6 +207,7 @@ class Custody:
         joined = self._admit(session)
         session.received = ack.seq
         session.deadline = now + self.terms.lease_s
+        self._users_due |= ack.users > 0
         made = [*joined, *self._hear_of_trouble(session, ack)]
         made += [*self._book(worker, ack), *self._take_back(session, ack)]
         if ack.leaving:
@@ -232,6 +243,8 @@ class Custody:
         return [*self._admit(session), self._welcome(session, session.next_seq())]
 
     def _new_session(self, worker: str, hello: int, now: float) -> Session:
+        if not self.sessions:
+            self._users_by, self._users_due = now + USERS_S, False
         session = Session(worker, self._next_session, hello, now + self.terms.lease_s)
         self._next_session += 1
         return session

@@ -72,7 +72,9 @@ def test_the_report_says_to_where_the_records_went_and_where_they_went_later(rep
         "  PUT http://b:1/v1, by 20 users",
         "  resumed at 2026-01-02T03:10:00Z, with 1 settled, at http://b:1 from then on",
     ]
-    assert "  PUT http://b:1/v1, by 1 user" in console.report_table(report | {"target": target, "users": 1}).splitlines()
+    assert (
+        "  PUT http://b:1/v1, by 1 user" in console.report_table(report | {"target": target, "users": 1}).splitlines()
+    )
 
 
 def test_the_report_says_why_a_run_ended(report):

@@ -176,8 +176,20 @@ def test_a_stopped_run_is_taken_up_from_the_form_and_only_what_was_unsent_is_sen
         run = stopped_run(cluster, api)
         first = cluster.report["counts"]
         assert first["unsent"] > 0
-        api.always(AT_ONCE)
+        assert cluster.status["target"] == {"host": api.url, "path": "/", "method": "POST"}
+        # Neither the file anew, nor the run to another host, without a word; and nothing is sent by it.
+        anew = cluster.swarm(9)
+        assert (anew["success"], anew["again"]["run"]) == (False, run)
+        assert anew["again"]["counts"]["left"] == first["unsent"]
+        assert "TRAFFIC_AGAIN=yes" in anew["message"]
+        elsewhere = cluster.swarm(9, traffic_resume="last", host="http://127.0.0.1:9")
+        assert not elsewhere["success"]
+        assert elsewhere["other_host"] == {"run": run, "before": api.url, "asked": "http://127.0.0.1:9"}
+        assert cluster.status["state"] == "stopped"
         assert cluster.swarm(9, traffic_resume="last")["success"]
+        astray = cluster.swarm(9, host="http://127.0.0.1:9")
+        assert (astray["success"], "keeps its host" in astray["message"]) == (False, True)
+        api.always(AT_ONCE)
         cluster.await_state("completed")
         check_completed(cluster.report, run, 800)
         assert cluster.report["resumed"][0]["settled"] == first["delivered"]

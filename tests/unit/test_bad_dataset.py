@@ -26,7 +26,27 @@ BAD = {
     "a string": (' ¦"[{}]"', None, "the file begins with a string, not with an array", SHAPE),
     "a number": ("¦-12.5", None, "the file begins with a number (-12.5), not with an array", SHAPE),
     "null": ("¦null", None, "the file begins with null, not with an array", SHAPE),
-    "prose with a comma": ("¦Dear all, hi\nbye\n", None, "the file begins with 'Dear', not with an array", SHAPE),
+    "prose": ("¦Dear all, hi", None, "the file begins with 'Dear', not with an array", SHAPE),
+    "prose with a comma": (
+        "¦Dear all, hi\nbye\n",
+        None,
+        "the file is not JSON, for it begins with 'Dear', and not CSV, for its first line names 2 columns and its "
+        "second line has 1 field",
+        "If it is CSV, rename it",
+    ),
+    "a column without a name": (
+        "¦a,,c\n1,2,3\n",
+        None,
+        "the file is not JSON, for it begins with 'a', and not CSV, for its first line has no name for column 2",
+        "If it is CSV, rename it",
+    ),
+    "a column's name twice": (
+        "\n¦a,b,a\n1,2,3\n",
+        None,
+        "the file is not JSON, for it begins with 'a', and not CSV, for its first line has the name 'a' twice",
+        "If it is CSV, rename it",
+    ),
+    "numbers": ("¦12\n13\n", None, "the file begins with a number (12), not with an array", SHAPE),
     "a comment": (
         "¦// records\n[{}]",
         None,

@@ -254,6 +254,40 @@ def test_records_that_passed_a_schema_are_not_held_against_it_again(tmp_path, ca
         read(path, cache, stricter)
 
 
+DRAFTS = {
+    "draft-04": "http://json-schema.org/draft-04/schema#",
+    "draft-06": "http://json-schema.org/draft-06/schema#",
+    "draft-07": "http://json-schema.org/draft-07/schema#",
+    "2019-09": "https://json-schema.org/draft/2019-09/schema",
+    "2020-12": "https://json-schema.org/draft/2020-12/schema",
+}
+
+
+@pytest.mark.parametrize("draft", [None, *DRAFTS])
+@pytest.mark.parametrize(
+    ("rule", "good", "bad"),
+    [("email", "ana@example.org", "ana"), ("date-time", "2024-02-29T12:00:00Z", "2023-02-29T12:00:00Z")],
+)
+def test_a_format_is_checked_in_every_draft(tmp_path, cache, draft, rule, good, bad):
+    rules = schema(tmp_path, properties={"a": {"format": rule}}, **({"$schema": DRAFTS[draft]} if draft else {}))
+    path = written(tmp_path, json.dumps([{"a": good}]))
+    read(path, cache, rules)
+    path.write_text(json.dumps([{"a": good}, {"a": bad}]))
+    with pytest.raises(DatasetError) as caught:
+        read(path, cache, rules)
+    assert caught.value.record == 1
+    assert caught.value.what.startswith("breaks the schema's rule properties/a/format at /a: ")
+
+
+def test_a_mark_of_a_release_that_checked_no_formats_is_not_trusted(tmp_path, cache):
+    rules = schema(tmp_path, properties={"a": {"format": "email"}})
+    path = written(tmp_path, '[{"a": "no address"}]')
+    digest = read(path, cache)[1]
+    cache.remember_passed(digest, hashlib.sha256((tmp_path / "schema.json").read_bytes()).hexdigest())
+    with pytest.raises(DatasetError, match="properties/a/format"):
+        read(path, cache, rules)
+
+
 def test_a_lone_surrogate_is_held_against_the_schema_as_a_question_mark(tmp_path, cache):
     rules = schema(tmp_path, properties={"a": {"const": "?"}})
     assert read(written(tmp_path, r'[{"a": "\ud800"}]'), cache, rules)[2] == [rb'{"a": "\ud800"}']

@@ -1,10 +1,12 @@
 """JSON Lines: each line that is not blank is one record, and a bad line spoils no other."""
 
+import re
+
 import pytest
 
 from traffic.core.findings import ManyFaultsError
 from traffic.core.formats import Format
-from unit.traffic_file import bodies, opened, refusal, window, written
+from unit.traffic_file import bodies, opened, place, refusal, window, written
 
 WINDOWS = [4, 7, 64, 1 << 20]
 RECORDS = [
@@ -52,7 +54,6 @@ BAD = {
     "two on a line": ('{"a": 1} ¦{"b": 2}', "is followed by an object on the same line", "Write each record on one"),
     "cut short": ('{"a":¦', "is not finished where the line ends", "Was the line cut short?"),
     "an open string": ('{"ñ": ¦"x', "holds a string that has no closing quote before the line ends", "Was the line"),
-    "spread over lines": ('{¦\n"a": 1}', "is not finished where the line ends", "Was the line cut short?"),
     "no value": ('{"a": ¦x}', "has 'x' where a value should be", "A value is"),
     "NaN": ('{"a": ¦NaN}', "holds NaN, which is no JSON number", "Write null"),
 }
@@ -68,6 +69,42 @@ def test_a_bad_line_is_told_with_its_place(tmp_path, name, size):
     assert error.what == what
     assert error.remedy.startswith(remedy)
     assert (error.record, error.line, error.column) == (1, 3, text.index("¦") + 1)
+
+
+# A file printed for people, with ¦ at the place; over how many lines its record is spread.
+SPREAD = {
+    "one object": ('¦{\n  "a": 1\n}\n', "3"),
+    "objects": ('¦{\n  "a": 1\n}\n{\n  "b": 2\n}\n{\n  "c": 3\n}\n', "3"),
+    "lists": ('¦{"a": [\n  1,\r\n\n  2]}\n{"a": []}\n', "4"),
+    "nothing inside": ("¦{\n}\n{\n}\n", "2"),
+    "cut short": ('¦{\n  "a": 1,\n', "3 or more"),
+    "a bracket by itself": ("¦{\n", "2 or more"),
+    "behind a good one": ('{"a": 1}\n ¦{\n  "b": {}}', "2"),
+    "long": ('¦{\n"a": [\n' + "1,\n" * 400_000 + "2]}\n{}\n", r"\d+ or more"),
+}
+
+
+@pytest.mark.parametrize("size", [7, 1 << 20])
+@pytest.mark.parametrize("name", SPREAD)
+@pytest.mark.parametrize("suffix", [".ndjson", ".jsonl"])
+def test_json_that_was_printed_for_people_is_told_in_one_message(tmp_path, name, size, suffix):
+    text, lines = SPREAD[name]
+    with window(size):
+        error = refusal(written(tmp_path, text.replace("¦", ""), "pretty" + suffix))
+    assert not isinstance(error, ManyFaultsError)
+    assert re.fullmatch(f"is spread over {lines} lines, as JSON is printed for people", error.what)
+    assert "jq -c . FILE" in error.remedy
+    assert (error.line, error.column) == place(text[: text.index("¦")])
+
+
+def test_a_line_that_was_cut_short_is_not_taken_for_one_that_goes_on(tmp_path):
+    error = refusal(lines(tmp_path, '{"a": 1}\n{"a":\n{"b": 1}\n'))
+    assert (error.what, error.line) == ("is not finished where the line ends", 2)
+
+
+def test_csv_that_is_called_json_lines_is_named(tmp_path):
+    error = refusal(lines(tmp_path, "name,msg\nAna,Hola\n"))
+    assert error.what == "the file looks like CSV with a header, and by its name it is JSON Lines"
 
 
 @pytest.mark.parametrize("size", WINDOWS)

@@ -3,12 +3,14 @@
 import csv
 import io
 import json
+import threading
 
 import pytest
 
 from traffic.core.dataset import DatasetError
 from traffic.core.findings import ManyFaultsError
 from traffic.core.formats import Format
+from traffic.core.rows import Rows
 from traffic.intake.cache import Cache
 from traffic.intake.opening import Opening
 from unit.traffic_file import all_bodies, window, written
@@ -57,7 +59,49 @@ def test_two_columns_are_told_by_their_content_under_any_name(tmp_path, name):
 
 def test_one_column_is_told_by_its_name(tmp_path):
     assert read(tmp_path, "name\nAna\n") == [b'{"name":"Ana"}']
-    assert refused(tmp_path, "name\nAna\n", "traffic.json").what == "the file begins with 'name', not with an array"
+
+
+@pytest.mark.parametrize("name", ["one.data", "one.txt", "one", "traffic.json"])
+@pytest.mark.parametrize("text", ["name\nAna\nBo\n", '"name"\n\n"A, b"\n', "name\n" + "x" * 3_000_000 + "\ny\n"])
+def test_one_column_under_another_name_is_told_what_it_may_be_and_what_to_do(tmp_path, name, text):
+    error = refused(tmp_path, text, name)
+    assert error.what.startswith("the file is not JSON, for it begins with ")
+    assert error.what.endswith(", and CSV with one column, here 'name', is told by the file's name alone")
+    assert error.remedy.startswith("If it is CSV, rename it so that its name ends with .csv. ")
+
+
+@pytest.mark.parametrize("text", ["a,{0}\n1,2\n", "a,b\n1,{0}\n", 'a,b\n1,"{0}"\n3,4\n', "a,b\n\n1,{0}\n"])
+@pytest.mark.parametrize("length", [200_000, 2_000_000])
+def test_long_fields_are_told_by_their_content_too(tmp_path, text, length):
+    if text.startswith("a,{") and length > 1 << 20:
+        return  # the header itself is longer than what is looked at
+    csv.field_size_limit(131_072)  # as it is when a process starts
+    assert json.loads(read(tmp_path, text.format("x" * length), "long.txt")[0])["a"] == "1"
+
+
+def test_a_reader_that_ends_takes_nothing_from_another_in_its_midst(tmp_path):
+    csv.field_size_limit(131_072)  # as it is when a process starts
+    begun, go_on = threading.Event(), threading.Event()
+    made = []
+
+    def wait(_done, _of):
+        begun.set()
+        assert go_on.wait(60)
+
+    def end_the_other(_done, _of):
+        go_on.set()
+        other.join()
+
+    def rows(text, name, progress):
+        with written(tmp_path, text, name).open("rb") as file:
+            Rows(tmp_path / name, file.fileno(), made.append, progress).run()
+
+    other = threading.Thread(target=rows, args=("a,b\n1,2\n", "first.csv", wait))
+    other.start()
+    assert begun.wait(60)
+    with window(64):
+        rows("a,b\n" + "1,2\n" * 100 + "3," + "x" * 200_000 + "\n", "second.csv", end_the_other)
+    assert b"".join(made).count(b"\n") == 1 + 101
 
 
 BAD = {

@@ -13,8 +13,9 @@ import numpy.typing as npt
 
 from . import faults, scan
 from .faults import DatasetError
+from .formats import HEAD, csv_doubt
 from .joints import begins, cuts
-from .scan import BOM, DECODER, EXAMPLE, LONGEST_TOKEN, MAX_DEPTH, Scan
+from .scan import BOM, EXAMPLE, LONGEST_TOKEN, MAX_DEPTH, Scan, decoded_end
 
 SHAPE = f"The file must hold one JSON array of objects, such as [{EXAMPLE}], or one object on each line, or CSV."
 
@@ -22,6 +23,8 @@ _WHITES = b" \t\n\r"
 _WHITE = re.compile(rb"[ \t\n\r]*")
 _LONGEST_JOINT = 64
 _BRACE = ord("{")
+# A text that is looked at at once holds no more windows: with many small records, it takes 50 times its memory.
+_MOST_WINDOWS = 2
 
 
 class ArrayScan(Scan):
@@ -82,9 +85,18 @@ class ArrayScan(Scan):
             )
             self.fail("the file begins with an object, not with an array", remedy)
         if seen != "[":
-            self.fail(f"the file begins with {faults.describe(self._peek(self.at))}, not with an array", SHAPE)
+            self._fail_kind()
         self.at += 1
         self.ended = self.base + self.at
+
+    def _fail_kind(self) -> NoReturn:
+        head = self._read(self.base + self.at, HEAD)
+        begins_with = faults.describe(head[: faults.LOOKAHEAD].decode("latin-1"))
+        doubt = csv_doubt(head, cut=self.base + self.at + len(head) < self.size)
+        if doubt is None:
+            self.fail(f"the file begins with {begins_with}, not with an array", SHAPE)
+        what = f"the file is not JSON, for it begins with {begins_with}, and {doubt}"
+        self.fail(what, f"If it is CSV, rename it so that its name ends with .csv. Else: {SHAPE}")
 
     def _next_record(self) -> bool:
         """Read one record and the comma or bracket behind it; whether a comma was there. Or many records at once."""
@@ -196,7 +208,7 @@ class ArrayScan(Scan):
         """Where the object that begins here ends; the window grows until it holds it whole."""
         while True:
             try:
-                stop = DECODER.raw_decode(self.text, self.at)[1]
+                stop = decoded_end(self.text, self.at)
             except (ValueError, RecursionError) as error:
                 if not self._may_go_on(error):
                     self._fail_decoding(error, record)
@@ -218,6 +230,7 @@ class ArrayScan(Scan):
         if self.at == 0:
             self.window *= 2
         self._load(self.at)
+        self._check_values(self.data, len(self.starts))
 
     def _fail_decoding(self, error: Exception, record: int) -> NoReturn:
         if isinstance(error, RecursionError):
@@ -252,7 +265,8 @@ class ArrayScan(Scan):
         stands in brackets, was cut between two records: JSON is read from left to right, so what follows the cut
         has no say in how the text before it is to be read.
         """
-        if self.at > len(self.data) // 2:
+        rest = len(self.data) - self.at
+        if rest < self.at or rest > _MOST_WINDOWS * scan.WINDOW:
             self.window = scan.WINDOW
             self._load(self.at)
         for cut in cuts(self.data, self.at, self.joint, nested=self.nested):
@@ -277,6 +291,5 @@ class ArrayScan(Scan):
             stop = start + int(lengths[nth])
             if stop - start > scan.MAX_RECORD or self._many_brackets(start, stop):
                 return False
-        self.starts.frombytes((starts + (self.base + self.at)).astype(np.uint64).tobytes())
-        self.lengths.frombytes(lengths.astype(np.uint32).tobytes())
+        self._note_all(starts + (self.base + self.at), lengths)
         return True

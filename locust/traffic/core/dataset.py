@@ -18,6 +18,7 @@ from .faults import DatasetError
 from .formats import HEAD, Format, tell
 from .lines_scan import LinesScan
 from .order import Indexes
+from .room import Room
 from .scan import Progress, Quick, Scan, line_and_column
 
 __all__ = ["Dataset", "DatasetError"]
@@ -137,14 +138,15 @@ def index(
     quick: Quick | None = None,
     progress: Progress | None = None,
     known: Format | None = None,
+    room: Room | None = None,
 ) -> Index:
     """Check the JSON of `handle` and index it, as what it is `known` to be or looks like; `name` is what it is called.
 
-    DatasetError where it is not good.
+    DatasetError where it is not good, or where its index might not fit into the memory of `room`.
     """
     format_ = known or tell_file(name, handle)
     kind: type[Scan] = LinesScan if format_ is Format.LINES else ArrayScan
-    scan = kind(name, handle, quick, progress)
+    scan = kind(name, handle, quick, progress, room)
     scan.run()
     starts, lengths = np.frombuffer(scan.starts, np.uint64), np.frombuffer(scan.lengths, np.uint32)
     return Index(format_, scan.digest.hexdigest(), starts, lengths)

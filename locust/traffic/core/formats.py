@@ -5,8 +5,9 @@ import io
 from enum import Enum
 from pathlib import Path
 
+from .csv_text import reader
 from .faults import DatasetError
-from .scan import BOM, DECODER, MAX_RECORD, TO_UTF8
+from .scan import BOM, DECODER, TO_UTF8
 
 HEAD = 1 << 20
 _WHITE = " \t\n\r"
@@ -22,6 +23,8 @@ _OTHER_PACKERS = {
     b"\x04\x22\x4d\x18": "compressed by lz4",
 }
 _NOT_IN_A_HEADER = frozenset("{}[]<>:")
+# What begins with one of these is a number or a comment rather than a column's name.
+_NO_NAME = frozenset("-+.0123456789/")
 
 
 class Format(Enum):
@@ -58,20 +61,51 @@ def tell(file: Path, head: bytes) -> Format:
     if b"\0" in head[:2] or head[:2] in (b"\xff\xfe", b"\xfe\xff"):
         raise DatasetError(file, "the file is UTF-16 or UTF-32, not UTF-8", TO_UTF8, None, 1, 1)
     text = head.removeprefix(BOM).decode("latin-1").lstrip(_WHITE)
-    kind = _suffix(file)
+    kind, cut = _suffix(file), len(head) >= HEAD
     if text.startswith("{"):
         return Format.LINES if kind in _LINES_NAMES or _another_follows(text) else Format.ARRAY
     if kind in _LINES_NAMES and not text.startswith("["):
+        if text and _is_header(text, cut=cut):
+            what = "the file looks like CSV with a header, and by its name it is JSON Lines"
+            raise DatasetError(file, what, "Rename it so that its name ends with .csv.", None, 1, 1)
         return Format.LINES
     if text[:1] in ("", "["):
         return Format.ARRAY
-    if _is_header(text):
+    if _is_header(text, cut=cut):
         return Format.CSV
     for delimiter, name in ((";", "semicolons"), ("\t", "tabs")):
-        if _is_header(text, delimiter):
+        if _is_header(text, delimiter, cut=cut):
             what = f"the file looks like CSV with {name} between its fields"
             raise DatasetError(file, what, "Save it with commas between them.", None, 1, 1)
     return Format.CSV if kind in _CSV_NAMES else Format.ARRAY
+
+
+def csv_doubt(head: bytes, *, cut: bool) -> str | None:
+    """Why a text that is no JSON was not taken for CSV, to follow "the file is not JSON, and".
+
+    `head` begins where the text does, behind white space; it is all of it unless it is `cut`. None if it is unlike CSV.
+    """
+    text = head.decode("utf-8", "replace")
+    try:
+        names, row = _first_rows(text, cut=cut)
+    except csv.Error:
+        return None
+    row = names if cut and row is None else row
+    if row is None or text[0] in _NO_NAME or _NOT_IN_A_HEADER & set("".join(names)):
+        return None
+    return _csv_doubt(names, row)
+
+
+def _csv_doubt(names: list[str], row: list[str]) -> str:
+    if len(names) == len(row) == 1:
+        return f"CSV with one column, here {names[0][:40]!r}, is told by the file's name alone"
+    if "" in names:
+        return f"not CSV, for its first line has no name for column {names.index('') + 1}"
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        return f"not CSV, for its first line has the name {twice[:40]!r} twice"
+    fields = f"{len(row)} field{'' if len(row) == 1 else 's'}"
+    return f"not CSV, for its first line names {len(names)} columns and its second line has {fields}"
 
 
 def hint(file: Path) -> str:
@@ -95,14 +129,31 @@ def _another_follows(text: str) -> bool:
     return rest.startswith("{") or "\n{" in rest
 
 
-def _is_header(text: str, delimiter: str = ",") -> bool:
+def _is_header(text: str, delimiter: str = ",", *, cut: bool) -> bool:
     """Whether the first line of a text looks like the names of two columns or more, and the second has as many."""
     try:
-        rows = csv.reader(io.StringIO(text[:MAX_RECORD], newline=""), delimiter=delimiter, strict=True)
-        names = next(rows)
-        row = next(rows, None)
+        names, row = _first_rows(text, delimiter, cut=cut)
     except csv.Error:
         return False
     if len(names) < 2 or len(set(names)) < len(names) or "" in names:  # noqa: PLR2004 - one column has no delimiter
         return False
     return not _NOT_IN_A_HEADER & set("".join(names)) and (row is None or len(row) == len(names))
+
+
+def _first_rows(text: str, delimiter: str = ",", *, cut: bool) -> tuple[list[str], list[str] | None]:
+    """The first row of a text, and the second, if there is one and, where the text was `cut`, it ends before that.
+
+    csv.Error if they are no CSV.
+    """
+    lines = io.StringIO(text, newline="")
+    rows = reader(lines, delimiter)
+    names = next(rows)
+    try:
+        row = next(rows, None)
+        while row == []:  # a blank line
+            row = next(rows, None)
+    except csv.Error:
+        if not cut or lines.read(1):
+            raise
+        row = None
+    return names, None if cut and not lines.read(1) else row

@@ -5,6 +5,7 @@ next is read as if nothing had been.
 """
 
 import json
+import re
 from typing import NoReturn
 
 import numpy as np
@@ -12,12 +13,17 @@ import numpy.typing as npt
 
 from . import faults, scan
 from .faults import DatasetError, Fault
-from .scan import BOM, DECODER, EXAMPLE, MAX_DEPTH, TO_UTF8, Scan
+from .room import SMALL
+from .scan import BOM, DECODER, EXAMPLE, LONGEST_TOKEN, MAX_DEPTH, TO_UTF8, Scan, decoded_end
 from .utf8 import not_utf8
 
 _LINE_BREAK, _RETURN, _BRACE = ord("\n"), ord("\r"), ord("{")
 _WHITE = b" \t\r\n"
+_LINE = re.compile(rb"[^ \t\r\n][^\n]*")
 ONE_A_LINE = "Write each record on one line of its own (jq -c . does that)."
+
+SPREAD = "JSON Lines has each record on one line: jq -c . FILE > NEW.jsonl writes it so. Only an array may be spread."
+WITHIN = " Where the records are a list inside an object, jq -c '.NAME[]' FILE takes them out."
 
 
 class LinesScan(Scan):
@@ -28,7 +34,8 @@ class LinesScan(Scan):
             self._pass(self._read(0, len(BOM)))
             self._begin_window()
         while self.data:
-            stop = self.data.rfind(b"\n") + 1
+            # A window that had to grow for a long line is not to be taken for a large block of short ones.
+            stop = self.data.rfind(b"\n", 0, scan.WINDOW) + 1 or self.data.find(b"\n", scan.WINDOW) + 1
             if not stop and not self.to_the_end:
                 self._grow()
                 continue
@@ -67,26 +74,21 @@ class LinesScan(Scan):
             return False
         if sizes.max() > min(2 * MAX_DEPTH, scan.MAX_RECORD):
             return False
-        self.starts.frombytes((starts + self.base).astype(np.uint64).tobytes())
-        self.lengths.frombytes(sizes.astype(np.uint32).tobytes())
+        self._note_all(starts + self.base, sizes)
         return True
 
     def _crawl(self, block: bytes) -> None:
         """Read the lines of a block one by one, rigorously."""
-        self.at = 0
-        for line in block.split(b"\n"):
-            after = self.at + len(line) + 1
-            body = line.strip(_WHITE)
-            if body:
-                self.at += len(line) - len(line.lstrip(_WHITE))
-                try:
-                    self._check(body, len(self.starts))
-                except DatasetError as error:
-                    if self.hopeless:
-                        raise
-                    self.findings.add(error)
-                self._note(self.base + self.at, len(body))
-            self.at = after
+        for line in _LINE.finditer(block):
+            body = line[0].rstrip(_WHITE)
+            self.at = line.start()
+            try:
+                self._check(body, len(self.starts))
+            except DatasetError as error:
+                if self.hopeless:
+                    raise
+                self.findings.add(error)
+            self._note(self.base + self.at, len(body))
 
     def _check(self, body: bytes, record: int) -> None:
         """DatasetError where a line without the white space around it is no record."""
@@ -94,21 +96,41 @@ class LinesScan(Scan):
         if bad is not None:
             what = f"holds bytes that are not UTF-8 (0x{body[bad.start]:02x}: {bad.reason})"
             self._fail_at(self.base + self.at + bad.start, what, TO_UTF8, record)
+        self._check_values(body, record)
         text = body.decode("latin-1")
         if text[0] != "{":
             what = f"is {faults.describe(text, 'line')}, not a JSON object"
             self._fail_in(0, what, f"Write it as an object, such as {EXAMPLE}. {ONE_A_LINE}", record)
         try:
-            stop = DECODER.raw_decode(text)[1]
+            stop = decoded_end(text, 0)
         except RecursionError:
             self._fail_deep(record)
         except ValueError as error:
+            self._check_spread(body, record)
             self._fail_decoding(error, text, record)
         rest = text[stop:].lstrip()
         if rest:
             what = f"is followed by {faults.describe(rest, 'line')} on the same line"
             self._fail_in(len(text) - len(rest), what, ONE_A_LINE, record)
         self._check_sizes(self.at, self.at + len(body), record)
+
+    def _check_spread(self, body: bytes, record: int) -> None:
+        """DatasetError if the object that is not finished on this line goes on over the next ones.
+
+        Then the file was written for people, and is read no further: what each of its lines lacks is of no use.
+        """
+        if self.findings.full:
+            return
+        start = self.base + self.at
+        text = self._read(start, SMALL).decode("latin-1")
+        to_the_end = start + len(text) >= self.size
+        stop = _spread_end(text, beyond=not to_the_end or body == b"{")
+        lines = text.count("\n", 0, stop or len(text)) + 1
+        if stop == 0 or lines == 1:
+            return
+        self.hopeless, self.findings.partial = True, self.findings.count > 0
+        what = f"is spread over {lines}{'' if stop else ' or more'} lines, as JSON is printed for people"
+        self._fail_at(start, what, SPREAD if stop or to_the_end else SPREAD + WITHIN, record)
 
     def _fail_decoding(self, error: ValueError, text: str, record: int) -> NoReturn:
         fault: Fault
@@ -131,3 +153,17 @@ def _lines(data: bytes) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     stops = np.concatenate((breaks, [len(data)]))
     stops = stops - ((seen[stops - 1] == _RETURN) & (stops > starts))
     return starts, stops - starts
+
+
+def _spread_end(text: str, *, beyond: bool) -> int | None:
+    """Where the object ends that a text begins with, over however many lines; 0 if it is none.
+
+    None if the text ends before it does, and it may go on `beyond`.
+    """
+    try:
+        return DECODER.raw_decode(text)[1]
+    except json.JSONDecodeError as error:
+        unfinished = error.pos >= len(text) - LONGEST_TOKEN or error.msg.startswith("Unterminated")
+        return None if beyond and unfinished else 0
+    except (ValueError, RecursionError):
+        return 0

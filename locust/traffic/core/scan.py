@@ -4,6 +4,7 @@ The rule that this module guards: what has been passed is in the digest, and a f
 What a record is, and what stands between two of them, is for those who build on it: `array_scan`, `lines_scan`.
 """
 
+import gc
 import hashlib
 import json
 import os
@@ -13,10 +14,12 @@ from pathlib import Path
 from typing import NoReturn
 
 import numpy as np
+import numpy.typing as npt
 
 from . import faults
 from .faults import DatasetError
 from .findings import Findings
+from .room import SMALL, STEP, Room
 from .utf8 import not_utf8
 
 # Of this size, and twice it, the C library reuses its memory; what is larger is new pages each time.
@@ -48,6 +51,20 @@ def _refuse_constant(name: str) -> NoReturn:
 DECODER = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=_refuse_constant)
 
 
+def decoded_end(text: str, at: int) -> int:
+    """Where the JSON value ends that begins at `at`. ValueError or RecursionError if it is none.
+
+    A collection of cycles would go through all that was made of a large value, over and over, and hold up the process.
+    """
+    if len(text) - at <= SMALL or not gc.isenabled():
+        return DECODER.raw_decode(text, at)[1]
+    gc.disable()
+    try:
+        return DECODER.raw_decode(text, at)[1]
+    finally:
+        gc.enable()
+
+
 class Scan:
     """One pass over the file, a window at a time.
 
@@ -57,10 +74,17 @@ class Scan:
     `name` is the file as people know it; where it had to be unpacked, `handle` is of what it was unpacked to.
 
     The rigorous reading is slow. `quick`, where there is one, may say of many records at once that they are good;
-    of what it does not, the rigorous reading says what it is.
+    of what it does not, the rigorous reading says what it is. `room` says how much memory the index may take.
     """
 
-    def __init__(self, name: Path, handle: int, quick: Quick | None = None, progress: Progress | None = None) -> None:
+    def __init__(
+        self,
+        name: Path,
+        handle: int,
+        quick: Quick | None = None,
+        progress: Progress | None = None,
+        room: Room | None = None,
+    ) -> None:
         self.file, self.handle, self.size = name, handle, os.fstat(handle).st_size
         self.starts, self.lengths = array("Q"), array("I")
         self.digest = hashlib.sha256()
@@ -71,6 +95,9 @@ class Scan:
         self.hopeless = False
         self._text: str | None = None
         self._quick, self._progress = quick, progress
+        self.room = room or Room()
+        # The index has room for so many records.
+        self._fitting = STEP
 
     def run(self) -> None:
         """Read the file. DatasetError where it is not what it should be."""
@@ -163,6 +190,31 @@ class Scan:
         """Take in one record by its place in the file."""
         self.starts.append(start)
         self.lengths.append(length)
+        if len(self.starts) >= self._fitting:
+            self._check_room(start)
+
+    def _note_all(self, starts: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64]) -> None:
+        """Take in many records by their places in the file."""
+        self.starts.frombytes(starts.astype(np.uint64).tobytes())
+        self.lengths.frombytes(lengths.astype(np.uint32).tobytes())
+        if len(self.starts) >= self._fitting:
+            self._check_room(self.starts[-1])
+
+    def _check_values(self, text: bytes, record: int) -> None:
+        """DatasetError if the memory might not do for the values of a text, which begins with this record."""
+        try:
+            self.room.check_values(self.file, text, record)
+        except DatasetError:
+            self.hopeless, self.findings.partial = True, self.findings.count > 0
+            raise
+
+    def _check_room(self, done: int) -> None:
+        """DatasetError if the memory might not do for the records that follow."""
+        try:
+            self._fitting = self.room.check_records(self.file, len(self.starts), done, self.size)
+        except DatasetError:
+            self.hopeless, self.findings.partial = True, self.findings.count > 0
+            raise
 
     def _check_sizes(self, start: int, stop: int, record: int) -> None:
         """DatasetError where a record, valid, between two places of the window is beyond what can be sent."""

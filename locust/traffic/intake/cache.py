@@ -15,6 +15,7 @@ import json
 import os
 import time
 import zlib
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,22 +70,25 @@ class Cache:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def find(self, identity: Identity, hint: str) -> Known | None:
-        """What is known of the file of this identity."""
+    def find(self, identity: Identity, hint: str, may: Callable[[int], None]) -> Known | None:
+        """What is known of the file of this identity; `may` as for `load`."""
         try:
             digest = self._seen(identity).read_text()
         except (OSError, ValueError):
             return None
-        return self.load(digest, hint) if len(digest) == 64 and digest.isalnum() else None  # noqa: PLR2004 - SHA-256
+        return self.load(digest, hint, may) if len(digest) == 64 and digest.isalnum() else None  # noqa: PLR2004 - SHA-256
 
-    def load(self, digest: str, hint: str) -> Known | None:
-        """What is known of the file of this digest, if its name gives this hint of what it is."""
+    def load(self, digest: str, hint: str, may: Callable[[int], None]) -> Known | None:
+        """What is known of the file of this digest, if its name gives this hint of what it is.
+
+        `may` is called with the number of its records before the index of so many is read; it may raise.
+        """
         try:
             with self._path(digest, hint, "index").open("rb") as file:
                 if file.read(len(MAGIC)) != MAGIC:
                     return None
                 head = json.loads(file.readline())
-                index = _read_index(digest, head, file)
+                index = _read_index(digest, head, file, may)
             records = self._checked_copy(digest, hint, head["copy"])
             os.utime(self._path(digest, hint, "index"))
         except (OSError, ValueError, KeyError, TypeError):
@@ -192,11 +196,12 @@ class Cache:
                         path.unlink()
 
 
-def _read_index(digest: str, head: dict[str, object], file: "BufferedReader") -> Index:
+def _read_index(digest: str, head: dict[str, object], file: "BufferedReader", may: Callable[[int], None]) -> Index:
     """The rest of an index file. ValueError where it is damaged."""
     count = head["records"]
     if not isinstance(count, int) or os.fstat(file.fileno()).st_size != file.tell() + count * _RECORD_BYTES:
         raise ValueError(digest)
+    may(count)
     # Read into its place: an index is large, and needs no second copy for a moment.
     starts, lengths = np.empty(count, np.uint64), np.empty(count, np.uint32)
     for part in (starts, lengths):

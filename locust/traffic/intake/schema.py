@@ -13,9 +13,16 @@ import numpy as np
 from traffic.core.dataset import Dataset, DatasetError
 from traffic.core.findings import Findings
 from traffic.core.formats import Format
+from traffic.core.order import Indexes
+from traffic.core.room import Room
 from traffic.core.scan import Progress
 
 BATCH = 2000
+BATCH_BYTES = 1 << 20
+# Records that passed are known by it. Another version of what is checked has another.
+_VERSION = b"traffic schema 2, formats checked\n"
+# The values of a record are there as Python's, and as the validator's.
+_TIMES = 2
 _LONGEST_MESSAGE = 200
 
 
@@ -24,31 +31,37 @@ class SchemaError(Exception):
 
 
 class Schema:
-    """A JSON Schema, of the draft that its $schema names, by default 2020-12. `digest` is the SHA-256 of its file."""
+    """A JSON Schema, of the draft that its $schema names, by default 2020-12; `format` is checked in all drafts.
+
+    `digest` is another where the schema is, or what is checked by it.
+    """
 
     def __init__(self, file: Path) -> None:
         """Read it. SchemaError where that cannot be done, or it is none."""
         self.file = file
         try:
             text = file.read_bytes()
-            self._validator = jsonschema_rs.validator_for(_object(json.loads(text)), retriever=_refuse_to_fetch)
+            # Left to itself, the validator takes formats for mere remarks from 2019-09 on.
+            self._validator = jsonschema_rs.validator_for(
+                _object(json.loads(text)), validate_formats=True, retriever=_refuse_to_fetch
+            )
         except OSError as error:
             what = f"the schema {file} cannot be read ({error.strerror})"
             raise SchemaError(f"{what}. Name a file with --traffic-schema, or leave that out.") from error
         except (ValueError, RecursionError, jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError) as error:
             what = f"{file} is no JSON Schema ({_first_line(error)})"
             raise SchemaError(f"{what}. Correct it, or leave --traffic-schema out.") from error
-        self.digest = hashlib.sha256(text).hexdigest()
+        self.digest = hashlib.sha256(_VERSION + text).hexdigest()
 
-    def check(self, dataset: Dataset, progress: Progress) -> None:
-        """DatasetError where a record does not pass."""
+    def check(self, dataset: Dataset, progress: Progress, room: Room) -> None:
+        """DatasetError where a record does not pass, or may take more memory than there is in `room`."""
         findings = Findings()
-        for first in range(0, dataset.records, BATCH):
-            indexes = np.arange(first, min(first + BATCH, dataset.records), dtype=np.uint64)
+        for indexes in _batches(dataset):
             for index, body in zip(indexes.tolist(), dataset.bodies(indexes), strict=True):
+                room.check_values(dataset.file, body, index, _TIMES)
                 for what in self._faults(body):
                     findings.add(self._error(dataset, index, what, placed=not findings.full))
-            progress(first, dataset.records)
+            progress(int(indexes[0]), dataset.records)
         findings.raise_any()
 
     def _faults(self, body: bytes) -> Iterator[str]:
@@ -71,6 +84,17 @@ class Schema:
         if placed and dataset.format is not Format.CSV:
             line, column = dataset.place(index)
         return DatasetError(dataset.file, what, f"Correct the record, or the schema {self.file}.", index, line, column)
+
+
+def _batches(dataset: Dataset) -> Iterator[Indexes]:
+    """All indexes of a dataset, as many at a time as have few bytes together; at least one."""
+    first = 0
+    while first < dataset.records:
+        indexes = np.arange(first, min(first + BATCH, dataset.records), dtype=np.uint64)
+        sizes = np.cumsum(dataset.lengths(indexes), dtype=np.uint64)
+        indexes = indexes[: max(1, int(np.searchsorted(sizes, BATCH_BYTES, side="right")))]
+        yield indexes
+        first += len(indexes)
 
 
 def _object(value: Any) -> Any:

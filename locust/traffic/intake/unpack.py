@@ -14,6 +14,7 @@ from typing import IO, Any, NoReturn
 
 from traffic.core.dataset import DatasetError, tell_file
 from traffic.core.formats import Format, Packing
+from traffic.core.room import Room
 from traffic.core.rows import Rows
 from traffic.core.scan import Progress
 
@@ -24,15 +25,22 @@ else:
 
 PIECE = 1 << 20
 _WHOLE = "Is the copy whole? Compress the file again."
+# Below the first, frames of any level but the highest would be refused; the second is zstd's own limit (RFC 8878).
+_WINDOW_LOGS = 23, 27
+_TOO_LARGE_WINDOW = "too much memory"
+# A member or a frame is begun with little of what is there, since what lies behind its end is copied.
+_FIRST_PIECE = 1 << 12
 _GZIP_WINDOW = 16 + zlib.MAX_WBITS
 
 
 class Unpacked:
     """What came of a file: `format` of its records, and `digest`, the SHA-256 of the file as it was given."""
 
-    def __init__(self, file: Path, handle: int, kind: Packing, out: Path, progress: Progress) -> None:
-        """Make `out` of `file`: JSON, unpacked. DatasetError where that cannot be done."""
-        self.file, self._handle, self._progress = file, handle, progress
+    def __init__(
+        self, file: Path, handle: int, kind: Packing, out: Path, progress: Progress, room: Room | None = None
+    ) -> None:
+        """Make `out` of `file`: JSON, unpacked. DatasetError where that cannot be done, or `room` has too little."""
+        self.file, self._handle, self._progress, self._room = file, handle, progress, room or Room()
         self._size, self._hash = os.fstat(handle).st_size, hashlib.sha256()
         try:
             self.format = self._make(kind, out)
@@ -48,7 +56,7 @@ class Unpacked:
             self._convert(self._handle, out)
             return Format.CSV
         with self._written(out) as file:
-            unpacked = _gunzip(self._pieces()) if kind is Packing.GZIP else _unzstd(self._pieces())
+            unpacked = _gunzip(self._pieces()) if kind is Packing.GZIP else _unzstd(self._pieces(), self._window_log())
             self._save(unpacked, kind, file)
         handle = os.open(out, os.O_RDONLY | os.O_CLOEXEC)
         try:
@@ -66,7 +74,7 @@ class Unpacked:
     def _convert(self, handle: int, out: Path) -> None:
         try:
             with self._written(out) as file:
-                Rows(self.file, handle, self._writer(file), self._progress).run()
+                Rows(self.file, handle, self._writer(file), self._progress, self._room).run()
         except BaseException:
             out.unlink(missing_ok=True)
             raise
@@ -77,6 +85,9 @@ class Unpacked:
             for piece in unpacked:
                 write(piece)
         except (zlib.error, zstd.ZstdError) as error:
+            if _TOO_LARGE_WINDOW in str(error):
+                what = f"the file needs more memory to be unpacked than {1 << self._window_log():,} bytes"
+                raise DatasetError(self.file, what, "Compress it without --long or --ultra.") from error
             raise DatasetError(self.file, f"the file cannot be unpacked by {kind.value} ({error})", _WHOLE) from error
         except EOFError as error:
             what = f"the file ends before its {kind.value} data does"
@@ -89,7 +100,12 @@ class Unpacked:
             self._fail_writing(error)
 
     def _writer(self, file: IO[bytes]) -> Callable[[bytes], None]:
+        made = 0
+
         def write(piece: bytes) -> None:
+            nonlocal made
+            self._room.check_disk(self.file, made, len(piece))
+            made += len(piece)
             try:
                 file.write(piece)
                 file.flush()
@@ -97,6 +113,12 @@ class Unpacked:
                 self._fail_writing(error)
 
         return write
+
+    def _window_log(self) -> int:
+        """The largest window, as a power of two, that a zstd file may ask for."""
+        spare = self._room.spare_memory()
+        most = _WINDOW_LOGS[1] if spare is None else spare.bit_length() - 1
+        return min(max(most, _WINDOW_LOGS[0]), _WINDOW_LOGS[1])
 
     def _fail_writing(self, error: OSError) -> NoReturn:
         what = f"the file cannot be unpacked into the state folder ({error.strerror})"
@@ -137,35 +159,56 @@ def _gunzip(pieces: Iterator[bytes]) -> Iterator[bytes]:
     zlib.error where it is damaged, EOFError where it ends too early.
     """
     stream: Any = None
+    step = _FIRST_PIECE
     for given in pieces:
-        piece = given
-        while piece:
+        at = 0
+        while at < len(given):
+            piece = given[at : at + step]
             if stream is None:
-                piece = piece.lstrip(b"\0")
-                stream = zlib.decompressobj(_GZIP_WINDOW) if piece else None
+                padding = len(piece) - len(piece.lstrip(b"\0"))
+                at += padding
+                stream = zlib.decompressobj(_GZIP_WINDOW) if padding < len(piece) else None
                 continue
-            made = stream.decompress(piece, PIECE)
-            yield made
-            piece = stream.unconsumed_tail
-            while len(made) == PIECE and not piece and not stream.eof:
-                made = stream.decompress(b"", PIECE)
-                yield made
-            if stream.eof:
-                piece, stream = stream.unused_data, None
+            yield from _inflate(stream, piece)
+            at += len(piece) - len(stream.unused_data)
+            stream, step = (None, _FIRST_PIECE) if stream.eof else (stream, min(2 * step, PIECE))
     if stream is not None:
         raise EOFError
 
 
-def _unzstd(pieces: Iterator[bytes]) -> Iterator[bytes]:
-    """The frames of a zstd file (RFC 8878), one after the other; zstd.ZstdError and EOFError as for `_gunzip`."""
+def _inflate(stream: Any, piece: bytes) -> Iterator[bytes]:
+    while True:
+        made = stream.decompress(piece, PIECE)
+        if made:
+            yield made
+        piece = stream.unconsumed_tail
+        if stream.eof or (not piece and len(made) < PIECE):
+            return
+
+
+def _unzstd(pieces: Iterator[bytes], window_log: int) -> Iterator[bytes]:
+    """The frames of a zstd file (RFC 8878), one after the other; zstd.ZstdError and EOFError as for `_gunzip`.
+
+    A frame may ask for a window of 2^`window_log` bytes.
+    """
     stream: Any = None
+    step = _FIRST_PIECE
     for given in pieces:
-        piece = given
-        while piece or (stream is not None and not stream.needs_input):
-            stream = stream or zstd.ZstdDecompressor()
-            yield stream.decompress(piece, PIECE)
-            piece = b""
+        at = 0
+        while at < len(given):
+            piece = given[at : at + step]
+            stream = stream or zstd.ZstdDecompressor(options={zstd.DecompressionParameter.window_log_max: window_log})
+            at += len(piece)
+            while True:
+                made = stream.decompress(piece, PIECE)
+                if made:
+                    yield made
+                piece = b""
+                if stream.eof or stream.needs_input:
+                    break
+            step = min(2 * step, PIECE)
             if stream.eof:
-                piece, stream = stream.unused_data, None
+                at -= len(stream.unused_data)
+                stream, step = None, _FIRST_PIECE
     if stream is not None:
         raise EOFError

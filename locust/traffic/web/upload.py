@@ -84,9 +84,15 @@ class Upload:
         with draft.open("wb", buffering=0) as file:
             while left:
                 piece = _read(body, min(PIECE, left))
-                in_thread(_write_all, file, piece)
+                in_thread(self._write, file, piece, left)
                 left -= len(piece)
             in_thread(os.fsync, file.fileno())
+
+    def _write(self, file: IO[bytes], piece: bytes, left: int) -> None:
+        """Write a piece of what is left to come, if there is still room for all of it: others use the disk, too."""
+        if left + MARGIN > self._shelf.room():
+            raise UploadError(507, f"The disk of the state folder is full. {MAKE_ROOM}")
+        _write_all(file, piece)
 
     def _check(self, draft: Path) -> dict[str, Any]:
         try:

@@ -10,8 +10,7 @@ from support.dead_letters import failed
 from traffic.core.failures import MOST_KINDS, Failures
 from traffic.core.feed import DEAD_AFTER, PROBE_S, Feed
 from traffic.core.link import Link
-from traffic.core.outcome import Answer, Outcome
-from traffic.core.position import LONGEST_REASON
+from traffic.core.outcome import LONGEST_REASON, Answer, Outcome
 from traffic.core.protocol import Ack, Acked, Failure, Grant, Hello, RunTerms, Terms, Welcome
 from traffic.core.wire import ProtocolError
 

@@ -7,7 +7,7 @@ neither side more than a thousand deliveries. Where each has a reason of its own
 from collections.abc import Iterable
 from itertools import chain, islice
 
-from .position import LONGEST_REASON
+from .outcome import LONGEST_REASON
 from .protocol import Failure
 from .ranges import RangeSet
 

@@ -29,6 +29,8 @@ BACKOFF_BASE_S = 0.2
 BACKOFF_CAP_S = 30.0
 # A server that asks for more patience than this gets this much: a run is not to hang on one answer.
 RETRY_AFTER_CAP_S = 300.0
+# A longer reason is cut: it is kept for each record that has one of its own.
+LONGEST_REASON = 500
 # A server that asks for patience in words that nobody can read gets this much.
 RETRY_AFTER_LEAST_S = 1
 

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from . import wire
-from .position import LONGEST_REASON
+from .outcome import LONGEST_REASON
 from .ranges import Range, RangeSet
 
 VERSION = 3

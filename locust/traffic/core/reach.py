@@ -4,7 +4,7 @@ The rule that this module guards: a worker that gets nothing done knows it withi
 fail fast or from one that fails slowly, and one answer proves the opposite. A lost answer alone proves nothing.
 """
 
-from .outcome import Answer
+from .outcome import LONGEST_REASON, Answer
 
 # After this many attempts in a row without an answer the worker is in trouble: one attempt a second probes its way.
 DEAD_AFTER = 5
@@ -43,7 +43,7 @@ class Reach:
         if answer.fault == "user":
             return
         if answer.fault == "worker":
-            self.fault, self._fault_until = answer.reason, now + FAULT_S
+            self.fault, self._fault_until = self._words(answer), now + FAULT_S
         self._row += 1
         self._slow += answer.waited >= SLOW_S and now - self._answered_at >= max(SLOW_S, answer.waited / 2)
         # One answer may be lost. That no connection is made, or that nothing was ever answered, is clear at once.
@@ -67,6 +67,7 @@ class Reach:
         self._probe_due = now + PROBE_S
 
     def _words(self, answer: Answer) -> str:
+        reason = answer.reason[:LONGEST_REASON]
         if answer.fault == "worker":
-            return answer.reason
-        return f"the API {'does not answer' if answer.sent else 'cannot be reached'}: {answer.reason}"
+            return reason
+        return f"the API {'does not answer' if answer.sent else 'cannot be reached'}: {reason}"

@@ -234,16 +234,14 @@ def test_a_request_that_cannot_be_made_is_told_by_its_own_reason(tmp_path: Path)
 
 # The rest shares one master, its web UI, and its workers.
 
-GIVE_UP_S = 8
-
 
 @pytest.fixture(scope="module")
 def shared_cluster(shared_api: FakeApi, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     folder = tmp_path_factory.mktemp("cluster")
     file = tmp_path_factory.getbasetemp() / "none.json"  # the form may name files of its folder: each test's own
     proxy = {"HTTP_PROXY": "http://127.0.0.1:9"}  # nobody is there, and nobody is asked
-    options = {"TRAFFIC_FILE": file, "TRAFFIC_ORDER": "file", "TRAFFIC_GIVE_UP": GIVE_UP_S} | proxy
-    with Cluster(folder, shared_api.url, web=True, locustfile=IMPATIENT, **options) as cluster:
+    variables = {"TRAFFIC_FILE": file, "TRAFFIC_ORDER": "file"} | proxy
+    with Cluster(folder, shared_api.url, web=True, locustfile=IMPATIENT, **variables) as cluster:
         cluster.await_web(2)
         yield cluster
 
@@ -295,13 +293,17 @@ def test_a_run_outlasts_an_api_that_is_down_for_a_while(cluster: Cluster, api: F
     assert cluster.dead_letters == []
 
 
-def test_a_run_whose_api_stays_dead_ends_with_a_report(cluster: Cluster, api: FakeApi, tmp_path: Path) -> None:
-    begin(cluster, records_file(tmp_path, 300))
-    cluster.until(lambda: api.count > 50, "records are sent")
-    api.refuse()
-    report = cluster.await_state("failed", 20)
+def test_a_run_whose_api_stays_dead_ends_with_a_report(api: FakeApi, tmp_path: Path) -> None:
+    file = records_file(tmp_path, 300)
+    variables = {"locustfile": IMPATIENT, "TRAFFIC_FILE": file, "TRAFFIC_ORDER": "file", "TRAFFIC_GIVE_UP": 3}
+    with Cluster(tmp_path, api.url, users=4, **variables) as cluster:
+        cluster.until(lambda: api.count > 50, "records are sent")
+        api.refuse()
+        assert cluster.wait() == 3
+    report = cluster.report
+    assert report["state"] == "failed"
     assert report["reason"].startswith("the API cannot be reached: ")
-    assert report["reason"].endswith(f"; given up after {GIVE_UP_S} s without progress")
+    assert report["reason"].endswith("; given up after 3 s without progress")
     counts = report["counts"]
     sent = set(by_index(api))
     unsent = {int(index) for index in cluster.file_of_run("unsent.txt")}

@@ -12,7 +12,7 @@ from locust.runners import STATE_RUNNING, STATE_SPAWNING
 
 from traffic.clock import now_s
 from traffic.refusal import RefusedError
-from traffic.settings import OPTIONS, SettingsError
+from traffic.settings import NONE, OPTIONS, SettingsError
 from traffic.web.form import Form
 from traffic.web.reasons import Seen
 from traffic.web.site import Site, refuse
@@ -141,6 +141,6 @@ class Starting:
         """The options as the form wants them."""
         names = ("host", *(option.name for option in OPTIONS))
         form = {name: request.form[name] for name in names if name in request.form}
-        if form.get("traffic_resume", "").strip():
+        if form.get("traffic_resume", "").strip() not in ("", NONE):
             form.setdefault("host", "")  # the command line's is for new runs; one that is resumed has its own
         return argparse.Namespace(**{**vars(self._site.options), **form})

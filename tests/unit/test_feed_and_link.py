@@ -11,8 +11,7 @@ from traffic.core.failures import MOST_KINDS, Failures
 from traffic.core.feed import DEAD_AFTER, PROBE_S, Feed
 from traffic.core.link import Link
 from traffic.core.outcome import Answer, Outcome
-from traffic.core.position import LONGEST_REASON
-from traffic.core.protocol import Ack, Acked, Failure, Grant, Hello, RunTerms, Terms, Welcome
+from traffic.core.protocol import LONGEST_REASON, Ack, Acked, Failure, Grant, Hello, RunTerms, Terms, Welcome
 from traffic.core.wire import ProtocolError
 
 RUN = RunTerms("run", "POST", "/", (0.0, 0.0), 3, "at-least-once")

@@ -7,8 +7,7 @@ neither side more than a thousand deliveries. Where each has a reason of its own
 from collections.abc import Iterable
 from itertools import chain, islice
 
-from .position import LONGEST_REASON
-from .protocol import Failure
+from .protocol import LONGEST_REASON, Failure
 from .ranges import RangeSet
 
 # The master reads so many kinds in some hundredths of a second.

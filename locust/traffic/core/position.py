@@ -6,9 +6,6 @@ from enum import IntEnum
 
 from .ranges import RangeSet
 
-# A longer reason is cut: it is kept for each record that has one of its own.
-LONGEST_REASON = 500
-
 
 class State(IntEnum):
     """Where a position stands."""

@@ -12,10 +12,11 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from . import wire
-from .position import LONGEST_REASON
 from .ranges import Range, RangeSet
 
 VERSION = 3
+# A longer reason of a failure is cut: it is kept for each record that has one of its own.
+LONGEST_REASON = 500
 # Master to worker: register with Locust's own master again. {"run": the run of its test, empty where there is none}
 REGISTER = "traffic.register"
 

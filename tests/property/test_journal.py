@@ -9,7 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from traffic.core.decisions import Booked, Entry, Leased, LeaseReturned, Reopened
-from traffic.core.position import DeadLetter, State
+from traffic.core.position import Buried, Cause, State
 from traffic.core.protocol import RunTerms
 from traffic.core.ranges import RangeSet
 from traffic.facts import Facts, Resumption
@@ -25,7 +25,8 @@ ranges = st.builds(
     lambda pairs: RangeSet((start, start + size) for start, size in pairs),
     st.lists(st.tuples(number, st.integers(1, 1000)), max_size=4),
 )
-letters = st.builds(DeadLetter, number, st.sampled_from([State.REJECTED, State.IN_DOUBT]), number, number, text, text)
+causes = st.builds(Cause, st.sampled_from([State.REJECTED, State.IN_DOUBT]), number, number, text, text)
+letters = st.builds(Buried, ranges, causes)
 entries = st.one_of(
     st.builds(Leased, number, text, ranges),
     st.builds(LeaseReturned, number, text, ranges),

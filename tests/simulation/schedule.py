@@ -16,7 +16,7 @@ MOST_RESENT = 3
 STILL = 0.15
 # The share of runs that have a worker which cannot reach the API, and of those whose API answers nothing for a while.
 BLIND = 0.3
-MUTE = 0.1
+MUTE = 0.06
 # Every so manieth schedule is one without faults, in which the API says no to much, and the master is busy.
 BUSY = 8
 # By then whoever was frozen or cut off is back, and so is the master.

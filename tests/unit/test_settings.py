@@ -1,6 +1,7 @@
 """The options: what each may be, as Locust's own parser and the environment hand it on."""
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
 import locust
@@ -8,6 +9,7 @@ import pytest
 from locust.argument_parser import get_parser, ui_extra_args_dict
 from locust.event import Events
 
+from traffic.core.protocol import TIMEOUT_S, RunTerms
 from traffic.settings import OPTIONS, Settings, SettingsError, add_options, read_host
 
 NAMES = [option.name for option in OPTIONS]
@@ -74,6 +76,9 @@ GOOD = [
     ("traffic_wait", " 0.25 - 1 ", "wait", (0.25, 1.0)),
     ("traffic_wait", "1-1", "wait", (1.0, 1.0)),
     ("traffic_wait", "0-3600", "wait", (0.0, 3600.0)),
+    ("traffic_timeout", "0.1", "timeout", 0.1),
+    ("traffic_timeout", "3600", "timeout", 3600.0),
+    ("traffic_timeout", " 2.5 ", "timeout", 2.5),
     ("traffic_max_attempts", "1", "max_attempts", 1),
     ("traffic_max_attempts", "1000", "max_attempts", 1000),
     ("traffic_policy", "at-least-once", "policy", "at-least-once"),
@@ -126,6 +131,11 @@ BAD = [
     ("traffic_wait", "nan", "must be MIN-MAX in seconds"),
     ("traffic_wait", "0-3600.5", "must be MIN-MAX in seconds"),
     ("traffic_wait", "9" * 400, "must be MIN-MAX in seconds"),
+    ("traffic_timeout", "0", "must be a number from 0.1 to 3600, whole or decimal, not '0'"),
+    ("traffic_timeout", "3600.5", "must be a number from 0.1 to 3600"),
+    ("traffic_timeout", "1m", "must be a number from 0.1 to 3600"),
+    ("traffic_timeout", "nan", "must be a number from 0.1 to 3600"),
+    ("traffic_timeout", "-1", "must be a number from 0.1 to 3600"),
     ("traffic_max_attempts", "0", "must be a whole number from 1 to 1000, not '0'"),
     ("traffic_max_attempts", "1001", "must be a whole number from 1 to 1000"),
     ("traffic_max_attempts", "many", "must be a whole number from 1 to 1000"),
@@ -316,3 +326,10 @@ def test_a_containers_own_localhost_is_refused_with_what_to_write(
 def test_the_user_classs_host_serves_where_none_is_given() -> None:
     assert read_host(argparse.Namespace(host=None), "http://class/") == "http://class"
     assert read_host(argparse.Namespace(host="http://given"), "http://class") == "http://given"
+
+
+def test_the_terms_of_a_run_from_before_there_was_a_timeout_are_read_with_the_default() -> None:
+    terms = RunTerms("run", "POST", "/", (0.0, 0.0), 5, "at-least-once", timeout=2.5)
+    assert RunTerms.from_wire(terms.to_wire()) == terms
+    old = {name: value for name, value in terms.to_wire().items() if name != "timeout"}
+    assert RunTerms.from_wire(old) == replace(terms, timeout=TIMEOUT_S)

@@ -44,6 +44,7 @@ _PHRASES: tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]], ..
             _by_field("Correct it in the form", "Set it when the master is started"),
         ),
         (r"Set --host, LOCUST_HOST or the form's field", "Correct it in the form"),
+        (r" \(--host, LOCUST_HOST\)", ""),
         (rf"\bwith {_OPTION}", _by_field("under {}", "when the master is started")),
         (rf"\bleave {_OPTION} out\b", _by_field("leave {} empty", "start the master without it")),
         (rf" \({_VARIABLE}\)", ""),

@@ -167,7 +167,7 @@ def test_who_gets_a_record_that_was_handed_back_goes_on_counting_its_attempts(be
     bench.give(20, 21, again=((20, 21),), tried=(Tried(20, RUN.max_attempts - 1, doubted=True),))
     bench.attempt(BUSY, 2.0)
     _, (failure,) = bench.feed.report()
-    assert (failure.position, failure.attempts, failure.in_doubt) == (20, RUN.max_attempts, True)
+    assert (failure.positions, failure.attempts, failure.in_doubt) == (((20, 21),), RUN.max_attempts, True)
 
 
 def test_while_nothing_is_answered_one_attempt_at_a_time_is_under_way(bench: Bench) -> None:

@@ -8,7 +8,7 @@ import pytest
 from traffic.core.decisions import LeaseHandedBack, LeaseReturned, WorkerTroubled
 from traffic.core.earlier import EarlierAttempts
 from traffic.core.invariants import check_ledger
-from traffic.core.position import DeadLetter, State
+from traffic.core.position import Cause, State
 from traffic.core.protocol import Grant, Tried
 from traffic.core.ranges import RangeSet
 from unit.test_custody import Bench, sends, the_message
@@ -143,7 +143,7 @@ def test_a_worker_that_comes_back_is_given_what_was_moved_and_no_second_slice(be
 
 
 def test_of_a_dead_letter_that_is_sent_again_it_is_known_whether_the_api_had_answered_it() -> None:
-    earlier = EarlierAttempts()
-    answered, lost = State.REJECTED, State.IN_DOUBT
-    earlier.former = {3: DeadLetter(3, answered, 5, 422, "HTTP 422", "a"), 4: DeadLetter(4, lost, 1, 0, "lost", "a")}
+    earlier = EarlierAttempts(records=9)
+    earlier.former.put(RangeSet([(3, 4)]), Cause(State.REJECTED, 5, 422, "HTTP 422", "a"))
+    earlier.former.put(RangeSet([(4, 5)]), Cause(State.IN_DOUBT, 1, 0, "lost", "a"))
     assert earlier.tries_among(RangeSet([(0, 9)])) == (Tried(3, 0, doubted=False),)

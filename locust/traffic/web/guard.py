@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from flask import Response, request
 
 from traffic.web.hosts import AllowedHosts
-from traffic.web.site import Site, refuse
+from traffic.web.site import Site, answer, refuse
 
 logger = logging.getLogger(__name__)
 
@@ -79,7 +79,8 @@ class Guard:
             self._named.add(named)
             logger.warning("refused requests to the host %s, which --traffic-allowed-hosts does not list", named)
         remedy = "If it is one of its names, list it in --traffic-allowed-hosts (TRAFFIC_ALLOWED_HOSTS)."
-        return refuse(421, f"This master does not answer to the host {named}. {remedy}")
+        # In the terminal's words: whoever is to act on it starts the master, and may have no page.
+        return answer({"error": f"This master does not answer to the host {named}. {remedy}"}, 421)
 
     def _refuse_foreign(self) -> Response | None:
         if request.method in HARMLESS and request.path not in self._acts:

@@ -39,6 +39,10 @@ _PHRASES: tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]], ..
         (rf"\bwith --traffic-resume {_ID} --traffic-resend {_ID}", "by Send again under Past runs"),
         (rf"\badd --traffic-resend {_ID}", "press Send again under Past runs"),
         (r"--traffic-resume last\b", "press Resume under Past runs"),
+        (rf"--traffic-resume {_ID} \({_VARIABLE}\)", "press Resume beside it under Past runs"),
+        (rf"--traffic-again \({_VARIABLE}\)", "press Start anew, or set Traffic again to yes in Locust's own form"),
+        (rf"--traffic-other-host \({_VARIABLE}\)", "confirm it, or set Traffic other host to yes in Locust's own form"),
+        (r"--host \(the form's Host\)", "Host"),
         (
             rf"Set {_OPTION} or {_VARIABLE}(?= \(default)",
             _by_field("Correct it in the form", "Set it when the master is started"),

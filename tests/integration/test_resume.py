@@ -181,14 +181,14 @@ def test_a_stopped_run_is_taken_up_from_the_form_and_only_what_was_unsent_is_sen
         anew = cluster.swarm(9)
         assert (anew["success"], anew["again"]["run"]) == (False, run)
         assert anew["again"]["counts"]["left"] == first["unsent"]
-        assert "TRAFFIC_AGAIN=yes" in anew["message"]
+        assert "press Start anew" in anew["message"]
         elsewhere = cluster.swarm(9, traffic_resume="last", host="http://127.0.0.1:9")
         assert not elsewhere["success"]
         assert elsewhere["other_host"] == {"run": run, "before": api.url, "asked": "http://127.0.0.1:9"}
         assert cluster.status["state"] == "stopped"
         assert cluster.swarm(9, traffic_resume="last")["success"]
         astray = cluster.swarm(9, host="http://127.0.0.1:9")
-        assert (astray["success"], "keeps its host" in astray["message"]) == (False, True)
+        assert (astray["success"], "A live run sends to one host" in astray["message"]) == (False, True)
         api.always(AT_ONCE)
         cluster.await_state("completed")
         check_completed(cluster.report, run, 800)

@@ -44,6 +44,16 @@ ELSEWHERE = {"health.py", "live.py", "wording.py", "__main__.py"}
             "can be sent again: add --traffic-resend dead-letters.",
             "can be sent again: press Send again under Past runs.",
         ),
+        (
+            "Go on with that run: --traffic-resume 2026-ab (TRAFFIC_RESUME=2026-ab); or send all of it again: "
+            "--traffic-again (TRAFFIC_AGAIN=yes).",
+            "Go on with that run: press Resume beside it under Past runs; or send all of it again: press Start anew, or "
+            "set Traffic again to yes in Locust's own form.",
+        ),
+        (
+            "Leave --host (the form's Host) empty; if this is meant: --traffic-other-host (TRAFFIC_OTHER_HOST=yes).",
+            "Leave Host empty; if this is meant: confirm it, or set Traffic other host to yes in Locust's own form.",
+        ),
         ("Put it there, or name another file with --traffic-file (looked for: /a/--traffic-b).", None),
         (
             "Name another with --traffic-state-dir, or make room.",

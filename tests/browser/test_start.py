@@ -16,7 +16,8 @@ BROKEN = '[\n  {"name": "Ana", "msg": "Hola"},\n  42\n]\n'
 
 @pytest.fixture(scope="module")
 def cluster(api: FakeApi, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    with Cluster(tmp_path_factory.mktemp("cluster"), api.url, workers=2, web=True) as made:
+    file = tmp_path_factory.getbasetemp() / "none.json"  # the form may name files of its folder: each test's own
+    with Cluster(tmp_path_factory.mktemp("cluster"), api.url, workers=2, web=True, TRAFFIC_FILE=file) as made:
         made.await_web(2)
         yield made
 

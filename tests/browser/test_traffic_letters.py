@@ -69,7 +69,7 @@ def test_html_in_a_record_or_in_a_search_is_text_and_does_not_run(traffic: Traff
     expect(letters(traffic).locator("pre")).to_contain_text("<script>document.title = 2</script>")
     assert letters(traffic).locator("pre > *").count() == 0
     assert traffic.page.locator("main script, main img, main iframe").count() == 0
-    assert traffic.page.title() == "completed · Traffic"
+    assert traffic.page.title() == f"{traffic.state.inner_text()} · Traffic"
     assert traffic.alarms == []
 
 

@@ -93,7 +93,7 @@ def test_a_run_of_an_earlier_master_is_shown_with_resume(
 def test_where_no_run_can_be_resumed_none_is_offered(cluster: Cluster, told: ToldMaster, page: Page) -> None:
     told.status |= {"run": None, "state": "ready", "workers": []}
     page.unroute("**/traffic/runs")
-    page.route("**/traffic/runs", answer_runs)
+    page.route("**/traffic/runs", lambda route: answer_runs(route))
     traffic = TrafficPage(page, cluster.web).open()
     expect(traffic.section("Past runs")).to_contain_text("None yet.")
     expect(page.locator("#run-reason")).to_have_text("Ready to start a run.")

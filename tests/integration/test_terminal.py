@@ -136,8 +136,9 @@ def test_one_line_moves_while_the_log_passes_above_it_and_a_table_ends_it(start:
     assert not [row for row in rows if "progress: " in row]
     at = rows.index(f"delivery report, run {report_of(tmp_path)['run']}: completed")
     assert rows[at + 1] == "  40 records = 40 delivered + 0 rejected + 0 in doubt + 0 unsent"
-    assert re.fullmatch(r"  worker +slice +moved +delivered +rejected +in doubt", rows[at + 3])
-    assert re.fullmatch(r"  \S+ +40 +\+0 +40 +0 +0", rows[at + 4])
+    assert re.fullmatch(r"  POST http://\S+/, by \d+ users?", rows[at + 3])
+    assert re.fullmatch(r"  worker +slice +moved +delivered +rejected +in doubt", rows[at + 4])
+    assert re.fullmatch(r"  \S+ +40 +\+0 +40 +0 +0", rows[at + 5])
 
 
 def test_a_narrow_terminal_without_colours_has_one_row_of_it(start: Start) -> None:
@@ -232,7 +233,7 @@ def test_the_stack_s_report_is_plain_where_stdout_is_a_file(start: Start, tmp_pa
         assert terminal.wait() == 0
         assert is_as_before(terminal)
     lines = out.read_text().splitlines()
-    assert re.fullmatch(r"  worker +slice +moved +delivered +rejected   in doubt", lines[3])
+    assert re.fullmatch(r"  worker +slice +moved +delivered +rejected   in doubt", lines[4])
     assert lines[-1] == "report: " + json.dumps(report_of(tmp_path))
     assert "\x1b" not in out.read_text()
 

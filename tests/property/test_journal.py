@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from traffic.core.decisions import Booked, Entry, Leased, LeaseReturned, Reopened
 from traffic.core.position import Buried, Cause, State
 from traffic.core.protocol import RunTerms
+from traffic.core.wire import MOST
 from traffic.core.ranges import RangeSet
 from traffic.facts import Facts, Resumption
 from traffic.journal import Journal, JournalError
@@ -33,7 +34,7 @@ entries = st.one_of(
     st.builds(Reopened, ranges),
     st.builds(Booked, text, ranges, st.lists(letters, max_size=3).map(tuple), number, number),
 )
-terms = st.builds(RunTerms, text, text, text, st.tuples(seconds, seconds), number, text)
+terms = st.builds(RunTerms, text, text, text, st.tuples(seconds, seconds), st.integers(0, MOST), text)
 facts = st.builds(
     Facts,
     terms=terms,

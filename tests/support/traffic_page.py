@@ -110,6 +110,6 @@ class TrafficPage:
         assert grave == []
 
     def assert_fits(self) -> None:
-        """The page needs no pushing sideways."""
-        width = self.page.evaluate("document.documentElement.scrollWidth")
-        assert width <= self.page.viewport_size["width"]  # type: ignore[index]
+        """The page needs no pushing sideways, once its charts have taken notice of their width."""
+        width = self.page.viewport_size["width"]  # type: ignore[index]
+        self.page.wait_for_function("width => document.documentElement.scrollWidth <= width", arg=width)

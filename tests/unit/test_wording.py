@@ -47,8 +47,8 @@ ELSEWHERE = {"health.py", "live.py", "wording.py", "__main__.py"}
         (
             "Go on with that run: --traffic-resume 2026-ab (TRAFFIC_RESUME=2026-ab); or send all of it again: "
             "--traffic-again (TRAFFIC_AGAIN=yes).",
-            "Go on with that run: press Resume beside it under Past runs; or send all of it again: press Start anew, or "
-            "set Traffic again to yes in Locust's own form.",
+            "Go on with that run: press Resume beside it under Past runs; or send all of it again: press Start "
+            "anew, or set Traffic again to yes in Locust's own form.",
         ),
         (
             "Leave --host (the form's Host) empty; if this is meant: --traffic-other-host (TRAFFIC_OTHER_HOST=yes).",

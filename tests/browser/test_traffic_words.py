@@ -41,6 +41,10 @@ def told(page: Page) -> ToldMaster:
     return made
 
 
+def answer_none(route: Route) -> None:
+    answer_runs(route)
+
+
 def answer_runs(route: Route, *accounts: dict[str, Any], resumable: bool = False) -> None:
     rows = [{**one, "resumable": resumable, "resendable": 0, "verdict": verdict(one)} for one in accounts]
     route.fulfill(status=200, content_type="application/json", body=json.dumps({"runs": rows}))
@@ -93,7 +97,7 @@ def test_a_run_of_an_earlier_master_is_shown_with_resume(
 def test_where_no_run_can_be_resumed_none_is_offered(cluster: Cluster, told: ToldMaster, page: Page) -> None:
     told.status |= {"run": None, "state": "ready", "workers": []}
     page.unroute("**/traffic/runs")
-    page.route("**/traffic/runs", lambda route: answer_runs(route))
+    page.route("**/traffic/runs", answer_none)
     traffic = TrafficPage(page, cluster.web).open()
     expect(traffic.section("Past runs")).to_contain_text("None yet.")
     expect(page.locator("#run-reason")).to_have_text("Ready to start a run.")

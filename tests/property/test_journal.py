@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from traffic.core.decisions import Booked, Entry, Leased, LeaseReturned, Reopened
 from traffic.core.position import Buried, Cause, State
 from traffic.core.protocol import RunTerms
-from traffic.core.wire import MOST
 from traffic.core.ranges import RangeSet
+from traffic.core.wire import MOST
 from traffic.facts import Facts, Resumption
 from traffic.journal import Journal, JournalError
 from unit.test_journal import FACTS, group, read

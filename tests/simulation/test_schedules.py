@@ -9,9 +9,34 @@ from traffic.core.invariants import BrokenInvariantError
 from traffic.core.position import State
 
 SEEDS = 400
-# The rarest fault shows in about one schedule of five hundred.
-SEARCH = 2000
+# The rarest fault shows in about one schedule of two thousand.
+SEARCH = 4000
 BLOCKS = 8
+# A schedule in which each rule's removal was noticed: it is tried first, and the others only if it shows nothing any more.
+NOTICED = {
+    "no_fencing": 646,
+    "ack_before_the_answer": 6,
+    "reclaim_without_a_generation": 2200,
+    "healing_off": 11,
+    "double_recut": 3,
+    "confirm_before_the_journal": 116,
+    "lease_at_once_after_a_restart": 406,
+    "forget_what_was_leased": 54,
+    "hand_out_what_waits": 5,
+    "say_it_once": 3,
+    "lease_on": 3,
+    "forget_the_pause": 6,
+    "forget_the_reopening": 9,
+    "take_the_reopened_for_leased": 45,
+    "believe_old_words": 205,
+    "keep_what_was_not_sent_again_as_unsent": 45,
+    "keep_what_it_cannot_send": 2,
+    "take_silence_for_work": 27,
+    "believe_anyone": 0,
+    "forget_whom_to_believe": 6,
+    "deal_to_strangers": 2,
+    "say_it_all_again_and_again": 7,
+}
 
 
 @pytest.mark.parametrize("block", range(BLOCKS))
@@ -32,7 +57,7 @@ def test_one_seed_makes_one_world() -> None:
 @pytest.mark.parametrize("name", MUTATIONS)
 def test_the_simulation_finds_a_rule_that_was_taken_away(name: str) -> None:
     with mutated(name):
-        found = next((seed for seed in range(SEARCH) if _breaks(seed)), None)
+        found = next((seed for seed in (NOTICED[name], *range(SEARCH)) if _breaks(seed)), None)
     assert found is not None, f"{name} went unnoticed in {SEARCH} schedules"
     run_schedule(found)  # and it was the mutation that did it
 

@@ -210,9 +210,11 @@ def _explain(stack: Stack, code: int | None, before: dict[str, tuple[int, int]])
         say(f"refused to start: {stack.relay.refusal}")
         return EXIT_REFUSED
     state = stack.plan.state
-    left = _what_is_left(state) if _journals(state) != before else ""
+    began = _journals(state) != before
+    left = _what_is_left(state) if began else ""
     if stack.asked:
-        say(f"stopped without a report: {left}" if left else "stopped before anything was sent")
+        earliest = "stopped before there was a report" if began else "stopped before anything was sent"
+        say(f"stopped without a report: {left}" if left else earliest)
         return 128 + stack.asked[0]
     say(f"Locust ended with exit code {code} and left no report; its whole log is {state / 'locust.log'}")
     if left:

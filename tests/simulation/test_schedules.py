@@ -12,7 +12,7 @@ SEEDS = 400
 # The rarest fault shows in about one schedule of two thousand.
 SEARCH = 4000
 BLOCKS = 8
-# A schedule in which each rule's removal was noticed: it is tried first, and the others only if it shows nothing any more.
+# A schedule in which the removal of each rule was noticed. It is tried first, the others if it shows nothing any more.
 NOTICED = {
     "no_fencing": 646,
     "ack_before_the_answer": 6,

@@ -45,7 +45,7 @@ class Form:
     @cached_property
     def fields(self) -> frozenset[str]:
         """Every field that a form may have: Locust's, ours, and what a locustfile has added to the form."""
-        added = set(get_parser().args_included_in_web_ui) - set(default_args_dict())
+        added = set(get_parser().args_included_in_web_ui) - {"help", *default_args_dict()}
         pickers = PICKERS if self._site.web_ui.userclass_picker_is_active else frozenset()
         return LOCUSTS | pickers | OURS | frozenset(name for name in added if not name.startswith("traffic_"))
 

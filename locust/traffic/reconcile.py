@@ -13,7 +13,7 @@ from urllib.parse import SplitResult, quote, unquote, urlsplit
 from urllib.request import ProxyHandler, Request, build_opener
 
 from traffic.clock import now_s
-from traffic.core.verdict import disagreement
+from traffic.core.verdict import disagreement, missing
 
 logger = logging.getLogger(__name__)
 
@@ -32,7 +32,10 @@ def reconcile(host: str, run: str, counts: dict[str, int], elsewhere: int = 0) -
 
     def fetch() -> dict[str, Any] | None:
         said = fetch_audit(host, run)
-        return said and ({**said, "elsewhere": elsewhere} if elsewhere else said)
+        if said is None:
+            return None
+        said.pop("elsewhere", None)  # it is ours to say
+        return said | {"elsewhere": elsewhere} if elsewhere else said
 
     audit = fetch()
     deadline = now_s() + CATCH_UP_S
@@ -45,7 +48,7 @@ def reconcile(host: str, run: str, counts: dict[str, int], elsewhere: int = 0) -
 
 
 def _is_short(audit: dict[str, Any] | None, counts: dict[str, int]) -> bool:
-    return audit is not None and audit["stored"] < counts["delivered"] - audit.get("elsewhere", 0)
+    return audit is not None and missing(audit, counts) > 0
 
 
 def fetch_audit(host: str, run: str) -> dict[str, Any] | None:

@@ -286,3 +286,11 @@ def test_a_target_that_a_run_moved_to_need_not_have_what_was_settled_before(monk
     monkeypatch.setattr(reconcile, "CATCH_UP_S", 0.01)
     audit = reconcile.reconcile("http://api", RUN, COUNTS, elsewhere=60)
     assert audit == {**AUDIT, "stored": stored, "elsewhere": 60, "agrees": agreed}
+
+
+@pytest.mark.parametrize("said", [60, "x"])
+def test_how_many_records_a_target_need_not_have_is_not_its_own_to_say(monkeypatch, said):
+    monkeypatch.setattr(reconcile, "fetch_audit", lambda *_: {**AUDIT, "stored": 40, "elsewhere": said})
+    monkeypatch.setattr(reconcile, "ASK_AGAIN_S", 0.001)
+    monkeypatch.setattr(reconcile, "CATCH_UP_S", 0.01)
+    assert reconcile.reconcile("http://api", RUN, COUNTS) == {**AUDIT, "stored": 40, "agrees": False}

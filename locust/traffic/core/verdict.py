@@ -58,13 +58,18 @@ def disagreement(audit: dict[str, Any], counts: dict[str, int]) -> str:
     The API must have all that was delivered, but for what was settled before the run came to it (`elsewhere`). It may
     have what was rejected or is in doubt without our knowing.
     """
-    stored, least = audit["stored"], counts["delivered"] - audit.get("elsewhere", 0)
+    stored, lacks = audit["stored"], missing(audit, counts)
     most = counts["delivered"] + counts["in_doubt"] + counts["rejected"]
-    if stored < least:
-        return f"{_were(least - stored, 'delivered')}, and the API has not stored {_them(least - stored)}"
+    if lacks:
+        return f"{_were(lacks, 'delivered')}, and the API has not stored {_them(lacks)}"
     if stored > most:
         return f"the API has stored {records(stored - most)} more than it can have been sent"
     return ""
+
+
+def missing(audit: dict[str, Any], counts: dict[str, int]) -> int:
+    """How many records an API has not stored that it must have by a report's counts."""
+    return max(0, counts["delivered"] - int(audit.get("elsewhere", 0)) - int(audit["stored"]))
 
 
 def audit_sentence(account: dict[str, Any]) -> str:

@@ -77,7 +77,10 @@ def test_the_records_of_a_worker_that_cannot_reach_the_api_go_to_one_that_can(
 ) -> None:
     (switches / "blind").touch()
     before = len(cluster.master.log)
+    api.always(Step(delay=0.2))  # the other one is not to have sent everything before this one has tried
     begin(cluster, tmp_path)
+    cluster.until(lambda: troubles(cluster.status), "a worker is in trouble")
+    api.always(Step())
     report = cluster.await_state("completed")
     check_each_was_sent_once(report, api)
     (blind,) = [row for row in report["workers"] if not row["delivered"]]

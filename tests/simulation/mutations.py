@@ -245,6 +245,18 @@ def say_it_all_again_and_again(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Link, "_ack_is_due", lambda self, now: now >= self._ack_due or ack_is_due(self, now))
 
 
+def keep_what_comes_too_late(patch: pytest.MonkeyPatch) -> None:
+    """A worker that is going keeps a lease that was on its way to it (P4)."""
+    offer = Feed.offer
+
+    def offer_anyway(self: Feed, grant: Grant) -> None:
+        closed, self.closed = self.closed, False
+        offer(self, grant)
+        self.closed = closed
+
+    patch.setattr(Feed, "offer", offer_anyway)
+
+
 MUTATIONS: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
     mutate.__name__: mutate
     for mutate in (
@@ -270,6 +282,7 @@ MUTATIONS: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
         forget_whom_to_believe,
         deal_to_strangers,
         say_it_all_again_and_again,
+        keep_what_comes_too_late,
     )
 }
 

@@ -17,8 +17,10 @@ STILL = 0.15
 # The share of runs that have a worker which cannot reach the API, and of those whose API answers nothing for a while.
 BLIND = 0.3
 MUTE = 0.06
-# Every so manieth schedule is one without faults, in which the API says no to much, and the master is busy.
-BUSY = 8
+# Of so many schedules one is without faults, in which the API says no to much, and the master is busy; and one without
+# faults, in which workers are sent away.
+KINDS = 8
+BUSY, LEAVING = 7, 1
 # By then whoever was frozen or cut off is back, and so is the master.
 BACK_S = 30.0
 
@@ -26,8 +28,8 @@ BACK_S = 30.0
 def run_schedule(seed: int) -> World:
     """Live through the schedule of `seed`; the world at its end. BrokenPromiseError where a promise was broken."""
     chance, more = random.Random(seed), random.Random(f"more {seed}")
-    if seed % BUSY == BUSY - 1:
-        return _run_busy(seed, chance)
+    if seed % KINDS in {BUSY, LEAVING}:
+        return _run_busy(seed, chance) if seed % KINDS == BUSY else _run_leaving(seed, chance)
     policy = "at-most-once" if chance.random() < 0.2 else "at-least-once"
     world = World(seed, records=chance.choice([1, 7, 40, 60]), policy=policy, max_attempts=chance.choice([1, 3, 6]))
     try:
@@ -47,6 +49,27 @@ def _run_busy(seed: int, chance: random.Random) -> World:
         most = len(hosts) * (world.terms.window_records + world.terms.lease_records)
         world.reading_s = chance.uniform(0.5, 0.9) / most
         world.start()
+        world.run_until_settled(GRACE_S)
+        world.end()
+        world.check_end()
+    finally:
+        world.close()
+    return world
+
+
+def _run_leaving(seed: int, chance: random.Random) -> World:
+    """No fault: one worker after the other is sent away, with leases on their way to it, and another takes its place."""
+    world = World(seed, records=100, policy=chance.choice(["at-most-once", "at-least-once"]))
+    world.network.slow_s = chance.choice([0.05, 0.2, 0.5])
+    try:
+        for _ in range(chance.randint(2, 4)):
+            world.join(users=chance.choice([2, 5]))
+        world.run_for(1.0)
+        world.start()
+        for _ in range(6):
+            world.run_for(chance.uniform(0.0, 0.5))
+            world.leave(chance.choice(world.staying()))
+            world.join(users=chance.choice([2, 5]))
         world.run_until_settled(GRACE_S)
         world.end()
         world.check_end()

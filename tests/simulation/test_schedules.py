@@ -26,7 +26,7 @@ NOTICED = {
     "say_it_once": 3,
     "lease_on": 3,
     "forget_the_pause": 6,
-    "forget_the_reopening": 9,
+    "forget_the_reopening": 27,
     "take_the_reopened_for_leased": 45,
     "believe_old_words": 205,
     "keep_what_was_not_sent_again_as_unsent": 45,
@@ -36,6 +36,7 @@ NOTICED = {
     "forget_whom_to_believe": 6,
     "deal_to_strangers": 2,
     "say_it_all_again_and_again": 7,
+    "keep_what_comes_too_late": 65,
 }
 
 

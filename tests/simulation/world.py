@@ -116,6 +116,10 @@ class World:
         """The worker processes that run, frozen ones included."""
         return [host for host in self.hosts.values() if host.alive]
 
+    def staying(self) -> list[Host]:
+        """Those of them that nobody has sent away."""
+        return [host for host in self.alive() if not host.link.leaving]
+
     def crash(self, host: Host) -> None:
         """Kill -9: what it had in hand is gone with it."""
         self.faults = True
@@ -506,6 +510,7 @@ class World:
             if message is not None:
                 self._send(host.name, "master", message)
             if host.link.at_rest or self.now >= until:
+                self._promise(self.faults or host.link.at_rest, f"{host.name} leaves, and does not let go of all it has")
                 self.faults |= not host.link.at_rest
                 host.alive = False
                 return

@@ -55,6 +55,17 @@ def test_the_first_ack_asks_for_records_and_a_full_feed_asks_for_none(link: Link
     assert later.holds == ((0, 4),)
 
 
+def test_a_lease_that_comes_once_the_worker_is_going_is_not_held(link: Link) -> None:
+    link.poll(0.2)
+    link.leaving = True
+    link.feed.close()
+    link.receive(grant(0, 4), 0.3)
+    last = link.flush(0.4)
+    assert isinstance(last, Ack)
+    assert (last.leaving, last.holds) == (True, ())
+    assert link.at_rest
+
+
 def test_custody_counts_from_when_the_answered_ack_was_sent(link: Link) -> None:
     joined(link, now=0.2)
     assert link.feed.take(5.19) is not None

@@ -118,6 +118,8 @@ class Feed:
         if known:
             rest = ((position, index, body) for position, index, body in rest if position not in known)
         self._leased.add(rest, positions.count - len(known), again, grant.tried)
+        if self.closed:  # it was on its way as the feed was closed: the next ack says that it is not held
+            self._held.subtract(self._leased.drop())
 
     def take(self, now: float) -> Record | None:
         """A record to send now; None where there is none yet, the run is paused, or the worker's custody has lapsed."""

@@ -1,12 +1,13 @@
 """Attaches the traffic protocol to Locust: the options, and a master or a worker in the process that has one."""
 
+import functools
 import logging
 import os
 import sys
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from locust import events, runners, task
+from locust import argument_parser, events, runners, task
 from locust.env import Environment
 from locust.runners import MasterRunner, WorkerRunner
 
@@ -74,6 +75,9 @@ def _warn(host: str) -> None:
         logger.warning("the host %s is not reached from here: %s.", host, why)
 
 
+# Locust makes its whole parser anew for every option in every "spawn" message: half a second in which a worker does nothing
+# else, and on a busy machine seconds, so that its leases lapse.
+argument_parser.default_args_dict = functools.cache(argument_parser.default_args_dict)
 install()
 attend_connecting()
 events.init_command_line_parser.add_listener(add_options)

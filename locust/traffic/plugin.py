@@ -75,8 +75,8 @@ def _warn(host: str) -> None:
         logger.warning("the host %s is not reached from here: %s.", host, why)
 
 
-# Locust makes its whole parser anew for every option in every "spawn" message: half a second in which a worker does nothing
-# else, and on a busy machine seconds, so that its leases lapse.
+# Locust makes its whole parser anew for every option in every "spawn" message: half a second in which a worker does
+# nothing else, and on a busy machine seconds, so that its leases lapse.
 argument_parser.default_args_dict = functools.cache(argument_parser.default_args_dict)
 install()
 attend_connecting()

@@ -58,7 +58,7 @@ def _run_busy(seed: int, chance: random.Random) -> World:
 
 
 def _run_leaving(seed: int, chance: random.Random) -> World:
-    """No fault: one worker after the other is sent away, with leases on their way to it, and another takes its place."""
+    """No fault: one worker after the other is sent away, with leases on their way to it, and another comes."""
     world = World(seed, records=100, policy=chance.choice(["at-most-once", "at-least-once"]))
     world.network.slow_s = chance.choice([0.05, 0.2, 0.5])
     try:

@@ -510,7 +510,7 @@ class World:
             if message is not None:
                 self._send(host.name, "master", message)
             if host.link.at_rest or self.now >= until:
-                self._promise(self.faults or host.link.at_rest, f"{host.name} leaves, and does not let go of all it has")
+                self._promise(self.faults or host.link.at_rest, f"{host.name} leaves with records that it keeps")
                 self.faults |= not host.link.at_rest
                 host.alive = False
                 return

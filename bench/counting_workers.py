@@ -19,10 +19,10 @@ from locust import __version__
 from locust.rpc import Message as LocustMessage
 from locust.rpc.zmqrpc import Client
 
-from traffic.core.feed import Feed
-from traffic.core.link import Link
 from traffic.core.protocol import FROM_MASTER, Failure, Grant, Message, RunTerms, Terms
 from traffic.core.ranges import RangeSet
+from traffic.core.worker.feed import Feed
+from traffic.core.worker.link import Link
 
 TICK_S = 0.02
 HEARTBEAT_S = 1.0

@@ -35,9 +35,9 @@ MOST_FOR_RIGOROUS = 2_000_000
 ONE = r"""
 import json, re, sys, time
 from pathlib import Path
-from traffic.core.dataset import Dataset
-from traffic.intake.cache import Cache
-from traffic.intake.opening import Opening
+from traffic.dataset.dataset import Dataset
+from traffic.dataset.cache import Cache
+from traffic.dataset.loader import Opening
 way, file, cache = sys.argv[1], Path(sys.argv[2]), Cache(Path(sys.argv[3]))
 began, before = time.perf_counter(), time.process_time()
 if way == "json.load":

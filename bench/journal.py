@@ -22,7 +22,7 @@ sys.path[:0] = [str(ROOT / "tests")]
 from support.cluster import LOCUSTFILE, Cluster, records_file  # noqa: E402 - found by the line above
 
 WITHOUT = """
-from traffic.outbox import Outbox
+from traffic.master.outbox import Outbox
 
 def no_journal(self, batch):
     self._facts = None

@@ -6,9 +6,9 @@ from pathlib import Path
 from plan import ROOT
 
 sys.path.append(str(ROOT / "locust"))
-from traffic.core.position import State
-from traffic.core.recovery import Recovery, RecoveryError
-from traffic.journal import Journal, JournalError
+from traffic.core.master.recovery import Recovery, RecoveryError
+from traffic.core.record_state import State
+from traffic.runs.journal import Journal, JournalError
 
 _SETTLED = (State.DELIVERED, State.REJECTED, State.IN_DOUBT)
 

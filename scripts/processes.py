@@ -98,9 +98,9 @@ class Relay:
     """
 
     NOISE = re.compile(r"\[[^]]*\] [^/]*/INFO/locust\.")
-    PROGRESS = re.compile(r"\[[^]]*\] [^/]*/INFO/traffic\.\w+: (?:progress:|reading) ")
-    REFUSAL = re.compile(r"(?:\[[^]]*\] [^/]*/ERROR/traffic\.\w+: refused to start|[\w.]+: error): (.*)")
-    REPORT = re.compile(r"\[[^]]*\] [^/]*/INFO/traffic\.\w+: (delivery report, run .*)")
+    PROGRESS = re.compile(r"\[[^]]*\] [^/]*/INFO/traffic[\w.]*: (?:progress:|reading) ")
+    REFUSAL = re.compile(r"(?:\[[^]]*\] [^/]*/ERROR/traffic[\w.]*: refused to start|[\w.]+: error): (.*)")
+    REPORT = re.compile(r"\[[^]]*\] [^/]*/INFO/traffic[\w.]*: (delivery report, run .*)")
 
     def __init__(self, source: IO[bytes], copy: Path, *, attended: bool, live: bool = False) -> None:
         self.report: list[str] = []

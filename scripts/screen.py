@@ -14,7 +14,7 @@ from plan import ROOT
 from processes import Voice
 
 sys.path.append(str(ROOT / "locust"))
-from traffic.foot import Foot, is_screen
+from traffic.terminal.status_row import Foot, is_screen
 
 VARIABLE = "TRAFFIC_STATUS_FD"
 
@@ -23,7 +23,7 @@ class LiveLine:
     """The last row of the terminal on stderr, from now on until `finish`. Give `variables` and `fd` to the master."""
 
     def __init__(self) -> None:
-        from traffic.terminal import Painter  # noqa: PLC0415 - slow to load
+        from traffic.terminal.rich_view import Painter  # noqa: PLC0415 - slow to load
 
         self._reader, self.fd = os.pipe()
         self.variables = {VARIABLE: str(self.fd)}
@@ -59,6 +59,6 @@ def report_on_screen(report: dict[str, Any]) -> str | None:
     """The report for people, where stdout is a terminal; without the end of its last line."""
     if not is_screen(sys.stdout):
         return None
-    from traffic.terminal import Painter  # noqa: PLC0415 - slow to load
+    from traffic.terminal.rich_view import Painter  # noqa: PLC0415 - slow to load
 
     return Painter(sys.stdout).report(report)

@@ -24,7 +24,7 @@ from plan import HERE, ROOT, Plan, RefusedError, check_ports, locust_env
 from processes import TICK_S, Child, Relay, say
 from screen import LiveLine, live_line, report_on_screen
 
-from traffic.ours import ForeignError, claim
+from traffic.ownership import ForeignError, claim
 
 EXIT_CRASHED, EXIT_REFUSED = 1, 4
 READY_S = 30.0

@@ -3,10 +3,10 @@
 from locust import events
 from posted import BODY, RUN
 
-from traffic.core.feed import Record
 from traffic.core.protocol import RunTerms
-from traffic.replay.user import ReplayUser
-from traffic.user import sources
+from traffic.core.worker.feed import Record
+from traffic.users.record_user import sources
+from traffic.users.replay_user import ReplayUser
 
 TERMS = RunTerms(RUN, "POST", "/", (0.0, 0.0), 3, "at-least-once")
 RECORD = Record(RUN, 1, 0, 1, BODY, again=False)

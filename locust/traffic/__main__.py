@@ -2,7 +2,7 @@
 
 import sys
 
-from traffic import health
+from traffic.worker import health
 
 
 def main(arguments: list[str]) -> int:

@@ -6,11 +6,11 @@ import tempfile
 import time
 from pathlib import Path
 
-from traffic.core.dataset import DatasetError
-from traffic.core.formats import packing
-from traffic.intake.cache import Cache
-from traffic.intake.opening import Opening
-from traffic.intake.schema import Schema, SchemaError
+from traffic.dataset.cache import Cache
+from traffic.dataset.dataset import DatasetError
+from traffic.dataset.formats import packing
+from traffic.dataset.loader import Opening
+from traffic.dataset.schema import Schema, SchemaError
 
 TELL_AFTER_S = 1.0
 

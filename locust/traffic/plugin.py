@@ -12,16 +12,16 @@ from locust.env import Environment
 from locust.runners import MasterRunner, WorkerRunner
 
 from traffic.core.outcome import Answer, AtLeastOnce, AtMostOnce, Outcome
-from traffic.frames import install
-from traffic.knocking import attend_connecting
-from traffic.live import make_way
-from traffic.master import Master
-from traffic.replay.user import ReplayUser
+from traffic.environment import own_loopback, unknown
+from traffic.locust_patches.connecting import attend_connecting
+from traffic.locust_patches.frames import install
+from traffic.master.master import Master
+from traffic.master.web import Web
 from traffic.settings import OPTIONS, add_options
-from traffic.surroundings import own_loopback, unknown
-from traffic.user import RecordUser, sources
-from traffic.web import Web
-from traffic.worker import Worker
+from traffic.terminal.live_line import make_way
+from traffic.users.record_user import RecordUser, sources
+from traffic.users.replay_user import ReplayUser
+from traffic.worker.worker import Worker
 
 __all__ = ["Answer", "AtLeastOnce", "AtMostOnce", "Outcome", "RecordUser", "ReplayUser", "master_of", "task"]
 

@@ -18,7 +18,7 @@ from locust.argument_parser import LocustArgumentParser
 from traffic.core.order import Kind
 from traffic.core.outcome import Policy
 from traffic.core.protocol import TIMEOUT_S
-from traffic.surroundings import mistyped, own_loopback
+from traffic.environment import mistyped, own_loopback
 
 DEFAULT_FILE = "data/traffic.json"
 DEFAULT_STATE_DIR = "state"

@@ -16,7 +16,7 @@ from support.fake_api import fake_api
 from support.stack import ROOT
 from support.told import RUN, ToldMaster, running
 from support.traffic_page import PHONE, TrafficPage, web_cluster
-from traffic.core.verdict import verdict
+from traffic.core.master.verdict import verdict
 
 DESKTOP = {"width": 1280, "height": 900}
 WORKER = "ip-10-0-12-3.eu-central-1_" + "0123456789abcdef" * 2

@@ -19,7 +19,7 @@ from collections import Counter
 
 from locust import events
 from traffic import master_of
-from traffic.refusal import ActRefusedError
+from traffic.errors import ActRefusedError
 
 @events.init.add_listener
 def _pressable(environment, runner, **_):

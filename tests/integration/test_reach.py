@@ -17,7 +17,7 @@ RECORDS = 200
 LOCUSTFILE = """
 import errno, os, pathlib, sys
 from traffic import ReplayUser
-from traffic.replay import dial
+from traffic.http import connector as dial
 
 FOLDER = pathlib.Path(os.environ["SWITCHES"])
 CHOSEN = False

@@ -16,7 +16,7 @@ import pytest
 
 from support.recorder import recording
 from support.stack import StackProcess, replay, running, until
-from traffic.state import StateFolder
+from traffic.runs.state_dir import StateFolder
 
 RECORDS = 100
 SLOW = {"TRAFFIC_WAIT": "3-4", "WORKERS": 2, "USERS": 4}

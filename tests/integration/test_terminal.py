@@ -38,7 +38,7 @@ class Talking(RecordUser):
 # Reading waits until a file named "go" is there.
 SLOW_READING = """
 import pathlib, time
-from traffic.intake.opening import Opening
+from traffic.dataset.loader import Opening
 
 def slow(self, rules, usual=Opening.open):
     while not pathlib.Path("go").exists():
@@ -49,7 +49,7 @@ Opening.open = slow
 """
 # The master's own loop breaks as soon as something is delivered.
 BROKEN = """
-from traffic.core.custody import Custody
+from traffic.core.master.coordinator import Custody
 
 def broken(self, now, usual=Custody.expire):
     if self.run is not None and self.run.ledger.settled:
@@ -189,7 +189,7 @@ def test_a_master_that_breaks_leaves_the_terminal_as_it_was(start: Start) -> Non
         assert terminal.wait() == 2
         assert is_as_before(terminal)
     assert "RuntimeError: broken for a test" in terminal.rows
-    assert [row for row in terminal.rows if re.match(r"\[.*/CRITICAL/traffic.master: the master's side", row)]
+    assert [row for row in terminal.rows if re.match(r"\[.*/CRITICAL/traffic.master.master: the master's side", row)]
 
 
 @pytest.mark.parametrize("stack", [False, True], ids=["a master", "the stack"])
@@ -197,7 +197,7 @@ def test_a_dumb_terminal_gets_plain_lines(start: Start, stack: bool) -> None:
     with start(stack=stack, TERM="dumb") as terminal:
         assert terminal.wait() == 0
     assert "\x1b" not in terminal.text
-    assert re.search(r"INFO/traffic.master: progress: \d+ of 40 records", terminal.text)
+    assert re.search(r"INFO/traffic.master.master: progress: \d+ of 40 records", terminal.text)
 
 
 @pytest.mark.parametrize("stack", [False, True], ids=["a master", "the stack"])
@@ -207,7 +207,7 @@ def test_what_is_no_terminal_gets_no_escape_byte(start: Start, tmp_path: Path, s
         assert terminal.wait() == 0
     assert terminal.written == b""
     assert b"\x1b" not in out.read_bytes()
-    assert re.search(rb"INFO/traffic.master: progress: \d+ of 40 records", out.read_bytes())
+    assert re.search(rb"INFO/traffic.master.master: progress: \d+ of 40 records", out.read_bytes())
     assert b"  40 records = 40 delivered + 0 rejected" in out.read_bytes()
 
 
@@ -223,7 +223,7 @@ def test_the_stack_has_the_line_too_and_its_last_line_is_the_report(start: Start
     assert last == "report: " + json.dumps(report_of(tmp_path))
     log = (tmp_path / "state/locust.log").read_text()
     assert "\x1b" not in log
-    assert re.search(r"INFO/traffic.master: progress: \d+ of 40 records", log)
+    assert re.search(r"INFO/traffic.master.master: progress: \d+ of 40 records", log)
 
 
 def test_the_stack_s_report_is_plain_where_stdout_is_a_file(start: Start, tmp_path: Path) -> None:

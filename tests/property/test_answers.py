@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from traffic.replay.answers import MOST_HEAD, Answers
-from traffic.replay.http import BrokenAnswerError, Head
+from traffic.http.http1 import BrokenAnswerError, Head
+from traffic.http.response_reader import MOST_HEAD, Answers
 
 Seen = tuple[str, int, int, bool]
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from traffic.core.dataset import Dataset, DatasetError
+from traffic.dataset.dataset import Dataset, DatasetError
 from unit.traffic_file import bodies, place, refusal, strictly_read, window, written
 
 windows = st.sampled_from([4, 5, 7, 16, 64, 1 << 20])

@@ -12,11 +12,11 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from property.test_dataset import dumped, records, tokens, windows
-from traffic.core.dataset import Dataset, DatasetError
-from traffic.core.formats import Format
 from traffic.core.order import Order
-from traffic.intake.cache import Cache
-from traffic.intake.opening import Opening
+from traffic.dataset.cache import Cache
+from traffic.dataset.dataset import Dataset, DatasetError
+from traffic.dataset.formats import Format
+from traffic.dataset.loader import Opening
 from unit.traffic_file import all_bodies, bodies, opened, strictly_read, window, written
 
 breaks = st.sampled_from(["\n", "\r\n", "\n\n", "\n \n", " \n\t"]).map(str.encode)

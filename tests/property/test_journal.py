@@ -8,13 +8,13 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from traffic.core.decisions import Booked, Entry, Leased, LeaseReturned, Reopened
-from traffic.core.position import Buried, Cause, State
+from traffic.core.master.decisions import Booked, Entry, Leased, LeaseReturned, Reopened
 from traffic.core.protocol import RunTerms
 from traffic.core.ranges import RangeSet
+from traffic.core.record_state import Buried, Cause, State
 from traffic.core.wire import MOST
-from traffic.facts import Facts, Resumption
-from traffic.journal import Journal, JournalError
+from traffic.runs.journal import Journal, JournalError
+from traffic.runs.run_metadata import Facts, Resumption
 from unit.test_journal import FACTS, group, read
 
 PAGE = 4096

@@ -4,7 +4,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from traffic.core.partition import Partition
+from traffic.core.master.assignment import Partition
 from traffic.core.ranges import RangeSet
 
 NAMES = st.sampled_from([f"worker-{nth}" for nth in range(5)])

@@ -8,13 +8,13 @@ from hypothesis import strategies as st
 from hypothesis.stateful import initialize, precondition, rule
 
 from property.test_protocol import Protocol
-from traffic.core.decisions import Booked, Decision
-from traffic.core.invariants import check_ledger
-from traffic.core.ledger import Ledger
-from traffic.core.position import SETTLED, State
+from traffic.core.master.decisions import Booked, Decision
+from traffic.core.master.invariants import check_ledger
+from traffic.core.master.ledger import Ledger
+from traffic.core.master.recovery import Recovery
+from traffic.core.master.run import Run
 from traffic.core.ranges import RangeSet
-from traffic.core.recovery import Recovery
-from traffic.core.run import Run
+from traffic.core.record_state import SETTLED, State
 
 
 def settled_by(ledger: Ledger) -> dict[str, tuple[int, int, int]]:

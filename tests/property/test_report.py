@@ -5,17 +5,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from traffic.core.custody import Custody
-from traffic.core.decisions import Booked, Reopened
-from traffic.core.invariants import check_ledger
-from traffic.core.position import Buried, Cause, DeadLetter, State
-from traffic.core.progress import Progress
+from traffic.core.master.coordinator import Custody
+from traffic.core.master.decisions import Booked, Reopened
+from traffic.core.master.invariants import check_ledger
+from traffic.core.master.progress import Progress
+from traffic.core.master.recovery import Recovery
+from traffic.core.master.report import account, dead_letters, unsent_indexes
+from traffic.core.master.run import Run
+from traffic.core.master.verdict import all_delivered
 from traffic.core.protocol import Terms
 from traffic.core.ranges import RangeSet
-from traffic.core.recovery import Recovery
-from traffic.core.report import account, dead_letters, unsent_indexes
-from traffic.core.run import Run
-from traffic.core.verdict import all_delivered
+from traffic.core.record_state import Buried, Cause, DeadLetter, State
 from unit.a_run import ENDED, a_run, standing
 
 RECORDS = 12

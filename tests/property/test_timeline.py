@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from traffic.core.timeline import COLUMNS, Look, Timeline
+from traffic.core.master.timeline import COLUMNS, Look, Timeline
 
 SMALL = 8
 gaps = st.lists(st.floats(0.0, 5.0, allow_nan=False), min_size=1, max_size=200)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from traffic.core.utf8 import is_utf8, not_utf8
+from traffic.dataset.utf8 import is_utf8, not_utf8
 
 blocks = st.sampled_from([4, 5, 7, 64, 1 << 17])
 # The bytes at the edges of what each place of a character may hold.

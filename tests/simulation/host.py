@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from traffic.core.feed import Record
-from traffic.core.link import Link
 from traffic.core.protocol import Acked, Grant, Message, Welcome
+from traffic.core.worker.feed import Record
+from traffic.core.worker.link import Link
 
 
 @dataclass

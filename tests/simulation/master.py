@@ -6,13 +6,13 @@ until that entry is on disk.
 
 from collections.abc import Callable
 
-from traffic.core.custody import Custody
-from traffic.core.decisions import AllSettled, Decision, Entry, Leased, LeaseReclaimed, Reopened, Send
-from traffic.core.position import SETTLED
+from traffic.core.master.coordinator import Custody
+from traffic.core.master.decisions import AllSettled, Decision, Entry, Leased, LeaseReclaimed, Reopened, Send
+from traffic.core.master.recovery import Recovery
+from traffic.core.master.run import Run
 from traffic.core.protocol import Ack, Acked, Grant, Message, Terms
 from traffic.core.ranges import RangeSet
-from traffic.core.recovery import Recovery
-from traffic.core.run import Run
+from traffic.core.record_state import SETTLED
 
 Timer = Callable[[float, Callable[[], None]], None]
 

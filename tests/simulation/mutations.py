@@ -7,20 +7,20 @@ from typing import Any
 import pytest
 
 from simulation.master import Master
-from traffic.core.custody import Custody
-from traffic.core.decisions import Decision, Entry, Leased, Send
-from traffic.core.earlier import EarlierAttempts
-from traffic.core.feed import Feed, Record
-from traffic.core.ledger import Ledger
-from traffic.core.link import Link
+from traffic.core.master.assignment import Partition
+from traffic.core.master.coordinator import Custody
+from traffic.core.master.decisions import Decision, Entry, Leased, Send
+from traffic.core.master.ledger import Ledger
+from traffic.core.master.prior_attempts import EarlierAttempts
+from traffic.core.master.recovery import Recovery
+from traffic.core.master.run import Run
+from traffic.core.master.session import Session
 from traffic.core.outcome import Answer
-from traffic.core.partition import Partition
 from traffic.core.protocol import Ack, Grant
 from traffic.core.ranges import RangeSet
-from traffic.core.reach import Reach
-from traffic.core.recovery import Recovery
-from traffic.core.run import Run
-from traffic.core.session import Session
+from traffic.core.worker.feed import Feed, Record
+from traffic.core.worker.link import Link
+from traffic.core.worker.reach import Reach
 
 FOREVER = float("inf")
 

@@ -5,8 +5,8 @@ import pytest
 from simulation.mutations import MUTATIONS, mutated
 from simulation.schedule import run_schedule
 from simulation.world import BrokenPromiseError, World
-from traffic.core.invariants import BrokenInvariantError
-from traffic.core.position import State
+from traffic.core.master.invariants import BrokenInvariantError
+from traffic.core.record_state import State
 
 SEEDS = 400
 # The rarest fault shows in about one schedule of two thousand.

@@ -20,17 +20,17 @@ import msgpack
 from simulation.api import TIMEOUT_S, Api
 from simulation.host import Host, Network
 from simulation.master import Master
-from traffic.core.dataset import Dataset
-from traffic.core.decisions import Decision, Reopened
-from traffic.core.feed import Feed, Record
-from traffic.core.invariants import check_ledger
-from traffic.core.link import Link
+from traffic.core.master.decisions import Decision, Reopened
+from traffic.core.master.invariants import check_ledger
+from traffic.core.master.run import Run
 from traffic.core.order import Order
 from traffic.core.outcome import RULES, Answer
-from traffic.core.position import SETTLED, DeadLetter, State
 from traffic.core.protocol import FROM_MASTER, FROM_WORKER, Ack, Failure, Message, RunTerms, Terms
 from traffic.core.ranges import RangeSet
-from traffic.core.run import Run
+from traffic.core.record_state import SETTLED, DeadLetter, State
+from traffic.core.worker.feed import Feed, Record
+from traffic.core.worker.link import Link
+from traffic.dataset.dataset import Dataset
 
 POLL_S, TICK_S = 0.05, 0.25
 # What a worker sees that cannot reach the API.

@@ -1,9 +1,9 @@
 """Dead letters one by one, as tests speak of them, and as the ledger and the journal have them."""
 
-from traffic.core.decisions import Booked
-from traffic.core.position import Buried, Cause, DeadLetter
+from traffic.core.master.decisions import Booked
 from traffic.core.protocol import Failure
 from traffic.core.ranges import RangeSet
+from traffic.core.record_state import Buried, Cause, DeadLetter
 
 
 def buried(letter: DeadLetter) -> Buried:

@@ -11,11 +11,11 @@ from gevent.pool import Group
 from gevent.server import StreamServer
 from locust.env import Environment
 
-from traffic.core.feed import Record
 from traffic.core.outcome import Answer, Outcome
 from traffic.core.protocol import RunTerms
-from traffic.replay.user import ReplayUser
-from traffic.user import sources
+from traffic.core.worker.feed import Record
+from traffic.users.record_user import sources
+from traffic.users.replay_user import ReplayUser
 
 OK = b"HTTP/1.1 201 Created\r\nContent-Length: 2\r\n\r\n{}"
 DEADLINE_S = 30.0

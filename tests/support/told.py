@@ -7,7 +7,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from playwright.sync_api import Page, Route
 
-from traffic.core.verdict import verdict
+from traffic.core.master.verdict import verdict
 
 COLUMNS = ["t_s", "delivered", "rejected", "in_doubt", "leased", "pending", "attempts"]
 RUN = "20260102-030405-0012ab"

@@ -3,13 +3,13 @@
 import json
 from pathlib import Path
 
-from traffic.core.dataset import Dataset
+from traffic.core.master.report import Standing
+from traffic.core.master.run import Run
 from traffic.core.order import Kind, Order
-from traffic.core.position import Cause, State
 from traffic.core.protocol import RunTerms
 from traffic.core.ranges import RangeSet
-from traffic.core.report import Standing
-from traffic.core.run import Run
+from traffic.core.record_state import Cause, State
+from traffic.dataset.dataset import Dataset
 from unit.traffic_file import written
 
 STARTED, ENDED = "2026-01-02T03:04:05.000Z", "2026-01-02T03:05:05.000Z"

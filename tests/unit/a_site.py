@@ -8,11 +8,11 @@ from typing import Any
 from flask import Blueprint, Flask, jsonify
 from werkzeug.test import Client, TestResponse
 
-from traffic.refusal import ActRefusedError
+from traffic.errors import ActRefusedError
+from traffic.master.run_events import Story
+from traffic.master.web import Web
+from traffic.runs.state_dir import StateFolder
 from traffic.settings import OPTIONS
-from traffic.state import StateFolder
-from traffic.story import Story
-from traffic.web import Web
 
 
 class FakeMaster:

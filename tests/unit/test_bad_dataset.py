@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from traffic.core import scan
-from traffic.core.dataset import Dataset, DatasetError
-from traffic.core.findings import ManyFaultsError
+from traffic.dataset import scan
+from traffic.dataset.dataset import Dataset, DatasetError
+from traffic.dataset.fault_list import ManyFaultsError
 from unit.traffic_file import MARK, place, refusal, window, written
 
 WINDOWS = [4, 7, 16, 64, 1 << 20]

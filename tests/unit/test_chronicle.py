@@ -2,8 +2,8 @@
 
 import pytest
 
-from traffic.core.chronicle import LONGEST, Chronicle
-from traffic.core.decisions import AllSettled, Booked, LeaseReclaimed, LeaseReturned, WorkerGone, WorkerJoined
+from traffic.core.master.decisions import AllSettled, Booked, LeaseReclaimed, LeaseReturned, WorkerGone, WorkerJoined
+from traffic.core.master.event_log import LONGEST, Chronicle
 from traffic.core.ranges import RangeSet
 
 AT = "2026-01-02T03:04:05.678Z"

@@ -2,10 +2,10 @@
 
 import pytest
 
-from traffic import console
-from traffic.core.position import State
-from traffic.core.progress import Progress
-from traffic.core.report import account
+from traffic.core.master.progress import Progress
+from traffic.core.master.report import account
+from traffic.core.record_state import State
+from traffic.terminal import plain as console
 from unit.a_run import ENDED, a_run, bury, deliver, standing
 
 

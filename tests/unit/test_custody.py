@@ -6,9 +6,8 @@ from pathlib import Path
 import pytest
 
 from support.dead_letters import failure
-from traffic.core.custody import USERS_S, Custody
-from traffic.core.dataset import Dataset
-from traffic.core.decisions import (
+from traffic.core.master.coordinator import USERS_S, Custody
+from traffic.core.master.decisions import (
     AllSettled,
     Booked,
     Decision,
@@ -19,13 +18,14 @@ from traffic.core.decisions import (
     WorkerGone,
     WorkerJoined,
 )
-from traffic.core.invariants import check_ledger
+from traffic.core.master.invariants import check_ledger
+from traffic.core.master.run import Run
 from traffic.core.order import Order
-from traffic.core.position import State
 from traffic.core.protocol import VERSION, Ack, Acked, Grant, Hello, Message, RunTerms, Terms, Welcome
 from traffic.core.ranges import RangeSet
-from traffic.core.run import Run
+from traffic.core.record_state import State
 from traffic.core.wire import ProtocolError
+from traffic.dataset.dataset import Dataset
 
 TERMS = Terms(lease_s=5.0, lease_records=10)
 

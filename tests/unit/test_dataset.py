@@ -8,7 +8,7 @@ import random
 import numpy as np
 import pytest
 
-from traffic.core.dataset import Dataset, DatasetError
+from traffic.dataset.dataset import Dataset, DatasetError
 from unit.traffic_file import bodies, refusal, window, written
 
 WINDOWS = [4, 5, 7, 16, 64, 1 << 20]

@@ -8,15 +8,15 @@ from typing import Any
 import gevent
 import pytest
 
-from traffic import delivery as module
-from traffic.core.custody import Custody
+from traffic.core.master.coordinator import Custody
 from traffic.core.protocol import Terms
-from traffic.delivery import Delivery
-from traffic.ending import EXIT_DELIVERED, EXIT_NOT_ALL, Ending
-from traffic.journal import Journal
-from traffic.outbox import Outbox
-from traffic.state import StateFolder
-from traffic.story import Story
+from traffic.master import active_run as module
+from traffic.master.active_run import Delivery
+from traffic.master.finish import EXIT_DELIVERED, EXIT_NOT_ALL, Ending
+from traffic.master.outbox import Outbox
+from traffic.master.run_events import Story
+from traffic.runs.journal import Journal
+from traffic.runs.state_dir import StateFolder
 from unit.a_run import a_run, deliver
 from unit.test_journal import FACTS
 

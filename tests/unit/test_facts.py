@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from traffic.facts import Facts, Resumption
-from traffic.target import same_host, told
+from traffic.runs.run_metadata import Facts, Resumption
+from traffic.runs.target import same_host, told
 from unit.test_journal import FACTS
 
 # As a release wrote them that knew neither of dead letters that are sent again, nor of runs that are left.

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from support.dead_letters import failed
-from traffic.core.failures import MOST_KINDS, Failures
-from traffic.core.feed import DEAD_AFTER, PROBE_S, Feed
-from traffic.core.link import Link
 from traffic.core.outcome import LONGEST_REASON, Answer, Outcome
 from traffic.core.protocol import Ack, Acked, Failure, Grant, Hello, RunTerms, Terms, Welcome
 from traffic.core.wire import ProtocolError
+from traffic.core.worker.failures import MOST_KINDS, Failures
+from traffic.core.worker.feed import DEAD_AFTER, PROBE_S, Feed
+from traffic.core.worker.link import Link
 
 RUN = RunTerms("run", "POST", "/", (0.0, 0.0), 3, "at-least-once")
 OK, BUSY = Answer(201), Answer(503, retry_after=2.0)

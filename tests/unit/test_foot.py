@@ -11,7 +11,7 @@ from typing import TextIO
 
 import pytest
 
-from traffic.foot import CLEAR, Foot, LinesAbove, is_screen, passing_above
+from traffic.terminal.status_row import CLEAR, Foot, LinesAbove, is_screen, passing_above
 
 
 class Pty(io.TextIOBase):

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from traffic.master.web.file_reach import Reach
 from traffic.settings import OPTIONS, SettingsError
-from traffic.web.reach import Reach
 from unit.a_site import ASite
 
 SOCKET = "http+unix://%2Fvar%2Frun%2Fdocker.sock"

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from locust.exception import RPCError
 from locust.rpc import Message
 
-from traffic import frames
 from traffic.core.protocol import FROM_MASTER, FROM_WORKER
 from traffic.core.wire import ProtocolError
-from traffic.frames import MOST_BYTES, Drops, OddFrameError, ReceiveLoop, read, read_from_worker
-from traffic.locust_words import WORDS, fault
+from traffic.locust_patches import frames
+from traffic.locust_patches.frames import MOST_BYTES, Drops, OddFrameError, ReceiveLoop, read, read_from_worker
+from traffic.locust_patches.message_checks import WORDS, fault
 
 CUSTOM = {"traffic.hello", "traffic.ack"}
 ENTRY = {

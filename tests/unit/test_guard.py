@@ -2,7 +2,7 @@
 
 import pytest
 
-from traffic.web.guard import foreign
+from traffic.master.web.same_origin import foreign
 
 HOST = {"Host": "127.0.0.1:8089"}
 

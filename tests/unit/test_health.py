@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from traffic import health
 from traffic.__main__ import main
+from traffic.worker import health
 
 
 @pytest.fixture(autouse=True)

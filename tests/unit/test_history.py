@@ -12,24 +12,16 @@ from typing import Any
 import pytest
 
 from support.dead_letters import buried
-from traffic.core.dataset import Dataset
-from traffic.core.decisions import Booked, Leased
-from traffic.core.invariants import check_ledger
-from traffic.core.position import DeadLetter, State
+from traffic.core.master.decisions import Booked, Leased
+from traffic.core.master.invariants import check_ledger
 from traffic.core.ranges import RangeSet
-from traffic.facts import Facts, Resumption
-from traffic.history import (
-    ResumeError,
-    find_cut_off,
-    find_to_resume,
-    leave_cut_off,
-    past_runs,
-    recover,
-    summarise,
-)
-from traffic.journal import Journal, JournalError, JournalInUseError
-from traffic.pruning import DAY_S, prune
-from traffic.state import StateFolder
+from traffic.core.record_state import DeadLetter, State
+from traffic.dataset.dataset import Dataset
+from traffic.runs.history import ResumeError, find_cut_off, find_to_resume, leave_cut_off, past_runs, recover, summarise
+from traffic.runs.journal import Journal, JournalError, JournalInUseError
+from traffic.runs.retention import DAY_S, prune
+from traffic.runs.run_metadata import Facts, Resumption
+from traffic.runs.state_dir import StateFolder
 from unit.test_journal import FACTS, read
 from unit.traffic_file import written
 
@@ -372,7 +364,7 @@ def test_a_report_that_is_no_json_does_not_hide_the_journal(folder):
 
 
 def test_the_latest_runs_are_kept_and_the_others_deleted(folder, caplog):
-    caplog.set_level("INFO", "traffic.pruning")
+    caplog.set_level("INFO", "traffic.runs.retention")
     for run in RUNS:
         leave_report(folder, run)
     prune(folder, 2, 0, None)
@@ -381,7 +373,7 @@ def test_the_latest_runs_are_kept_and_the_others_deleted(folder, caplog):
 
 
 def test_runs_beyond_an_age_are_deleted(folder, caplog):
-    caplog.set_level("INFO", "traffic.pruning")
+    caplog.set_level("INFO", "traffic.runs.retention")
     for days, run in enumerate(RUNS):
         leave_report(folder, run)
         when = time.time() - days * DAY_S - 60

@@ -2,8 +2,8 @@
 
 import pytest
 
+from traffic.master.web.hosts import AllowedHosts
 from traffic.settings import SettingsError
-from traffic.web.hosts import AllowedHosts
 from unit.a_site import ASite
 
 LOOPBACK = [

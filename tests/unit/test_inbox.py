@@ -6,8 +6,8 @@ from typing import Any
 import gevent
 import pytest
 
-from traffic import inbox
-from traffic.inbox import Inbox
+from traffic.master import inbox
+from traffic.master.inbox import Inbox
 
 AFTER_S = 10.0
 

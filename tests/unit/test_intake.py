@@ -9,12 +9,12 @@ import zlib
 
 import pytest
 
-from traffic.core.dataset import DatasetError
-from traffic.core.formats import Format
-from traffic.intake import opening
-from traffic.intake.cache import KEPT, SETTLED_S, Cache
-from traffic.intake.opening import Opening
-from traffic.intake.schema import Schema, SchemaError
+from traffic.dataset import loader as opening
+from traffic.dataset.cache import KEPT, SETTLED_S, Cache
+from traffic.dataset.dataset import DatasetError
+from traffic.dataset.formats import Format
+from traffic.dataset.loader import Opening
+from traffic.dataset.schema import Schema, SchemaError
 from unit.traffic_file import all_bodies, written
 
 if sys.version_info >= (3, 14):
@@ -90,7 +90,7 @@ def test_a_compressed_file_is_read_as_what_is_in_it_under_any_name(tmp_path, cac
 @pytest.mark.parametrize("packer", ["gzip", "zstd"])
 @pytest.mark.parametrize("piece", [1, 3, 1 << 20])
 def test_a_packed_file_that_is_cut_or_damaged_is_refused(tmp_path, cache, monkeypatch, packer, piece):
-    monkeypatch.setattr("traffic.intake.unpack.PIECE", piece)
+    monkeypatch.setattr("traffic.dataset.decompress.PIECE", piece)
     packed = PACKERS[packer](LINES * 20)
     for stop in range(5, len(packed), 3):
         with pytest.raises(DatasetError, match=rf"(ends before its {packer} data does|cannot be unpacked by {packer})"):
@@ -101,7 +101,7 @@ def test_a_packed_file_that_is_cut_or_damaged_is_refused(tmp_path, cache, monkey
 
 
 def test_much_that_was_packed_into_little_comes_out_in_pieces(tmp_path, cache, monkeypatch):
-    monkeypatch.setattr("traffic.intake.unpack.PIECE", 1000)
+    monkeypatch.setattr("traffic.dataset.decompress.PIECE", 1000)
     body = b'{"a": "' + b"x" * 50_000 + b'"}'
     for packer in PACKERS.values():
         assert read(written(tmp_path, packer(b"[" + body + b"]")), cache)[2] == [body]

@@ -15,13 +15,13 @@ from pathlib import Path
 import pytest
 
 from support.dead_letters import buried
-from traffic import journal as journal_module
-from traffic.core.decisions import Booked, Entry, Leased, LeaseReturned, Reopened
-from traffic.core.position import Buried, DeadLetter, State
+from traffic.core.master.decisions import Booked, Entry, Leased, LeaseReturned, Reopened
 from traffic.core.protocol import RunTerms
 from traffic.core.ranges import RangeSet
-from traffic.facts import Facts
-from traffic.journal import APPLICATION, VERSION, Journal, JournalError, JournalInUseError, JournalWriteError
+from traffic.core.record_state import Buried, DeadLetter, State
+from traffic.runs import journal as journal_module
+from traffic.runs.journal import APPLICATION, VERSION, Journal, JournalError, JournalInUseError, JournalWriteError
+from traffic.runs.run_metadata import Facts
 
 TERMS = RunTerms("20260102-030405-abcd", "POST", "/v1", (0.1, 0.9), 5, "at-least-once")
 FACTS = Facts(TERMS, "data/ñ.json", 1000, "ab" * 32, "random", 7, 60, "http://api:4000", "2026-01-02T03:04:05Z", 100)
@@ -86,7 +86,7 @@ WRITER = f"""
 import itertools, sys
 from dataclasses import replace
 from pathlib import Path
-from traffic.journal import Journal
+from traffic.runs.journal import Journal
 from unit.test_journal import FACTS, group
 journal = Journal.create(Path(sys.argv[1]), FACTS)
 for number in itertools.count():
@@ -211,7 +211,7 @@ def test_what_is_not_the_journal_as_it_was_written_is_refused_with_its_name_and_
 HOLDER = """
 import sys
 from pathlib import Path
-from traffic.journal import Journal
+from traffic.runs.journal import Journal
 journal = Journal.open(Path(sys.argv[1]))
 print("open", flush=True)
 sys.stdin.read()

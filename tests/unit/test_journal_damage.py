@@ -6,15 +6,15 @@ from dataclasses import replace
 import pytest
 
 from support.dead_letters import buried
-from traffic.core.dataset import Dataset
-from traffic.core.decisions import Booked, Entry
-from traffic.core.position import DeadLetter, State
+from traffic.core.master.decisions import Booked, Entry
+from traffic.core.master.recovery import Recovery, RecoveryError
 from traffic.core.ranges import RangeSet
-from traffic.core.recovery import Recovery, RecoveryError
-from traffic.facts import Resumption
-from traffic.history import past_runs, recover
-from traffic.journal import Journal, JournalError, JournalWriteError
-from traffic.state import StateFolder
+from traffic.core.record_state import DeadLetter, State
+from traffic.dataset.dataset import Dataset
+from traffic.runs.history import past_runs, recover
+from traffic.runs.journal import Journal, JournalError, JournalWriteError
+from traffic.runs.run_metadata import Resumption
+from traffic.runs.state_dir import StateFolder
 from unit.test_custody import Bench
 from unit.test_history import FIRST, leave, leave_report
 from unit.test_journal import FACTS, path, read, small_disk, sql, written  # noqa: F401 - fixtures

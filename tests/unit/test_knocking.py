@@ -5,8 +5,8 @@ import pytest
 from gevent import socket
 
 from support.mongod import free_port
-from traffic import knocking
-from traffic.knocking import why_no_master
+from traffic.locust_patches import connecting as knocking
+from traffic.locust_patches.connecting import why_no_master
 
 
 def test_a_port_at_which_nobody_listens_is_named_so() -> None:

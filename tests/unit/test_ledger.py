@@ -5,11 +5,11 @@ from unittest.mock import patch
 
 import pytest
 
-from traffic.core.dead import DeadLetters
-from traffic.core.invariants import check_ledger
-from traffic.core.ledger import Ledger
-from traffic.core.position import Buried, Cause, State
+from traffic.core.master.dead_letters import DeadLetters
+from traffic.core.master.invariants import check_ledger
+from traffic.core.master.ledger import Ledger
 from traffic.core.ranges import RangeSet
+from traffic.core.record_state import Buried, Cause, State
 
 
 def a_ledger(records: int = 20) -> Ledger:

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from traffic.core.letters import Query, search, search_dead, search_lines
-from traffic.core.position import State
-from traffic.core.report import dead_letters
+from traffic.core.master.letter_search import Query, search, search_dead, search_lines
+from traffic.core.master.report import dead_letters
+from traffic.core.record_state import State
 from unit.a_run import a_run, bury
 
 LETTERS = [

@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from traffic.core.findings import ManyFaultsError
-from traffic.core.formats import Format
+from traffic.dataset.fault_list import ManyFaultsError
+from traffic.dataset.formats import Format
 from unit.traffic_file import bodies, opened, place, refusal, window, written
 
 WINDOWS = [4, 7, 64, 1 << 20]

@@ -13,10 +13,10 @@ import pytest
 from geventhttpclient.connectionpool import ConnectionPool
 
 from support.replay import Books, Users, server
-from traffic import means
-from traffic.replay import dial
-from traffic.replay.user import ReplayUser
-from traffic.user import RecordUser, read_answer
+from traffic import machine_limits as means
+from traffic.http import connector as dial
+from traffic.users.record_user import RecordUser, read_answer
+from traffic.users.replay_user import ReplayUser
 
 RECORD = b'{"name": "n", "msg": "m"}'
 # What nginx, Go and Apache say to plain HTTP at a port of TLS; and OpenSSL's alert, by servers that say no more.
@@ -210,7 +210,7 @@ def test_of_several_addresses_the_one_that_answered_is_told(monkeypatch):
 
     monkeypatch.setattr(dial, "_Socket", Bound)
     both = [(socket.AF_INET, ("127.0.0.1", port)), (socket.AF_INET, nowhere)]
-    monkeypatch.setattr("traffic.replay.address.Target.literal", lambda self: both)
+    monkeypatch.setattr("traffic.http.resolver.Target.literal", lambda self: both)
     books = Books([RECORD])
     Users(books, f"http://localhost:{port}").run()
     (answer,) = books.answers

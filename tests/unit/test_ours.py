@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from traffic.history import past_runs
-from traffic.intake.cache import KEPT, STALE_S, Cache
-from traffic.intake.opening import Opening
-from traffic.journal import Journal
-from traffic.ours import MARKER, ForeignError, claim, remove_run
-from traffic.pruning import prune
-from traffic.state import StateFolder
-from traffic.web.shelf import Shelf
+from traffic.dataset.cache import KEPT, STALE_S, Cache
+from traffic.dataset.loader import Opening
+from traffic.master.web.file_store import Shelf
+from traffic.ownership import MARKER, ForeignError, claim, remove_run
+from traffic.runs.history import past_runs
+from traffic.runs.journal import Journal
+from traffic.runs.retention import prune
+from traffic.runs.state_dir import StateFolder
 from unit.test_history import FIRST, SECOND, THIRD, leave, leave_report
 from unit.test_journal import FACTS
 

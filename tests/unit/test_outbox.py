@@ -11,13 +11,13 @@ import gevent
 import pytest
 from gevent.event import Event
 
-from traffic import outbox as module
-from traffic.core.decisions import AllSettled, Booked, Decision, Entry, Leased, LeaseReturned, Send
+from traffic.core.master.decisions import AllSettled, Booked, Decision, Entry, Leased, LeaseReturned, Send
 from traffic.core.protocol import Acked
 from traffic.core.ranges import RangeSet
-from traffic.facts import Facts
-from traffic.journal import Journal, JournalWriteError
-from traffic.outbox import Outbox
+from traffic.master import outbox as module
+from traffic.master.outbox import Outbox
+from traffic.runs.journal import Journal, JournalWriteError
+from traffic.runs.run_metadata import Facts
 from unit.test_journal import FACTS, read
 
 SOON_S = 5.0
@@ -153,7 +153,7 @@ def test_facts_are_written_without_an_entry_and_else_with_those_that_wait(bench)
 
 
 def test_on_a_full_disk_nothing_is_carried_out_until_there_is_room(bench, caplog):
-    caplog.set_level(logging.INFO, "traffic.outbox")
+    caplog.set_level(logging.INFO, "traffic.master.outbox")
     bench.outbox.note(replace(FACTS, users=4))
     bench.fail(entry(0), send(1))
     bench.outbox.put([send(2), entry(1)])

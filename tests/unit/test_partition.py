@@ -2,7 +2,7 @@
 
 import pytest
 
-from traffic.core.partition import Partition
+from traffic.core.master.assignment import Partition
 from traffic.core.ranges import RangeSet
 
 

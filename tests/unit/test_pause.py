@@ -7,15 +7,15 @@ from pathlib import Path
 import pytest
 
 from support.dead_letters import failed
-from traffic.core.custody import Custody
-from traffic.core.decisions import AllSettled, Decision
-from traffic.core.feed import Feed
-from traffic.core.invariants import check_ledger
-from traffic.core.link import Link
+from traffic.core.master.coordinator import Custody
+from traffic.core.master.decisions import AllSettled, Decision
+from traffic.core.master.invariants import check_ledger
 from traffic.core.outcome import Outcome
-from traffic.core.position import State
 from traffic.core.protocol import Ack, Acked, Grant, Hello, Terms, Welcome
 from traffic.core.ranges import RangeSet
+from traffic.core.record_state import State
+from traffic.core.worker.feed import Feed
+from traffic.core.worker.link import Link
 from unit.test_custody import TERMS, Bench, sends, the_message
 from unit.test_feed_and_link import BUSY, LOST, OK, RUN, grant, joined
 

@@ -8,17 +8,17 @@ from pathlib import Path
 import gevent
 import pytest
 
-from traffic.core.custody import Custody
-from traffic.core.decisions import Decision, Send
-from traffic.core.patience import GRACE_S, Verdict
+from traffic.core.master.coordinator import Custody
+from traffic.core.master.decisions import Decision, Send
+from traffic.core.master.stall_detector import GRACE_S, Verdict
 from traffic.core.protocol import VERSION, Hello, Terms
-from traffic.delivery import Delivery
-from traffic.facts import Facts, ended, resumed
-from traffic.journal import Journal
-from traffic.outbox import Outbox
-from traffic.pausing import Pausing
-from traffic.refusal import ActRefusedError
-from traffic.state import StateFolder
+from traffic.errors import ActRefusedError
+from traffic.master.active_run import Delivery
+from traffic.master.outbox import Outbox
+from traffic.master.pause import Pausing
+from traffic.runs.journal import Journal
+from traffic.runs.run_metadata import Facts, ended, resumed
+from traffic.runs.state_dir import StateFolder
 from unit.a_run import a_run, deliver
 from unit.test_journal import FACTS
 

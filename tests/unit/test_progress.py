@@ -2,7 +2,7 @@
 
 import pytest
 
-from traffic.core.progress import SPAN_S, Progress
+from traffic.core.master.progress import SPAN_S, Progress
 
 
 def seen(*looks: tuple[int, float]) -> Progress:

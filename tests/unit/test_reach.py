@@ -6,11 +6,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from traffic.core.feed import DEAD_AFTER, PROBE_S, Feed
-from traffic.core.link import Link
 from traffic.core.outcome import Answer, Outcome
 from traffic.core.protocol import Ack, Grant, RunTerms, Terms, Tried, Welcome
-from traffic.core.reach import FAULT_S, Reach
+from traffic.core.worker.feed import DEAD_AFTER, PROBE_S, Feed
+from traffic.core.worker.link import Link
+from traffic.core.worker.reach import FAULT_S, Reach
 
 RUN = RunTerms("run", "POST", "/", (0.0, 0.0), 3, "at-least-once")
 OK, BUSY = Answer(201), Answer(503)

@@ -6,9 +6,9 @@ import os
 import gevent
 import pytest
 
-from traffic.core.dataset import DatasetError
-from traffic.intake.opening import Opening
-from traffic.reading import Reading, reading_line
+from traffic.dataset.dataset import DatasetError
+from traffic.dataset.loader import Opening
+from traffic.master.file_loading import Reading, reading_line
 from unit.traffic_file import written
 
 

@@ -10,8 +10,8 @@ from urllib.parse import quote
 
 import pytest
 
-from traffic import reconcile
-from traffic.reconcile import agrees, fetch_audit
+from traffic.master import audit as reconcile
+from traffic.master.audit import agrees, fetch_audit
 
 RUN = "20260102-030405-abcd"
 AUDIT = {"run": RUN, "stored": 100, "posts": 101, "replayed": 1, "conflicts": 0}

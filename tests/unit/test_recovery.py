@@ -6,14 +6,14 @@ from pathlib import Path
 import pytest
 
 from support.dead_letters import buried, each, failure
-from traffic.core.decisions import AllSettled, Booked, Disbelieved, Entry, Leased, LeaseReturned, Reopened, Send
-from traffic.core.doubt import LOST_AT_END, LOST_AT_RESTART
-from traffic.core.invariants import check_ledger
-from traffic.core.position import DeadLetter, State
+from traffic.core.master.decisions import AllSettled, Booked, Disbelieved, Entry, Leased, LeaseReturned, Reopened, Send
+from traffic.core.master.in_doubt import LOST_AT_END, LOST_AT_RESTART
+from traffic.core.master.invariants import check_ledger
+from traffic.core.master.recovery import Recovery, RecoveryError
+from traffic.core.master.run import Run
 from traffic.core.protocol import Acked, Grant, Welcome
 from traffic.core.ranges import RangeSet
-from traffic.core.recovery import Recovery, RecoveryError
-from traffic.core.run import Run
+from traffic.core.record_state import DeadLetter, State
 from unit.test_custody import TERMS, Bench, sends, the_message
 
 

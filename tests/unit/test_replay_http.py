@@ -2,7 +2,7 @@
 
 import pytest
 
-from traffic.replay.http import CHUNKED, UNTIL_CLOSE, BrokenAnswerError, read_head, request_bytes, request_prefix
+from traffic.http.http1 import CHUNKED, UNTIL_CLOSE, BrokenAnswerError, read_head, request_bytes, request_prefix
 
 
 def head(*lines: str, end: str = "\r\n"):

@@ -13,9 +13,9 @@ from locust.stats import RequestStats
 
 from support.replay import OK, Books, Users, server, until
 from traffic.core.outcome import AtLeastOnce, AtMostOnce, Outcome
-from traffic.replay.engine import MOST_IN_A_TURN, Engine
-from traffic.replay.stats import Tally, only_locust_listens
-from traffic.replay.user import ReplayUser
+from traffic.users.dispatcher import MOST_IN_A_TURN, Engine
+from traffic.users.replay_user import ReplayUser
+from traffic.users.stats import Tally, only_locust_listens
 
 RECORD = b'{"name": "n", "msg": "m"}'
 

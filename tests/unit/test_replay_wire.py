@@ -15,9 +15,9 @@ from gevent import ssl
 from support.certificates import self_signed
 from support.replay import OK, Books, Users, listening, server
 from traffic.core.outcome import Outcome
-from traffic.replay import address as addresses
-from traffic.replay.address import FRESH_S, Directory, Target
-from traffic.replay.engine import engine_of
+from traffic.http import resolver as addresses
+from traffic.http.resolver import FRESH_S, Directory, Target
+from traffic.users.dispatcher import engine_of
 
 RECORD = b'{"name": "n", "msg": "m"}'
 WITH_BODY = b"HTTP/1.1 201 Created\r\nX-A: b\r\nContent-Length: 4\r\n\r\nbody"

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from traffic.core.position import State
-from traffic.core.progress import Progress
-from traffic.core.report import account, dead_letters, unsent_indexes
-from traffic.core.verdict import all_delivered
+from traffic.core.master.progress import Progress
+from traffic.core.master.report import account, dead_letters, unsent_indexes
+from traffic.core.master.verdict import all_delivered
+from traffic.core.record_state import State
 from unit.a_run import ENDED, STARTED, a_run, bury, deliver, lease, standing
 
 
@@ -185,7 +185,7 @@ def test_every_record_is_delivered_or_listed(run):
 
 
 def test_unsent_records_are_listed_in_pieces_without_a_gap(tmp_path, monkeypatch):
-    monkeypatch.setattr("traffic.core.report.PIECE", 3)
+    monkeypatch.setattr("traffic.core.master.report.PIECE", 3)
     run = a_run(tmp_path, 20, ["a"])
     deliver(run, "a", 4, 5, 11)
     assert list(unsent_indexes(run)) == [n for n in range(20) if n not in (4, 5, 11)]

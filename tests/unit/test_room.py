@@ -10,13 +10,23 @@ from pathlib import Path
 
 import pytest
 
-from traffic.core import room, scan
-from traffic.core.dataset import DatasetError
-from traffic.core.room import DISK_MARGIN, INDEX_BYTES, MEMORY_MARGIN, RUN_BYTES, STEP, Left, Room, values_cost
-from traffic.intake.cache import Cache
-from traffic.intake.limits import disk_left, memory_left
-from traffic.intake.opening import Opening
-from traffic.intake.schema import Schema
+from traffic.dataset import memory_budget as room
+from traffic.dataset import scan
+from traffic.dataset.available import disk_left, memory_left
+from traffic.dataset.cache import Cache
+from traffic.dataset.dataset import DatasetError
+from traffic.dataset.loader import Opening
+from traffic.dataset.memory_budget import (
+    DISK_MARGIN,
+    INDEX_BYTES,
+    MEMORY_MARGIN,
+    RUN_BYTES,
+    STEP,
+    Left,
+    Room,
+    values_cost,
+)
+from traffic.dataset.schema import Schema
 from unit.traffic_file import written
 
 if sys.version_info >= (3, 14):
@@ -328,10 +338,11 @@ def test_the_disk_of_a_folder_that_is_not_there_yet_is_that_above_it(tmp_path):
 LIMITED = """
 import resource, sys
 from pathlib import Path
-from traffic.core.dataset import DatasetError
-from traffic.intake import schema, unpack
-from traffic.intake.cache import Cache
-from traffic.intake.opening import Opening
+from traffic.dataset.dataset import DatasetError
+from traffic.dataset import schema
+from traffic.dataset import decompress as unpack
+from traffic.dataset.cache import Cache
+from traffic.dataset.loader import Opening
 used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
 limit = used + (120 << 20)
 resource.setrlimit(resource.RLIMIT_AS, (limit, limit))

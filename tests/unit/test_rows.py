@@ -7,12 +7,12 @@ import threading
 
 import pytest
 
-from traffic.core.dataset import DatasetError
-from traffic.core.findings import ManyFaultsError
-from traffic.core.formats import Format
-from traffic.core.rows import Rows
-from traffic.intake.cache import Cache
-from traffic.intake.opening import Opening
+from traffic.dataset.cache import Cache
+from traffic.dataset.csv_to_jsonl import Rows
+from traffic.dataset.dataset import DatasetError
+from traffic.dataset.fault_list import ManyFaultsError
+from traffic.dataset.formats import Format
+from traffic.dataset.loader import Opening
 from unit.traffic_file import all_bodies, window, written
 
 

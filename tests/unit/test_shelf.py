@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from traffic.web.shelf import NameRefusedError, Shelf, looks_like_traffic, plain_name
+from traffic.master.web.file_store import NameRefusedError, Shelf, looks_like_traffic, plain_name
 
 
 @pytest.mark.parametrize(

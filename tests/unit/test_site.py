@@ -88,7 +88,7 @@ def test_cookies_do_not_go_with_what_other_sites_send(site):
 
 
 def test_a_master_that_reads_no_messages_is_not_healthy_and_says_why(site, monkeypatch):
-    monkeypatch.setattr("traffic.web.pages.SECOND_LOOK_S", 0)
+    monkeypatch.setattr("traffic.master.web.pages.SECOND_LOOK_S", 0)
     assert (site.get("/healthz").status_code, site.get("/healthz").get_json()) == (200, {"status": "ok"})
     site.master.ill = "the loop that reads the workers' messages has ended"
     said = site.get("/healthz")
@@ -101,6 +101,6 @@ def test_a_master_that_was_only_frozen_is_healthy_at_the_second_look(site, monke
     def second_look(_: float) -> None:
         site.master.ill = ""
 
-    monkeypatch.setattr("traffic.web.pages.gevent.sleep", second_look)
+    monkeypatch.setattr("traffic.master.web.pages.gevent.sleep", second_look)
     site.master.ill = "the workers' messages have not been read for 60 s"
     assert site.get("/healthz").status_code == 200

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from support.stack import ROOT, until
-from traffic.state import StateFolder
+from traffic.runs.state_dir import StateFolder
 
 sys.path.insert(0, str(ROOT / "scripts"))
 try:
@@ -186,14 +186,15 @@ def relayed(text: str, folder: Path, capfd: pytest.CaptureFixture[str], *, atten
 
 
 REPORT = (
-    f"{LOG}/INFO/traffic.delivery: delivery report, run r: completed\n  3 records = 3 delivered\n  worker  slice\n"
-    f"{LOG}/INFO/traffic.master: after it\n"
+    f"{LOG}/INFO/traffic.master.active_run: delivery report, run r: completed\n"
+    "  3 records = 3 delivered\n  worker  slice\n"
+    f"{LOG}/INFO/traffic.master.master: after it\n"
 )
-REFUSAL = f"{LOG}/ERROR/traffic.master: refused to start: no file. Put one there.\nTraceback\n  more\n"
+REFUSAL = f"{LOG}/ERROR/traffic.master.master: refused to start: no file. Put one there.\nTraceback\n  more\n"
 
 
 def test_locust_s_own_chatter_goes_to_the_file_alone(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    ours, warning = f"{LOG}/INFO/traffic.master: run r\n", f"{LOG}/WARNING/locust.runners: a worker is missing\n"
+    ours, warning = f"{LOG}/INFO/traffic.master.master: run r\n", f"{LOG}/WARNING/locust.runners: a worker is missing\n"
     text = f"{LOG}/INFO/locust.runners: Discarded report\n{ours}{LOG}/INFO/locust.main: bye\n{warning}"
     with relayed(text, tmp_path, capfd, attended=False) as relay:
         assert relay.shown == ours + warning
@@ -202,7 +203,7 @@ def test_locust_s_own_chatter_goes_to_the_file_alone(tmp_path: Path, capfd: pyte
 def test_the_report_is_held_back_for_the_end(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     with relayed(REPORT, tmp_path, capfd, attended=False) as relay:
         assert relay.report == ["delivery report, run r: completed", "  3 records = 3 delivered", "  worker  slice"]
-        assert relay.shown == f"{LOG}/INFO/traffic.master: after it\n"
+        assert relay.shown == f"{LOG}/INFO/traffic.master.master: after it\n"
 
 
 @pytest.mark.parametrize("line", [REFUSAL, "__main__.py: error: no file. Put one there.\n"])

@@ -8,10 +8,10 @@ from types import SimpleNamespace
 import pytest
 
 from support.stack import ROOT
-from traffic.core.decisions import Booked, Leased
+from traffic.core.master.decisions import Booked, Leased
 from traffic.core.ranges import RangeSet
-from traffic.journal import Journal
-from traffic.state import StateFolder
+from traffic.runs.journal import Journal
+from traffic.runs.state_dir import StateFolder
 from unit.test_journal import FACTS
 
 sys.path.insert(0, str(ROOT / "scripts"))

@@ -13,19 +13,19 @@ from typing import Any
 import pytest
 
 from support.dead_letters import buried
-from traffic.again import AgainError
-from traffic.core.dataset import Dataset, DatasetError
-from traffic.core.decisions import Booked, Leased, Reopened
-from traffic.core.position import DeadLetter, State
+from traffic.core.master.decisions import Booked, Leased, Reopened
 from traffic.core.ranges import RangeSet
-from traffic.delivery import Delivery
-from traffic.facts import ended
-from traffic.history import ResumeError
-from traffic.journal import Journal, JournalError, JournalInUseError, JournalWriteError
-from traffic.other_host import OtherHostError
+from traffic.core.record_state import DeadLetter, State
+from traffic.dataset.dataset import Dataset, DatasetError
+from traffic.master.active_run import Delivery
+from traffic.master.start import SESSIONS_OF_ONE_MASTER, Starts
+from traffic.runs.history import ResumeError
+from traffic.runs.journal import Journal, JournalError, JournalInUseError, JournalWriteError
+from traffic.runs.other_host import OtherHostError
+from traffic.runs.run_metadata import ended
+from traffic.runs.sent_before import AgainError
+from traffic.runs.state_dir import StateError, StateFolder
 from traffic.settings import OPTIONS, SettingsError
-from traffic.starts import SESSIONS_OF_ONE_MASTER, Starts
-from traffic.state import StateError, StateFolder
 from unit.test_journal import FACTS, read
 
 RUN = FACTS.run

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from traffic.state import StateError, StateFolder
+from traffic.runs.state_dir import StateError, StateFolder
 
 REPORT = {"run": "20260102-030405-abcd", "state": "completed", "dataset": {"file": "ñ.json"}}
 LETTERS = [{"index": 3, "record": '{"msg": "ñ\\n"}'}, {"index": 1, "record": None}]

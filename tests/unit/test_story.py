@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from traffic.story import Story
+from traffic.master.run_events import Story
 
 REPORT = {
     "run": "r1",

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from support.stack import ROOT
-from traffic import surroundings
+from traffic import environment as surroundings
 from traffic.settings import OPTIONS
 
 NAMES = [option.name for option in OPTIONS]

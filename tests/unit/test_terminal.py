@@ -10,8 +10,8 @@ import pytest
 
 from support.cluster import ROOT
 from support.terminal import plain
-from traffic import console
-from traffic.terminal import Painter, live_line
+from traffic.terminal import plain as console
+from traffic.terminal.rich_view import Painter, live_line
 
 WORKERS = [
     {"id": "host_0123456789abcdef0123456789abcdef", "slice": 1200, "moved": 55, "delivered": 1250}
@@ -165,9 +165,9 @@ def test_the_heading_is_green_only_over_a_run_without_a_loss(paint: Any, more: d
     assert colours(paint(100, REPORT | more).split(":", 1)[0]) == {colour}
 
 
-@pytest.mark.parametrize("module", ["traffic.plugin", "traffic.worker", "traffic.master"])
+@pytest.mark.parametrize("module", ["traffic.plugin", "traffic.worker.worker", "traffic.master.master"])
 def test_rich_is_not_loaded_before_there_is_a_terminal(module: str) -> None:
-    said = f"import {module}, sys; print('rich' in sys.modules or 'traffic.terminal' in sys.modules)"
+    said = f"import {module}, sys; print('rich' in sys.modules or 'traffic.terminal.rich_view' in sys.modules)"
     done = subprocess.run(
         [sys.executable, "-c", said], cwd=ROOT / "locust", capture_output=True, text=True, check=True, timeout=60
     )

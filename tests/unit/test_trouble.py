@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from traffic.core.decisions import LeaseHandedBack, LeaseReturned, WorkerTroubled
-from traffic.core.earlier import EarlierAttempts
-from traffic.core.invariants import check_ledger
-from traffic.core.position import Cause, State
+from traffic.core.master.decisions import LeaseHandedBack, LeaseReturned, WorkerTroubled
+from traffic.core.master.invariants import check_ledger
+from traffic.core.master.prior_attempts import EarlierAttempts
 from traffic.core.protocol import Grant, Tried
 from traffic.core.ranges import RangeSet
+from traffic.core.record_state import Cause, State
 from unit.test_custody import Bench, sends, the_message
 
 TROUBLE = "the API cannot be reached: refused"

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from traffic.core.verdict import disagreement, succeeded, verdict
+from traffic.core.master.verdict import disagreement, succeeded, verdict
 
 NOTHING = {"delivered": 0, "rejected": 0, "in_doubt": 0, "unsent": 0}
 

@@ -7,8 +7,8 @@ import pytest
 from flask import Flask
 from prometheus_client.parser import text_string_to_metric_families
 
-from traffic.web.live import COUNTS
-from traffic.web.metrics import STATES, Metrics
+from traffic.master.web.metrics import STATES, Metrics
+from traffic.master.web.status import COUNTS
 
 STATUS = {
     "run": "r1",

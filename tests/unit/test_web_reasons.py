@@ -5,8 +5,8 @@ from itertools import product
 
 import pytest
 
-from traffic.core.verdict import verdict
-from traffic.web.reasons import Seen
+from traffic.core.master.verdict import verdict
+from traffic.master.web.reasons import Seen
 
 RUN = "20260102-030405-0012ab"
 UNREACHED = "the API cannot be reached: ConnectionRefusedError(111, 'Connection refused')"

@@ -4,11 +4,11 @@ import csv
 import json
 import re
 
-from traffic.core.position import State
-from traffic.core.progress import Progress
-from traffic.core.report import account, dead_letters
-from traffic.web.printable import SHOWN, printable
-from traffic.web.reports import table
+from traffic.core.master.progress import Progress
+from traffic.core.master.report import account, dead_letters
+from traffic.core.record_state import State
+from traffic.master.web.printable import SHOWN, printable
+from traffic.master.web.reports import table
 from unit.a_run import ENDED, a_run, bury, deliver, standing
 
 EVIL = '<script>alert("x")</script>'

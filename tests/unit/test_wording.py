@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from support.stack import ROOT
+from traffic.master.wording import for_page, label
 from traffic.settings import OPTIONS, Settings, SettingsError, read_host
-from traffic.wording import for_page, label
 
 # These never meet the page: a worker's health check, and a pipe between programs.
 ELSEWHERE = {"health.py", "live.py", "wording.py", "__main__.py"}

@@ -9,9 +9,9 @@ from unittest.mock import patch
 
 import numpy as np
 
-from traffic.core import scan
-from traffic.core.dataset import Dataset, DatasetError
-from traffic.intake.quick import lengths
+from traffic.dataset import scan
+from traffic.dataset.dataset import Dataset, DatasetError
+from traffic.dataset.fast_path import lengths
 
 MARK = "¦"
 

@@ -11,9 +11,9 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from . import wire
-from .outcome import LONGEST_REASON
-from .ranges import Range, RangeSet
+from traffic.core import wire
+from traffic.core.outcome import LONGEST_REASON
+from traffic.core.ranges import Range, RangeSet
 
 VERSION = 3
 # Master to worker: register with Locust's own master again. {"run": the run of its test, empty where there is none}

@@ -6,7 +6,7 @@ something else, and says what was expected and what came.
 
 from typing import Any
 
-from .ranges import Range
+from traffic.core.ranges import Range
 
 MOST = 2**53 - 1
 LONGEST = 1 << 16

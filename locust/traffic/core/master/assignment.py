@@ -1,0 +1,105 @@
+"""Who is to deliver what has not been leased yet.
+
+Every pending position belongs to exactly one remainder: that of a worker's slice, or, while no worker is there,
+the unassigned one. A remainder never leaves the master, so that it can be cut again at any time: for a worker
+that joins, for one that has run dry, and among the others when its own worker is gone.
+"""
+
+from collections.abc import Iterable
+
+from traffic.core.ranges import RangeSet
+
+
+class Partition:
+    """The remainders of a run, by worker."""
+
+    def __init__(self) -> None:
+        self.remainders: dict[str, RangeSet] = {}
+        self.unassigned = RangeSet()
+
+    @property
+    def pending(self) -> int:
+        """How many positions no lease holds and no outcome settles."""
+        return self.unassigned.count + sum(remainder.count for remainder in self.remainders.values())
+
+    def deal(self, positions: RangeSet, workers: Iterable[str]) -> dict[str, int]:
+        """Cut `positions` among `workers`, equal to within one; the size of each one's part.
+
+        Without a worker they stay unassigned.
+        """
+        names = list(workers)
+        if not names:
+            self.unassigned.update(positions)
+            return {}
+        dealt: dict[str, int] = {}
+        # The larger parts go to those that have the least.
+        names.sort(key=lambda name: len(self.remainders.get(name, ())))
+        for name, part in zip(names, positions.parts(len(names)), strict=True):
+            self.remainders.setdefault(name, RangeSet()).update(part)
+            dealt[name] = part.count
+        return dealt
+
+    def join(self, worker: str) -> dict[str | None, int]:
+        """Give `worker` an equal share, cut from the largest remainders; how much came from whom (None: unassigned)."""
+        own = self.remainders.setdefault(worker, RangeSet())
+        taken: dict[str | None, int] = {}
+        if self.unassigned:
+            taken[None] = self.unassigned.count
+            own.update(self.unassigned)
+            self.unassigned = RangeSet()
+        share = self.pending // len(self.remainders)
+        while own.count < share:
+            richest = self._richest(worker)
+            assert richest is not None, "all together have a share each, so another has more than one"
+            most = min(share - own.count, len(self.remainders[richest]) - share)
+            taken[richest] = self._move(richest, worker, most)
+        return taken
+
+    def refill(self, worker: str, least: int) -> tuple[str | None, int] | None:
+        """For a worker that has run dry: what is unassigned, else half of the largest remainder, but `least` at least.
+
+        Returns from whom (None: unassigned) and how much; None where nothing is left.
+        """
+        if self.unassigned:
+            size = self.unassigned.count
+            self.remainders[worker].update(self.unassigned)
+            self.unassigned = RangeSet()
+            return None, size
+        richest = self._richest(worker)
+        if richest is None or not self.remainders[richest]:
+            return None
+        most = max(least, len(self.remainders[richest]) // 2)
+        return richest, self._move(richest, worker, most)
+
+    def leave(self, worker: str) -> RangeSet:
+        """Take the worker out; its remainder, which is now nobody's."""
+        return self.remainders.pop(worker, RangeSet())
+
+    def take(self, positions: RangeSet, worker: str) -> None:
+        """Take `positions`, all of them in the worker's remainder, out of it: they are being leased."""
+        self.remainders[worker].subtract(positions)
+
+    def owner(self, position: int) -> str | None:
+        """Whose remainder a pending position is in; None where it is unassigned."""
+        return next((name for name, remainder in self.remainders.items() if position in remainder), None)
+
+    def discard(self, positions: RangeSet) -> dict[str | None, int]:
+        """Take pending positions out of whichever remainders have them; how many each had (None: unassigned)."""
+        made: dict[str | None, int] = {}
+        remainders: list[tuple[str | None, RangeSet]] = [*self.remainders.items(), (None, self.unassigned)]
+        for name, remainder in remainders:
+            mine = remainder.common(positions)
+            remainder.subtract(mine)
+            if mine:
+                made[name] = mine.count
+        return made
+
+    def _richest(self, besides: str) -> str | None:
+        others = [name for name in self.remainders if name != besides]
+        return max(others, key=lambda name: len(self.remainders[name]), default=None)
+
+    def _move(self, source: str, to: str, most: int) -> int:
+        moved = self.remainders[source].tail(most)
+        self.remainders[source].subtract(moved)
+        self.remainders[to].update(moved)
+        return moved.count

@@ -1,0 +1,184 @@
+"""What the master's side of the protocol decides; the master adapter carries it out, in this order.
+
+`Send` is a message to be sent. An `Entry` is something for the journal: it must be there before any `Send` that
+comes after it. An `Event` is told to people, in one line. `LeaseReturned` is both.
+"""
+
+from dataclasses import dataclass
+
+from traffic.core.protocol import Message
+from traffic.core.ranges import RangeSet
+from traffic.core.record_state import Buried
+
+
+def spell(positions: RangeSet, most: int = 5) -> str:
+    """Positions for people: `positions 40-59, 70`, cut short after `most` ranges."""
+    shown = [f"{start}-{stop - 1}" if stop - start > 1 else f"{start}" for start, stop in positions]
+    more = f" and {len(shown) - most} ranges more" if len(shown) > most else ""
+    return f"position{'s' if positions.count > 1 else ''} {', '.join(shown[:most])}{more}"
+
+
+def records(count: int) -> str:
+    """A count for people: `1 record`, `40 records`."""
+    return f"{count} record{'' if count == 1 else 's'}"
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Send `message` to `worker`."""
+
+    worker: str
+    message: Message
+
+
+@dataclass(frozen=True, slots=True)
+class Booked:
+    """These positions are settled now; it was news. `worker` saw the deliveries; each letter names its own.
+
+    Letters of one cause stand together. `attempts`, `resent` and `maybe_resent` are what the worker has counted so far.
+    """
+
+    worker: str
+    delivered: RangeSet
+    letters: tuple[Buried, ...]
+    attempts: int = 0
+    resent: int = 0
+    maybe_resent: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Leased:
+    """These positions are a worker's to send from now on."""
+
+    lease: int
+    worker: str
+    positions: RangeSet
+
+
+@dataclass(frozen=True, slots=True)
+class Reopened:
+    """These dead letters are pending again: a person wants them sent once more."""
+
+    positions: RangeSet
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerJoined:
+    """A worker takes part in the run."""
+
+    worker: str
+    slice: int
+
+    def __str__(self) -> str:
+        return f"worker {self.worker} joined, with a slice of {records(self.slice)}"
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerGone:
+    """A worker takes no more part in the run."""
+
+    worker: str
+    reason: str
+    left: int
+    heirs: int
+
+    def __str__(self) -> str:
+        if not self.left:
+            return f"worker {self.worker} is gone ({self.reason}); it had nothing left to do"
+        to = (
+            f"cut among {self.heirs} other worker{'' if self.heirs == 1 else 's'}"
+            if self.heirs
+            else "kept for the next"
+        )
+        return f"worker {self.worker} is gone ({self.reason}); {records(self.left)} of its slice {to}"
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseReclaimed:
+    """A lease of a worker that is given up."""
+
+    lease: int
+    worker: str
+    positions: RangeSet
+    reason: str
+
+    def __str__(self) -> str:
+        return f"lease {self.lease} ({spell(self.positions)}) reclaimed from {self.worker}: {self.reason}"
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseReturned:
+    """Positions that the master had thought leased and that the worker does not hold; whether people are told."""
+
+    lease: int
+    worker: str
+    positions: RangeSet
+    told: bool = True
+
+    def __str__(self) -> str:
+        return f"lease {self.lease} ({spell(self.positions)}) is not held by {self.worker}: pending again"
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseHandedBack:
+    """Positions that a worker in trouble has sent in vain, and leaves to others; whether people are told."""
+
+    lease: int
+    worker: str
+    positions: RangeSet
+    told: bool
+
+    def __str__(self) -> str:
+        return f"lease {self.lease} ({spell(self.positions)}) handed back by {self.worker}, which has sent it in vain"
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerTroubled:
+    """A worker gets nothing done any more, for this reason; or, if there is none, it does again."""
+
+    worker: str
+    trouble: str
+
+    def __str__(self) -> str:
+        return f"worker {self.worker} {f'is in trouble: {self.trouble}' if self.trouble else 'is out of its trouble'}"
+
+
+@dataclass(frozen=True, slots=True)
+class Disbelieved:
+    """A worker says what became of positions that it was never leased: that is not booked.
+
+    `messages` is how many have said such things in this run so far; of many not each is told.
+    """
+
+    worker: str
+    positions: RangeSet
+    messages: int
+
+    def __str__(self) -> str:
+        what = f"{self.worker[:70]!r} says what became of {spell(self.positions)}, which it was never given in this run"
+        so_far = f" ({self.messages} such messages so far)" if self.messages > 1 else ""
+        return f"{what}: not booked{so_far}. If that is no worker of yours, find out who reaches the master's port"
+
+
+@dataclass(frozen=True, slots=True)
+class AllSettled:
+    """Every position of the run has its outcome."""
+
+    run: str
+
+    def __str__(self) -> str:
+        return f"run {self.run}: every record is settled"
+
+
+Entry = Booked | Leased | LeaseReturned | Reopened
+Event = (
+    WorkerJoined
+    | WorkerGone
+    | WorkerTroubled
+    | LeaseReclaimed
+    | LeaseReturned
+    | LeaseHandedBack
+    | Disbelieved
+    | AllSettled
+)
+Decision = Send | Entry | Event

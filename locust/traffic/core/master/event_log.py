@@ -1,0 +1,91 @@
+"""What has happened, in one line each, the latest few hundred of it: for people who look at the master's page.
+
+The rule that this module guards: what happens is numbered without a gap and never renumbered, so whoever asks for it
+from a number on is told each thing once, or finds by the first number that some are gone. Another chronicle that is to
+follow this one, for those who asked this one, begins with a greater number.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from itertools import dropwhile
+from typing import Any, Literal
+
+from traffic.core.master.decisions import (
+    AllSettled,
+    Decision,
+    Disbelieved,
+    LeaseHandedBack,
+    LeaseReclaimed,
+    LeaseReturned,
+    WorkerGone,
+    WorkerJoined,
+    WorkerTroubled,
+)
+
+Level = Literal["info", "good", "warning", "bad"]
+
+# The word for programs and the level of what is always told alike.
+_TOLD: dict[type, tuple[str, Level]] = {
+    WorkerJoined: ("worker-joined", "good"),
+    LeaseReclaimed: ("lease-reclaimed", "warning"),
+    LeaseHandedBack: ("lease-handed-back", "warning"),
+    LeaseReturned: ("lease-returned", "info"),
+    Disbelieved: ("word-refused", "warning"),
+    AllSettled: ("all-settled", "info"),
+}
+
+KEPT = 500
+LONGEST = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Happening:
+    """One line. `n` is its number, `at` when it happened (ISO 8601, UTC), `kind` a word for programs."""
+
+    n: int
+    at: str
+    kind: str
+    level: Level
+    text: str
+
+
+class Chronicle:
+    """The latest `kept` happenings, numbered from `first`. `clock` gives the present time (ISO 8601, UTC)."""
+
+    def __init__(self, clock: Callable[[], str], first: int = 0, kept: int = KEPT) -> None:
+        self._clock = clock
+        self._rows: deque[Happening] = deque(maxlen=kept)
+        self.next = first
+
+    def note(self, kind: str, level: Level, text: str) -> None:
+        """Take what has just happened; a text is cut short after `LONGEST` characters."""
+        shown = text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
+        self._rows.append(Happening(self.next, self._clock(), kind, level, shown))
+        self.next += 1
+
+    def decided(self, decision: Decision) -> None:
+        """Take a decision of the core's, where it is one that people are told."""
+        kind, level = _of(decision)
+        if kind:
+            self.note(kind, level, str(decision))
+
+    def since(self, first: int) -> list[Happening]:
+        """The happenings from number `first` on, those that are still kept."""
+        return list(dropwhile(lambda row: row.n < first, self._rows))
+
+    def told(self, first: int) -> dict[str, Any]:
+        """The same as a JSON object: the number to ask from the next time, and the rows."""
+        return {"next": self.next, "rows": [asdict(row) for row in self.since(first)]}
+
+
+def _of(decision: Decision) -> tuple[str, Level]:
+    """The word for programs and the level, by the decision's kind; an empty word if people are not told."""
+    if not getattr(decision, "told", True):
+        return "", "info"
+    match decision:
+        case WorkerGone():
+            return "worker-gone", "warning" if decision.left else "info"
+        case WorkerTroubled():
+            return "worker-troubled", "warning" if decision.trouble else "good"
+    return _TOLD.get(type(decision), ("", "info"))

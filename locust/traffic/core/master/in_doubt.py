@@ -1,0 +1,35 @@
+"""What ends in doubt by the master's own word: what a worker may have sent, where nobody will say what became of it.
+
+The rule that this module guards: each such record has its dead letter, which names the worker and says why.
+"""
+
+from traffic.core.master.ledger import Ledger
+from traffic.core.ranges import RangeSet
+from traffic.core.record_state import Buried, Cause, State
+
+LOST_AT_END = "the worker did not say what became of it before the run ended"
+LOST_AT_RESTART = "the master was restarted while the worker had the record in hand"
+
+
+def put_in_doubt(ledger: Ledger, worker: str, positions: RangeSet, reason: str) -> tuple[Buried, ...]:
+    """Have positions that `worker` may have sent end in doubt; their letters."""
+    cause = Cause(State.IN_DOUBT, 1, 0, reason, worker)
+    news = ledger.bury(positions, cause)
+    return (Buried(news, cause),) if news else ()
+
+
+def doubt_at_restart(ledger: Ledger, worker: str, positions: RangeSet) -> tuple[Buried, ...]:
+    """Have in doubt what a worker of the former master may have sent, and nobody has settled; its letters."""
+    tried = ledger.earlier.tried[worker]
+    return put_in_doubt(ledger, worker, positions.common(tried), LOST_AT_RESTART)
+
+
+def doubt_at_end(ledger: Ledger) -> tuple[Buried, ...]:
+    """Have in doubt what a worker may have sent, and nobody knows more of, when the run ends; its letters."""
+    doubts = [(lease.worker, lease.open.copy()) for lease in ledger.leases]
+    pending = ledger.positions(State.PENDING)
+    for worker, tried in ledger.earlier.tried.items():
+        suspected = tried.common(pending)
+        pending.subtract(suspected)
+        doubts.append((worker, suspected))
+    return tuple(group for doubt in doubts for group in put_in_doubt(ledger, *doubt, LOST_AT_END))

@@ -1,0 +1,304 @@
+"""The master's account of every position of a run: pending, leased, delivered, rejected or in doubt.
+
+The rule that this module guards: a position is in one place at a time. It is pending in exactly one remainder,
+or open in exactly one lease, or settled; and what is settled as delivered stays so, whatever is said later.
+A worker's word counts for what it was ever leased, and for nothing else (`believable`).
+`invariants.check_ledger` verifies all of it, and tests call it after every step.
+"""
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from traffic.core.master.assignment import Partition
+from traffic.core.master.dead_letters import DeadLetters
+from traffic.core.master.leases import Lease, Leases
+from traffic.core.master.prior_attempts import EarlierAttempts
+from traffic.core.master.worker_share import Tally
+from traffic.core.ranges import RangeSet
+from traffic.core.record_state import WORTH, Buried, Cause, State
+
+_DEAD = (State.REJECTED, State.IN_DOUBT)
+# By state: what is not settled is worth nothing.
+_WORTHS = np.array([WORTH.get(state, 0) for state in State], np.uint8)
+
+
+class Ledger:
+    """The account of a run of `records` positions.
+
+    `states` has shape (records,); `counts[state]` is how many positions stand so; `tallies` has a row for each
+    worker that ever had a slice; `dead` has the dead letters by position; `earlier` is what is known of attempts at
+    unsettled positions; `had` has, by worker, every position that it was ever leased in this run; `repeats` is how
+    many outcomes came for positions that were settled already.
+    """
+
+    def __init__(self, records: int) -> None:
+        self.records = records
+        self.states = np.zeros(records, np.uint8)
+        self.partition = Partition()
+        self.partition.unassigned.add(0, records)
+        self.leases = Leases()
+        self.earlier = EarlierAttempts(records)
+        self.had: dict[str, RangeSet] = {}
+        self.tallies: dict[str, Tally] = {}
+        self.dead = DeadLetters(records)
+        self.counts = [records, 0, 0, 0, 0]
+        self.repeats = 0
+
+    @property
+    def unsettled(self) -> int:
+        """How many positions have no outcome yet."""
+        return self.counts[State.PENDING] + self.counts[State.LEASED]
+
+    @property
+    def settled(self) -> int:
+        """How many positions have their outcome."""
+        return self.records - self.unsettled
+
+    def deal(self, workers: Iterable[str]) -> None:
+        """Cut what is unassigned into one slice for each of `workers`, equal to within one; without one it stays so."""
+        names = list(workers)
+        for name in names:
+            self._tally(name)
+        positions, self.partition.unassigned = self.partition.unassigned, RangeSet()
+        for name, size in self.partition.deal(positions, names).items():
+            self.tallies[name].slice += size
+
+    def join(self, worker: str) -> int:
+        """Give a worker that has no remainder a slice, cut from the largest; its size.
+
+        One that had its slice before comes back: what it gets now has been moved to it.
+        """
+        back, tally = worker in self.tallies, self._tally(worker)
+        taken = self.partition.join(worker)
+        for source, size in taken.items():
+            if back:
+                tally.moved += size
+            else:
+                tally.slice += size
+            if source is not None:
+                self.tallies[source].moved -= size
+        return sum(taken.values())
+
+    def refill(self, worker: str, least: int) -> tuple[str | None, int] | None:
+        """Give a worker that has run dry part of the largest remainder; see `Partition.refill`."""
+        moved = self.partition.refill(worker, least)
+        if moved is not None:
+            source, size = moved
+            self.tallies[worker].moved += size
+            if source is not None:
+                self.tallies[source].moved -= size
+        return moved
+
+    def lease(self, worker: str, positions: RangeSet) -> Lease:
+        """Put `positions`, all of them in the worker's remainder, into its custody."""
+        self.partition.take(positions, worker)
+        self._mark(positions, State.PENDING, State.LEASED)
+        self.entrust(worker, positions)
+        return self.leases.make(worker, positions)
+
+    def entrust(self, worker: str, positions: RangeSet) -> None:
+        """Take note that a worker was leased `positions`, whatever becomes of the lease: its word on them counts."""
+        self.had.setdefault(worker, RangeSet()).update(positions)
+
+    def believable(self, worker: str, said: RangeSet) -> RangeSet:
+        """Those of the positions in `said` that the worker was ever leased: of others it can know nothing."""
+        return said.common(self.had.get(worker, RangeSet()))
+
+    def deliver(self, worker: str, positions: RangeSet) -> RangeSet:
+        """Book that `worker` saw `positions` delivered; those for which this was news.
+
+        It makes no difference by which lease the worker had them, or whether it still has it: what it saw is true.
+        """
+        news = self._settle_open(worker, State.DELIVERED, positions)
+        news.update(self._settle_late(worker, State.DELIVERED, positions.minus(news)))
+        self.earlier.forget(news)
+        return news
+
+    def bury(self, positions: RangeSet, cause: Cause, *, foreign: bool = False) -> RangeSet:
+        """Book positions as rejected or in doubt; those for which this was news. `foreign`: by a former session's word.
+
+        It is none where another worker has the position in its custody by now: what comes of it is that one's to say.
+        Nor is what a worker says again of an attempt that was made before the position was reopened.
+        """
+        if self.earlier.former:
+            in_hand = RangeSet() if foreign else self.leases.held(cause.worker, positions)
+            positions = positions.minus(self.earlier.old_words(cause.worker, positions, in_hand))
+        news = self._settle_open(cause.worker, cause.state, positions)
+        news.update(self._settle_late(cause.worker, cause.state, positions.minus(news)))
+        self.dead.put(news, cause)
+        self.earlier.forget(news)
+        return news
+
+    def give_back(self, lease: Lease, positions: RangeSet) -> None:
+        """Make `positions`, open in `lease`, pending again in its worker's remainder."""
+        self.leases.close(lease, positions)
+        self._mark(positions, State.LEASED, State.PENDING)
+        self.partition.remainders[lease.worker].update(positions)
+
+    def reclaim(self, lease: Lease) -> RangeSet:
+        """Take a lost worker's lease back; its positions, pending in its remainder now, may have been sent."""
+        positions = lease.open.copy()
+        self.earlier.note(lease.worker, positions)
+        self.give_back(lease, positions)
+        return positions
+
+    def leave(self, worker: str, heirs: Iterable[str]) -> int:
+        """Cut the remainder of a worker that is gone among `heirs`, or leave it unassigned; its size.
+
+        Its leases must have been settled, given back or reclaimed before.
+        """
+        remainder = self.partition.leave(worker)
+        if remainder:
+            self.tallies[worker].moved -= remainder.count
+            for heir, size in self.partition.deal(remainder, heirs).items():
+                self.tallies[heir].moved += size
+        return remainder.count
+
+    def reopen(self, positions: RangeSet) -> None:
+        """Make dead letters pending again; `earlier` keeps them. Only while the ledger has neither workers nor leases.
+
+        ValueError where one of `positions` is no dead letter.
+        """
+        for start, stop in positions:
+            stood = self.states[start:stop]
+            if len(stood) != stop - start or not np.isin(stood, _DEAD).all():
+                raise ValueError(f"positions {start}-{stop - 1} cannot have been dead letters just then")
+        for group in self.dead.alike(positions):
+            self.earlier.former.put(group.positions, group.cause)
+        self._unsettle(positions)
+
+    def return_former(self) -> tuple[Buried, ...]:
+        """Have what was reopened, is pending, and nobody may have sent since, end as it had before; its letters."""
+        former = self.earlier.former
+        if not former:
+            return ()
+        waiting = former.among(self.positions(State.PENDING))
+        groups = tuple(former.alike(waiting))
+        for group in groups:
+            self._move_from(self.partition.discard(group.positions))
+            self._credit_late(group.cause.worker, State.PENDING, group.cause.state, group.positions)
+            self.dead.put(group.positions, group.cause)
+        former.drop(waiting)
+        return groups
+
+    def restore(self, worker: str, delivered: RangeSet, letters: Iterable[Buried]) -> None:
+        """Book once more what a journal says was news. Only while the ledger has neither workers nor leases.
+
+        ValueError where it cannot have been news, or the run does not have such a position.
+        """
+        self._check_possible(State.DELIVERED, delivered)
+        self._unsettle(self.dead.among(delivered))
+        self._restore(worker, State.DELIVERED, delivered)
+        for group in letters:
+            if group.cause.state not in _DEAD:
+                raise ValueError(f"a dead letter cannot have ended {group.cause.state.name.lower()}")
+            self._check_possible(group.cause.state, group.positions)
+            self._unsettle(self.dead.among(group.positions))
+            self._restore(group.cause.worker, group.cause.state, group.positions)
+            self.dead.put(group.positions, group.cause)
+
+    def _check_possible(self, state: State, positions: RangeSet) -> None:
+        for start, stop in positions:
+            stood = self.states[start:stop]
+            if len(stood) != stop - start or (stood == State.DELIVERED).any():
+                raise ValueError(f"positions {start}-{stop - 1} cannot have ended {state.name.lower()} just then")
+
+    def _restore(self, worker: str, state: State, positions: RangeSet) -> None:
+        if not positions:
+            return
+        self.partition.unassigned.subtract(positions)
+        self.earlier.forget(positions)
+        self.entrust(worker, positions)
+        self._mark(positions, State.PENDING, state)
+        tally = self._tally(worker)
+        tally.slice += positions.count
+        tally.credit(state, positions.count)
+
+    def _unsettle(self, positions: RangeSet) -> None:
+        """Make dead letters pending, and nobody's."""
+        for group in self._overrule(positions):
+            self.tallies[group.cause.worker].slice -= group.positions.count
+            self._mark(group.positions, group.cause.state, State.PENDING)
+        self.partition.unassigned.update(positions)
+
+    def dead_letters_to_send(self, policy: str) -> RangeSet:
+        """The dead letters that may be sent again: under at-most-once none that the API may have."""
+        doubtful = (State.IN_DOUBT,) if policy == "at-least-once" else ()
+        return self.positions(State.REJECTED, *doubtful)
+
+    def positions(self, *states: State) -> RangeSet:
+        """All positions that stand in one of `states`."""
+        # A byte a position, and one at either end that is never chosen.
+        chosen = np.zeros(self.records + 2, np.bool_)
+        for state in states:
+            chosen[1:-1] |= self.states == state
+        edges = np.flatnonzero(chosen[1:] != chosen[:-1])
+        return RangeSet(zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True))
+
+    def _settle_open(self, worker: str, state: State, positions: RangeSet) -> RangeSet:
+        """Settle those of `positions` that are open in the worker's own leases; which these were."""
+        news = self.leases.take(worker, positions)
+        self._mark(news, State.LEASED, state)
+        if news:
+            self.tallies[worker].credit(state, news.count)
+        return news
+
+    def _settle_late(self, worker: str, state: State, positions: RangeSet) -> RangeSet:
+        """Settle positions that the worker has no lease of (any more); those for which this was news."""
+        news = RangeSet()
+        if not positions:
+            return news
+        places = positions.array()
+        stood = self.states[places]
+        worth = _WORTHS[stood]
+        self.repeats += int(np.count_nonzero(worth))
+        fresh = worth < WORTH[state]
+        # What comes of a position that another has in hand is that one's to say, unless it was delivered.
+        fresh &= (stood != State.LEASED) | (state is State.DELIVERED)
+        for before in np.unique(stood[fresh]).tolist():
+            taken = RangeSet.of_array(places[fresh & (stood == before)])
+            self._move_from(self._take_from_holders(taken, State(before)))
+            self._credit_late(worker, State(before), state, taken)
+            news.update(taken)
+        return news
+
+    def _credit_late(self, worker: str, before: State, after: State, positions: RangeSet) -> None:
+        """Settle positions that have been taken from whoever had them: `worker` has them now."""
+        self._mark(positions, before, after)
+        tally = self._tally(worker)
+        tally.moved += positions.count
+        tally.credit(after, positions.count)
+
+    def _take_from_holders(self, positions: RangeSet, state: State) -> dict[str | None, int]:
+        """Take positions away from whoever has them, or said how they ended; how many of whom (None: nobody's)."""
+        if state is State.PENDING:
+            return self.partition.discard(positions)
+        if state is State.LEASED:
+            return dict(self.leases.discard(positions).items())
+        sizes: dict[str | None, int] = {}
+        for group in self._overrule(positions):
+            sizes[group.cause.worker] = sizes.get(group.cause.worker, 0) + group.positions.count
+        return sizes
+
+    def _move_from(self, sizes: dict[str | None, int]) -> None:
+        for holder, size in sizes.items():
+            if holder is not None:
+                self.tallies[holder].moved -= size
+
+    def _overrule(self, positions: RangeSet) -> list[Buried]:
+        """Take back that dead letters ended so; what they were."""
+        groups = self.dead.alike(positions)
+        for group in groups:
+            self.tallies[group.cause.worker].credit(group.cause.state, -group.positions.count)
+        self.dead.drop(positions)
+        return groups
+
+    def _mark(self, positions: RangeSet, before: State, after: State) -> None:
+        for start, stop in positions:
+            self.states[start:stop] = after
+        self.counts[before] -= positions.count
+        self.counts[after] += positions.count
+
+    def _tally(self, worker: str) -> Tally:
+        return self.tallies.setdefault(worker, Tally())

@@ -1,0 +1,84 @@
+"""From a run's journal to its ledger: what a former master had booked, in the order in which it did.
+
+What was leased and has neither an outcome nor been returned may have been sent: it is pending again, and it is known
+who had it. Everything else that is not settled is pending and nobody's. A dead letter that was reopened has been in
+nobody's hand, until it is leased again.
+"""
+
+from traffic.core.master.decisions import Booked, Entry, Leased, Reopened
+from traffic.core.master.ledger import Ledger
+from traffic.core.ranges import RangeSet
+
+
+class RecoveryError(Exception):
+    """Entries that no run of so many records can have made; the text says which."""
+
+
+class Recovery:
+    """Takes a journal's entries one after the other. Memory: what the ledger itself needs.
+
+    `ledger` is right after each entry, and has no worker; `attempts`, `resent` and `maybe_resent` are what each worker
+    has counted.
+    """
+
+    def __init__(self, records: int) -> None:
+        self.ledger = Ledger(records)
+        self.attempts: dict[str, int] = {}
+        self.resent: dict[str, int] = {}
+        self.maybe_resent: dict[str, int] = {}
+        # By worker and lease, what that worker has neither settled nor handed back.
+        self._leased: dict[str, dict[int, RangeSet]] = {}
+
+    def take(self, entry: Entry) -> None:
+        """Take the next entry. RecoveryError where it contradicts those before."""
+        if isinstance(entry, Booked):
+            self._book(entry)
+            return
+        if isinstance(entry, Reopened):
+            self._reopen(entry)
+            return
+        if max((stop for _, stop in entry.positions), default=0) > self.ledger.records:
+            raise RecoveryError(f"a lease of {entry.positions} in a run of {self.ledger.records} records")
+        if isinstance(entry, Leased):
+            self._leased.setdefault(entry.worker, {})[entry.lease] = entry.positions.copy()
+            self.ledger.entrust(entry.worker, entry.positions)
+            self.ledger.leases.made = max(self.ledger.leases.made, entry.lease)
+        else:
+            self._close(entry.worker, entry.positions, entry.lease)
+
+    def held(self) -> dict[str, RangeSet]:
+        """Which positions that have no outcome may have been sent, by worker; nobody is named who had none."""
+        pending = self.ledger.partition.unassigned
+        made: dict[str, RangeSet] = {}
+        for worker, leases in self._leased.items():
+            for leased in leases.values():
+                made.setdefault(worker, RangeSet()).update(leased.common(pending))
+        return {worker: positions for worker, positions in made.items() if positions}
+
+    def _close(self, worker: str, positions: RangeSet, only: int | None = None) -> None:
+        """Take positions out of a worker's leases, or of one of them: what it had of them before may have been sent."""
+        leases = self._leased.get(worker, {})
+        for number in [only] if only is not None else list(leases):
+            if number in leases:
+                leases[number].subtract(positions)
+                if not leases[number]:
+                    del leases[number]
+
+    def _reopen(self, entry: Reopened) -> None:
+        try:
+            self.ledger.reopen(entry.positions)
+        except ValueError as error:
+            raise RecoveryError(str(error)) from error
+        for worker in self._leased:
+            self._close(worker, entry.positions)
+
+    def _book(self, entry: Booked) -> None:
+        try:
+            self.ledger.restore(entry.worker, entry.delivered, entry.letters)
+        except ValueError as error:
+            raise RecoveryError(str(error)) from error
+        self._close(entry.worker, entry.delivered)
+        if entry.attempts:
+            self.attempts[entry.worker] = entry.attempts
+            self.resent[entry.worker] = entry.resent
+            self.maybe_resent[entry.worker] = entry.maybe_resent

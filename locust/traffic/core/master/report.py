@@ -1,0 +1,170 @@
+"""The run's account for people and programs: the status while it goes on, the delivery report at its end.
+
+Both are the same JSON object. A report adds up: records = delivered + rejected + in doubt + unsent.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from traffic.core.master.dead_letters import DeadLetters, Places
+from traffic.core.master.progress import Progress
+from traffic.core.master.run import Run
+from traffic.core.master.verdict import verdict
+from traffic.core.order import Indexes
+from traffic.core.ranges import RangeSet
+from traffic.core.record_state import DeadLetter, State
+from traffic.dataset.dataset import DatasetError
+
+PIECE = 1 << 16
+BATCH = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What the master adapter knows of a run beside it: its state, times (ISO 8601, UTC), and workers' states."""
+
+    state: str
+    reason: str
+    started: str
+    ended: str | None
+    worker_states: dict[str, str]
+    # When it was taken up again, and how many records stayed settled: {"at", "settled"}; and, where dead letters were
+    # to be sent again, how many: {"resent_dead_letters"}.
+    resumed: tuple[dict[str, Any], ...] = ()
+    # Whether it is a person who has paused it.
+    paused_by_person: bool = False
+    # Why workers get nothing done, or what they lack, by worker.
+    troubles: Mapping[str, str] = field(default_factory=dict)
+
+
+def account(run: Run, standing: Standing, progress: Progress) -> dict[str, Any]:
+    """The status of a run, or, where it has ended, its delivery report."""
+    ended = standing.ended is not None
+    made = {
+        "run": run.terms.run,
+        "state": standing.state,
+        "reason": standing.reason,
+        "paused_by_person": standing.paused_by_person,
+        "dataset": {
+            "file": str(run.dataset.file),
+            "records": run.dataset.records,
+            "digest": f"sha256:{run.dataset.digest}",
+            "offset": int(run.order.first),
+            "chosen": run.order.records,
+        },
+        "order": run.order.kind,
+        "seed": run.order.seed,
+        "policy": run.terms.policy,
+        "counts": _counts(run, ended=ended),
+        "workers": list(_workers(run, standing)),
+        "rate": round(progress.rate, 1),
+        "eta_s": _eta_s(run, standing, progress),
+        "started": standing.started,
+        "ended": standing.ended,
+        "resumed": list(standing.resumed),
+    }
+    return {**made, "verdict": verdict(made)}
+
+
+def _eta_s(run: Run, standing: Standing, progress: Progress) -> float | None:
+    """Seconds to go: none are left of a run that has ended, and nobody knows while one is paused."""
+    if standing.ended is not None:
+        return 0.0
+    return None if standing.state == "paused" else _rounded(progress.eta_s(run.ledger.unsettled))
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 1)
+
+
+def _counts(run: Run, *, ended: bool) -> dict[str, int]:
+    counts = run.ledger.counts
+    return {
+        "records": run.ledger.records,
+        "pending": 0 if ended else counts[State.PENDING],
+        "leased": counts[State.LEASED],
+        "delivered": counts[State.DELIVERED],
+        "rejected": counts[State.REJECTED],
+        "in_doubt": counts[State.IN_DOUBT],
+        "unsent": counts[State.PENDING] if ended else 0,
+        "attempts": sum(run.attempts.values()),
+        "resent": sum(run.resent.values()),
+        "maybe_resent": sum(run.maybe_resent.values()),
+    }
+
+
+def _workers(run: Run, standing: Standing) -> Iterator[dict[str, Any]]:
+    for worker, tally in run.ledger.tallies.items():
+        yield {
+            "id": worker,
+            "slice": tally.slice,
+            "moved": tally.moved,
+            "leased": sum(lease.open.count for lease in run.ledger.leases.of(worker)),
+            "delivered": tally.delivered,
+            "rejected": tally.rejected,
+            "in_doubt": tally.in_doubt,
+            "state": standing.worker_states.get(worker, "gone"),
+            "trouble": standing.troubles.get(worker, ""),
+        }
+
+
+def dead_letters(run: Run, dead: DeadLetters | None = None) -> Iterator[dict[str, Any]]:
+    """Dead letters, the run's where no others are given, in the run's order, as JSON objects.
+
+    `record` is the body as text, None where it cannot be read any more.
+    """
+    dead = run.ledger.dead if dead is None else dead
+    places = dead.places()
+    for start in range(0, len(places), PIECE):
+        piece = places[start : start + PIECE]
+        indexes = run.order.indexes(piece)
+        for low in range(0, len(piece), BATCH):
+            yield from _letters(run, dead, piece[low : low + BATCH], indexes[low : low + BATCH])
+
+
+def letters_at(run: Run, dead: DeadLetters, places: Places) -> list[dict[str, Any]]:
+    """The dead letters at these positions, as JSON objects."""
+    return _letters(run, dead, places, run.order.indexes(places))
+
+
+def _letters(run: Run, dead: DeadLetters, places: Places, indexes: Indexes) -> list[dict[str, Any]]:
+    told = zip(dead.at(places), indexes.tolist(), _bodies(run, indexes), strict=True)
+    return [_dead_letter(run, letter, index, body) for letter, index, body in told]
+
+
+def _dead_letter(run: Run, letter: DeadLetter, index: int, body: str | None) -> dict[str, Any]:
+    return {
+        "index": index,
+        "outcome": letter.state.name.lower(),
+        "attempts": letter.attempts,
+        "status": letter.status,
+        "reason": letter.reason,
+        "worker": letter.worker,
+        "key": f"{run.terms.run}-{index}",
+        "record": body,
+    }
+
+
+def _bodies(run: Run, indexes: Indexes) -> list[str | None]:
+    """The records as text, each None that cannot be read any more."""
+    try:
+        return [_text(body) for body in run.dataset.bodies(indexes)]
+    except DatasetError:
+        if len(indexes) == 1:
+            return [None]
+    return [_bodies(run, indexes[at : at + 1])[0] for at in range(len(indexes))]
+
+
+def _text(body: bytes) -> str | None:
+    try:
+        return body.decode()
+    except UnicodeDecodeError:
+        return None
+
+
+def unsent_indexes(run: Run) -> Iterator[int]:
+    """The indexes of the records that no lease and no outcome has, in the run's order."""
+    for start, stop in run.ledger.positions(State.PENDING):
+        for low in range(start, stop, PIECE):
+            yield from run.order.indexes(RangeSet([(low, min(low + PIECE, stop))]).array()).tolist()

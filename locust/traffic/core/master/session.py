@@ -1,0 +1,122 @@
+"""One worker's session as the master keeps it, and what is said in it.
+
+The rules that this module guards:
+
+- Messages to a worker are numbered, so that it drops one that was overtaken and says by `heard` which it has read.
+- A lease that the worker has heard of, or that was overtaken by a later message, and that it does not hold, is lost
+  or handed back: what is not settled in it is pending again.
+- What a worker in trouble hands back after having sent it is pending again, and known to have been sent by it.
+"""
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from traffic.core.master.decisions import Leased, LeaseHandedBack, LeaseReturned, Send
+from traffic.core.master.leases import Lease
+from traffic.core.master.run import Run
+from traffic.core.protocol import Ack, Acked, Grant, RunTerms, Terms, Tried, Welcome
+from traffic.core.ranges import RangeSet
+
+
+@dataclass(slots=True)
+class Session:
+    """One worker's connection, from a welcome until it leaves, is lost, or is welcomed anew."""
+
+    worker: str
+    number: int
+    hello: int
+    deadline: float
+    received: int = 0
+    sent: int = 0
+    users: int = 0
+    # Why the worker gets nothing done, if it does not, and what it lacks itself.
+    trouble: str = ""
+    fault: str = ""
+    # The message number by which each live lease was granted.
+    granted: dict[int, int] = field(default_factory=dict)
+
+    def next_seq(self) -> int:
+        """The number of the next message to this worker."""
+        self.sent += 1
+        return self.sent
+
+    def welcome(self, run: RunTerms | None, seq: int) -> Send:
+        """Say that the session has begun, in this run or in none."""
+        return Send(self.worker, Welcome(self.number, seq, run))
+
+    def acked(self, *, over: bool, paused: bool) -> Send:
+        """Confirm the latest ack that was received; say whether records are handed out."""
+        return Send(self.worker, Acked(self.number, self.next_seq(), self.received, over, paused))
+
+    def on_its_way(self, run: Run, ack: Ack) -> int:
+        """Records in leases that the worker had not read of when it asked: it will have them without asking again."""
+        leases = run.ledger.leases.of(self.worker)
+        return sum(lease.open.count for lease in leases if self.granted[lease.number] > ack.heard)
+
+    def take_back(self, run: Run, ack: Ack) -> list[LeaseReturned | LeaseHandedBack]:
+        """Make pending again what the worker has been told to hold and does not."""
+        made: list[LeaseReturned | LeaseHandedBack] = []
+        holds, tried = RangeSet(ack.holds), {one.position: one for one in ack.tried}
+        for lease in run.ledger.leases.of(self.worker):
+            if self.granted[lease.number] > ack.heard and not ack.leaving:
+                continue
+            back = lease.open.minus(holds)
+            if tried:
+                made += self._take_back_tried(run, lease, [tried[at] for at in back.members() if at in tried])
+                back = lease.open.minus(holds)
+            if back:
+                run.ledger.give_back(lease, back)
+                made.append(LeaseReturned(lease.number, self.worker, back, self._is_news(back)))
+        live = {lease.number for lease in run.ledger.leases.of(self.worker)}
+        self.granted = {number: seq for number, seq in self.granted.items() if number in live}
+        return made
+
+    def _take_back_tried(self, run: Run, lease: Lease, tried: list[Tried]) -> list[LeaseHandedBack]:
+        """Take back what the worker has sent in vain. In the journal it stays leased: so it may have been sent."""
+        if not tried:
+            return []
+        positions = RangeSet.of(one.position for one in tried)
+        run.ledger.earlier.note(self.worker, positions)
+        run.ledger.earlier.note_tries(tried)
+        run.ledger.give_back(lease, positions)
+        return [LeaseHandedBack(lease.number, self.worker, positions, self._is_news(positions))]
+
+    def _is_news(self, back: RangeSet) -> bool:
+        """Whether people are told. A worker in trouble hands back one record after the other, as it probes its way."""
+        return back.count > 1 or not self.trouble
+
+    def grant(self, run: Run, wants: int, terms: Terms) -> list[Leased | Send]:
+        """Cut a lease from the worker's own slice, or from the largest remainder where it has run dry.
+
+        Nothing where no record is left to lease.
+        """
+        ledger, most = run.ledger, min(wants, terms.lease_records)
+        if not ledger.partition.remainders[self.worker] and ledger.refill(self.worker, most) is None:
+            return []
+        positions = ledger.partition.remainders[self.worker].head(most)
+        indexes = run.order.indexes(positions.array())
+        size = np.cumsum(run.dataset.lengths(indexes), dtype=np.uint64)
+        fits = max(1, int(np.searchsorted(size, terms.lease_bytes, side="right")))
+        positions, indexes = positions.head(fits), indexes[:fits]
+        bodies = tuple(run.dataset.bodies(indexes))
+        again = ledger.earlier.repeats_among(positions)
+        lease = ledger.lease(self.worker, positions)
+        grant = self._grant_message(lease, again, indexes.astype("<u8").tobytes(), bodies)
+        if again:
+            grant = replace(grant, tried=ledger.earlier.tries_among(again))
+        return [Leased(lease.number, self.worker, positions), Send(self.worker, grant)]
+
+    def _grant_message(self, lease: Lease, again: RangeSet, indexes: bytes, bodies: tuple[bytes, ...]) -> Grant:
+        seq = self.next_seq()
+        self.granted[lease.number] = seq
+        return Grant(
+            session=self.number,
+            seq=seq,
+            answers=self.received,
+            lease=lease.number,
+            positions=tuple(lease.open),
+            again=tuple(again),
+            indexes=indexes,
+            bodies=bodies,
+        )

@@ -1,0 +1,123 @@
+"""What people are told of a run: the same words and the same colour on the page, in lists, on paper, in the terminal.
+
+The rule that this module guards: green stands only over a run whose records were all delivered, and whose API does not
+say otherwise.
+"""
+
+from typing import Any, TypedDict
+
+from traffic.core.master.decisions import records
+from traffic.core.master.event_log import Level
+
+ENDED = frozenset({"completed", "stopped", "failed"})
+_LEVELS: dict[str, Level] = {
+    "paused": "warning",
+    "stopping": "warning",
+    "cut off": "warning",
+    "failed": "bad",
+    "unknown": "bad",
+}
+_SENTENCES = {
+    "ready": "Ready to start a run.",
+    "reading": "The traffic file is being read and checked; nothing has been sent.",
+    "running": "Records are going out.",
+    "paused": "Nothing is going out.",
+    "stopping": "Stopping: answers that are on their way are waited for.",
+    "stopped": "Stopped before every record had its outcome.",
+    "failed": "The run could not go on.",
+}
+
+
+class Verdict(TypedDict):
+    """`text` goes into a chip or a heading ("completed, 600 rejected"), `sentence` says it in full."""
+
+    text: str
+    level: Level
+    sentence: str
+
+
+def verdict(account: dict[str, Any]) -> Verdict:
+    """What a status, a report or a row of the list of runs is shown as."""
+    return {"text": _text(account), "level": _level(account), "sentence": _sentence(account)}
+
+
+def all_delivered(account: dict[str, Any]) -> bool:
+    """Whether the account says that every record was delivered."""
+    counts = account["counts"]
+    return bool(counts.get("delivered", -1) == counts.get("records"))
+
+
+def succeeded(account: dict[str, Any]) -> bool:
+    """Whether every record was delivered and the API's audit, where it offers one, does not say otherwise."""
+    return all_delivered(account) and not _audit_disagrees(account)
+
+
+def disagreement(audit: dict[str, Any], counts: dict[str, int]) -> str:
+    """How an audit contradicts the counts of a report; empty if it does not.
+
+    The API must have all that was delivered, but for what was settled before the run came to it (`elsewhere`). It may
+    have what was rejected or is in doubt without our knowing.
+    """
+    stored, lacks = audit["stored"], missing(audit, counts)
+    most = counts["delivered"] + counts["in_doubt"] + counts["rejected"]
+    if lacks:
+        return f"{_were(lacks, 'delivered')}, and the API has not stored {_them(lacks)}"
+    if stored > most:
+        return f"the API has stored {records(stored - most)} more than it can have been sent"
+    return ""
+
+
+def missing(audit: dict[str, Any], counts: dict[str, int]) -> int:
+    """How many records an API has not stored that it must have by a report's counts."""
+    return max(0, counts["delivered"] - int(audit.get("elsewhere", 0)) - int(audit["stored"]))
+
+
+def audit_sentence(account: dict[str, Any]) -> str:
+    """How the API's audit contradicts a report; empty if it does not, or there is none."""
+    if not _audit_disagrees(account):
+        return ""
+    how = disagreement(account["audit"], account["counts"])
+    return f"The API's own audit does not agree with the report{f': {how}' if how else ''}."
+
+
+def _audit_disagrees(account: dict[str, Any]) -> bool:
+    audit = account.get("audit")
+    return audit is not None and not audit["agrees"]
+
+
+def _text(account: dict[str, Any]) -> str:
+    counts = account.get("counts")
+    if account["state"] not in ENDED or counts is None:
+        return str(account["state"])
+    lost = [f"{counts[name]} {name.replace('_', ' ')}" for name in ("rejected", "in_doubt") if counts.get(name)]
+    audit = ["audit disagrees"] if _audit_disagrees(account) else []
+    return ", ".join([account["state"], *lost, *audit])
+
+
+def _level(account: dict[str, Any]) -> Level:
+    state = account["state"]
+    if state not in ENDED or state in _LEVELS or account.get("counts") is None:
+        return _LEVELS.get(state, "warning" if state in ENDED else "info")
+    return "good" if succeeded(account) else "warning"
+
+
+def _sentence(account: dict[str, Any]) -> str:
+    counts, said = account.get("counts"), _SENTENCES.get(account["state"], "")
+    if account["state"] == "completed" and counts is not None:
+        said = _completed(counts)
+    return " ".join(filter(None, [said, audit_sentence(account)]))
+
+
+def _completed(counts: dict[str, int]) -> str:
+    missing = counts.get("records", 0) - counts.get("delivered", 0)
+    if not missing:
+        return "Every record was delivered."
+    return f"Every record has its outcome, and {missing} {'was' if missing == 1 else 'were'} not delivered."
+
+
+def _were(count: int, what: str) -> str:
+    return f"{records(count)} {'was' if count == 1 else 'were'} {what}"
+
+
+def _them(count: int) -> str:
+    return "it" if count == 1 else "them"

@@ -1,0 +1,61 @@
+"""Where a position of a run stands, and, where it ended as a dead letter, why."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import IntEnum
+
+from traffic.core.ranges import RangeSet
+
+
+class State(IntEnum):
+    """Where a position stands."""
+
+    PENDING = 0
+    LEASED = 1
+    DELIVERED = 2
+    REJECTED = 3
+    IN_DOUBT = 4
+
+
+SETTLED = frozenset({State.DELIVERED, State.REJECTED, State.IN_DOUBT})
+# Where a position is settled already, a later word overrules the earlier only if it is worth more.
+WORTH = {State.IN_DOUBT: 1, State.REJECTED: 2, State.DELIVERED: 3}
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """Why records ended rejected or in doubt. `status` is the last HTTP status, 0 where no answer was read."""
+
+    state: State
+    attempts: int
+    status: int
+    reason: str
+    worker: str
+
+    def of(self, position: int) -> "DeadLetter":
+        """Return the dead letter of one record that ended so."""
+        return DeadLetter(position, self.state, self.attempts, self.status, self.reason, self.worker)
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """One record that ended rejected or in doubt, and its cause's members."""
+
+    position: int
+    state: State
+    attempts: int
+    status: int
+    reason: str
+    worker: str
+
+
+@dataclass(frozen=True, slots=True)
+class Buried:
+    """Records that ended as dead letters by one cause: a thousand that are rejected alike cost little more than one."""
+
+    positions: RangeSet
+    cause: Cause
+
+    def letters(self) -> Iterator[DeadLetter]:
+        """Return each of them, in their order."""
+        return map(self.cause.of, self.positions.members())

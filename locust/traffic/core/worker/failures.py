@@ -1,0 +1,63 @@
+"""What a worker has to say of the records that it gave up: those that ended alike are said together.
+
+The rule that this module guards: a thousand rejections by one answer are said in the words of one, so that they cost
+neither side more than a thousand deliveries. Where each has a reason of its own, a report has room for so many.
+"""
+
+from collections.abc import Iterable
+from itertools import chain, islice
+
+from traffic.core.outcome import LONGEST_REASON
+from traffic.core.protocol import Failure
+from traffic.core.ranges import RangeSet
+
+# The master reads so many kinds in some hundredths of a second.
+MOST_KINDS = 1000
+# What failures of one kind have in common: whether in doubt, attempts, status, reason.
+Kind = tuple[bool, int, int, str]
+
+
+class Failures:
+    """Failures that are to be reported, by what they have in common."""
+
+    def __init__(self) -> None:
+        self._positions: dict[Kind, list[int]] = {}
+
+    def __len__(self) -> int:
+        return sum(map(len, self._positions.values()))
+
+    def add(self, position: int, kind: Kind) -> None:
+        """Take one more; a long reason is cut."""
+        in_doubt, attempts, status, reason = kind
+        self._positions.setdefault((in_doubt, attempts, status, reason[:LONGEST_REASON]), []).append(position)
+
+    def members(self) -> set[int]:
+        """Every position that is to be reported."""
+        return set(chain.from_iterable(self._positions.values()))
+
+    def take(self) -> tuple[Failure, ...]:
+        """Take out what the next report has room for."""
+        kinds = list(islice(self._positions, MOST_KINDS))
+        return tuple(Failure(tuple(RangeSet.of(self._positions.pop(kind))), *kind) for kind in kinds)
+
+    def restore(self, failures: Iterable[Failure]) -> None:
+        """Take back what was taken out."""
+        for one in failures:
+            self._positions.setdefault(_kind(one), []).extend(places(one).members())
+
+
+def places(failure: Failure) -> RangeSet:
+    """The positions of a failure."""
+    return RangeSet(failure.positions)
+
+
+def together(failures: Iterable[Failure]) -> tuple[Failure, ...]:
+    """Failures of several reports as one says them."""
+    made: dict[Kind, RangeSet] = {}
+    for one in failures:
+        made.setdefault(_kind(one), RangeSet()).update(places(one))
+    return tuple(Failure(tuple(positions), *kind) for kind, positions in made.items())
+
+
+def _kind(failure: Failure) -> Kind:
+    return failure.in_doubt, failure.attempts, failure.status, failure.reason

@@ -1,0 +1,216 @@
+"""The worker's side of the protocol: it speaks first, asks for records as its feed runs low, and acks.
+
+The rules that this module guards:
+
+- Of the master's messages those of the newest session count, each once, in their order; a message that was
+  overtaken is as good as lost, and the next ack says so by `heard` and `holds`.
+- Every outcome goes with every ack until an answer confirms one that carried it. While outcomes wait for an answer,
+  acks are fewer: a master that is slow to read is not slowed down by being told the same four times a second.
+- Custody is counted from when the ack that was answered was *sent*, so that it ends here before it ends there.
+- A worker that gets nothing done hands back what others can send, and asks for one record at a time, to probe its way.
+- Whether a person pauses the run is what the newest answer says. A new session hands out nothing before its first.
+"""
+
+from collections import deque
+from dataclasses import dataclass
+
+from traffic.core.protocol import VERSION, Ack, Acked, Failure, Grant, Hello, Message, Terms, Tried, Welcome
+from traffic.core.ranges import RangeSet
+from traffic.core.wire import ProtocolError
+from traffic.core.worker.failures import together
+from traffic.core.worker.feed import Feed
+
+
+@dataclass(slots=True)
+class _Sent:
+    """An ack on its way: when it left, which outcomes were new in it, and what it handed back after it was sent."""
+
+    seq: int
+    at: float
+    delivered: RangeSet
+    failed: tuple[Failure, ...]
+    tried: tuple[Tried, ...] = ()
+
+
+class Link:
+    """Turns the passing of time and the master's messages into acks, and leases into records for the feed.
+
+    The adapter calls `poll` often (and whenever the feed is `stirred`), sends what it returns, and hands every
+    message to `receive`. `users` is how many users would take a record if there were one. `foreseen` is a fault of this
+    worker's own that is to be expected.
+    """
+
+    def __init__(self, feed: Feed, terms: Terms) -> None:
+        self.feed, self.terms = feed, terms
+        self.users = 0
+        self.foreseen = ""
+        self.leaving = False
+        self.joined = False
+        self.session = 0
+        self._hello = 1
+        self._hello_due = 0.0
+        self._until = 0.0
+        self._seq = self._heard = 0
+        self._ack_due = self._acked_at = 0.0
+        self._asked = False
+        self._unconfirmed: deque[_Sent] = deque()
+        self._pace = _Pace()
+
+    @property
+    def at_rest(self) -> bool:
+        """Whether nothing is in hand and the master has confirmed every outcome."""
+        return not (self._unconfirmed_outcomes or self.feed.news or self.feed.in_hand or self.feed.holds())
+
+    def poll(self, now: float) -> Message | None:
+        """What to send now, if anything."""
+        if self.joined and now >= self._until:
+            self._lapse(now)
+        if not self.joined:
+            return self._say_hello(now)
+        self._pace.note(self.feed.counts.taken, now)
+        self.feed.look(now)
+        if self.feed.hand_back(now):
+            self._ack_due = now
+        message = self._ack(now) if self._ack_is_due(now) else None
+        self.feed.low = -1 if self._asked else self._target() // 2
+        return message
+
+    def flush(self, now: float) -> Message | None:
+        """An ack at once, whatever is due; None while there is no session."""
+        return self._ack(now) if self.joined else None
+
+    def receive(self, message: object, now: float) -> None:
+        """Take a message from the master. ProtocolError where it is none that a master sends."""
+        if isinstance(message, Welcome):
+            self._on_welcome(message, now)
+        elif isinstance(message, Grant | Acked):
+            if self.joined and message.session == self.session and message.seq > self._heard:
+                self._on_answer(message)
+        else:
+            raise ProtocolError(f"a master does not send {type(message).__name__}")
+
+    def _lapse(self, now: float) -> None:
+        """Give custody up: from here on the master may lease to others what this worker holds."""
+        self.joined = False
+        self._hello += 1
+        self._hello_due = now
+        self._take_outcomes_back()
+        self.feed.begin(self.session, self.feed.run)
+
+    def _say_hello(self, now: float) -> Message | None:
+        if now < self._hello_due or self.leaving:
+            return None
+        self._hello_due = now + self.terms.hello_s
+        return Hello(VERSION, self._hello)
+
+    def _on_welcome(self, message: Welcome, now: float) -> None:
+        if message.session <= self.session:
+            return
+        self._take_outcomes_back()
+        self.feed.begin(message.session, message.run)
+        self.session, self._heard, self._seq = message.session, message.seq, 0
+        self.joined, self._asked = True, False
+        self._ack_due, self._until = now, now + self.terms.lease_s
+        # Custody begins with the first ack that is answered: a welcome may have been long on its way.
+        self.feed.deadline = now
+
+    def _on_answer(self, message: Grant | Acked) -> None:
+        self._heard = message.seq
+        while self._unconfirmed and self._unconfirmed[0].seq <= message.answers:
+            sent = self._unconfirmed.popleft()
+            self.feed.confirm(sent.delivered, sent.failed)
+            if sent.seq == message.answers:
+                self.feed.deadline = self._until = sent.at + self.terms.lease_s
+        # A lease says it, too: while a person pauses the run, there is none.
+        self.feed.paused = isinstance(message, Acked) and message.paused
+        if isinstance(message, Grant):
+            self._asked = False
+            self.feed.offer(message)
+        elif message.over:
+            self.feed.close()
+
+    def _take_outcomes_back(self) -> None:
+        for sent in self._unconfirmed:
+            self.feed.restore(sent.delivered, sent.failed)
+        self._unconfirmed.clear()
+
+    @property
+    def _unconfirmed_outcomes(self) -> bool:
+        return any(sent.delivered or sent.failed for sent in self._unconfirmed)
+
+    def _ack_is_due(self, now: float) -> bool:
+        if not self._asked and self._wants(now) > 0:
+            return True
+        if self._unconfirmed_outcomes:
+            return now >= self._acked_at + self.terms.idle_ack_s
+        drained = bool(self.feed.news) and not self.feed.in_hand and not self.feed.waiting
+        return drained or now >= self._ack_due
+
+    def _wants(self, now: float) -> int:
+        """How many records to ask for: none until the feed has run down to half of what it should hold."""
+        if self.feed.closed or self.feed.paused or self.feed.run is None or self.leaving or not self.users:
+            return 0
+        if self.feed.trouble:
+            return int(self.feed.wants_probe(now))
+        target, waiting = self._target(), self.feed.waiting
+        return target - waiting if waiting <= target // 2 else 0
+
+    def _target(self) -> int:
+        """How many records the feed should hold."""
+        # Where nothing may be sent twice, what a lost worker held is in doubt: so hold no more than is being sent.
+        once = self.feed.run is not None and self.feed.run.policy == "at-most-once"
+        most = self.users if once else self.terms.window_records
+        return min(most, max(2 * self.users, self._pace.records_in_a_second))
+
+    def _ack(self, now: float) -> Ack:
+        delivered, failed = self.feed.report()
+        self._seq += 1
+        self._unconfirmed.append(_Sent(self._seq, now, delivered, failed, self.feed.report_tried()))
+        every = RangeSet()
+        for sent in self._unconfirmed:
+            every.update(sent.delivered)
+        # Where a report has no room for all, the rest is said before more is asked for.
+        wants = 0 if self.feed.news else self._wants(now)
+        self._asked = wants > 0
+        holds = self.feed.holds()
+        busy = bool(holds or self._unconfirmed_outcomes or wants or self.feed.in_hand)
+        self._acked_at = now
+        self._ack_due = now + (self.terms.ack_s if busy else self.terms.idle_ack_s)
+        attempts, resent, maybe_resent = self.feed.done
+        return Ack(
+            session=self.session,
+            seq=self._seq,
+            heard=self._heard,
+            run=self.feed.run.run if self.feed.run else "",
+            delivered=tuple(every),
+            failed=together(failure for sent in self._unconfirmed for failure in sent.failed),
+            holds=tuple(holds),
+            wants=wants,
+            attempts=attempts,
+            resent=resent,
+            users=self.users,
+            trouble=self.feed.trouble,
+            leaving=self.leaving,
+            maybe_resent=maybe_resent,
+            fault=self.feed.reach.fault or self.foreseen,
+            tried=tuple(one for sent in self._unconfirmed for one in sent.tried),
+        )
+
+
+class _Pace:
+    """How fast the users have been taking records of late."""
+
+    SPAN_S = 0.25
+
+    def __init__(self) -> None:
+        self.records_in_a_second = 0
+        self._since, self._count = 0.0, 0
+
+    def note(self, taken: int, now: float) -> None:
+        """Take how many records have been taken so far."""
+        if taken < self._count or now - self._since >= 4 * self.SPAN_S:
+            self._since, self._count, self.records_in_a_second = now, taken, 0
+        elif now - self._since >= self.SPAN_S:
+            fresh = (taken - self._count) / (now - self._since)
+            self.records_in_a_second = round((self.records_in_a_second + fresh) / 2) or round(fresh)
+            self._since, self._count = now, taken

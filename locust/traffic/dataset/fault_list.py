@@ -1,0 +1,50 @@
+"""What is wrong with a file, when more than one thing is: the first are told in full, the others counted."""
+
+from traffic.dataset.diagnosis import DatasetError
+
+MOST_LISTED = 20
+
+
+class ManyFaultsError(DatasetError):
+    """A traffic file with several faults. `listed` has the first of them, `count` says how many there are.
+
+    Record, line and column are the first fault's.
+    """
+
+    def __init__(self, listed: list[DatasetError], count: int, *, partial: bool) -> None:
+        first = listed[0]
+        super().__init__(first.file, first.what, first.remedy, first.record, first.line, first.column)
+        self.listed, self.count = tuple(listed), count
+        head = f"{first.file} has {'at least ' if partial else ''}{count} faults"
+        head += f"; the first {len(listed)}:" if count > len(listed) else ":"
+        rest = ["What follows the last could not be checked."] if partial else []
+        self.args = ("\n  ".join([head, *(error.told for error in listed), *rest]),)
+
+
+class Findings:
+    """Collects the faults of one file. `partial`: it could not be read to its end."""
+
+    def __init__(self) -> None:
+        self.listed: list[DatasetError] = []
+        self.count = 0
+        self.partial = False
+
+    @property
+    def full(self) -> bool:
+        """Whether further faults are only counted, so that nobody needs to know their places."""
+        return self.count >= MOST_LISTED
+
+    def add(self, error: DatasetError) -> None:
+        """Take one more fault."""
+        if not self.full:
+            self.listed.append(error)
+        self.count += 1
+
+    def raise_any(self) -> None:
+        """DatasetError where there is a fault."""
+        if self.count == 1:
+            only = self.listed[0]
+            remedy = f"{only.remedy} What follows it could not be checked." if self.partial else only.remedy
+            raise DatasetError(only.file, only.what, remedy, only.record, only.line, only.column)
+        if self.count:
+            raise ManyFaultsError(self.listed, self.count, partial=self.partial)

@@ -1,0 +1,255 @@
+"""Reads a traffic file once, from its first byte to its last: checks it, and notes where each record stands.
+
+The rule that this module guards: what has been passed is in the digest, and a fault is told with its place.
+What a record is, and what stands between two of them, is for those who build on it: `array_scan`, `lines_scan`.
+"""
+
+import gc
+import hashlib
+import json
+import os
+from array import array
+from collections.abc import Callable
+from pathlib import Path
+from typing import NoReturn
+
+import numpy as np
+import numpy.typing as npt
+
+from traffic.dataset import diagnosis as faults
+from traffic.dataset.diagnosis import DatasetError
+from traffic.dataset.fault_list import Findings
+from traffic.dataset.memory_budget import SMALL, STEP, Room
+from traffic.dataset.utf8 import not_utf8
+
+# Of this size, and twice it, the C library reuses its memory; what is larger is new pages each time.
+WINDOW = 1 << 19
+MAX_RECORD = 16 << 20
+# The decoder's own limit depends on the Python release and on who calls it; this one does not.
+MAX_DEPTH = 500
+# An error nearer than this to a window's end may come from the cut: no escape or literal is longer.
+LONGEST_TOKEN = 16
+_LONGEST_CHARACTER = 4
+
+BOM = b"\xef\xbb\xbf"
+_CONTINUATION, _CONTINUATION_MASK = 0x80, 0xC0
+EXAMPLE = '{"name": "Ana", "msg": "Hola"}'
+TO_UTF8 = "Open the file in an editor and save it as UTF-8."
+
+Quick = Callable[[bytes], list[int] | None]
+"""Given what may be a JSON array without white space around its elements' ends: the lengths of its elements in bytes,
+where it is certain that it is one (RFC 8259, but for UTF-8 within strings); None where it is not, or where in doubt."""
+Progress = Callable[[int, int], None]
+"""Called with the bytes that have been passed, and with how many there are."""
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no JSON number")
+
+
+# The values are thrown away, so numbers are left as their text: no limit on digits, no rounding.
+DECODER = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=_refuse_constant)
+
+
+def decoded_end(text: str, at: int) -> int:
+    """Where the JSON value ends that begins at `at`. ValueError or RecursionError if it is none.
+
+    A collection of cycles would go through all that was made of a large value, over and over, and hold up the process.
+    """
+    if len(text) - at <= SMALL or not gc.isenabled():
+        return DECODER.raw_decode(text, at)[1]
+    gc.disable()
+    try:
+        return DECODER.raw_decode(text, at)[1]
+    finally:
+        gc.enable()
+
+
+class Scan:
+    """One pass over the file, a window at a time.
+
+    A window is decoded as Latin-1, in which every byte is one character, so that the decoder's places are byte
+    offsets; JSON's own characters are ASCII, and what lies between quotes is checked to be UTF-8 by itself.
+    `data` is the window, `base` its place in the file, `at` the place in the window that has been read up to.
+    `name` is the file as people know it; where it had to be unpacked, `handle` is of what it was unpacked to.
+
+    The rigorous reading is slow. `quick`, where there is one, may say of many records at once that they are good;
+    of what it does not, the rigorous reading says what it is. `room` says how much memory the index may take.
+    """
+
+    def __init__(
+        self,
+        name: Path,
+        handle: int,
+        quick: Quick | None = None,
+        progress: Progress | None = None,
+        room: Room | None = None,
+    ) -> None:
+        self.file, self.handle, self.size = name, handle, os.fstat(handle).st_size
+        self.starts, self.lengths = array("Q"), array("I")
+        self.digest = hashlib.sha256()
+        self.data, self.base, self.at = b"", 0, 0
+        self.window = WINDOW
+        self.findings = Findings()
+        # Whether the fault that was just raised leaves nothing to go on from.
+        self.hopeless = False
+        self._text: str | None = None
+        self._quick, self._progress = quick, progress
+        self.room = room or Room()
+        # The index has room for so many records.
+        self._fitting = STEP
+
+    def run(self) -> None:
+        """Read the file. DatasetError where it is not what it should be."""
+        try:
+            self._load(0)
+            self._read_records()
+        except DatasetError as error:
+            self.findings.add(error)
+        self.findings.raise_any()
+
+    def _read_records(self) -> None:
+        """Read the file from its first byte on. What can be gone on after goes into the findings, else DatasetError."""
+        raise NotImplementedError
+
+    @property
+    def text(self) -> str:
+        """The window, a character for each byte."""
+        if self._text is None:
+            self._text = self.data.decode("latin-1")
+        return self._text
+
+    @property
+    def to_the_end(self) -> bool:
+        """Whether the window reaches the file's end."""
+        return self.base + len(self.data) >= self.size
+
+    def fail(self, what: str, remedy: str, at: int | None = None, record: int | None = None) -> NoReturn:
+        """Raise DatasetError for the character at `at`, counted from the window's start (default: `self.at`)."""
+        at = self.at if at is None else at
+        # From the file, because the place may lie behind the window.
+        bad = not_utf8(self._read(self.base, max(at, 0) + _LONGEST_CHARACTER), final=False)
+        if bad is not None and bad.start <= at:
+            self._fail_utf8(bad, record)
+        self._fail_at(self.base + at, what, remedy, record)
+
+    def _fail_utf8(self, bad: UnicodeDecodeError, record: int | None) -> NoReturn:
+        """Raise DatasetError for bytes of the window that are not UTF-8; `record` begins where the scan stands."""
+        self.hopeless = True
+        offset = self.base + bad.start
+        if bad.start < self.at:
+            record = int(np.searchsorted(np.array(self.starts, np.uint64), offset, side="right")) - 1
+            record = None if record < 0 else record
+        subject = "the file holds" if record is None else "holds"
+        what = f"{subject} bytes that are not UTF-8 (0x{bad.object[bad.start]:02x}: {bad.reason})"
+        self._fail_at(offset, what, TO_UTF8, record)
+
+    def _fail_at(self, offset: int, what: str, remedy: str, record: int | None) -> NoReturn:
+        if self.findings.full:
+            raise DatasetError(self.file, what, remedy, record)
+        line, column = line_and_column(self._read, offset)
+        raise DatasetError(self.file, what, remedy, record, line, column)
+
+    def _read(self, offset: int, length: int) -> bytes:
+        """Bytes of the file as it was when it was opened: `length` of them, or up to its end."""
+        length = min(length, self.size - offset)
+        try:
+            piece = os.pread(self.handle, length, offset)
+        except OSError as error:
+            self.hopeless = True
+            what = f"the file cannot be read ({error.strerror})"
+            raise DatasetError(self.file, what, "Copy it to a disk that can be read.") from error
+        if len(piece) < length:
+            self.hopeless = True
+            remedy = "Start again when nothing writes to it any more."
+            raise DatasetError(self.file, "the file became shorter while it was being read", remedy)
+        return piece
+
+    def _peek(self, at: int, length: int = faults.LOOKAHEAD) -> str:
+        """What stands at a place of the window, also where the window ends before."""
+        return self._read(self.base + at, length).decode("latin-1")
+
+    def _load(self, at: int) -> None:
+        """Begin a window at the character `at` of the present one; what lies before has been read for good."""
+        data = self.data[:at]
+        bad = not_utf8(data, final=True)
+        if bad is not None:
+            self._fail_utf8(bad, None)
+        self._pass(data)
+        self.at = 0
+        self.data, self._text = self._read(self.base, self.window), None
+
+    def _pass(self, data: bytes) -> None:
+        """Count in the bytes that the scan has done with."""
+        self.digest.update(data)
+        self.base += len(data)
+        if self._progress is not None:
+            self._progress(self.base, self.size)
+
+    def _note(self, start: int, length: int) -> None:
+        """Take in one record by its place in the file."""
+        self.starts.append(start)
+        self.lengths.append(length)
+        if len(self.starts) >= self._fitting:
+            self._check_room(start)
+
+    def _note_all(self, starts: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64]) -> None:
+        """Take in many records by their places in the file."""
+        self.starts.frombytes(starts.astype(np.uint64).tobytes())
+        self.lengths.frombytes(lengths.astype(np.uint32).tobytes())
+        if len(self.starts) >= self._fitting:
+            self._check_room(self.starts[-1])
+
+    def _check_values(self, text: bytes, record: int) -> None:
+        """DatasetError if the memory might not do for the values of a text, which begins with this record."""
+        try:
+            self.room.check_values(self.file, text, record)
+        except DatasetError:
+            self.hopeless, self.findings.partial = True, self.findings.count > 0
+            raise
+
+    def _check_room(self, done: int) -> None:
+        """DatasetError if the memory might not do for the records that follow."""
+        try:
+            self._fitting = self.room.check_records(self.file, len(self.starts), done, self.size)
+        except DatasetError:
+            self.hopeless, self.findings.partial = True, self.findings.count > 0
+            raise
+
+    def _check_sizes(self, start: int, stop: int, record: int) -> None:
+        """DatasetError where a record, valid, between two places of the window is beyond what can be sent."""
+        if stop - start > MAX_RECORD:
+            self._fail_long(record)
+        if self._many_brackets(start, stop) and faults.depth(self.text[start:stop]) > MAX_DEPTH:
+            self._fail_deep(record)
+
+    def _many_brackets(self, start: int, stop: int) -> bool:
+        """Whether a record could be too deep: a look that is quick, since most records are flat."""
+        if stop - start <= 2 * MAX_DEPTH:
+            return False
+        return self.data.count(b"{", start, stop) + self.data.count(b"[", start, stop) > MAX_DEPTH
+
+    def _fail_long(self, record: int) -> NoReturn:
+        self.hopeless = True
+        what = f"is longer than {MAX_RECORD >> 20} MiB, or a quote or bracket in it is never closed"
+        self.fail(what, "Check its quotes and brackets; a record of that size cannot be sent.", record=record)
+
+    def _fail_deep(self, record: int) -> NoReturn:
+        self.fail(f"is nested more than {MAX_DEPTH} levels deep", "Flatten it.", record=record)
+
+
+def line_and_column(read: Callable[[int, int], bytes], offset: int) -> tuple[int, int]:
+    """Where an offset is for people; what lies before it is UTF-8, or is told by another fault.
+
+    `read` gives bytes by offset and length, fewer only at the file's end.
+    """
+    line, column = 1, 1
+    done = len(BOM) if read(0, len(BOM)) == BOM else 0
+    while done < offset and (piece := read(done, min(WINDOW, offset - done))):
+        breaks = piece.count(b"\n")
+        line, column = line + breaks, 1 if breaks else column
+        rest = np.frombuffer(piece, np.uint8)[piece.rfind(b"\n") + 1 :]
+        # Each character has one byte that is not a continuation byte.
+        column += int(np.count_nonzero(rest & _CONTINUATION_MASK != _CONTINUATION))
+        done += len(piece)
+    return line, column

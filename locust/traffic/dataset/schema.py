@@ -1,0 +1,119 @@
+"""Holds the records against a JSON Schema, where one is asked for."""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jsonschema_rs
+import msgspec
+import numpy as np
+
+from traffic.core.order import Indexes
+from traffic.dataset.dataset import Dataset, DatasetError
+from traffic.dataset.fault_list import Findings
+from traffic.dataset.formats import Format
+from traffic.dataset.memory_budget import Room
+from traffic.dataset.scan import Progress
+
+BATCH = 2000
+BATCH_BYTES = 1 << 20
+# Records that passed are known by it. Another version of what is checked has another.
+_VERSION = b"traffic schema 2, formats checked\n"
+# The values of a record are there as Python's, and as the validator's.
+_TIMES = 2
+_LONGEST_MESSAGE = 200
+
+
+class SchemaError(Exception):
+    """A schema that cannot be used; the text names the file, what is wrong, and a remedy."""
+
+
+class Schema:
+    """A JSON Schema, of the draft that its $schema names, by default 2020-12; `format` is checked in all drafts.
+
+    `digest` is another where the schema is, or what is checked by it.
+    """
+
+    def __init__(self, file: Path) -> None:
+        """Read it. SchemaError where that cannot be done, or it is none."""
+        self.file = file
+        try:
+            text = file.read_bytes()
+            # Left to itself, the validator takes formats for mere remarks from 2019-09 on.
+            self._validator = jsonschema_rs.validator_for(
+                _object(json.loads(text)), validate_formats=True, retriever=_refuse_to_fetch
+            )
+        except OSError as error:
+            what = f"the schema {file} cannot be read ({error.strerror})"
+            raise SchemaError(f"{what}. Name a file with --traffic-schema, or leave that out.") from error
+        except (ValueError, RecursionError, jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError) as error:
+            what = f"{file} is no JSON Schema ({_first_line(error)})"
+            raise SchemaError(f"{what}. Correct it, or leave --traffic-schema out.") from error
+        self.digest = hashlib.sha256(_VERSION + text).hexdigest()
+
+    def check(self, dataset: Dataset, progress: Progress, room: Room) -> None:
+        """DatasetError where a record does not pass, or may take more memory than there is in `room`."""
+        findings = Findings()
+        for indexes in _batches(dataset):
+            for index, body in zip(indexes.tolist(), dataset.bodies(indexes), strict=True):
+                room.check_values(dataset.file, body, index, _TIMES)
+                for what in self._faults(body):
+                    findings.add(self._error(dataset, index, what, placed=not findings.full))
+            progress(int(indexes[0]), dataset.records)
+        findings.raise_any()
+
+    def _faults(self, body: bytes) -> Iterator[str]:
+        try:
+            record = msgspec.json.decode(body)
+        except msgspec.DecodeError:
+            # Lone surrogates: RFC 8259 lets them pass, as escapes; no text has them.
+            text = json.dumps(json.loads(body), ensure_ascii=False)
+            record = msgspec.json.decode(text.encode(errors="replace"))
+        try:
+            if self._validator.is_valid(record):
+                return
+            for error in self._validator.iter_errors(record):
+                yield _say(error)
+        except ValueError as error:
+            yield f"cannot be held against the schema ({_first_line(error)})"
+
+    def _error(self, dataset: Dataset, index: int, what: str, *, placed: bool) -> DatasetError:
+        line = column = None
+        if placed and dataset.format is not Format.CSV:
+            line, column = dataset.place(index)
+        return DatasetError(dataset.file, what, f"Correct the record, or the schema {self.file}.", index, line, column)
+
+
+def _batches(dataset: Dataset) -> Iterator[Indexes]:
+    """All indexes of a dataset, as many at a time as have few bytes together; at least one."""
+    first = 0
+    while first < dataset.records:
+        indexes = np.arange(first, min(first + BATCH, dataset.records), dtype=np.uint64)
+        sizes = np.cumsum(dataset.lengths(indexes), dtype=np.uint64)
+        indexes = indexes[: max(1, int(np.searchsorted(sizes, BATCH_BYTES, side="right")))]
+        yield indexes
+        first += len(indexes)
+
+
+def _object(value: Any) -> Any:
+    if not isinstance(value, dict | bool):
+        raise ValueError("it is not an object")  # noqa: TRY004 - the file's fault, not the caller's
+    return value
+
+
+def _refuse_to_fetch(uri: str) -> Any:
+    raise ValueError(f"it refers to {uri}; all of it must stand in the one file")
+
+
+def _say(error: "jsonschema_rs.ValidationError") -> str:
+    place = "".join(f"/{part}" for part in error.instance_path)
+    rule = "/".join(map(str, error.schema_path))
+    return f"breaks the schema's rule {rule}{' at ' + place if place else ''}: {_first_line(error)}"
+
+
+def _first_line(error: Exception) -> str:
+    text = str(getattr(error, "message", None) or error).strip().splitlines()
+    line = text[0] if text else type(error).__name__
+    return line if len(line) <= _LONGEST_MESSAGE else line[:_LONGEST_MESSAGE] + "..."

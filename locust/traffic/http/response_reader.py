@@ -1,0 +1,177 @@
+"""Reads the answers that come in over one connection, in whatever pieces they come.
+
+The rule that this module guards: where an answer ends is known to the byte, or the connection is not used again.
+"""
+
+import re
+from typing import TYPE_CHECKING
+
+from traffic.http.http1 import CHUNKED, REMEMBERED, UNTIL_CLOSE, BrokenAnswerError, Head, read_head
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+MOST_HEAD = 1 << 16
+_MOST_LINE = 4096
+_HEAD_END = re.compile(rb"\n\r?\n")
+_BEGINNING = b"HTTP/1."
+_CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\x00-\x08\x0a-\x1f\x7f]*)?\Z")
+_TRAILER = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[^\x00\r\n]*\Z")
+
+
+class Answers:
+    """The answers of one connection. `known` are heads by their bytes; connections to one server share it.
+
+    `head` is that of the answer under way, once it is whole; `body` how many bytes of content have come;
+    `surplus` whether more came than the answer.
+    """
+
+    __slots__ = ("_buffer", "_known", "_left", "_looked", "_step", "body", "head", "surplus")
+
+    def __init__(self, known: dict[bytes, Head]) -> None:
+        self._known = known
+        self.begin()
+
+    def begin(self) -> None:
+        """Expect another answer."""
+        self._step: Callable[[], bool] | None = None
+        self._buffer = bytearray()
+        self._looked = self._left = self.body = 0
+        self.head: Head | None = None
+        self.surplus = False
+
+    @property
+    def begun(self) -> bool:
+        """Whether a part of an answer has come."""
+        return self._step is not None
+
+    def feed(self, data: bytes) -> Head | None:
+        """Take what came in; the answer's head, once the answer is whole. BrokenAnswerError where it is none.
+
+        After a whole answer, call `begin` before the next, unless `feed` was given that answer in one piece.
+        """
+        if self._step is None:
+            end = data.find(b"\r\n\r\n") + 4
+            head = self._known.get(data[:end])
+            if head is not None and len(data) - end == head.length:
+                self.body = head.length
+                return head
+            self._step = self._read_head
+        self._buffer += data
+        while self._step():
+            if self._step == self._end:
+                self.surplus = bool(self._buffer)
+                return self.head
+        return None
+
+    def eof(self) -> Head | None:
+        """The server sends no more: the head where that ends the answer, None where it breaks the answer off."""
+        return self.head if self.head is not None and self.head.length == UNTIL_CLOSE else None
+
+    # Each step consumes of the buffer what it can; False where it needs more.
+
+    def _end(self) -> bool:
+        return False
+
+    def _read_head(self) -> bool:
+        if not self._buffer.startswith(_BEGINNING[: len(self._buffer)]):
+            raise BrokenAnswerError(f"an answer begins with HTTP/1.1, not with {bytes(self._buffer[:40])!r}")
+        found = _HEAD_END.search(self._buffer, max(0, self._looked - 2))
+        self._looked = len(self._buffer)
+        if (found.end() if found else self._looked) > MOST_HEAD:
+            raise BrokenAnswerError(f"the answer's head is longer than {MOST_HEAD} bytes")
+        if not found:
+            return False
+        head = self._remember(bytes(self._buffer[: found.end()]))
+        del self._buffer[: found.end()]
+        self._looked = 0
+        if head.informational:
+            return bool(self._buffer)
+        self.head, self._left = head, head.length
+        self._step = {CHUNKED: self._read_size, UNTIL_CLOSE: self._read_all}.get(head.length, self._read_body)
+        return True
+
+    def _remember(self, data: bytes) -> Head:
+        head = self._known.get(data)
+        if head is None:
+            head = read_head(data)
+            if len(self._known) >= REMEMBERED:
+                self._known.clear()
+            if not head.informational:
+                self._known[data] = head
+        return head
+
+    def _skip(self) -> None:
+        """Let go of as much of the content as has come."""
+        taken = min(self._left, len(self._buffer))
+        del self._buffer[:taken]
+        self.body += taken
+        self._left -= taken
+
+    def _read_body(self) -> bool:
+        self._skip()
+        if self._left:
+            return False
+        self._step = self._end
+        return True
+
+    def _read_all(self) -> bool:
+        self.body += len(self._buffer)
+        self._buffer.clear()
+        return False
+
+    def _line(self) -> bytes | None:
+        """The next line; None where it has not come whole."""
+        end = self._buffer.find(b"\n", self._looked, _MOST_LINE)
+        if end < 0:
+            self._looked = len(self._buffer)
+            if self._looked >= _MOST_LINE:
+                raise BrokenAnswerError(f"a line between the answer's chunks is longer than {_MOST_LINE} bytes")
+            return None
+        line = bytes(self._buffer[: end + 1])
+        del self._buffer[: end + 1]
+        self._looked = 0
+        if not line.endswith(b"\r\n"):
+            raise BrokenAnswerError(f"a line between the answer's chunks does not end in CR LF: {line[:40]!r}")
+        return line[:-2]
+
+    def _read_size(self) -> bool:
+        line = self._line()
+        if line is None:
+            return False
+        found = _CHUNK_SIZE.match(line)
+        if not found:
+            raise BrokenAnswerError(f"a chunk of the answer has no size: {line[:40]!r}")
+        self._left = int(found[1], 16)
+        self._step = self._read_chunk if self._left else self._read_trailer
+        return True
+
+    def _read_chunk(self) -> bool:
+        self._skip()
+        if self._left:
+            return False
+        self._step = self._read_chunk_end
+        return True
+
+    def _read_chunk_end(self) -> bool:
+        if not b"\r\n".startswith(self._buffer[:2]):
+            raise BrokenAnswerError("a chunk of the answer is longer than it says")
+        if len(self._buffer) < 2:  # noqa: PLR2004 - CR LF
+            return False
+        del self._buffer[:2]
+        self._step = self._read_size
+        return True
+
+    def _read_trailer(self) -> bool:
+        line = self._line()
+        if line is None:
+            return False
+        if not line:
+            self._step = self._end
+        elif not _TRAILER.match(line):
+            raise BrokenAnswerError(f"a field of the answer's trailer is no name and value: {line[:40]!r}")
+        else:
+            self._left += len(line)
+            if self._left > MOST_HEAD:
+                raise BrokenAnswerError(f"the answer's trailer is longer than {MOST_HEAD} bytes")
+        return True

@@ -1,0 +1,1 @@
+"""What is changed in Locust itself; docs/locust-flaws.md says why."""

@@ -1,0 +1,199 @@
+"""A run as the master process keeps it: the core's account with its times, its pace, and its files."""
+
+import logging
+from dataclasses import replace
+from typing import Any
+
+from traffic.clock import ever_greater, now_s, timestamp
+from traffic.core.master.progress import Progress
+from traffic.core.master.report import Standing, account, dead_letters, unsent_indexes
+from traffic.core.master.run import Run
+from traffic.core.master.stall_detector import Patience, Verdict
+from traffic.core.master.timeline import Look, Timeline
+from traffic.core.master.verdict import succeeded, verdict
+from traffic.core.record_state import State
+from traffic.master.audit import reconcile
+from traffic.master.threads import in_thread
+from traffic.runs.journal import Journal, JournalError, JournalWriteError, tell
+from traffic.runs.run_metadata import Facts, ended
+from traffic.runs.state_dir import StateFolder
+from traffic.runs.target import told
+from traffic.terminal import plain as console
+
+logger = logging.getLogger(__name__)
+
+
+BY_A_PERSON = "paused by a person"
+
+
+class Delivery:
+    """One run. `state` is running, paused, stopping, completed, stopped or failed.
+
+    A run is paused by a person, or because it cannot go on. It is `live` until it is being closed, then `ending` until
+    its report is made. `facts` are those of its journal, which this object closes at its end. `manned`: a worker has
+    been there since the master began or resumed it. `troubles` says, by worker, why one gets nothing done, or what it
+    lacks.
+    `reclaimed` counts the leases that were taken back since then.
+    """
+
+    def __init__(self, run: Run, journal: Journal, folder: StateFolder) -> None:
+        self.run, self.journal, self.folder = run, journal, folder
+        self.facts = journal.facts
+        self.patience = Patience(self.facts.give_up_s)
+        self.state, self.reason = ("paused", BY_A_PERSON) if self.facts.paused else ("running", "")
+        self.live = True
+        self.manned = not self.facts.resumed
+        self.report: dict[str, Any] | None = None
+        self.reclaimed = 0
+        self.troubles: dict[str, str] = {}
+        self._discardable = False
+        self._progress, self.timeline = Progress(), Timeline(ever_greater())
+        self._began, self._settled_before = now_s(), self.settled
+        self.look(self._began)
+
+    @property
+    def ending(self) -> bool:
+        """Whether its report is being made."""
+        return not self.live and self.report is None
+
+    @property
+    def paused_by_person(self) -> bool:
+        """Whether a person has paused it, and nobody has let it go on."""
+        return self.facts.paused and self.state == "paused"
+
+    def pause(self) -> Facts:
+        """Take that a person pauses it; the facts, which are news."""
+        self.facts = replace(self.facts, paused=True)
+        self.state, self.reason = "paused", BY_A_PERSON
+        return self.facts
+
+    def go_on(self) -> Facts:
+        """Take that a person lets it go on, from a clean start: its pace, and what holds it up, count from now."""
+        self.facts = replace(self.facts, paused=False)
+        self.state, self.reason = "running", ""
+        self._progress = Progress()
+        return self.facts
+
+    @property
+    def settled(self) -> int:
+        """How many records have their outcome."""
+        return self.run.ledger.settled
+
+    def look(self, now: float) -> None:
+        """Note how far the run has come."""
+        self._progress.note(self.settled, now)
+        self._trace(now)
+
+    def _trace(self, now: float, *, last: bool = False) -> None:
+        since, counts = now - self._began, self.run.ledger.counts
+        if last or self.timeline.due(since):
+            settled = counts[State.DELIVERED], counts[State.REJECTED], counts[State.IN_DOUBT]
+            attempts = sum(self.run.attempts.values())
+            self.timeline.note(Look(since, *settled, counts[State.LEASED], counts[State.PENDING], attempts), last=last)
+
+    def weigh(self, stalled: str, now: float) -> Verdict:
+        """Take why the run can make no progress (empty: it can), be paused or go on accordingly; the verdict.
+
+        A resumed run waits for its first worker as long as it takes, and one that a person has paused for a person.
+        """
+        if self.state not in ("running", "paused"):
+            return Verdict.GOING
+        if not self.manned:
+            verdict, stalled = Verdict.PAUSED, "it was resumed and waits for its workers"
+        else:
+            verdict = self.patience.look("" if self.facts.paused else stalled, now)
+        if self.facts.paused:
+            self.state, self.reason = "paused", f"{BY_A_PERSON}; {stalled}" if stalled else BY_A_PERSON
+            return Verdict.PAUSED
+        if verdict is Verdict.PAUSED and self.state == "running":
+            self.state = "paused"
+            until = f"; it is given up in {self.patience.left_s(now):.0f} s if this lasts" if self.manned else ""
+            logger.warning("the run is paused: %s%s", stalled, until)
+        elif verdict is Verdict.GOING and self.state == "paused":
+            self.state = "running"
+            logger.info("the run goes on")
+        self.reason = stalled if self.state == "paused" else ""
+        return verdict
+
+    def crewed(self, users: int, rate: float) -> Facts | None:
+        """Take how many users there are to be, and how fast they come; the facts, where that is news."""
+        if not users or (users, rate) == (self.facts.users, self.facts.spawn_rate):
+            return None
+        self.facts = replace(self.facts, users=users, spawn_rate=rate)
+        return self.facts
+
+    def account(self, worker_states: dict[str, str]) -> dict[str, Any]:
+        """The run's status now; its report once it has one."""
+        if self.report is not None:
+            return self.report
+        standing = self._standing(self.state, self.reason, None, worker_states)
+        return account(self.run, standing, self._progress) | told(self.facts)
+
+    def finish(self, state: str, reason: str, worker_states: dict[str, str]) -> dict[str, Any]:
+        """Make the delivery report, hold it against the target's audit, write it, print it; the report.
+
+        The journal is closed, and stays until `discard_journal`.
+        """
+        seconds = (now := now_s()) - self._began
+        self._trace(now, last=True)
+        standing = self._standing(state, reason, timestamp(), worker_states)
+        report = account(self.run, standing, self._progress) | told(self.facts)
+        rate = (self.settled - self._settled_before) / seconds if seconds > 0 else 0.0
+        report |= {"seconds": round(seconds, 3), "rate": round(rate, 1)}
+        # What was settled before the run moved to this target may be at the former one alone.
+        elsewhere = max((one.settled for one in self.facts.resumed if one.host), default=0)
+        report["audit"] = reconcile(self.facts.host, self.run.terms.run, report["counts"], elsewhere)
+        report["verdict"] = verdict(report)
+        self._discardable = self._write(report) and state == "completed"
+        self._end_journal(state, report["ended"])
+        self.report, self.state, self.reason = report, state, reason
+        logger.info("%s", console.report_table(report), extra={"report": report})
+        return report
+
+    def close(self) -> None:
+        """Let go of the file: another run begins."""
+        self.run.dataset.close()
+
+    def _standing(self, state: str, reason: str, at: str | None, worker_states: dict[str, str]) -> Standing:
+        resumed = tuple(one.to_json() for one in self.facts.resumed)
+        paused = at is None and self.paused_by_person
+        known = self.facts.started, at, worker_states, resumed
+        return Standing(state, reason, *known, paused_by_person=paused, troubles=self.troubles)
+
+    def discard_journal(self) -> None:
+        """Delete the journal of a run that has its report, and of which every record was delivered.
+
+        Where others were settled, too, the run can be taken up for its dead letters: its journal is told that the run
+        is done with until then. So is that of a run whose audit disagrees: it says who reported what. One that is not
+        completed can be resumed, and its journal stays as it is.
+        """
+        if not self._discardable or self.report is None:
+            return
+        self._discardable = False
+        try:
+            if succeeded(self.report):
+                self.journal.remove()
+            else:
+                in_thread(tell, self.journal.path)
+        except (OSError, JournalError, JournalWriteError) as error:
+            reason = getattr(error, "strerror", None) or error
+            logger.warning("the journal %s could not be put away: %s", self.journal.path, reason)
+
+    def _end_journal(self, state: str, at: str) -> None:
+        try:
+            in_thread(self.journal.write, facts=ended(self.facts, state, at))
+        except JournalWriteError as error:
+            logger.error("the journal %s cannot be told that the run has ended: %s", self.journal.path, error)  # noqa: TRY400 - the reason is all there is to say
+            self._discardable = False
+        self.journal.close()
+
+    def _write(self, report: dict[str, Any]) -> bool:
+        try:
+            letters, unsent = dead_letters(self.run), unsent_indexes(self.run)
+            path = in_thread(self.folder.write_report, report, letters, unsent)
+        except OSError as error:
+            reason = f"{error.strerror or error}"
+            logger.error("the report could not be written to %s (%s); it follows here", self.folder.path, reason)  # noqa: TRY400 - the reason is all there is to say
+            return False
+        logger.info("report written to %s", path)
+        return True

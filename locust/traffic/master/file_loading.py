@@ -1,0 +1,59 @@
+"""Reads a traffic file in a thread, while the master's loop goes on, and tells people how far it is."""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import gevent
+
+from traffic.dataset.cache import Cache
+from traffic.dataset.dataset import Dataset
+from traffic.dataset.loader import Opening
+from traffic.dataset.schema import Schema
+from traffic.master.threads import in_thread
+from traffic.terminal.plain import TOLD_LIVE
+
+logger = logging.getLogger(__name__)
+
+TELL_EVERY_S = 2.0
+
+
+class Reading:
+    """Opens traffic files, one at a time. `status` is how far the present one is, None where none is being read."""
+
+    def __init__(self) -> None:
+        self.status: dict[str, Any] | None = None
+
+    def open(self, file: Path, state_dir: Path, schema: Path | None, called: str = "") -> Dataset:
+        """Check and index a file. DatasetError where it, SchemaError where its schema is not what it should be.
+
+        `called` is what people know the file by, where that is not its path.
+        """
+        status: dict[str, Any] = {"file": called or str(file), "done": 0, "of": None}
+
+        def progress(done: int, of: int) -> None:
+            # Called in the thread: no more than these two is done there.
+            status["done"], status["of"] = done, of
+
+        opening = Opening(file, Cache(state_dir / "cache"), progress)
+        self.status = status
+        teller = gevent.spawn(self._tell, status)
+        try:
+            rules = in_thread(Schema, schema) if schema is not None else None
+            return in_thread(opening.open, rules)
+        finally:
+            self.status = None
+            teller.kill(block=False)
+            for note in opening.notes:
+                logger.warning("%s", note)
+
+    def _tell(self, status: dict[str, Any]) -> None:
+        while True:
+            gevent.sleep(TELL_EVERY_S)
+            logger.info("%s", reading_line(status), extra=TOLD_LIVE)
+
+
+def reading_line(status: dict[str, Any]) -> str:
+    """How far the reading of a file is, in one line."""
+    share = f"{100 * status['done'] // status['of']}% of this pass" if status["of"] else "begun"
+    return f"reading {status['file']}: {share}"

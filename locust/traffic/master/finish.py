@@ -1,0 +1,128 @@
+"""How a run ends: it is completed, somebody stops it, it cannot go on, or its process ends.
+
+The rule that this module guards: a run is reported once, after its ledger is closed and the journal has the last of it.
+The workers' last acks are waited for before; they, and the disk, only for so long.
+"""
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import gevent
+
+from traffic.clock import now_s
+from traffic.core.master.coordinator import Custody
+from traffic.core.master.verdict import succeeded
+from traffic.master.active_run import Delivery
+from traffic.master.locust_session import LocustTest, watched
+from traffic.master.outbox import Outbox
+from traffic.master.run_events import Story
+from traffic.master.start import Starts
+from traffic.terminal.live_line import Live
+
+logger = logging.getLogger(__name__)
+
+EXIT_DELIVERED, EXIT_BROKEN, EXIT_NOT_ALL, EXIT_REFUSED = 0, 2, 3, 4
+# Beyond the stop timeout: for the workers' last acks to arrive.
+LAST_ACKS_S = 3.0
+# For the last outcomes to get onto the disk.
+LAST_ENTRIES_S = 10.0
+
+
+class Ending:
+    """Each way to end a run. All but `quit` return at once: what waits does so in a greenlet of its own.
+
+    One that fails goes to `on_crash`.
+    """
+
+    def __init__(
+        self,
+        test: LocustTest,
+        custody: Custody,
+        outbox: Outbox,
+        starts: Starts,
+        story: Story,
+        live: Live,
+        on_crash: Callable[["gevent.Greenlet[..., Any]"], None],
+    ) -> None:
+        self._test, self._custody, self._outbox, self._starts = test, custody, outbox, starts
+        self._story, self._live = story, live
+        self._on_crash = on_crash
+
+    def complete(self, delivery: Delivery) -> None:
+        """Every record is settled: write the report, then stop Locust's test."""
+
+        def end() -> None:
+            self._finish(delivery, "completed")
+            self._test.stop()
+
+        watched(end, self._on_crash)
+
+    def stop(self, delivery: Delivery | None) -> None:
+        """Hand out no more, wait for the workers' last acks, and report; nothing where no run is live."""
+        if delivery is None or not self._hand_out_no_more(delivery):
+            return
+
+        def end() -> None:
+            self._finish_after_last_acks(delivery, "stopped")
+            self._test.wind_up()
+
+        watched(end, self._on_crash)
+
+    def fail(self, delivery: Delivery | None, reason: str) -> None:
+        """End the run because it cannot go on; nothing waits here, where the workers' messages are read."""
+        if delivery is None or delivery.state == "stopping":
+            return
+        logger.error("the run cannot go on: %s", reason)
+        self._hand_out_no_more(delivery)
+
+        def end() -> None:
+            self._finish_after_last_acks(delivery, "failed", reason)
+            self._test.stop()
+
+        watched(end, self._on_crash)
+
+    def quit(self, delivery: Delivery | None, *, broken: bool) -> None:
+        """The process ends: nothing comes after this, so wait here for the last acks, and for the report.
+
+        `broken`: nobody reads the workers' messages any more, so there is no ack to wait for.
+        """
+        if delivery is None:
+            return
+        if not broken and self._hand_out_no_more(delivery):
+            self._finish_after_last_acks(delivery, "stopped")
+        deadline = now_s() + LAST_ENTRIES_S
+        while delivery.ending and now_s() < deadline:
+            gevent.sleep(0.05)
+        # Until here a headless master that is killed, and restarted, must not take the file for one to be sent anew.
+        delivery.discard_journal()
+
+    def _hand_out_no_more(self, delivery: Delivery) -> bool:
+        """Tell the workers that the run is over; whether it was live."""
+        if not delivery.live:
+            return False
+        delivery.state, delivery.reason = "stopping", ""
+        self._outbox.put(self._custody.stop())
+        return True
+
+    def _finish_after_last_acks(self, delivery: Delivery, state: str, reason: str = "") -> None:
+        deadline = now_s() + self._test.environment.stop_timeout + LAST_ACKS_S
+        while not self._custody.settled_or_back and now_s() < deadline:
+            gevent.sleep(0.05)
+        self._finish(delivery, state, reason)
+
+    def _finish(self, delivery: Delivery, state: str, reason: str = "") -> None:
+        """Close the ledger and write the report; nothing where that has been done."""
+        if not delivery.live:
+            return
+        delivery.live = False
+        self._outbox.put(self._custody.close())
+        if not self._outbox.drain(LAST_ENTRIES_S):
+            logger.error("the run ends without its last outcomes in the journal: %s", self._outbox.trouble)
+            self._outbox.abandon()
+        report = delivery.finish(state, reason, self._test.worker_states())
+        self._story.see(delivery)
+        self._live.end()
+        if not self._starts.unattended:
+            delivery.discard_journal()
+        self._test.environment.process_exit_code = EXIT_DELIVERED if succeeded(report) else EXIT_NOT_ALL

@@ -1,0 +1,106 @@
+"""Carries decisions out in their order; what comes after an entry of the journal waits until that is on disk.
+
+While one group is being written, in a thread, the decisions that are made meanwhile gather for the next.
+"""
+
+import logging
+from collections.abc import Callable, Iterable
+
+import gevent
+from gevent.event import Event
+
+from traffic.clock import now_s
+from traffic.core.master.decisions import Decision, Entry
+from traffic.master.threads import in_thread
+from traffic.runs.journal import Journal, JournalWriteError
+from traffic.runs.run_metadata import Facts
+
+logger = logging.getLogger(__name__)
+
+RETRY_S = 1.0
+
+
+class Outbox:
+    """`act` carries out one decision. `journal` is the live run's; without one no entry may be put.
+
+    `trouble` says why the journal cannot be written at the moment, and is empty where it can. Until then nothing is
+    carried out, so that no worker hears of what the disk does not have.
+    """
+
+    def __init__(self, act: Callable[[Decision], None]) -> None:
+        self.journal: Journal | None = None
+        self.trouble = ""
+        self._act = act
+        self._waiting: list[Decision] = []
+        self._facts: Facts | None = None
+        self._wake, self._idle = Event(), Event()
+        self._idle.set()
+
+    def put(self, decisions: Iterable[Decision]) -> None:
+        """Have these carried out after all that were put before."""
+        before = len(self._waiting)
+        self._waiting += decisions
+        if len(self._waiting) > before:
+            self._rouse()
+
+    def note(self, facts: Facts) -> None:
+        """Have these facts journaled, with the next group at the latest."""
+        self._facts = facts
+        self._rouse()
+
+    def drain(self, within_s: float) -> bool:
+        """Wait until all that was put has been carried out; whether it was, in that time."""
+        deadline = now_s() + within_s
+        while self._waiting or not self._idle.is_set():
+            if not self._idle.wait(max(0.0, deadline - now_s())):
+                return False
+        return True
+
+    def abandon(self) -> None:
+        """Forget what could not be journaled, and the journal with it: the run has ended without. Waits for a write."""
+        self.journal, self._facts = None, None
+        self._waiting.clear()
+        self._idle.wait()
+        self.trouble = ""
+
+    def serve(self) -> None:
+        """Carry out what is put, for ever. In a greenlet of its own."""
+        while True:
+            self._wake.wait()
+            self._wake.clear()
+            while self._waiting or self._facts:
+                batch, self._waiting = self._waiting, []
+                if self._journal(batch):
+                    for decision in batch:
+                        self._act(decision)
+            self._idle.set()
+
+    def _rouse(self) -> None:
+        self._idle.clear()
+        self._wake.set()
+
+    def _journal(self, batch: list[Decision]) -> bool:
+        """Write the entries of `batch`, trying until it works; whether it did, False where that was called off."""
+        entries = [decision for decision in batch if isinstance(decision, Entry)]
+        facts, self._facts = self._facts, None
+        if not entries and facts is None:
+            return True
+        journal = self.journal
+        assert journal is not None, "only a live run has entries, and it has a journal"
+        while self.journal is journal:
+            try:
+                in_thread(journal.write, entries, facts)
+            except JournalWriteError as error:
+                self._complain(journal, str(error))
+                gevent.sleep(RETRY_S)
+            else:
+                if self.trouble:
+                    self.trouble = ""
+                    logger.info("the journal can be written again")
+                return True
+        return False
+
+    def _complain(self, journal: Journal, reason: str) -> None:
+        if not self.trouble:
+            logger.error("the journal %s cannot be written: %s", journal.path, reason)
+        self.trouble = f"the journal cannot be written: {reason}"

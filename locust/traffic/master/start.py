@@ -1,0 +1,261 @@
+"""What a start needs before anything is sent: options that can be used, an opened file, and a run, new or resumed."""
+
+import argparse
+import secrets
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from locust.env import Environment
+
+from traffic.clock import timestamp
+from traffic.core.master.decisions import records
+from traffic.core.master.run import Run
+from traffic.core.order import Order
+from traffic.core.protocol import RunTerms
+from traffic.dataset.dataset import Dataset, DatasetError
+from traffic.master.active_run import Delivery
+from traffic.master.file_loading import Reading
+from traffic.master.threads import in_thread
+from traffic.master.user_counts import check_options
+from traffic.runs.history import ResumeError, ToResume, find_cut_off, find_to_resume, leave_cut_off, recover, replay
+from traffic.runs.journal import LEAVE_RUN, Journal, JournalError, JournalWriteError
+from traffic.runs.other_host import OtherHostError
+from traffic.runs.retention import prune
+from traffic.runs.run_metadata import Facts, resumed
+from traffic.runs.sent_before import Intended, check_again, leave_stopped
+from traffic.runs.state_dir import StateError, StateFolder
+from traffic.runs.target import same_host
+from traffic.settings import NONE, Settings, check_variables, read_host
+
+# Session numbers that a master may have given out since it noted the first.
+SESSIONS_OF_ONE_MASTER = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What a start was found to need. `to_resume` is the run to go on with; None: a new one.
+
+    A new run delivers `chosen` of the file's records, from index `offset` on.
+    """
+
+    settings: Settings
+    dataset: Dataset
+    host: str
+    offset: int = 0
+    chosen: int = 0
+    to_resume: ToResume | None = None
+
+    @property
+    def folder(self) -> StateFolder:
+        """The state folder."""
+        return StateFolder(self.settings.state_dir)
+
+    @property
+    def intended(self) -> Intended:
+        """What a new run would send, and to where."""
+        return Intended(self.dataset.digest, self.offset, self.chosen, self.host, self.settings.path)
+
+    def close(self) -> None:
+        """Let go of the file and of the journal: the start is off."""
+        self.dataset.close()
+        if self.to_resume is not None:
+            self.to_resume.journal.close()
+
+
+class Starts:
+    """Checks starts, and makes the runs. What can go wrong is one of `traffic.errors.RefusedError`."""
+
+    def __init__(self, environment: Environment) -> None:
+        self._environment = environment
+        self._checked: Checked | None = None
+        self.reading = Reading()
+
+    @property
+    def options(self) -> argparse.Namespace:
+        """The options as Locust has them."""
+        options = self._environment.parsed_options
+        assert isinstance(options, argparse.Namespace)
+        return options
+
+    @property
+    def unattended(self) -> bool:
+        """Whether Locust starts its test by itself, as the options say, and nobody fills in the form."""
+        return self._environment.web_ui is None or bool(self.options.autostart)
+
+    @property
+    def host_of_class(self) -> str | None:
+        """The API's address as a user class of the locustfile has it."""
+        return next((user.host for user in self._environment.user_classes if user.host), None)
+
+    def _host(self, options: argparse.Namespace) -> str:
+        users = self._environment.user_classes
+        unix_sockets = all(getattr(user, "over_unix_sockets", False) for user in users)
+        return read_host(options, self.host_of_class, unix_sockets=unix_sockets)
+
+    def check(self, options: argparse.Namespace) -> None:
+        """Read the options and open the files, as a start would; what was opened serves the next start."""
+        check_variables()
+        settings = Settings.read(options)
+        folder = StateFolder(settings.state_dir)
+        folder.prepare()
+        self._drop()
+        if settings.resume not in ("", NONE):
+            journal = in_thread(find_to_resume, folder, settings.resume, resend=settings.resend)
+            self._checked = self._open_to_resume(settings, options, journal)
+            return
+        host = self._host(options)
+        if not settings.resume and (cut_off := in_thread(find_cut_off, folder)) is not None:
+            cut_off.close()
+            raise ResumeError(
+                f"run {cut_off.facts.run} was cut off and is not finished. Go on with it: --traffic-resume last "
+                f"(TRAFFIC_RESUME=last), or {LEAVE_RUN}."
+            )
+        dataset = self.reading.open(settings.file, settings.state_dir, settings.schema)
+        try:
+            offset, chosen = _choice(settings, dataset)
+            checked = Checked(settings, dataset, host, offset, chosen)
+            if not (settings.again or settings.resume):
+                in_thread(check_again, folder, checked.intended)
+        except BaseException:
+            dataset.close()
+            raise
+        self._checked = checked
+
+    def take(self) -> Checked:
+        """What was checked, to be used now; it is checked now where that has not been done."""
+        if self._checked is None:
+            self._check_crew()
+            self.check(self.options)
+        checked, self._checked = self._checked, None
+        assert checked
+        return checked
+
+    def find(self) -> Checked | None:
+        """At the master's own start: the run that was cut off, or that the options name; None where there is none."""
+        if self.unattended:
+            check_variables()
+        settings = Settings.read(self.options)
+        folder = StateFolder(settings.state_dir)
+        if self.unattended:
+            self._check_crew()
+        if settings.resume == NONE:
+            return None
+        if settings.resume:
+            journal: Journal | None = in_thread(find_to_resume, folder, settings.resume, resend=settings.resend)
+        else:
+            journal = in_thread(find_cut_off, folder, unattended=self.unattended)
+        if journal is None:
+            return None
+        return self._open_to_resume(settings, self.options if self.unattended else None, journal)
+
+    def begin(self, checked: Checked, first_session: int) -> Delivery:
+        """A new run, with its journal."""
+        settings, dataset, chosen = checked.settings, checked.dataset, checked.chosen
+        terms = RunTerms(
+            run=_new_run_id(),
+            method=settings.method,
+            path=settings.path,
+            wait=settings.wait,
+            max_attempts=settings.max_attempts,
+            policy=settings.policy,
+            timeout=settings.timeout,
+        )
+        facts = Facts(
+            terms=terms,
+            file=str(settings.file),
+            records=chosen,
+            offset=checked.offset,
+            digest=dataset.digest,
+            order=settings.order,
+            seed=settings.seed,
+            give_up_s=settings.give_up_s,
+            host=checked.host,
+            started=timestamp(),
+            first_session=first_session,
+        )
+        try:
+            if settings.resume == NONE:
+                in_thread(leave_cut_off, checked.folder)
+            if settings.resume == NONE or settings.again:
+                in_thread(leave_stopped, checked.folder, checked.intended)
+            journal = in_thread(Journal.create, checked.folder.journal_path(terms.run), facts)
+        except (OSError, JournalWriteError) as error:
+            reason = getattr(error, "strerror", None) or error
+            what = f"the state folder {str(settings.state_dir.absolute())!r} cannot be written ({reason})"
+            remedy = "Name another with --traffic-state-dir, or make room on its disk."
+            raise StateError(f"{what}. {remedy}") from error
+        run = Run.of(terms, dataset, Order(chosen, settings.seed, settings.order, checked.offset))
+        in_thread(prune, checked.folder, settings.keep_runs, settings.keep_days, terms.run)
+        return Delivery(run, journal, checked.folder)
+
+    def resume(self, checked: Checked, first_session: int) -> Delivery:
+        """The run to resume. Its sessions begin with `delivery.facts.first_session`."""
+        assert checked.to_resume is not None
+        journal, run, reopened = checked.to_resume.journal, checked.to_resume.run, checked.to_resume.reopened
+        first = max(first_session, journal.facts.first_session + SESSIONS_OF_ONE_MASTER)
+        try:
+            facts = resumed(journal.facts, run.ledger.settled, checked.host, first, reopened.positions.count)
+            # How long it waits is what this master was told, not what the one before was.
+            facts = replace(facts, give_up_s=checked.settings.give_up_s)
+            in_thread(journal.write, [reopened] if reopened.positions else [], facts)
+        except JournalWriteError as error:
+            what = f"the journal {journal.path} cannot be written ({error})"
+            raise JournalError(f"{what}. Make room on its disk.") from error
+        return Delivery(run, journal, checked.folder)
+
+    def _check_crew(self) -> None:
+        if self._environment.shape_class is None:  # a shape says how many users there are
+            check_options(self.options)
+
+    def _drop(self) -> None:
+        if self._checked is not None:
+            self._checked.close()
+            self._checked = None
+
+    def _open_to_resume(self, settings: Settings, options: argparse.Namespace | None, journal: Journal) -> Checked:
+        """The form's file is for a new run, and the journal knows its own; the command line's is meant for this one.
+
+        `options` say which host is asked for, None if nobody asks for any: then it is the run's own.
+        """
+        file = settings.file if self.unattended else Path(journal.facts.file)
+        dataset = None
+        try:
+            StateFolder(settings.state_dir).prepare()
+            host = journal.facts.host if options is None else self._host_to_resume(settings, options, journal)
+            dataset = self.reading.open(file, settings.state_dir, None)
+            to_resume = in_thread(recover, journal, dataset, resend=settings.resend)
+        except BaseException:
+            journal.close()
+            if dataset is not None:
+                dataset.close()
+            raise
+        return Checked(settings, dataset, host, to_resume=to_resume)
+
+    def _host_to_resume(self, settings: Settings, options: argparse.Namespace, journal: Journal) -> str:
+        """The run's own host, or another one that is asked for, if that was confirmed. OtherHostError if it was not."""
+        before = journal.facts.host
+        by_class = self.host_of_class if self.unattended else None
+        asked = str(getattr(options, "host", None) or by_class or "")
+        if not asked.strip() or same_host(asked, before):
+            return before
+        host = self._host(options)
+        if not settings.other_host:
+            raise OtherHostError(journal.facts, host, in_thread(replay, journal).ledger.counts)
+        return host
+
+
+def _choice(settings: Settings, dataset: Dataset) -> tuple[int, int]:
+    """Which of the file's records a new run delivers: from which index on, and how many. DatasetError where none is."""
+    left = dataset.records - settings.offset
+    if left < 1:
+        what = f"the file has {records(dataset.records)}, and --traffic-offset {settings.offset} leaves out all of them"
+        raise DatasetError(settings.file, what, f"Set it to {dataset.records - 1} or less.")
+    return settings.offset, left if settings.limit is None else min(left, settings.limit)
+
+
+def _new_run_id() -> str:
+    """The time in UTC, to a quarter of a millisecond, so that ids are in the order of their runs; and a random part."""
+    seconds, fraction = divmod(time.time_ns(), 1_000_000_000)
+    ordered = (fraction * 4096 // 1_000_000_000) << 12 | secrets.randbits(12)
+    return f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime(seconds))}-{ordered:06x}"

@@ -1,0 +1,49 @@
+"""The master's web routes: the Traffic page with its acts and data, the check of a Start, metrics, the health check."""
+
+import logging
+import sys
+
+from locust.web import WebUI
+
+from traffic.master.web.checked_start import Starting
+from traffic.master.web.controls import Acts
+from traffic.master.web.dead_letters import Letters
+from traffic.master.web.files import Files
+from traffic.master.web.metrics import Metrics
+from traffic.master.web.pages import Pages
+from traffic.master.web.reports import Reports
+from traffic.master.web.routes import MasterView, Site
+from traffic.master.web.same_origin import Guard
+from traffic.master.web.status import Live
+from traffic.master.web.tab_link import add_tab
+from traffic.settings import SettingsError
+
+__all__ = ["MasterView", "Web"]
+
+
+EXIT_REFUSED = 4
+
+
+class Web:
+    """Adds the routes to Locust's own; all but /healthz are behind its login where one is set.
+
+    The process ends if the guard cannot be set up: a web UI without it is open to other sites.
+    """
+
+    def __init__(self, web_ui: WebUI, master: MasterView) -> None:
+        site = Site(web_ui, master)
+        starting = Starting(site)
+        Pages(site)
+        files = Files(site)
+        live = Live(site, starting, files.checking)
+        Acts(site, starting)
+        Letters(site)
+        Reports(site)
+        Metrics(site, live)
+        site.register()
+        add_tab(site.app)
+        try:
+            Guard(site)
+        except SettingsError as error:
+            logging.getLogger(__name__).error("refused to start: %s", error)  # noqa: TRY400 - it is told to people
+            sys.exit(EXIT_REFUSED)

@@ -1,0 +1,42 @@
+"""Pause, go on, stop: what a person may do with the run that is live."""
+
+from collections.abc import Callable
+
+from flask import Response
+
+from traffic.errors import ActRefusedError
+from traffic.master.web.checked_start import Starting
+from traffic.master.web.routes import Site, answer, refuse
+
+
+class Acts:
+    """Has the master act; 409 with one sentence where it does not."""
+
+    def __init__(self, site: Site, starting: Starting) -> None:
+        self._site, self._starting = site, starting
+        site.add("/traffic/pause", self._pause, "POST")
+        site.add("/traffic/go-on", self._go_on, "POST")
+        site.add("/traffic/stop", self._stop, "POST")
+
+    def _pause(self) -> Response:
+        return _done(self._site.master.pause)
+
+    def _go_on(self) -> Response:
+        return _done(self._site.master.go_on)
+
+    def _stop(self) -> Response:
+        return _done(self._stop_live)
+
+    def _stop_live(self) -> None:
+        delivery = self._site.live
+        if delivery is None or delivery.state == "stopping":
+            raise ActRefusedError("No run is live." if delivery is None else "The run is stopping already.")
+        self._starting.stop()
+
+
+def _done(act: Callable[[], object]) -> Response:
+    try:
+        act()
+    except ActRefusedError as error:
+        return refuse(409, str(error))
+    return answer({"ok": True})

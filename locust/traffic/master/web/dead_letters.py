@@ -1,0 +1,98 @@
+"""Dead letters, of the live run and of earlier ones: searched, and as a file.
+
+What the live run has of them is in the master's memory. A copy is taken at once, some bytes a record, and all that
+costs time is done with that copy in a thread.
+"""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from flask import Response, request
+
+from traffic.core.master.dead_letters import DeadLetters, Places
+from traffic.core.master.letter_search import Query, search_dead, search_lines
+from traffic.core.master.report import letters_at
+from traffic.core.master.run import Run
+from traffic.master.active_run import Delivery
+from traffic.master.threads import in_thread
+from traffic.master.web.reports import as_download
+from traffic.master.web.routes import Site, answer, pieces, refuse
+
+NAME = "dead-letters.jsonl"
+KIND = "application/jsonl; charset=utf-8"
+MOST = 500
+BATCH = 500
+
+
+class Letters:
+    """Answers for the run that `?run=` names, by default for the present or the latest."""
+
+    def __init__(self, site: Site) -> None:
+        self._site, self._master = site, site.master
+        site.add("/traffic/dead-letters", self._all)
+        site.add("/traffic/dead-letters/search", self._search)
+
+    def _all(self) -> Response:
+        run = self._asked()
+        if run is None:
+            return _none("")
+        if (delivery := self._in_memory(run)) is not None:
+            return as_download(Response(_lines(delivery), content_type=KIND), f"dead-letters-{run}.jsonl")
+        try:
+            file = self._file(run).open("rb")
+        except (ValueError, FileNotFoundError):
+            return _none(run)
+        return as_download(Response(pieces(file), content_type=KIND), f"dead-letters-{run}.jsonl")
+
+    def _search(self) -> Response:
+        run, first, most = self._asked(), request.args.get("from", 0, int), request.args.get("most", 50, int)
+        if run is None:
+            return _none("")
+        query = Query(request.args.get("q", "").strip(), max(0, first), min(max(0, most), MOST))
+        if (delivery := self._in_memory(run)) is not None:
+            found = in_thread(search_dead, delivery.run, delivery.run.ledger.dead.copy(), query)
+            return answer({"run": run, **found})
+        try:
+            found = in_thread(_search_file, self._file(run), query)
+        except (ValueError, FileNotFoundError):
+            return _none(run)
+        return answer({"run": run, **found})
+
+    def _asked(self) -> str | None:
+        delivery = self._master.delivery
+        return request.args.get("run") or (delivery.facts.run if delivery else None)
+
+    def _in_memory(self, run: str) -> Delivery | None:
+        """The present run, as long as its letters are not in its folder."""
+        delivery = self._master.delivery
+        if delivery is None or delivery.facts.run != run:
+            return None
+        return delivery if delivery.report is None or not self._file(run).exists() else None
+
+    def _file(self, run: str) -> Path:
+        return self._site.folder.run_folder(run) / NAME
+
+
+def _none(run: str) -> Response:
+    what = f"There are no dead letters of a run {run[:64]!r}." if run else "There has been no run yet."
+    return refuse(404, what)
+
+
+def _search_file(path: Path, query: Query) -> dict[str, Any]:
+    with path.open("rb") as file:
+        return search_lines(file, query)
+
+
+def _lines(delivery: Delivery) -> Iterator[bytes]:
+    """The letters as JSON Lines, some at a time, each batch made in a thread."""
+    dead = delivery.run.ledger.dead.copy()
+    places = dead.places()
+    for low in range(0, len(places), BATCH):
+        yield in_thread(_spelled, delivery.run, dead, places[low : low + BATCH])
+
+
+def _spelled(run: Run, dead: DeadLetters, places: Places) -> bytes:
+    told = (json.dumps(letter, ensure_ascii=False) + "\n" for letter in letters_at(run, dead, places))
+    return "".join(told).encode(errors="backslashreplace")

@@ -1,0 +1,149 @@
+"""The traffic files that a person may choose: those beside the configured one, and those that were sent from a browser.
+
+A file that was sent stands in `uploads` of the state folder under its own name; it appears there only once it is whole,
+on disk, and found good. What is on its way is in a hidden folder beside it.
+"""
+
+import os
+import shutil
+import tempfile
+import time
+import unicodedata
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from traffic.dataset.cache import Cache, Identity
+from traffic.dataset.formats import hint
+from traffic.master.web.file_reach import inside
+from traffic.ownership import is_file, is_folder
+
+UPLOADS = "uploads"
+LONGEST_NAME = 200
+MOST_LISTED = 1000
+_KINDS = frozenset({".json", ".jsonl", ".ndjson", ".csv"})
+_PACKED = frozenset({".gz", ".zst"})
+# The last stands for what was not UTF-8.
+_SEPARATORS = frozenset("/\\\N{REPLACEMENT CHARACTER}")
+# Control characters, surrogates, separators of lines and paragraphs; and what turns the order of the letters shown.
+_CONTROLS = frozenset({"Cc", "Cs", "Zl", "Zp"})
+_TURNING = frozenset({"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"})
+_DRAFT = ".incoming-"
+# An upload of a master that was killed; none takes so long without a byte.
+_STALE_S = 3600.0
+
+
+class NameRefusedError(Exception):
+    """A name that no file may be sent under; the text says the rule."""
+
+
+def plain_name(said: str) -> str:
+    """The name that a file is kept under, of any script, composed (NFC). NameRefusedError where it may not be used."""
+    name = unicodedata.normalize("NFC", said)
+    if not name or len(name.encode(errors="replace")) > LONGEST_NAME:
+        raise NameRefusedError(f"a file's name must have from 1 to {LONGEST_NAME} bytes")
+    if name.startswith(".") or name != name.strip():
+        raise NameRefusedError("a file's name must begin neither with a dot nor a space, nor end with a space")
+    if any(one in _SEPARATORS or _is_control(one) for one in name):
+        raise NameRefusedError("a file's name must hold neither a slash, nor a backslash, nor control characters")
+    return name
+
+
+def _is_control(one: str) -> bool:
+    return unicodedata.category(one) in _CONTROLS or unicodedata.bidirectional(one) in _TURNING
+
+
+def looks_like_traffic(name: str) -> bool:
+    """Whether a file is called as traffic files are: .json, .jsonl, .ndjson or .csv, then .gz or .zst, or neither."""
+    path = Path(name.lower())
+    return (Path(path.stem) if path.suffix in _PACKED else path).suffix in _KINDS
+
+
+def _stays(entry: os.DirEntry[str], folder: Path) -> bool:
+    """Whether what is listed can be chosen: a link that leads elsewhere cannot."""
+    return not entry.is_symlink() or inside(folder / entry.name, folder)
+
+
+class Shelf:
+    """The files of a folder, and of `uploads` in a state folder.
+
+    `counts` has how many records files have that were taken in, by identity; `put` adds to it.
+    """
+
+    def __init__(self, folder: Path, state: Path, counts: dict[str, int]) -> None:
+        self._folder, self._cache, self._counts = folder, Cache(state / "cache"), counts
+        self.uploads = state / UPLOADS
+
+    def listed(self) -> list[dict[str, Any]]:
+        """Each file, by name: {"path", "name", "bytes", "modified", "records", "uploaded"}; at most `MOST_LISTED`.
+
+        `records` is None where it is not known without reading the file.
+        """
+        rows = [*self._rows(self.uploads, uploaded=True), *self._rows(self._folder, uploaded=False)]
+        return sorted(rows, key=lambda row: str(row["name"]).casefold())[:MOST_LISTED]
+
+    def _rows(self, folder: Path, *, uploaded: bool) -> Iterator[dict[str, Any]]:
+        with suppress(OSError), os.scandir(folder) as entries:
+            for entry in entries:
+                with suppress(OSError):  # it is gone by now
+                    shown = uploaded or looks_like_traffic(entry.name)
+                    if shown and not entry.name.startswith(".") and entry.is_file() and _stays(entry, folder):
+                        yield self._row(folder / entry.name, entry.stat(), uploaded=uploaded)
+
+    def _row(self, path: Path, seen: os.stat_result, *, uploaded: bool) -> dict[str, Any]:
+        identity = Identity.of(seen)
+        known = self._counts.get(identity.text)
+        modified = datetime.fromtimestamp(seen.st_mtime, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+        return {
+            "path": str(path),
+            "name": path.name,
+            "bytes": seen.st_size,
+            "modified": modified,
+            "records": self._cache.count(identity, hint(path)) if known is None else known,
+            "uploaded": uploaded,
+        }
+
+    def room(self) -> int:
+        """How many bytes fit onto the disk of the uploads. OSError where their folder cannot be made."""
+        self.uploads.mkdir(parents=True, exist_ok=True)
+        return shutil.disk_usage(self.uploads).free
+
+    @contextmanager
+    def draft(self, name: str) -> Iterator[Path]:
+        """Where a file is to be written that is to be called so; gone at the end, unless it was moved."""
+        self._sweep()
+        folder = Path(tempfile.mkdtemp(prefix=_DRAFT, dir=self.uploads))
+        try:
+            yield folder / name
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def put(self, draft: Path, records: int) -> Path:
+        """Have a file that was found good appear under its name, in place of one that was there; where it is."""
+        path = self.uploads / draft.name
+        draft.replace(path)
+        self._counts[Identity.of(path.stat()).text] = records
+        handle = os.open(self.uploads, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+        return path
+
+    def _sweep(self) -> None:
+        """Delete what masters that were killed have left half sent."""
+        for path in self.uploads.glob(f"{_DRAFT}*") if is_folder(self.uploads) else ():
+            with suppress(OSError):
+                _remove_stale(path)
+
+
+def _remove_stale(draft: Path) -> None:
+    """Delete the folder of a draft that nobody has written to for long: as we make it, with one file or none."""
+    held = list(draft.iterdir()) if is_folder(draft) else []
+    ours = is_folder(draft) and len(held) <= 1 and all(map(is_file, held))
+    if ours and max(one.stat().st_mtime for one in [draft, *held]) < time.time() - _STALE_S:
+        for file in held:
+            file.unlink()
+        draft.rmdir()

@@ -1,0 +1,88 @@
+"""Traffic files: those that there are to choose from, and those that a person sends from a browser."""
+
+from pathlib import Path
+
+from flask import Response, request
+
+from traffic.master.threads import in_thread
+from traffic.master.web.file_store import NameRefusedError, Shelf, plain_name
+from traffic.master.web.routes import Site, answer, refuse
+from traffic.master.web.upload import Checking, Upload, UploadError
+from traffic.ownership import is_folder
+from traffic.settings import DEFAULT_FILE
+
+
+class Files:
+    """Lists, takes in and deletes traffic files. `checking` is at work on one that has just come in."""
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+        # As it was configured: a start from the form puts another into the options.
+        self._configured = str(site.options.traffic_file or "").strip() or DEFAULT_FILE
+        self._folder = Path(self._configured).parent
+        self._counts: dict[str, int] = {}
+        schema = str(site.options.traffic_schema or "").strip()
+        self.checking = Checking(Path(schema) if schema else None)
+        site.add("/traffic/files", self._list)
+        site.add("/traffic/files/<text:name>", self._put, "PUT")
+        site.add("/traffic/files/<text:name>", self._delete, "DELETE")
+
+    @property
+    def _shelf(self) -> Shelf:
+        return Shelf(self._folder, self._site.folder.path, self._counts)
+
+    def _list(self) -> Response:
+        return answer({"folder": str(self._folder), "files": in_thread(self._shelf.listed)})
+
+    def _put(self, name: str) -> Response:
+        shelf = self._shelf
+        try:
+            kept = plain_name(name)
+        except NameRefusedError as error:
+            return refuse(400, f"{name[:100]!r} cannot be used: {error}. Rename the file.")
+        if request.content_length is None:
+            return refuse(411, "The request must say how long the file is, in Content-Length.")
+
+        def may() -> None:
+            if self._in_use(shelf.uploads / kept):
+                raise UploadError(409, f"{kept} is being read by the live run. Stop the run, or rename the file.")
+
+        try:
+            may()
+            upload = Upload(shelf, self.checking, self._site.folder.path, may)
+            return answer(upload.take(kept, request.content_length, request.stream), 201)
+        except UploadError as error:
+            return refuse(error.status, str(error), **({"findings": error.findings} if error.findings else {}))
+
+    def _delete(self, name: str) -> Response:
+        try:
+            path = self._shelf.uploads / plain_name(name)
+        except NameRefusedError:
+            return _unknown(name)
+        if self._in_use(path):
+            return refuse(409, f"{path.name} is being read by the live run. Stop the run first.")
+        if not is_folder(path.parent) or not in_thread(self._site.folder.is_ours):
+            return _unknown(name)
+        try:
+            in_thread(path.unlink)
+        except (FileNotFoundError, IsADirectoryError):
+            return _unknown(name)
+        except OSError as error:
+            return refuse(500, f"{path} cannot be deleted ({error.strerror}).")
+        return answer({"ok": True, "traffic_file": self._offered_without(path)})
+
+    def _offered_without(self, deleted: Path) -> str:
+        """The file that forms offer: the configured one again, where the last start's was deleted."""
+        options = self._site.options
+        if Path(str(options.traffic_file or "").strip()) == deleted:
+            options.traffic_file = self._configured
+        return str(options.traffic_file)
+
+    def _in_use(self, path: Path) -> bool:
+        """Whether the live run reads this file."""
+        live = self._site.live
+        return live is not None and live.run.dataset.file.resolve() == path.resolve()
+
+
+def _unknown(name: str) -> Response:
+    return refuse(404, f"No file {name[:100]!r} has been uploaded.")

@@ -1,0 +1,119 @@
+"""What the web form may set, and what it may not.
+
+The rule that this module guards: a start or an edit sets the fields listed here and no other. Locust's own view copies
+every field of the name of an option onto the options, where it stays for all later starts.
+"""
+
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+
+from locust.argument_parser import default_args_dict, get_parser
+from locust.util.timespan import parse_timespan
+
+from traffic.master.threads import in_thread
+from traffic.master.user_counts import read_spawn_rate, read_users
+from traffic.master.web.file_reach import Reach
+from traffic.master.web.file_store import UPLOADS
+from traffic.master.web.routes import Site
+from traffic.runs.target import same_host
+from traffic.settings import OPTIONS, UNIX, SettingsError
+
+# Locust's own fields; the last two are those of its class picker (--class-picker).
+LOCUSTS = frozenset({"user_count", "spawn_rate", "host", "run_time", "profile"})
+PICKERS = frozenset({"user_classes", "shape_class"})
+OURS = frozenset(option.name for option in OPTIONS if option.in_form)
+# What Locust's page lets a person change of a user class.
+OF_A_CLASS = frozenset({"user_class_name", "host", "weight", "fixed_count", "tasks"})
+LONGEST_RUN_S = 10 * 366 * 86400
+MOST_NAMED = 10
+
+
+class Form:
+    """Checks forms. SettingsError says what is wrong with one; then nothing of it has been set."""
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+        self.reach = Reach(str(site.options.traffic_file or ""))
+        # As it was configured: a form puts another into the options.
+        self._own_hosts = {_spelt(host) for host in (site.options.host, *self._hosts_of_classes) if host}
+
+    @property
+    def _hosts_of_classes(self) -> list[str]:
+        return [str(user.host) for user in self._site.web_ui.environment.user_classes if user.host]
+
+    @cached_property
+    def fields(self) -> frozenset[str]:
+        """Every field that a form may have: Locust's, ours, and what a locustfile has added to the form."""
+        added = set(get_parser().args_included_in_web_ui) - {"help", *default_args_dict()}
+        pickers = PICKERS if self._site.web_ui.userclass_picker_is_active else frozenset()
+        return LOCUSTS | pickers | OURS | frozenset(name for name in added if not name.startswith("traffic_"))
+
+    def check_start(self, form: Mapping[str, str]) -> None:
+        """Check what a form asks for that is to start a run."""
+        self._check(form, least=1)
+        if "host" in form:
+            self._check_host(form["host"])
+
+    def check_edit(self, form: Mapping[str, str], host: str) -> None:
+        """Check what a form asks for that changes a live run, which sends to `host`. It may be left without users."""
+        self._check(form, least=0)
+        asked = _spelt(form.get("host", ""))
+        if asked and not same_host(asked, host):
+            rule = f"A live run sends to one host, and this one's is {host}"
+            raise SettingsError(f"{rule}. Stop it, and start or resume one with another host.")
+
+    def check_class(self, said: object) -> None:
+        """Check what is to be changed of a user class."""
+        if not isinstance(said, dict):
+            raise SettingsError("What is to be changed of a user class must be a JSON object.")
+        _refuse_unknown(said, OF_A_CLASS)
+        host = said.get("host") or ""
+        if host:
+            self._check_host(str(host))
+
+    def _check(self, form: Mapping[str, str], least: int) -> None:
+        _refuse_unknown(form, self.fields)
+        if self._site.web_ui.environment.shape_class is None and form.get("shape_class", "Default") == "Default":
+            read_users(form.get("user_count", ""), least)
+            read_spawn_rate(form.get("spawn_rate", ""))
+        _check_run_time(form.get("run_time", ""))
+        if "traffic_file" in form:
+            in_thread(self.reach.check, form["traffic_file"], self._uploads)
+
+    @property
+    def _uploads(self) -> Path:
+        return self._site.folder.path / UPLOADS
+
+    def _check_host(self, said: str) -> None:
+        if "<" in said or ">" in said:
+            raise SettingsError("The host must hold neither < nor >: Locust would leave them out.")
+        host = _spelt(said)
+        if host.lower().startswith(UNIX) and host not in self._own_hosts:
+            rule = "A Unix socket can be the host only if the master was started with it (--host, LOCUST_HOST)"
+            raise SettingsError(f"{rule}, not {host[:200]!r}.")
+
+
+def _spelt(host: str) -> str:
+    """A host as `read_host` returns it."""
+    return host.strip().rstrip("/")
+
+
+def _refuse_unknown(said: Mapping[str, object], known: frozenset[str]) -> None:
+    unknown = sorted(str(name)[:64] for name in set(said) - known)
+    if unknown:
+        some = ", ".join([*unknown[:MOST_NAMED], *["…"] * (len(unknown) > MOST_NAMED)])
+        can = ", ".join(sorted(known))
+        raise SettingsError(f"The form cannot set {some}. Nothing has been set. What it can set: {can}.")
+
+
+def _check_run_time(said: str) -> None:
+    if not said:
+        return
+    try:
+        seconds = parse_timespan(said)
+    except (ValueError, OverflowError):
+        seconds = -1
+    if not 0 <= seconds <= LONGEST_RUN_S:
+        rule = "The run time must be seconds, or such as 20s, 3m, 2h or 1h20m, and ten years at most"
+        raise SettingsError(f"{rule}, not {said[:40]!r}.")

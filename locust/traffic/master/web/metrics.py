@@ -1,0 +1,162 @@
+"""The status as metrics, for Prometheus: https://prometheus.io/docs/practices/naming/ says how they are named.
+
+Counters begin anew with each run, and with a master that takes one up; Prometheus knows a counter that begins anew.
+The run's id is a label of `traffic_run_info` alone, so that each run does not make every series a new one.
+"""
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+from flask import Response, request
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    InfoMetricFamily,
+    Metric,
+)
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.registry import Collector
+
+from traffic.locust_patches.frames import drops
+from traffic.master.web.routes import Site
+from traffic.master.web.status import Live
+
+STATES = ("ready", "reading", "running", "paused", "stopping", "completed", "stopped", "failed")
+WHERE = ("pending", "leased", "delivered", "rejected", "in_doubt", "unsent")
+OUTCOMES = ("delivered", "rejected", "in_doubt")
+
+
+class Metrics(Collector):
+    """Collects the status anew at each scrape."""
+
+    def __init__(self, site: Site, live: Live) -> None:
+        self._site, self._live = site, live
+        self._registry = CollectorRegistry(auto_describe=False)
+        self._registry.register(self)
+        self._run: str | None = None
+        self._highest: dict[str, int] = {}
+        site.add("/traffic/metrics", self._metrics)
+
+    def _metrics(self) -> Response:
+        encode, kind = choose_encoder(request.headers.get("Accept", ""))
+        return Response(encode(self._registry), content_type=kind)
+
+    def describe(self) -> Iterable[Metric]:
+        """Nothing: there is no other collector whose names these could meet."""
+        return ()
+
+    def collect(self) -> Iterable[Metric]:
+        """Every family, of the present or the latest run."""
+        status = self._live.status()
+        self._forget_former(status["run"])
+        delivery = self._site.master.delivery
+        ledger = delivery.run.ledger if delivery else None
+        yield from _of_run(status)
+        yield from _of_records(status["counts"])
+        yield self._settled(status["counts"])
+        yield from _of_workers(status["workers"])
+        reclaimed = "Leases taken back from workers that were given up, in this run."
+        yield CounterMetricFamily("traffic_leases_reclaimed", reclaimed, value=delivery.reclaimed if delivery else 0)
+        dropped = "Messages that could not be read and were dropped, since this master began."
+        yield CounterMetricFamily("traffic_messages_dropped", dropped, value=drops.total)
+        leases = "Leases given out in this run, since this master began or resumed it."
+        yield CounterMetricFamily("traffic_leases", leases, value=ledger.leases.made if ledger else 0)
+
+    def _forget_former(self, run: str | None) -> None:
+        if run != self._run:
+            self._run, self._highest = run, {}
+
+    def _settled(self, counts: dict[str, int]) -> Metric:
+        """A late word may overrule a dead letter; a counter may not fall for it, or Prometheus would count all anew."""
+        told = "Records that ended so; one whose outcome was overruled later stays counted here."
+        family = CounterMetricFamily("traffic_records_settled", told, labels=["outcome"])
+        for outcome in OUTCOMES:
+            self._highest[outcome] = max(counts[outcome], self._highest.get(outcome, 0))
+            family.add_metric([outcome], self._highest[outcome])
+        return family
+
+
+def _of_run(status: dict[str, Any]) -> Iterable[Metric]:
+    states = GaugeMetricFamily("traffic_run_state", "1 for what the run is doing, 0 for the others.", labels=["state"])
+    for state in STATES:
+        states.add_metric([state], int(state == status["state"]))
+    yield states
+    info = {
+        "run": status["run"] or "",
+        "file": status["dataset"]["file"],
+        "digest": status["dataset"]["digest"] or "",
+        "order": status.get("order") or "",
+        "policy": status.get("policy") or "",
+    }
+    yield InfoMetricFamily("traffic_run", "Which run these metrics are of.", value=_clean(info))
+    rate = "Records settled a second, over the last ten seconds; of an ended run, over all of it."
+    yield GaugeMetricFamily("traffic_records_per_second", rate, value=status["rate"])
+    if status["started"]:
+        yield GaugeMetricFamily(
+            "traffic_run_started_timestamp_seconds", "When the run began.", value=_epoch(status["started"])
+        )
+    if status["ended"]:
+        yield GaugeMetricFamily(
+            "traffic_run_ended_timestamp_seconds", "When the run ended.", value=_epoch(status["ended"])
+        )
+    if status["eta_s"] is not None:
+        eta = "Seconds until the run is settled at its present rate; not there while nothing moves."
+        yield GaugeMetricFamily("traffic_eta_seconds", eta, value=status["eta_s"])
+    resumed = "How often the run was taken up again."
+    yield CounterMetricFamily("traffic_run_resumptions", resumed, value=len(status["resumed"]))
+
+
+def _of_records(counts: dict[str, int]) -> Iterable[Metric]:
+    where = GaugeMetricFamily("traffic_records", "Records of the run, by what has become of them.", labels=["state"])
+    for state in WHERE:
+        where.add_metric([state], counts[state])
+    yield where
+    attempts = "Requests for records that left a worker and are over, as far as workers have told."
+    yield CounterMetricFamily("traffic_attempts", attempts, value=counts["attempts"])
+    repeats = "Attempts at records that the API had answered before."
+    yield CounterMetricFamily("traffic_repeats", repeats, value=counts["resent"])
+    maybe = "Attempts at records that the API may have had before: an answer was lost, or another worker had them."
+    yield CounterMetricFamily("traffic_possible_repeats", maybe, value=counts["maybe_resent"])
+
+
+def _of_workers(workers: list[dict[str, Any]]) -> Iterable[Metric]:
+    number: dict[str, int] = {}
+    for worker in workers:
+        number[worker["state"]] = number.get(worker["state"], 0) + 1
+    states = GaugeMetricFamily(
+        "traffic_workers", "Workers of the run, and those connected, by state.", labels=["state"]
+    )
+    for state, count in sorted(number.items()):
+        states.add_metric([state], count)
+    yield states
+    slices = GaugeMetricFamily(
+        "traffic_worker_slice_records", "Records that are a worker's to deliver.", labels=["worker"]
+    )
+    held = GaugeMetricFamily("traffic_worker_leased_records", "Records in a worker's custody.", labels=["worker"])
+    done = GaugeMetricFamily(
+        "traffic_worker_records", "Records that a worker saw end so.", labels=["worker", "outcome"]
+    )
+    for worker in workers:
+        name = _text(worker["id"])
+        slices.add_metric([name], worker["slice"] + worker["moved"])
+        held.add_metric([name], worker["leased"])
+        for outcome in OUTCOMES:
+            done.add_metric([name, outcome], worker[outcome])
+    troubled = "Workers that get nothing done, or lack something; the status says what."
+    yield from (slices, held, done)
+    yield GaugeMetricFamily("traffic_workers_in_trouble", troubled, value=sum(bool(one["trouble"]) for one in workers))
+
+
+def _epoch(at: str) -> float:
+    return datetime.fromisoformat(at).timestamp()
+
+
+def _clean(labels: dict[str, Any]) -> dict[str, str]:
+    return {name: _text(value) for name, value in labels.items()}
+
+
+def _text(value: object) -> str:
+    """A label's value: a file's name need not be text, and the metrics must be."""
+    return str(value).encode(errors="backslashreplace").decode()

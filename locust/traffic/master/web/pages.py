@@ -1,0 +1,64 @@
+"""The page itself, what it is drawn with, and the health check."""
+
+import gzip
+from importlib.metadata import distribution
+from pathlib import Path
+
+import gevent
+from flask import Response, make_response, redirect, request, send_from_directory
+
+from traffic.master.threads import in_thread
+from traffic.master.web.routes import Site, answer
+
+PAGE = Path(__file__).parent / "page"
+A_WEEK_S = 7 * 86400
+SECOND_LOOK_S = 1.0
+OK = {"status": "ok"}
+
+
+class Pages:
+    """Serves the folder `page`, and the chart library as its package has it."""
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+        self._plotly: tuple[str, bytes, bytes] | None = None
+        site.add("/healthz", self._healthz, login=False)
+        site.add("/traffic", self._page)
+        site.add("/traffic/", self._without_slash)
+        site.add("/traffic/static/<text:path>", self._static)
+        site.add("/traffic/static/plotly.min.js", self._charts)
+
+    def _healthz(self) -> Response:
+        """200: this master takes workers and starts runs; 503: it reads none of their messages."""
+        if self._site.master.ill:
+            gevent.sleep(SECOND_LOOK_S)  # a process that was frozen is late with everything at once
+        why = self._site.master.ill
+        return answer({"status": "failing", "error": f"This master does not work: {why}."}, 503) if why else answer(OK)
+
+    def _page(self) -> Response:
+        return send_from_directory(PAGE, "index.html", max_age=0)
+
+    def _without_slash(self) -> Response:
+        return make_response(redirect(f"{self._site.base}/traffic"))
+
+    def _static(self, path: str) -> Response:
+        return send_from_directory(PAGE / "static", path, max_age=0)
+
+    def _charts(self) -> Response:
+        version, plain, packed = self._plotly = self._plotly or in_thread(_plotly)
+        zipped = bool(request.accept_encodings["gzip"])
+        response = Response(packed if zipped else plain, content_type="text/javascript; charset=utf-8")
+        if zipped:
+            response.content_encoding = "gzip"
+        response.vary.add("Accept-Encoding")
+        response.set_etag(f"plotly-{version}{'-gzip' if zipped else ''}")
+        response.cache_control.private, response.cache_control.max_age = True, A_WEEK_S
+        response.make_conditional(request)
+        return response
+
+
+def _plotly() -> tuple[str, bytes, bytes]:
+    """The version of the chart library, its code, and the same in gzip. The package itself is slow to import."""
+    package = distribution("plotly")
+    code = Path(str(package.locate_file("plotly/package_data/plotly.min.js"))).read_bytes()
+    return package.version, code, gzip.compress(code, mtime=0)

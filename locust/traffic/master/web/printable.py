@@ -1,0 +1,34 @@
+"""A delivery report on paper: one HTML page that needs nothing beside itself."""
+
+import json
+from collections import Counter
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader
+
+from traffic.core.master.verdict import verdict
+from traffic.master.wording import for_page
+
+SHOWN = 100
+_pages = Environment(loader=FileSystemLoader(Path(__file__).parent / "templates"), autoescape=True)
+
+
+def printable(report: dict[str, Any], folder: Path) -> str:
+    """The page of a report; the reasons of its dead letters, and the first of them, come from the run's folder."""
+    reasons, letters = _dead(folder / "dead-letters.jsonl")
+    said = {"verdict": verdict(report), "reason": for_page(report["reason"] or "")}
+    return _pages.get_template("report.html").render(report=report, **said, reasons=reasons, letters=letters)
+
+
+def _dead(path: Path) -> tuple[list[tuple[str, str, int]], list[dict[str, Any]]]:
+    """How often each reason came, the most frequent first, by outcome; and the first letters."""
+    try:
+        with path.open("rb") as file:
+            first = [json.loads(line) for line in islice(file, SHOWN)]
+            counted = Counter((letter["outcome"], letter["reason"]) for letter in first)
+            counted.update((letter["outcome"], letter["reason"]) for letter in map(json.loads, file))
+    except FileNotFoundError:
+        return [], []
+    return [(outcome, reason, count) for (outcome, reason), count in counted.most_common(SHOWN)], first

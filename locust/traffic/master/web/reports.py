@@ -1,0 +1,92 @@
+"""Delivery reports, as JSON, as a table, and on paper; the list of the runs."""
+
+import csv
+import io
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from flask import Response, request
+
+from traffic.master.threads import in_thread
+from traffic.master.web.printable import printable
+from traffic.master.web.routes import Site, answer, refuse
+from traffic.master.wording import for_page
+from traffic.runs.history import past_runs, summarise
+
+_OF_RUN = ("pending", "leased", "delivered", "rejected", "in_doubt", "unsent", "attempts", "resent", "maybe_resent")
+_SENT = ("method", "host", "path", "users", "spawn_rate")
+COLUMNS = ("what", "id", "state", "records", "moved", *_OF_RUN[2:], "seconds", "rate", "started", "ended", *_SENT)
+# What a spreadsheet would take for a formula.
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+class Reports:
+    """Serves what the state folder has of each run."""
+
+    def __init__(self, site: Site) -> None:
+        self._site, self._master = site, site.master
+        site.add("/traffic/report", self._report)
+        site.add("/traffic/runs", self._runs)
+
+    def _runs(self) -> Response:
+        """Every run that is kept, the latest first."""
+        delivery = self._master.delivery
+        rows = in_thread(past_runs, self._site.folder, delivery.facts.run if delivery else None)
+        if delivery is not None:
+            account = delivery.account(self._master.test.worker_states())
+            rows.append(summarise(account, resumable=not delivery.live and delivery.journal.path.exists()))
+        rows = [{**row, "reason": for_page(row["reason"] or "")} for row in rows]
+        return answer({"runs": sorted(rows, key=lambda row: row["run"], reverse=True)})
+
+    def _report(self) -> Response:
+        """The report of the run that `?run=` names, by default of the latest that has ended."""
+        delivery = self._master.delivery
+        run = request.args.get("run", delivery.facts.run if delivery and delivery.report else None)
+        kind = request.args.get("format", "json")
+        if run is None:
+            return refuse(404, "No run has ended yet; ?run= names an earlier one.")
+        if kind not in ("json", "csv", "html"):
+            return refuse(400, f"format must be json, csv or html, not {kind[:64]!r}.")
+        try:
+            folder = self._site.folder.run_folder(run)
+            text = in_thread(self._site.folder.report_text, run)
+        except (ValueError, FileNotFoundError):
+            return refuse(404, f"There is no report of a run {run[:64]!r}.")
+        return as_download(_in_form(text, kind, folder), f"report-{run}.{kind}")
+
+
+def as_download(response: Response, name: str) -> Response:
+    """The answer, to be kept under a name where `?download=1` asks for it."""
+    if request.args.get("download"):
+        response.headers.set("Content-Disposition", "attachment", filename=name)
+    return response
+
+
+def _in_form(text: bytes, kind: str, folder: Any) -> Response:
+    if kind == "json":
+        return Response(text, content_type="application/json")
+    report = json.loads(text)
+    if kind == "csv":
+        return Response(table(report), content_type="text/csv; charset=utf-8")
+    return Response(in_thread(printable, report, folder), content_type="text/html; charset=utf-8")
+
+
+def table(report: dict[str, Any]) -> str:
+    """A report as CSV: a row for the run, then one for each worker."""
+    made = io.StringIO()
+    rows = csv.DictWriter(made, COLUMNS, restval="", extrasaction="ignore")
+    rows.writeheader()
+    for row in _rows(report):
+        rows.writerow({name: _cell(value) for name, value in row.items()})
+    return made.getvalue()
+
+
+def _rows(report: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield {**report, **(report.get("target") or {}), **report["counts"], "what": "run", "id": report["run"]}
+    for worker in report["workers"]:
+        yield {**worker, "what": "worker", "records": worker["slice"]}
+
+
+def _cell(value: Any) -> Any:
+    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value

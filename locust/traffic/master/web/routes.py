@@ -1,0 +1,168 @@
+"""What the groups of routes share: Locust's web UI, the master, the options, and how a route is added to both."""
+
+import argparse
+import json
+import logging
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Protocol
+
+from flask import Blueprint, Flask, Response, make_response, request
+from flask_login import login_required
+from locust.web import WebUI
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
+from werkzeug.routing import BaseConverter
+
+from traffic.master.active_run import Delivery
+from traffic.master.file_loading import Reading
+from traffic.master.locust_session import LocustTest
+from traffic.master.run_events import Story
+from traffic.master.wording import for_page
+from traffic.runs.state_dir import StateFolder
+from traffic.settings import DEFAULT_STATE_DIR
+
+logger = logging.getLogger(__name__)
+
+PIECE = 1 << 16
+
+
+class MasterView(Protocol):
+    """What the routes need of the master."""
+
+    @property
+    def delivery(self) -> Delivery | None:
+        """The present or the latest run."""
+
+    @property
+    def refusal(self) -> Exception | None:
+        """Why the latest start, or a run that was cut off, came to nothing."""
+
+    @property
+    def ill(self) -> str:
+        """Why the workers' messages are not read; empty if they are."""
+
+    def check(self, options: argparse.Namespace) -> None:
+        """Raise what a start with these options would be refused for."""
+
+    @property
+    def reading(self) -> Reading:
+        """What reads the traffic files."""
+
+    def stop_run(self) -> None:
+        """End the run that is live, if any."""
+
+    def pause(self) -> None:
+        """Have the run that is live hand out no more for the time being; ActRefusedError where that cannot be."""
+
+    def go_on(self) -> None:
+        """Have a run that was paused go on; ActRefusedError where that cannot be."""
+
+    @property
+    def test(self) -> LocustTest:
+        """Locust's own test."""
+
+    @property
+    def story(self) -> Story:
+        """What has happened."""
+
+
+class AnyText(BaseConverter):
+    """Takes the rest of an address, whatever it holds: Werkzeug's `path` takes no line break."""
+
+    regex = r"(?s:.+)"
+    part_isolating = False
+
+
+class Site:
+    """Locust's web UI with our blueprint; routes are added to it until `register`."""
+
+    def __init__(self, web_ui: WebUI, master: MasterView) -> None:
+        self.web_ui, self.master = web_ui, master
+        assert web_ui.app is not None
+        self.app: Flask = web_ui.app
+        self.base: str = self.options.web_base_path or ""
+        self.app.url_map.converters["text"] = AnyText
+        self._routes = Blueprint("traffic", __name__, url_prefix=self.base or None)
+        self._routes.register_error_handler(Exception, _failed)
+        # An address that no route has belongs to no blueprint.
+        self.app.register_error_handler(HTTPException, self._unrouted)
+
+    @property
+    def options(self) -> argparse.Namespace:
+        """The options as Locust has them."""
+        options = self.web_ui.environment.parsed_options
+        assert isinstance(options, argparse.Namespace)
+        return options
+
+    @property
+    def live(self) -> Delivery | None:
+        """The run that is live, if any."""
+        delivery = self.master.delivery
+        return delivery if delivery is not None and delivery.live else None
+
+    @property
+    def folder(self) -> StateFolder:
+        """The state folder."""
+        delivery = self.master.delivery
+        wanted = str(self.options.traffic_state_dir or "").strip()
+        return delivery.folder if delivery else StateFolder(Path(wanted or DEFAULT_STATE_DIR))
+
+    def add(self, rule: str, view: Callable[..., Any], *methods: str, login: bool = True) -> None:
+        """Add a route, for GET unless `methods` are named; behind the login, where one is set."""
+        guarded = self.guarded(view) if login else view
+        name = f"{view.__qualname__}".replace(".", "_")
+        self._routes.add_url_rule(rule, name, guarded, methods=list(methods or ("GET",)))
+
+    def guarded(self, view: Callable[..., Any]) -> Callable[..., Any]:
+        """The view behind Locust's login, where one is set.
+
+        Not by Locust's `auth_required_if_enabled`: that writes the session anew at every request, so that an answer
+        that is on its way while somebody logs out logs them in again; and this page nearly always has one on its way.
+        """
+        made: Callable[..., Any] = login_required(view) if self.web_ui.web_login else view
+        return made
+
+    def is_ours(self, path: str) -> bool:
+        """Whether a path is one of the Traffic page's, or below it."""
+        ours = f"{self.base}/traffic"
+        return path == ours or path.startswith(f"{ours}/")
+
+    def _unrouted(self, error: HTTPException) -> Any:
+        """Answer as our routes do if the path is one of theirs; else as Locust's web UI does."""
+        return _failed(error) if self.is_ours(request.path) or request.path == f"{self.base}/healthz" else error
+
+    def register(self) -> None:
+        """Have Locust's web UI serve the routes."""
+        self.app.register_blueprint(self._routes)
+
+
+def answer(value: dict[str, Any], status: int = 200) -> Response:
+    """Answer with JSON whose members stand in the order that the docs give."""
+    text = json.dumps(value, ensure_ascii=False, indent=2) + "\n"
+    # A file's name need not be text; it is shown with its odd bytes spelled out.
+    return Response(text.encode(errors="backslashreplace"), status, content_type="application/json")
+
+
+def refuse(status: int, why: str, **more: Any) -> Response:
+    """Answer that something is not done, and why, in the page's words."""
+    return answer({"error": for_page(why), **more}, status)
+
+
+def pieces(file: Any) -> Iterator[bytes]:
+    """What a file holds, piece by piece; it is closed at the end."""
+    with file:
+        while piece := file.read(PIECE):
+            yield piece
+
+
+def _failed(error: Exception) -> Response:
+    """What a view that failed is answered with; a fault of our own is logged with its trace."""
+    if isinstance(error, HTTPException):
+        if error.response is not None:
+            return make_response(error.response)
+        refused = refuse(error.code or 500, error.description or error.name)
+        if isinstance(error, MethodNotAllowed) and error.valid_methods:
+            refused.headers["Allow"] = ", ".join(error.valid_methods)
+        return refused
+    logger.error("a request to the Traffic page failed", exc_info=error)
+    return refuse(500, "The master failed at this; its log says why.")

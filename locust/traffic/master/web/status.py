@@ -1,0 +1,135 @@
+"""What the page asks for each second, the status for programs, and what its start form is made of."""
+
+from typing import Any
+
+from flask import Response, request
+
+from traffic.core.master.verdict import verdict
+from traffic.master.file_loading import reading_line
+from traffic.master.web.checked_start import Starting
+from traffic.master.web.reasons import Seen
+from traffic.master.web.routes import Site, answer
+from traffic.master.web.upload import Checking
+from traffic.master.wording import for_page, label
+from traffic.settings import OPTIONS
+
+COUNTS = (
+    *("records", "pending", "leased", "delivered", "rejected", "in_doubt", "unsent"),
+    *("attempts", "resent", "maybe_resent"),
+)
+
+
+class Live:
+    """Tells how things stand. Nothing here reads a file or waits."""
+
+    def __init__(self, site: Site, starting: Starting, checking: Checking) -> None:
+        self._site, self._master, self._starting, self._checking = site, site.master, starting, checking
+        site.add("/traffic/status", self._status)
+        site.add("/traffic/live", self._live)
+        site.add("/traffic/options", self._options)
+
+    def _status(self) -> Response:
+        return answer(self.status())
+
+    def _live(self) -> Response:
+        status = self.status()
+        return answer(
+            {
+                "status": {**status, "reason": for_page(status["reason"])},
+                "reading": self._master.reading.status or self._checking.reading.status,
+                "ending": self._ending,
+                "acts": self._acts(),
+                "events": self._master.story.chronicle.told(request.args.get("event", 0, int)),
+                "timeline": self._timeline(),
+                "dead_letters": self._dead_letters,
+            }
+        )
+
+    def status(self) -> dict[str, Any]:
+        """The status of the present or the latest run, or of none."""
+        delivery = self._master.delivery
+        reading = self._master.reading.status
+        if reading is not None and (delivery is None or not delivery.live):
+            return self._before_the_first_run("reading", reading_line(reading))
+        if delivery is None:
+            return self._before_the_first_run("ready", str(self._master.refusal or ""))
+        return delivery.account(self._master.test.worker_states())
+
+    @property
+    def _ending(self) -> bool:
+        delivery = self._master.delivery
+        stopping = delivery is not None and (delivery.ending or delivery.state == "stopping")
+        return stopping or self._master.test.ending
+
+    @property
+    def _dead_letters(self) -> int:
+        delivery = self._master.delivery
+        return len(delivery.run.ledger.dead) if delivery else 0
+
+    def _acts(self) -> dict[str, str]:
+        """Why each act cannot be done now; empty where it can."""
+        seen = self._seen
+        return {
+            "start": self._starting.why_not,
+            "pause": seen.why_not_pause(),
+            "go_on": seen.why_not_go_on(),
+            "stop": seen.why_not_stop(),
+        }
+
+    @property
+    def _seen(self) -> Seen:
+        if (delivery := self._site.live) is not None:
+            return Seen(delivery.state, delivery.reason, delivery.paused_by_person)
+        delivery = self._master.delivery
+        return Seen("ending") if delivery is not None and delivery.ending else Seen()
+
+    def _timeline(self) -> dict[str, Any]:
+        delivery = self._master.delivery
+        if delivery is None:
+            return {"run": None, "generation": 0, "next": 0, "columns": [], "rows": []}
+        run = delivery.facts.run
+        same = request.args.get("run") == run
+        asked = request.args.get("generation", -1, int) if same else -1
+        return {"run": run, **delivery.timeline.told(asked, request.args.get("sample", 0, int))}
+
+    def _options(self) -> Response:
+        """What a start form is made of: Locust's own fields, and ours as they stand now."""
+        options, environment = self._site.options, self._site.web_ui.environment
+        host = environment.host or options.host or next((one.host for one in environment.user_classes if one.host), "")
+        fields = [
+            {
+                "name": option.name,
+                "label": label(option.name),
+                "value": str(getattr(options, option.name, None) or ""),
+                "help": option.help,
+                "choices": list(option.choices) if option.choices else None,
+            }
+            for option in OPTIONS
+            if option.in_form
+        ]
+        users, rate = options.num_users or 1, options.spawn_rate or 1
+        return answer({"host": host, "users": users, "spawn_rate": rate, "fields": fields})
+
+    def _before_the_first_run(self, state: str, reason: str) -> dict[str, Any]:
+        workers = [
+            {"id": worker, "slice": 0, "moved": 0, "leased": 0, "delivered": 0, "rejected": 0, "in_doubt": 0}
+            | {"state": state}
+            for worker, state in self._master.test.worker_states().items()
+        ]
+        return {
+            "run": None,
+            "state": state,
+            "reason": reason,
+            "paused_by_person": False,
+            "dataset": {"file": self._site.options.traffic_file, "records": None, "digest": None},
+            "seed": None,
+            "counts": dict.fromkeys(COUNTS, 0),
+            "workers": workers,
+            "rate": 0.0,
+            "eta_s": None,
+            "started": None,
+            "ended": None,
+            "resumed": [],
+            "verdict": verdict({"state": state}),
+            **dict.fromkeys(("target", "users", "spawn_rate", "wait")),
+        }

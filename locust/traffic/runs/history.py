@@ -1,0 +1,271 @@
+"""The runs of a state folder: which of them can be taken up again, what became of each, how long they are kept."""
+
+import logging
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass, replace
+from typing import Any
+
+from traffic.clock import timestamp
+from traffic.core.master.decisions import Reopened, records
+from traffic.core.master.recovery import Recovery, RecoveryError
+from traffic.core.master.run import Run
+from traffic.core.master.verdict import verdict
+from traffic.core.order import Order
+from traffic.core.ranges import RangeSet
+from traffic.core.record_state import State
+from traffic.dataset.dataset import Dataset
+from traffic.ownership import RUN_ID
+from traffic.runs.journal import LEAVE_IT, LEAVE_RUN, Journal, JournalError, JournalInUseError
+from traffic.runs.run_metadata import Facts, ended
+from traffic.runs.state_dir import StateFolder
+from traffic.runs.target import told
+from traffic.settings import DEAD_LETTERS, LATEST
+
+logger = logging.getLogger(__name__)
+
+
+class ResumeError(Exception):
+    """A run that cannot be taken up again; the text says why, and what can be done."""
+
+
+@dataclass(frozen=True, slots=True)
+class ToResume:
+    """A run as its journal left it; `held` is what its workers had in hand, by worker.
+
+    `reopened` are the dead letters that are to be sent again, which the ledger has as pending: the journal has to be
+    told so when the run goes on.
+    """
+
+    journal: Journal
+    run: Run
+    held: dict[str, RangeSet]
+    reopened: Reopened
+
+
+def find_cut_off(folder: StateFolder, *, unattended: bool = False) -> Journal | None:
+    """The journal of the latest run that was neither completed nor stopped, open; None where there is none.
+
+    An unattended master is done with a completed run when its process ends: one that nobody was told of is of a
+    process that was killed before it could tell. JournalError where a journal cannot be read: then nobody knows.
+    """
+
+    def cut_off(journal: Journal) -> bool:
+        facts = journal.facts
+        return facts.state == "running" or (unattended and facts.state == "completed" and not facts.told)
+
+    return _find(folder, cut_off)
+
+
+def find_to_resume(folder: StateFolder, wanted: str, *, resend: bool = False) -> Journal:
+    """The journal of the run that `wanted` names, its id or "last", open; `resend`: for its dead letters, too.
+
+    ResumeError where there is none, or nothing of it can be sent, JournalError where it cannot be used.
+    """
+    if wanted == LATEST:
+        journal = _find(folder, _has_to_send if resend else lambda found: found.facts.state != "completed")
+        if journal is None:
+            what = "has anything that can be sent again" if resend else "can be resumed"
+            raise ResumeError(f"no run in {folder.path} {what}: {_none_because(resend=resend)}.")
+        return journal
+    if not RUN_ID.fullmatch(wanted) or not (path := folder.journal_path(wanted)).exists():
+        raise ResumeError(_unknown(folder, wanted, resend=resend))
+    with closing(Journal.open(path)) as journal:
+        _check_use(journal, resend=resend)
+    return Journal.open(path)
+
+
+def _none_because(*, resend: bool) -> str:
+    if resend:
+        return "each was delivered, or has only records in doubt under at-most-once, or there is none"
+    remedy = f"The dead letters of a completed one can be sent again: add --traffic-resend {DEAD_LETTERS}"
+    return f"each was completed, or there is none. {remedy}"
+
+
+def _unknown(folder: StateFolder, wanted: str, *, resend: bool) -> str:
+    """Why a run without a journal cannot be resumed, and which can be."""
+    if resend and wanted in folder.runs():
+        return f"nothing of run {wanted} can be sent again: all of it was delivered, or its journal is gone."
+    seen = ((run, read_facts(folder, run)) for run in folder.runs())
+    known = [run for run, facts in seen if isinstance(facts, Facts) and (resend or not _is_over(facts))]
+    others = f"Those that can be: {', '.join(known[:5])}." if known else "None can be."
+    return f"no run {wanted!r} in {folder.path} can be resumed. {others}"
+
+
+def _is_over(facts: Facts) -> bool:
+    """Whether a run was completed, and its master has said so; else it can be taken up, if only to say it."""
+    return facts.state == "completed" and facts.told
+
+
+def _check_use(journal: Journal, *, resend: bool) -> None:
+    """ResumeError where there would be nothing to send of a run that is to be resumed."""
+    facts = journal.facts
+    if not resend and _is_over(facts):
+        what = f"run {facts.run} was completed: each of its records was delivered, or is a dead letter"
+        option = f"--traffic-resume {facts.run} --traffic-resend {DEAD_LETTERS} (TRAFFIC_RESEND={DEAD_LETTERS})"
+        raise ResumeError(f"{what}. Have its dead letters sent again with {option}.")
+    if resend and not _has_to_send(journal):
+        in_doubt = replay(journal).ledger.counts[State.IN_DOUBT]
+        why = f"{records(in_doubt)} in doubt may have been sent, and under at-most-once nothing is sent twice"
+        raise ResumeError(f"nothing of run {facts.run} can be sent again: {why if in_doubt else 'it is delivered'}.")
+
+
+def _has_to_send(journal: Journal) -> bool:
+    """Whether a run is not at its end, or has dead letters that may be sent again."""
+    if journal.facts.state == "running":
+        return True
+    ledger = replay(journal).ledger
+    return ledger.unsettled > 0 or bool(ledger.dead_letters_to_send(journal.facts.terms.policy))
+
+
+def leave_cut_off(folder: StateFolder) -> None:
+    """Have no run taken up by itself any more: a person wants none of those that were cut off.
+
+    They can still be resumed by their ids, but for those whose journals are damaged: these are renamed. JournalError
+    where one is in use, JournalWriteError or OSError where the disk refuses.
+    """
+    for run in folder.runs():
+        path, facts = folder.journal_path(run), read_facts(folder, run)
+        if isinstance(facts, JournalInUseError):
+            raise facts
+        if isinstance(facts, JournalError):
+            spoilt = path.with_name("journal.unusable")
+            logger.warning("%s It is kept as %s.", facts, spoilt)
+            path.replace(spoilt)
+        elif facts is not None and facts.state in ("running", "completed") and not facts.told:
+            left = replace(ended(facts, "stopped", timestamp()), left=True) if facts.state == "running" else facts
+            with closing(Journal.open(path)) as journal:
+                journal.write(facts=replace(left, told=left.state == "completed"))
+
+
+def recover(journal: Journal, dataset: Dataset, *, resend: bool = False) -> ToResume:
+    """The run of a journal as it was left; `resend`: with its dead letters to be sent again, where they may be.
+
+    ResumeError where `dataset` is not the one that the run began with, JournalError where the journal is damaged.
+    """
+    facts = journal.facts
+    if dataset.digest != facts.digest or dataset.records < facts.offset + facts.records:
+        what = f"{dataset.file} is not the file that run {facts.run} began with"
+        seen = (
+            f"{dataset.records} records, SHA-256 {dataset.digest[:12]}..., not {facts.records}, {facts.digest[:12]}..."
+        )
+        remedy = f"Put {facts.file} back as it was, or {LEAVE_RUN}."
+        raise ResumeError(f"{what}: {seen}. {remedy}")
+    recovery = replay(journal)
+    reopened = Reopened(recovery.ledger.dead_letters_to_send(facts.terms.policy) if resend else RangeSet())
+    recovery.take(reopened)
+    order = Order(facts.records, facts.seed, facts.order, facts.offset)
+    return ToResume(journal, Run.recovered(facts.terms, dataset, order, recovery), recovery.held(), reopened)
+
+
+def replay(journal: Journal) -> Recovery:
+    """A run's account, as its journal has it. JournalError where that is damaged."""
+    recovery = Recovery(journal.facts.records)
+    try:
+        for entry in journal.entries():
+            recovery.take(entry)
+    except RecoveryError as error:
+        raise JournalError(f"the journal {journal.path} contradicts itself ({error}). {LEAVE_IT}.") from error
+    return recovery
+
+
+def past_runs(folder: StateFolder, besides: str | None) -> list[dict[str, Any]]:
+    """A summary of each run but `besides`, the latest first."""
+    rows = (_summary(folder, run) for run in folder.runs() if run != besides)
+    return [row for row in rows if row is not None]
+
+
+def summarise(account: dict[str, Any], *, resumable: bool) -> dict[str, Any]:
+    """What the list of runs shows of a status or report; `resumable`: whether its journal is there, and free.
+
+    Of these members `resumable` says whether the run can be gone on with as it is, and `resendable` how many of its
+    dead letters can be sent again: None where that is not known before the run is taken up.
+    """
+    names = (
+        "run",
+        "state",
+        "reason",
+        "dataset",
+        "order",
+        "seed",
+        "policy",
+        "counts",
+        "rate",
+        "started",
+        "ended",
+        "resumed",
+        "target",
+        "users",
+        "spawn_rate",
+        "wait",
+    )
+    return {name: account.get(name) for name in names} | {
+        "resumable": resumable and account.get("state") != "completed",
+        "resendable": _resendable(account) if resumable else 0,
+        "verdict": verdict(account),
+    }
+
+
+def _resendable(account: dict[str, Any]) -> int | None:
+    counts = account.get("counts")
+    if counts is None:
+        return None
+    doubtful = 0 if account.get("policy") == "at-most-once" else counts.get("in_doubt", 0)
+    return int(counts.get("rejected", 0) + doubtful)
+
+
+def _find(folder: StateFolder, wanted: Callable[[Journal], bool]) -> Journal | None:
+    """The journal of the latest run that is wanted, open. JournalError where one before it cannot be read."""
+    for run in folder.runs():
+        path = folder.journal_path(run)
+        if not path.exists():
+            continue
+        with closing(Journal.open(path)) as journal:
+            found = wanted(journal)
+        if found:
+            return Journal.open(path)
+    return None
+
+
+def read_facts(folder: StateFolder, run: str) -> Facts | JournalError | None:
+    """What the journal of a run says that it is, or why it cannot be told; None where there is none."""
+    path = folder.journal_path(run)
+    if not path.exists():
+        return None
+    try:
+        with closing(Journal.open(path)) as journal:
+            return journal.facts
+    except JournalError as error:
+        return error
+
+
+def _summary(folder: StateFolder, run: str) -> dict[str, Any] | None:
+    """A run's row; None where there is nothing to tell of it."""
+    facts = read_facts(folder, run)
+    if isinstance(facts, JournalError):
+        return summarise({"run": run, "state": "unknown", "reason": str(facts)}, resumable=False)
+    report = folder.read_report(run)
+    # A report that is not of the run's latest end is of one before it was taken up again.
+    if facts is not None and (facts.state, facts.ended) != (report and (report.get("state"), report.get("ended"))):
+        return summarise(_told(facts), resumable=True)
+    if report is None:
+        return None
+    # Reports of earlier releases do not say to where the records went.
+    return summarise((told(facts) if facts is not None else {}) | report, resumable=facts is not None)
+
+
+def _told(facts: Facts) -> dict[str, Any]:
+    """What can be said of a run that left a journal and no report."""
+    return {
+        "run": facts.run,
+        "state": "cut off" if facts.state == "running" else facts.state,
+        "reason": "its master ended before the run did" if facts.state == "running" else "",
+        "dataset": {"file": facts.file, "records": facts.records, "digest": f"sha256:{facts.digest}"},
+        "order": facts.order,
+        "seed": facts.seed,
+        "policy": facts.terms.policy,
+        "started": facts.started,
+        "ended": facts.ended,
+        "resumed": [one.to_json() for one in facts.resumed],
+        **told(facts),
+    }

@@ -1,0 +1,246 @@
+"""A run's journal: its facts and the ledger's entries on disk, in one SQLite database in the run's folder.
+
+It is written in groups: one transaction, synced to the disk, for all that was decided since the last. A rollback
+journal, not a write-ahead log, guards a transaction that a crash cuts off: what is committed is in the one file
+then, and a file that has lost its end is known by it. Beside SQLite's own checks every entry is under a running
+checksum that is stored with their count, so that an entry which was changed or is gone is noticed, too.
+
+docs/adr/0004 tells why.
+"""
+
+import os
+import sqlite3
+import zlib
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+
+from traffic.core.master.decisions import Entry
+from traffic.core.wire import ProtocolError
+from traffic.runs.journal_codec import entry_from_json, entry_to_json
+from traffic.runs.run_metadata import Facts
+
+APPLICATION = int.from_bytes(b"TRAF")
+# In a journal of version 1 each dead letter stands alone; since 2, those of one cause together. Both are read; what is
+# written is of the latest, and a release that would misread it refuses the whole.
+VERSION = 2
+READ = (1, 2)
+# Whoever lists the runs looks into each journal for a millisecond or so: that is not "in use".
+PATIENCE_S = 0.5
+LEAVE_RUN = "leave that run and begin a new one: --traffic-resume no (TRAFFIC_RESUME=no)"
+LEAVE_IT = f"Put back a copy that is whole, or {LEAVE_RUN}"
+_SCHEMA = (
+    f"PRAGMA application_id = {APPLICATION}",
+    f"PRAGMA user_version = {VERSION}",
+    "CREATE TABLE entry (number INTEGER PRIMARY KEY, body TEXT NOT NULL)",
+    "CREATE TABLE head (entries INTEGER NOT NULL, chain INTEGER NOT NULL)",
+    "CREATE TABLE facts (body TEXT NOT NULL, checksum INTEGER NOT NULL)",
+    "INSERT INTO head VALUES (0, 0)",
+)
+# What a file can be answered with that is not what was written. (Texts that are not UTF-8 are a ValueError.)
+_SPOILT = (sqlite3.Error, ValueError, KeyError, TypeError, ProtocolError)
+
+
+class JournalError(Exception):
+    """A journal that cannot be used; the text names the file, what is wrong, and a remedy."""
+
+
+class JournalInUseError(JournalError):
+    """Another master has the journal open."""
+
+
+class JournalWriteError(Exception):
+    """What was to be written is not in the journal; the text says why. All that was written before still is."""
+
+
+class Journal:
+    """One run's journal, open for writing. Not for several threads at once; nobody else can open it meanwhile."""
+
+    def __init__(self, path: Path, database: sqlite3.Connection, facts: Facts, head: tuple[int, int]) -> None:
+        self.path, self.facts = path, facts
+        self._database = database
+        self._entries, self._chain = head
+
+    @classmethod
+    def create(cls, path: Path, facts: Facts) -> "Journal":
+        """Begin a run's journal; it has its name once it is whole. JournalWriteError where it cannot be written."""
+        draft = path.with_name(path.name + ".part")
+        try:
+            if path.exists():
+                raise JournalWriteError(f"{path} is there already")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with closing(_connect(draft, "rwc")) as database, _transaction(database):
+                for statement in _SCHEMA:
+                    database.execute(statement)
+                _insert_facts(database, facts)
+            draft.replace(path)
+            _sync_names(path.parent)
+            return cls.open(path)
+        except (OSError, sqlite3.Error, JournalError) as error:
+            raise JournalWriteError(_reason(error)) from error
+        finally:
+            with suppress(OSError):
+                _remove(draft)
+
+    @classmethod
+    def open(cls, path: Path) -> "Journal":
+        """Open a run's journal. JournalError where it is none, of another version, damaged, or in use."""
+        try:
+            database = _connect(path, "rw")
+        except _SPOILT as error:
+            raise _unusable(path, error) from error
+        try:
+            _check_kind(path, database)
+            return cls(path, database, *_read_head(path, database))
+        except _SPOILT as error:
+            database.close()
+            raise _unusable(path, error) from error
+        except BaseException:
+            database.close()
+            raise
+
+    def entries(self) -> Iterator[Entry]:
+        """Every entry in its order. JournalError, before the first, where one is gone or not as it was written."""
+        try:
+            self._check_entries()
+            for (body,) in self._database.execute("SELECT body FROM entry ORDER BY number"):
+                yield entry_from_json(body)
+        except _SPOILT as error:
+            raise _unusable(self.path, error) from error
+
+    def _check_entries(self) -> None:
+        damage = self._database.execute("PRAGMA quick_check(1)").fetchone()[0]
+        if damage != "ok":
+            raise JournalError(f"the journal {self.path} is damaged ({damage}). {LEAVE_IT}.")
+        count = chain = 0
+        for number, body in self._database.execute("SELECT number, body FROM entry ORDER BY number"):
+            if number != count + 1 or not isinstance(body, str):
+                break
+            count, chain = number, zlib.crc32(body.encode(), chain)
+        there = self._database.execute("SELECT count(*) FROM entry").fetchone()[0]
+        if (count, chain) != (self._entries, self._chain) or there != count:
+            what = f"{there} of its {self._entries} entries are there, and not each is as it was written"
+            raise JournalError(f"the journal {self.path} is damaged ({what}). {LEAVE_IT}.")
+
+    def write(self, entries: Iterable[Entry] = (), facts: Facts | None = None) -> None:
+        """Add entries, and put new facts in the place of the old.
+
+        All of it is on disk then; or none, where JournalWriteError says why.
+        """
+        count, chain = self._entries, self._chain
+        rows = []
+        for entry in entries:
+            body = entry_to_json(entry)
+            count, chain = count + 1, zlib.crc32(body.encode(), chain)
+            rows.append((count, body))
+        try:
+            with _transaction(self._database):
+                if rows:
+                    self._database.execute(f"PRAGMA user_version = {VERSION}")
+                    self._database.executemany("INSERT INTO entry VALUES (?, ?)", rows)
+                self._database.execute("UPDATE head SET entries = ?, chain = ?", (count, chain))
+                if facts is not None:
+                    _insert_facts(self._database, facts)
+        except sqlite3.Error as error:
+            raise JournalWriteError(_reason(error)) from error
+        self._entries, self._chain = count, chain
+        self.facts = facts or self.facts
+
+    def close(self) -> None:
+        """Let go of the file; another may open it then."""
+        self._database.close()
+
+    def remove(self) -> None:
+        """Close and delete it: its run needs it no more. OSError where it cannot be."""
+        self.close()
+        _remove(self.path)
+
+
+def _insert_facts(database: sqlite3.Connection, facts: Facts) -> None:
+    body = facts.to_json()
+    database.execute("DELETE FROM facts")
+    database.execute("INSERT INTO facts VALUES (?, ?)", (body, zlib.crc32(body.encode())))
+
+
+@contextmanager
+def _transaction(database: sqlite3.Connection) -> Iterator[None]:
+    try:
+        database.execute("BEGIN IMMEDIATE")
+        yield
+        database.execute("COMMIT")
+    except BaseException:
+        with suppress(sqlite3.Error):  # SQLite may have rolled it back by itself
+            database.execute("ROLLBACK")
+        raise
+
+
+def _connect(path: Path, mode: str) -> sqlite3.Connection:
+    """Open a database ("rw"), or make one ("rwc"), and lock it for as long as it is open."""
+    uri = f"{path.absolute().as_uri()}?mode={mode}"
+    database = sqlite3.connect(uri, uri=True, timeout=PATIENCE_S, isolation_level=None, check_same_thread=False)
+    try:
+        database.execute("PRAGMA locking_mode = EXCLUSIVE")
+        database.execute("PRAGMA journal_mode = TRUNCATE")
+        database.execute("PRAGMA synchronous = FULL")
+        database.execute("BEGIN EXCLUSIVE")
+        database.execute("COMMIT")
+    except BaseException:
+        database.close()
+        raise
+    return database
+
+
+def _remove(path: Path) -> None:
+    """Delete a closed database, and what SQLite keeps beside it."""
+    path.unlink(missing_ok=True)
+    path.with_name(path.name + "-journal").unlink(missing_ok=True)
+
+
+def _check_kind(path: Path, database: sqlite3.Connection) -> None:
+    application, version = (
+        database.execute(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version")
+    )
+    if application != APPLICATION:
+        raise JournalError(f"{path} is no journal of a run. {LEAVE_IT}.")
+    if version not in READ:
+        what = f"the journal {path} is of version {version}, and this release knows versions {READ[0]} to {READ[-1]}"
+        raise JournalError(f"{what}. Finish that run with the release that began it, or {LEAVE_RUN}.")
+
+
+def _read_head(path: Path, database: sqlite3.Connection) -> tuple[Facts, tuple[int, int]]:
+    heads = database.execute("SELECT entries, chain FROM head").fetchall()
+    facts = database.execute("SELECT body, checksum FROM facts").fetchall()
+    body, checksum = facts[0] if len(facts) == len(heads) == 1 else (None, None)
+    if not isinstance(body, str) or zlib.crc32(body.encode()) != checksum:
+        raise JournalError(f"the journal {path} is damaged (what the run is does not stand in it). {LEAVE_IT}.")
+    return Facts.from_json(body), heads[0]
+
+
+def _unusable(path: Path, error: Exception) -> JournalError:
+    if getattr(error, "sqlite_errorname", "") == "SQLITE_BUSY":
+        remedy = "Stop that one first, or give this one a state folder of its own with --traffic-state-dir."
+        return JournalInUseError(f"the journal {path} is in use: another master delivers this run. {remedy}")
+    return JournalError(f"the journal {path} is damaged or cannot be read ({_reason(error)}). {LEAVE_IT}.")
+
+
+def _reason(error: Exception) -> str:
+    if getattr(error, "sqlite_errorname", "") == "SQLITE_FULL":
+        return "the disk is full"
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__
+
+
+def _sync_names(folder: Path) -> None:
+    """Have the folder's own list of files on disk, too."""
+    for one in (folder, folder.parent, folder.parent.parent):
+        handle = os.open(one, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def tell(path: Path) -> None:
+    """Note in the journal of a run that has ended that its master has said so. JournalError, JournalWriteError."""
+    with closing(Journal.open(path)) as journal:
+        journal.write(facts=replace(journal.facts, told=True))

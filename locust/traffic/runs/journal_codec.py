@@ -1,0 +1,50 @@
+"""The ledger's entries as the journal has them: each as one JSON text."""
+
+import json
+from typing import Any
+
+from traffic.core.master.decisions import Booked, Entry, Leased, LeaseReturned, Reopened
+from traffic.core.ranges import RangeSet
+from traffic.core.record_state import Buried, Cause, State
+
+
+def entry_to_json(entry: Entry) -> str:
+    """The entry as a JSON object."""
+    made: dict[str, Any]
+    if isinstance(entry, Booked):
+        causes = ((one.positions.pairs, one.cause) for one in entry.letters)
+        letters = [[at, int(why.state), why.attempts, why.status, why.reason, why.worker] for at, why in causes]
+        made = {"booked": entry.delivered.pairs, "letters": letters}
+        made |= {"worker": entry.worker, "attempts": entry.attempts, "resent": entry.resent}
+        made |= {"maybe_resent": entry.maybe_resent}
+    elif isinstance(entry, Reopened):
+        made = {"reopened": entry.positions.pairs}
+    else:
+        kind = "leased" if isinstance(entry, Leased) else "returned"
+        made = {kind: entry.positions.pairs, "lease": entry.lease, "worker": entry.worker}
+    return json.dumps(made, separators=(",", ":"))
+
+
+def entry_from_json(body: str) -> Entry:
+    """Read what `entry_to_json` wrote. KeyError, TypeError or ValueError where it is something else."""
+    data = json.loads(body)
+    if "booked" in data:
+        letters = tuple(_buried(*letter) for letter in data["letters"])
+        # An older release counted no attempts of which it was not sure.
+        counted = data["attempts"], data["resent"], data.get("maybe_resent", 0)
+        return Booked(data["worker"], _ranges(data["booked"]), letters, *counted)
+    if "reopened" in data:
+        return Reopened(_ranges(data["reopened"]))
+    if "leased" in data:
+        return Leased(data["lease"], data["worker"], _ranges(data["leased"]))
+    return LeaseReturned(data["lease"], data["worker"], _ranges(data["returned"]))
+
+
+def _buried(at: int | list[list[int]], state: int, attempts: int, status: int, reason: str, worker: str) -> Buried:
+    """Read the letters of one cause; in a journal of version 1 each letter stands alone, and `at` is its position."""
+    positions = RangeSet([(at, at + 1)]) if isinstance(at, int) else _ranges(at)
+    return Buried(positions, Cause(State(state), attempts, status, reason, worker))
+
+
+def _ranges(pairs: list[list[int]]) -> RangeSet:
+    return RangeSet((start, stop) for start, stop in pairs)

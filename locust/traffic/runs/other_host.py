@@ -1,0 +1,24 @@
+"""A run that is resumed to another host than it went to before: what that means, said before it is done."""
+
+from traffic.core.master.decisions import records
+from traffic.core.record_state import State
+from traffic.runs.history import ResumeError
+from traffic.runs.run_metadata import Facts
+
+
+class OtherHostError(ResumeError):
+    """A run was asked to go on to another host, and nobody has confirmed that. `more` says it to programs."""
+
+    def __init__(self, facts: Facts, host: str, counts: list[int]) -> None:
+        self.more = {"other_host": {"run": facts.run, "before": facts.host, "asked": host}}
+        settled = sum(counts[state] for state in (State.DELIVERED, State.REJECTED, State.IN_DOUBT))
+        what = f"run {facts.run} went to {facts.host}, and is asked to go on to {host}"
+        meaning = (
+            f"Another API has seen none of its keys: what the first has stored is not sent to it "
+            f"({settled} of {records(facts.records)} are settled), and what is in doubt may be stored by both"
+        )
+        remedy = f"Leave --host (the form's Host) empty, or set it to {facts.host}"
+        confirm = (
+            "if it is the same API at another address, or this is meant: --traffic-other-host (TRAFFIC_OTHER_HOST=yes)"
+        )
+        super().__init__(f"{what}. {meaning}. {remedy}; {confirm}.")

@@ -1,0 +1,103 @@
+"""Runs that were stopped half way, and a start that would send their records again.
+
+The rule that this module guards: whoever starts the same file once more, because a run of it was stopped or its process
+killed, is told before anything is sent what has gone out already. A new run has new keys, so the API would store that
+twice. It is the same only if the host and the path are the same, too, and some of the same records would be sent.
+"""
+
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass, replace
+from typing import Any
+
+from traffic.core.master.decisions import records
+from traffic.core.master.recovery import Recovery
+from traffic.core.record_state import State
+from traffic.runs.history import ResumeError, replay
+from traffic.runs.journal import Journal
+from traffic.runs.run_metadata import Facts
+from traffic.runs.state_dir import StateFolder
+from traffic.runs.target import same_host, told
+
+
+@dataclass(frozen=True, slots=True)
+class Intended:
+    """What a new run would send: so many records of a file from an index on, to where."""
+
+    digest: str
+    first: int
+    records: int
+    host: str
+    path: str
+
+    def overlaps(self, facts: Facts) -> bool:
+        """Whether a run was to send some of the same records to the same place."""
+        apart = self.first >= facts.offset + facts.records or facts.offset >= self.first + self.records
+        same_place = same_host(self.host, facts.host) and self.path == facts.terms.path
+        return self.digest == facts.digest and same_place and not apart
+
+
+class AgainError(ResumeError):
+    """A start that would send again what a run that was stopped has sent. `more` says it to programs."""
+
+    def __init__(self, facts: Facts, counts: list[int]) -> None:
+        self.more = {"again": _told(facts, counts)}
+        super().__init__(_words(facts, self.more["again"]["counts"]))
+
+
+def check_again(folder: StateFolder, intended: Intended) -> None:
+    """AgainError if a run was stopped that had sent some of what a new one would send. JournalError."""
+    for journal, recovery in _half_way(folder, intended):
+        raise AgainError(journal.facts, recovery.ledger.counts)
+
+
+def leave_stopped(folder: StateFolder, intended: Intended) -> None:
+    """Note that a person wants none of the runs that `check_again` would tell of. JournalError, JournalWriteError."""
+    for journal, _ in _half_way(folder, intended):
+        journal.write(facts=replace(journal.facts, left=True))
+
+
+def _half_way(folder: StateFolder, intended: Intended) -> Iterator[tuple[Journal, Recovery]]:
+    """Those runs, the latest first, each with its journal open for the moment."""
+    for run in folder.runs():
+        path = folder.journal_path(run)
+        if not path.exists():
+            continue
+        with closing(Journal.open(path)) as journal:
+            if _was_stopped(journal.facts) and intended.overlaps(journal.facts):
+                recovery = replay(journal)
+                if recovery.ledger.unsettled and _has_sent(recovery):
+                    yield journal, recovery
+
+
+def _was_stopped(facts: Facts) -> bool:
+    return facts.state in ("stopped", "failed") and not facts.left
+
+
+def _has_sent(recovery: Recovery) -> bool:
+    return bool(recovery.ledger.settled or any(recovery.attempts.values()) or recovery.held())
+
+
+def _told(facts: Facts, counts: list[int]) -> dict[str, Any]:
+    names = {name: counts[getattr(State, name.upper())] for name in ("delivered", "rejected", "in_doubt")}
+    settled = sum(names.values())
+    return {
+        "run": facts.run,
+        "state": facts.state,
+        "ended": facts.ended,
+        "file": facts.file,
+        "counts": {"records": facts.records, "settled": settled, **names, "left": facts.records - settled},
+        **told(facts),
+    }
+
+
+def _words(facts: Facts, counts: dict[str, int]) -> str:
+    how = "was given up" if facts.state == "failed" else "was stopped"
+    done = f"{counts['settled']} of {records(facts.records)} of {facts.file} were settled by then"
+    of_them = f"{counts['delivered']} delivered, {counts['rejected']} rejected, {counts['in_doubt']} in doubt"
+    meaning = "A new run sends all of it again, with new keys, so the API stores those twice"
+    resume = f"Go on with that run: --traffic-resume {facts.run} (TRAFFIC_RESUME={facts.run})"
+    return (
+        f"run {facts.run} to {facts.host} {how} half way at {facts.ended}: {done} ({of_them}), {counts['left']} are "
+        f"left. {meaning}. {resume}; or send all of it again: --traffic-again (TRAFFIC_AGAIN=yes)."
+    )

@@ -1,0 +1,123 @@
+"""The state folder: what is left of a run on disk.
+
+report.json                     the latest delivery report
+runs/<run id>/report.json       each run's
+runs/<run id>/journal.sqlite    its journal, until every record is delivered
+runs/<run id>/dead-letters.jsonl  its dead letters, one JSON object a line
+runs/<run id>/unsent.txt        the indexes that were never sent, one a line
+
+`traffic.ownership` says how a folder is known as ours, and what of it may be deleted.
+"""
+
+import json
+import os
+import tempfile
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from traffic import ownership as ours
+from traffic.ownership import JOURNAL, REPORT, RUN_ID
+
+# A disk that has no room for this has none for a run.
+_ROOM = 1 << 16
+
+
+class StateError(Exception):
+    """The state folder cannot be used."""
+
+
+class StateFolder:
+    """Writes whole files or none. StateError where the folder cannot be made or written."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def prepare(self) -> None:
+        """Make the folder, and mark it as ours; StateError if it is somebody else's, or cannot be written."""
+        try:
+            ours.claim(self.path)
+            with tempfile.TemporaryFile(dir=self.path) as file:
+                file.write(bytes(_ROOM))
+        except ours.ForeignError as error:
+            raise StateError(str(error)) from error
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or error
+            what = f"the state folder {str(self.path.absolute())!r} cannot be written ({reason})"
+            raise StateError(
+                f"{what}. Name another with --traffic-state-dir, or make room there, or give this user the right."
+            ) from error
+
+    def run_folder(self, run: str) -> Path:
+        """The folder of a run. ValueError where `run` is no run id."""
+        if not RUN_ID.fullmatch(run):
+            raise ValueError(f"{run!r} is no run id")
+        return self.path / "runs" / run
+
+    def journal_path(self, run: str) -> Path:
+        """Where a run's journal is. ValueError where `run` is no run id."""
+        return self.run_folder(run) / JOURNAL
+
+    def is_ours(self) -> bool:
+        """Whether the folder is there and ours, so that files in it may be deleted; an earlier release's is marked."""
+        with suppress(ours.ForeignError, OSError, ValueError):
+            if self.path.is_dir():
+                ours.claim(self.path)
+                return True
+        return False
+
+    def runs(self) -> list[str]:
+        """The ids of the runs that left a journal or a report, the latest first; other folders are none of ours."""
+        try:
+            folders = list((self.path / "runs").iterdir())
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        return sorted((folder.name for folder in folders if ours.has_run(folder)), reverse=True)
+
+    def read_report(self, run: str) -> dict[str, Any] | None:
+        """A run's report, None if it has none. ValueError if `run` is no run id."""
+        return ours.read_report(self.run_folder(run))
+
+    def report_text(self, run: str) -> bytes:
+        """A run's report as it was written. ValueError if `run` is no run id, FileNotFoundError if there is none."""
+        if self.read_report(run) is None:
+            raise FileNotFoundError(run)
+        return (self.run_folder(run) / REPORT).read_bytes()
+
+    def remove_run(self, run: str) -> list[str]:
+        """Delete what is kept of a run. If its folder holds anything that we did not write: nothing, and its names.
+
+        ValueError if `run` is no run id, OSError if it cannot be deleted.
+        """
+        folder = self.run_folder(run)
+        return ours.remove_run(folder.parent, run)
+
+    def write_report(
+        self, report: dict[str, Any], dead_letters: Iterable[dict[str, Any]], unsent: Iterable[int]
+    ) -> Path:
+        """Write a run's report and lists; the report's path. OSError where the disk refuses."""
+        folder = self.run_folder(report["run"])
+        folder.mkdir(parents=True, exist_ok=True)
+        letters = map(json.JSONEncoder(ensure_ascii=False).encode, dead_letters)
+        _write(folder / "dead-letters.jsonl", letters)
+        _write(folder / "unsent.txt", map(str, unsent))
+        text = json.dumps(report, ensure_ascii=False, indent=2)
+        _write(folder / REPORT, [text])
+        _write(self.path / REPORT, [text])
+        return folder / REPORT
+
+
+def _write(path: Path, lines: Iterable[str]) -> None:
+    """Write lines to a file that appears under its name only when it is whole and on disk."""
+    draft = path.with_name(path.name + ".part")
+    try:
+        # The name of a file need not be UTF-8; escaped by a backslash, what is not is right in JSON, too.
+        with draft.open("w", encoding="utf-8", errors="backslashreplace") as file:
+            file.writelines(line + "\n" for line in lines)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
+    except BaseException:
+        draft.unlink(missing_ok=True)
+        raise

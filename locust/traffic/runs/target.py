@@ -1,0 +1,38 @@
+"""Where a run's records go, and whether two addresses are one API's."""
+
+from typing import Any
+from urllib.parse import urlsplit
+
+from traffic.runs.run_metadata import Facts
+
+_PORTS = {"http": 80, "https": 443}
+
+
+def same_host(one: str, other: str) -> bool:
+    """Whether two addresses lead to the same API: case, a scheme's own port and a slash at the end make no difference.
+
+    Two names of one machine are two APIs here: nobody can tell without asking it.
+    """
+    return _plain(one) == _plain(other)
+
+
+def _plain(address: str) -> tuple[object, ...]:
+    parts = urlsplit(address.strip().rstrip("/"))
+    try:
+        port = parts.port or _PORTS.get(parts.scheme)
+    except ValueError:
+        return (address,)
+    # Beside http and https, the path of a socket stands in the host's place, and its case counts.
+    host = parts.hostname if parts.scheme in _PORTS else parts.netloc
+    return parts.scheme, parts.username, parts.password, host, port, parts.path
+
+
+def told(facts: Facts) -> dict[str, Any]:
+    """What a status and a report say of how a run's records are sent: to where, and by how many users; times in s."""
+    terms = facts.terms
+    return {
+        "target": {"host": facts.host, "path": terms.path, "method": terms.method},
+        "users": facts.users,
+        "spawn_rate": facts.spawn_rate,
+        "wait": list(terms.wait),
+    }

@@ -1,0 +1,101 @@
+"""What a person reads in the terminal."""
+
+import logging
+from typing import Any
+
+from traffic.core.master.decisions import records
+from traffic.core.master.verdict import disagreement, verdict
+
+# Marks a line of the log that says what a live line says, too; and the report's: its `report` is the report itself.
+TOLD_LIVE = {"told_live": True}
+
+
+def not_told_live(record: logging.LogRecord) -> bool:
+    """Whether a line of the log is to be shown above a live line."""
+    return not getattr(record, "told_live", False)
+
+
+def report_of(record: logging.LogRecord) -> dict[str, Any] | None:
+    """The delivery report that a line of the log is; None where it is another."""
+    return getattr(record, "report", None)
+
+
+def settled(counts: dict[str, int]) -> int:
+    """How many records have their outcome, by the counts of a status."""
+    return counts["records"] - counts["pending"] - counts["leased"]
+
+
+def progress_line(status: dict[str, Any]) -> str:
+    """How far the run is, in one line."""
+    counts = status["counts"]
+    done = settled(counts)
+    share = 100 * done // counts["records"]
+    eta = "" if status["eta_s"] is None else f", about {status['eta_s']:.0f} s to go"
+    failed = counts["rejected"] + counts["in_doubt"]
+    bad = f", {failed} not delivered" if failed else ""
+    return f"progress: {done} of {records(counts['records'])} ({share}%){bad}, {rate(status['rate'])}{eta}"
+
+
+def report_table(report: dict[str, Any]) -> str:
+    """The delivery report as text of several lines."""
+    counts, reason = report["counts"], report["reason"]
+    attempts = f"{counts['attempts']} attempt{'' if counts['attempts'] == 1 else 's'}, {repeats(counts)}"
+    lines = [
+        f"delivery report, run {report['run']}: {verdict(report)['text']}{f': {reason}' if reason else ''}",
+        f"  {records(counts['records'])} = {counts['delivered']} delivered + {counts['rejected']} rejected"
+        f" + {counts['in_doubt']} in doubt + {counts['unsent']} unsent",
+        f"  {attempts}; {report['seconds']} s, {rate(report['rate'])}",
+        *_target_lines(report.get("target"), report.get("users")),
+        *map(_resumption_line, report["resumed"]),
+        *_worker_lines(report["workers"]),
+        *(f"  {row['id']}: {row['trouble']}" for row in report["workers"] if row.get("trouble")),
+        _audit_line(report["audit"], counts),
+    ]
+    return "\n".join(lines)
+
+
+def _target_lines(target: dict[str, str] | None, users: int | None) -> list[str]:
+    """Where the records went, by how many users; reports of earlier releases do not say."""
+    if target is None:
+        return []
+    by = f", by {users} user{'' if users == 1 else 's'}" if users else ""
+    return [f"  {target['method']} {target['host']}{target['path']}{by}"]
+
+
+def rate(value: float) -> str:
+    """Records a second."""
+    return f"{value:.1f}".removesuffix(".0") + "/s"
+
+
+def repeats(counts: dict[str, int]) -> str:
+    """How many attempts were repeats, and how many may have been: `0 of them repeats (74 possibly)`."""
+    maybe = counts.get("maybe_resent", 0)
+    return f"{counts['resent']} of them repeats{f' ({maybe} possibly)' if maybe else ''}"
+
+
+def _resumption_line(one: dict[str, Any]) -> str:
+    again = one.get("resent_dead_letters", 0)
+    sent = f", and {again} dead letter{'' if again == 1 else 's'} to be sent again" if again else ""
+    moved = f", at {one['host']} from then on" if one.get("host") else ""
+    return f"  resumed at {one['at']}, with {one['settled']} settled{sent}{moved}"
+
+
+def _worker_lines(workers: list[dict[str, Any]]) -> list[str]:
+    width = max([6, *(len(worker["id"]) for worker in workers)])
+    head = f"  {'worker':<{width}}  {'slice':>9}  {'moved':>9}  {'delivered':>9}  {'rejected':>9}  {'in doubt':>9}"
+    return [
+        head,
+        *(
+            f"  {row['id']:<{width}}  {row['slice']:>9}  {row['moved']:>+9}  {row['delivered']:>9}"
+            f"  {row['rejected']:>9}  {row['in_doubt']:>9}"
+            for row in workers
+        ),
+    ]
+
+
+def _audit_line(audit: dict[str, Any] | None, counts: dict[str, int]) -> str:
+    if audit is None:
+        return "  the target offers no audit: this report rests on its answers alone"
+    how = "" if audit["agrees"] else disagreement(audit, counts)
+    so = "agrees with this report" if audit["agrees"] else "DOES NOT AGREE with this report" + (how and f": {how}")
+    return f"  the target's audit: {audit['stored']} stored of {audit.get('posts', '?')} POSTs; it {so}"

@@ -1,0 +1,149 @@
+"""What a person at a terminal sees of a run: the live line and the delivery report, in colour, as wide as it allows.
+
+The words are those of `console`, which writes for files and pipes. Import this only where there is a terminal: rich is
+slow to load. It leaves out the colours where NO_COLOR is set.
+"""
+
+from collections.abc import Iterable
+from typing import Any, TextIO
+
+from rich.console import Console, Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from traffic.core.master.decisions import records
+from traffic.core.master.verdict import verdict
+from traffic.terminal import plain as console
+
+GAP = "  "
+LEAST_BAR, MOST_BAR = 8, 30
+# On a narrower terminal figures come before words.
+ROOMY = 60
+MINUTE_S, HOUR_S = 60, 3600
+STATE_STYLES = {"running": "bold green", "reading": "bold cyan"}
+_ANY_WIDTH = 10_000
+GOOD, BAD, FAINT = "green", "bold red", "dim"
+VERDICT_STYLES = {"good": "bold green", "warning": "bold yellow", "bad": "bold red"}
+
+
+class Painter:
+    """Makes the text for the terminal that `stream` writes to, escape codes included."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._console = Console(file=stream, force_terminal=True, highlight=False, markup=False, emoji=False)
+
+    def live_line(self, look: dict[str, Any], width: int) -> str:
+        """How the run goes, in one line of at most `width` columns. `look` is a status, or has `state` and `reason`."""
+        return self._paint(live_line(look, width, "━─" if self._console.encoding.startswith("utf") else "=-"))
+
+    def report(self, report: dict[str, Any]) -> str:
+        """The delivery report, in several lines, without the end of the last."""
+        table = _workers(report["workers"])
+        widest = self._console.options.update(width=_ANY_WIDTH)
+        fits = self._console.measure(table, options=widest).maximum <= self._console.width
+        return self._paint(_report(report, table if fits else Group(*_without_table(report["workers"]))))
+
+    def _paint(self, what: RenderableType) -> str:
+        with self._console.capture() as captured:
+            self._console.print(what)
+        return captured.get().removesuffix("\n")
+
+
+def live_line(look: dict[str, Any], width: int, strokes: str = "━─") -> Text:
+    """The live line. What there is no room for is left out, the least important first."""
+    state = look["state"]
+    line = Text(state, STATE_STYLES.get(state, "bold yellow"))
+    if (counts := look.get("counts")) is not None:
+        _add_counts(line, look, counts, width, strokes)
+    if look["reason"]:
+        line.append(GAP + "".join(char if char.isprintable() else " " for char in look["reason"]))
+    line.truncate(width, overflow="ellipsis")
+    return line
+
+
+def _add_counts(line: Text, look: dict[str, Any], counts: dict[str, int], width: int, strokes: str) -> None:
+    settled = console.settled(counts)
+    share = Text(f"{100 * settled // counts['records']:3}%", "bold")
+    failed = counts["rejected"] + counts["in_doubt"]
+    left = width - line.cell_len - len(GAP) - share.cell_len
+    wanted = [Text(f"{failed} not delivered", BAD) if failed else Text(), _progress(settled, counts, width)]
+    if not look["reason"]:
+        wanted += [Text(console.rate(look["rate"])), Text(_to_go(look["eta_s"]), FAINT)]
+    chosen = []
+    for piece in wanted:
+        if piece and left >= len(GAP) + piece.cell_len:
+            chosen.append(piece)
+            left -= len(GAP) + piece.cell_len
+    if not look["reason"] and (room := min(left - len(GAP), MOST_BAR)) >= LEAST_BAR:
+        chosen.insert(0, _bar(settled / counts["records"], room, strokes))
+    for piece in (share, *chosen):
+        line.append(GAP).append_text(piece)
+
+
+def _progress(settled: int, counts: dict[str, int], width: int) -> Text:
+    total = records(counts["records"]) if width >= ROOMY else counts["records"]
+    return Text(f"{settled} of {total}")
+
+
+def _bar(share: float, width: int, strokes: str) -> Text:
+    full = int(share * width)
+    return Text.assemble((strokes[0] * full, GOOD), (strokes[1] * (width - full), FAINT))
+
+
+def _to_go(eta_s: float | None) -> str:
+    if eta_s is None:
+        return ""
+    seconds = round(eta_s)
+    if seconds < MINUTE_S:
+        return f"{seconds} s to go"
+    if seconds < HOUR_S:
+        return f"{seconds // MINUTE_S} min {seconds % MINUTE_S:02} s to go"
+    return f"{seconds // HOUR_S} h {seconds % HOUR_S // MINUTE_S:02} min to go"
+
+
+def _report(report: dict[str, Any], workers: RenderableType) -> RenderableType:
+    lines = console.report_table({**report, "workers": []}).splitlines()
+    head, _, *facts = lines[:-2]  # the last two are the head of an empty table, and the audit's line
+    title = Text(head, VERDICT_STYLES[verdict(report)["level"]])
+    audit = report["audit"]
+    audited = Text(lines[-1].strip(), BAD if audit and not audit["agrees"] else "")
+    told = [_indented(Text(fact.strip())) for fact in facts]
+    return Group(title, _indented(_sum(report["counts"])), *told, workers, _indented(audited))
+
+
+def _indented(text: Text, by: int = len(GAP)) -> RenderableType:
+    """So that its further lines are indented, too, where it takes several."""
+    return Padding(text, (0, 0, 0, by), expand=False)
+
+
+def _sum(counts: dict[str, int]) -> Text:
+    """`N = delivered + rejected + in doubt + unsent`."""
+    line = Text.assemble((records(counts["records"]), "bold"), " = ", (f"{counts['delivered']} delivered", GOOD))
+    for name in ("rejected", "in_doubt", "unsent"):
+        line.append(" + ").append(f"{counts[name]} {name.replace('_', ' ')}", BAD if counts[name] else "")
+    return line
+
+
+def _workers(workers: list[dict[str, Any]]) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 0, 0, 2), header_style="bold")
+    table.add_column(GAP + "worker", no_wrap=True)
+    for name in ("slice", "moved", "delivered", "rejected", "in doubt"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for row in workers:
+        table.add_row(Text(GAP + row["id"]), *_figures(row))
+    return table
+
+
+def _figures(row: dict[str, Any]) -> Iterable[Text]:
+    yield from (Text(str(row["slice"])), Text(f"{row['moved']:+}"), Text(str(row["delivered"]), GOOD))
+    yield from (Text(str(row[name]), BAD if row[name] else "") for name in ("rejected", "in_doubt"))
+
+
+def _without_table(workers: list[dict[str, Any]]) -> Iterable[RenderableType]:
+    """Where the terminal is too narrow for a table: each worker's figures under its id."""
+    for row in workers:
+        slice_, moved, delivered, rejected, in_doubt = _figures(row)
+        yield _indented(Text(row["id"]))
+        yield _indented(Text.assemble("slice ", slice_, ", moved ", moved), 4)
+        yield _indented(Text.assemble(delivered, " delivered, ", rejected, " rejected, ", in_doubt, " in doubt"), 4)

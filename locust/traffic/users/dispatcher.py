@@ -1,0 +1,201 @@
+"""What the replay users of one worker process share: their places, their routes, one clock for all timeouts."""
+
+import time
+from collections import deque
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import gevent
+from gevent.event import Event
+from locust.env import Environment
+from locust.exception import CatchResponseError
+
+from traffic.clock import now_s
+from traffic.core.outcome import Answer, Outcome
+from traffic.core.protocol import TIMEOUT_S
+from traffic.http.endpoint import Route
+from traffic.http.http1 import Head
+from traffic.http.resolver import Directory, Target, tls_context
+from traffic.users.continuous_sender import Seat, hub_loop
+from traffic.users.record_user import Source
+from traffic.users.request_plan import Course, rule_of
+from traffic.users.sender import Place
+from traffic.users.stats import Tally, only_locust_listens
+
+# How exactly timeouts are kept, and how late statistics may be.
+TICK_S = 0.1
+PATIENCE_S = 1.0
+# So many answers at most are booked at a time: the first of them is not to wait for long.
+MOST_IN_A_TURN = 32
+
+
+class Engine:
+    """The places of one worker process. `quiet`: nobody but Locust listens to requests, so they are told in bulk."""
+
+    def __init__(self, environment: Environment, source: Source) -> None:
+        self.environment, self.source, self.loop = environment, source, hub_loop()
+        self.quiet = True
+        self._places: set[Place] = set()
+        self._idle: deque[Seat] = deque()
+        self._heard: list[Seat] = []
+        self._wanted = Event()
+        self._routes: dict[tuple[type, str], Route] = {}
+        self._courses: dict[tuple[type, str, str, int], Course] = {}
+        self._tallies: dict[tuple[str, str], Tally] = {}
+        self._untold: deque[dict[str, Any]] = deque()
+        self._telling: Any = None
+        self._ticking: Any = None
+        gevent.spawn(self._serve_idle)
+
+    def enter(self, place: Place) -> None:
+        """Watch a place's time."""
+        self._places.add(place)
+        self.quiet = only_locust_listens(self.environment)
+        if not self._ticking:
+            self._ticking = gevent.spawn(self._tick)
+
+    def leave(self, place: Place) -> None:
+        """A user ends: whatever it did is to be in the statistics now."""
+        self._places.discard(place)
+        if place in self._idle:
+            self._idle.remove(place)  # type: ignore[arg-type] # it is one of them
+        self._fold()
+
+    def heard(self, seat: Seat) -> None:
+        """Let a seat have its turn: once the loop has read the answers of all that have one, or of many."""
+        self._heard.append(seat)
+        if len(self._heard) == 1:
+            self.loop.run_callback(self._turn)
+        elif len(self._heard) == MOST_IN_A_TURN:
+            self._turn()
+
+    def _turn(self) -> None:
+        """Book the answers, take the next records, make their requests, send them: each for all seats at a time.
+
+        So the code and the data of each step stay in the processor's caches, which every system call clears.
+        """
+        heard, self._heard = self._heard, []
+        free = [seat for seat in heard if seat.settle()]
+        try:
+            records = self.source.take_some(now_s(), len(free)) if free else []
+        except Exception as error:  # noqa: BLE001 - the loop would print it and go on; the users are to know
+            for seat in free:
+                seat.broke(error)
+            return
+        for seat in [seat for seat, record in zip(free, records, strict=False) if seat.prepare(record)]:
+            seat.send()
+        for seat in free[len(records) :]:
+            seat.rest()
+
+    def idle(self, seat: Seat) -> None:
+        """Let a seat wait for a record."""
+        self._idle.append(seat)
+        self._wanted.set()
+
+    def route(self, user: Any) -> Route:
+        """How the users of a class reach their host. ValueError where the host is no URL; OSError for a CA file."""
+        key = type(user), user.host
+        if key not in self._routes:
+            target = Target.of(user.host)
+            tls = None
+            if target.tls:
+                tls = tls_context(insecure=user.insecure, ca_file=user.ca_file, certificate=user.client_certificate)
+            directory = Directory(target, gevent.spawn, now_s)
+            times = user.connection_timeout, user.network_timeout or TIMEOUT_S
+            self._routes[key] = Route(target, directory, self.loop, *times, tls)
+        return self._routes[key]
+
+    def course(self, user: Any) -> Course:
+        """What the users of a class do in the present run."""
+        run = self.source.run
+        assert run is not None, "a record was taken, so there is a run"
+        key = type(user), user.host, run.run, id(user.rule)
+        if key not in self._courses:
+            name = run.path, run.method
+            tally = self._tallies.setdefault(name, Tally(*name))
+            headers, target = user.default_headers or {}, self.route(user).target
+            course = Course(run, rule_of(user.rule, run), target, self.source.name, headers, tally)
+            self.route(user).answer_timeout = user.network_timeout or run.timeout
+            self._courses = {other: made for other, made in self._courses.items() if made.run == run.run}
+            self._courses[key] = course
+        return self._courses[key]
+
+    def _serve_idle(self) -> None:
+        """Give records to the seats that wait for them, and the end where there are no more to come."""
+        while True:
+            self._wanted.wait()
+            self._wanted.clear()
+            while self._idle:
+                self.source.wait(PATIENCE_S)
+                for _ in range(len(self._idle)):
+                    if not self._idle:
+                        break
+                    seat = self._idle.popleft()
+                    seat.proceed_in_turn()
+                    if seat in self._idle and not self.source.over:
+                        break  # it found nothing, and so would the others
+
+    def _tick(self) -> None:
+        """Keep the time, for all places at once, until the last has left."""
+        second = int(time.time())
+        while self._places:
+            gevent.sleep(TICK_S)
+            now = now_s()
+            for place in [place for place in self._places if place.connection.due <= now]:
+                place.expire(now)
+            self.quiet = only_locust_listens(self.environment)
+            if int(time.time()) != second:
+                second = int(time.time())
+                self._fold()
+        self._ticking = None
+
+    def _fold(self) -> None:
+        for tally in self._tallies.values():
+            tally.fold(self.environment.stats)
+
+    # Where somebody listens, each request is told, in its turn, in a greenlet: a listener may wait.
+
+    def tell(
+        self,
+        user: Any,
+        course: Course,
+        head: Head | None,
+        answer: Answer,
+        outcome: Outcome,
+        body: int,
+        started: float,
+        now: float,
+    ) -> None:
+        """Tell the listeners of one request."""
+        took = now - started
+        error = None if outcome is Outcome.DELIVERED else CatchResponseError(answer.reason)
+        self._untold.append(
+            {
+                "request_type": course.tally.method,
+                "name": course.tally.name,
+                "response_time": took * 1000,
+                "response_length": body,
+                "response": head,
+                "context": user.context(),
+                "exception": error,
+                "start_time": time.time() - took,
+                "url": f"{user.host}{course.tally.name}",
+            }
+        )
+        if self._telling is None:
+            self._telling = gevent.spawn(self._tell)
+
+    def _tell(self) -> None:
+        while self._untold:
+            self.environment.events.request.fire(**self._untold.popleft())
+        self._telling = None
+
+
+_engines: "WeakKeyDictionary[Environment, Engine]" = WeakKeyDictionary()
+
+
+def engine_of(environment: Environment, source: Source) -> Engine:
+    """The engine of a worker process; there is one."""
+    if environment not in _engines:
+        _engines[environment] = Engine(environment, source)
+    return _engines[environment]

@@ -1,0 +1,105 @@
+"""The user class that delivers records over connections of its own: with tasks, or as fast as it can without."""
+
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any, ClassVar
+
+from locust.contrib.fasthttp import FastHttpSession
+from locust.exception import StopUser
+from locust.user.task import LOCUST_STATE_STOPPING
+
+from traffic.core.outcome import Answer
+from traffic.core.worker.feed import Record
+from traffic.http.resolver import tls_context
+from traffic.users.continuous_sender import Seat
+from traffic.users.dispatcher import engine_of
+from traffic.users.record_user import RecordTaker
+from traffic.users.task_sender import Errand
+
+
+class ReplayUser(RecordTaker):
+    """A user that delivers the run's records, one at a time. `class Fast(ReplayUser): pass` will do.
+
+    Without tasks of its own it takes record after record, driven by the loop: the fastest way. With tasks it calls
+    `deliver_next` where they say so, as a RecordUser does.
+
+    `rule` (None: the rule of `--traffic-policy`) is called by the loop and must not wait; nor must an own `wait_time`
+    in a class without tasks. Timeouts are in seconds: `connection_timeout` until there is a connection,
+    `network_timeout` until the answer is whole (None: `--traffic-timeout`). `default_headers` are sent with every
+    request. For https, `ca_file` names who is trusted beside the system's own, `client_certificate` is a PEM file or a
+    pair of certificate and key; `insecure` verifies nothing.
+    """
+
+    abstract = True
+    # None: as --traffic-timeout says.
+    network_timeout: float | None = None
+    # Less than Locust's 60: a machine that is gone answers nothing at all, and the run is to be paused, and to say so.
+    connection_timeout: float = 10.0
+    default_headers: ClassVar[Mapping[str, str] | None] = None
+    insecure: bool = False
+    ca_file: str | None = None
+    client_certificate: str | tuple[str, str] | None = None
+    # Whether the host may be http+unix://, for who checks it before users are there.
+    over_unix_sockets: ClassVar[bool] = True
+    _seat: Seat | None = None
+    _errand: Errand | None = None
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Give a class that has no tasks of its own the one of replaying."""
+        super().__init_subclass__(**options)
+        cls.tasks = [own for own in cls.tasks if own is not replay] or [replay]
+
+    @cached_property
+    def client(self) -> FastHttpSession:
+        """Locust's FastHttpUser's client, with its cookies and redirects, for what is beside the records.
+
+        ValueError where the host is a Unix socket: it knows none.
+        """
+        if str(self.host).startswith("http+unix://"):
+            raise ValueError(f"self.client cannot reach {self.host}: over a Unix socket go records alone")
+        return FastHttpSession(
+            base_url=self.host,
+            request_event=self.environment.events.request,
+            user=self,
+            insecure=self.insecure,
+            ssl_context_factory=self._tls_context,
+            network_timeout=self.answer_timeout,
+            connection_timeout=self.connection_timeout,
+            headers=dict(self.default_headers or {}),
+            max_retries=0,
+        )
+
+    def _tls_context(self) -> Any:
+        return tls_context(insecure=self.insecure, ca_file=self.ca_file, certificate=self.client_certificate)
+
+    def deliver(self, record: Record) -> Answer:
+        """Send a record, as RecordTaker says, over this user's own connection."""
+        if self._errand is None:
+            errand = self._errand = Errand(engine_of(self.environment, self._source()), self)
+            # Locust's `run` is final. By a raw link, so that it is closed before whoever waits for this user goes on.
+            assert self._greenlet is not None, "whoever delivers has been started"
+            self._greenlet.rawlink(lambda _: errand.close())
+        self._in_hand = None  # the errand has it from here on
+        return self._errand.deliver(record)
+
+    def stop(self, force: bool = False) -> bool:
+        """As Locust's: at once where no answer is awaited, else after that answer; `force` does not wait for it."""
+        if force or self._seat is None:
+            return bool(super().stop(force))
+        self._state = LOCUST_STATE_STOPPING
+        self._seat.retire()
+        return False
+
+    def _replay(self) -> None:
+        as_told = getattr(type(self), "wait_time", None) is RecordTaker.wait_time
+        self._seat = Seat(engine_of(self.environment, self._source()), self, waits_as_told=as_told)
+        try:
+            self._seat.sit()
+        finally:
+            self._seat = None
+
+
+def replay(user: ReplayUser) -> None:
+    """The task of a ReplayUser that has no other: deliver records until the run needs this user no more."""
+    user._replay()
+    raise StopUser

@@ -1,0 +1,71 @@
+"""What the users of one class do in one run: how a record is sent, and what an answer to it means."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+from traffic.core.outcome import RULES, Answer, AtLeastOnce, AtMostOnce, Outcome, Rule, judged, retry_after_s
+from traffic.core.protocol import RunTerms
+from traffic.core.worker.feed import Record
+from traffic.http.http1 import REMEMBERED, Head, request_bytes, request_prefix
+from traffic.http.resolver import Target
+from traffic.users.stats import Tally
+
+USER_AGENT = "traffic-replayer"
+# Rules that say the same of the same answer, so that it need not be asked twice.
+_CONSTANT = (AtLeastOnce, AtMostOnce)
+
+# What was answered, what follows from it, and what the rule raised instead of saying so.
+Verdict = tuple[Answer, Outcome, Exception | None]
+
+
+class Course:
+    """A run's terms made ready. ValueError where they cannot stand in a request.
+
+    `known` has verdicts by the head that they are on, `constant` says that the rule is one that takes no time.
+    """
+
+    __slots__ = ("_prefix", "constant", "known", "rule", "run", "tally", "wait")
+
+    def __init__(
+        self, run: RunTerms, rule: Rule, target: Target, worker: str, headers: Mapping[str, str], tally: Tally
+    ) -> None:
+        self.run, self.rule, self.tally = run.run, rule, tally
+        self.wait = run.wait if run.wait[1] > 0 else None
+        self._prefix = _prefix(run, target, worker, headers)
+        self.constant = type(rule) in _CONSTANT
+        self.known: dict[Head, Verdict] = {}
+
+    def request(self, record: Record) -> bytes:
+        """The bytes that send a record."""
+        return request_bytes(self._prefix, record.index, record.body)
+
+    def verdict(self, head: Head) -> Verdict:
+        """What a head that is not `known` says, and what follows."""
+        value = head.get("retry-after")
+        answer = Answer(head.status, f"HTTP {head.status}", retry_after=retry_after_s(value, datetime.now(UTC)))
+        verdict = judged(self.rule, answer)
+        # A date that is to be waited for is nearer each time it is read.
+        if self.constant and (value is None or value.isdigit()):
+            if len(self.known) >= REMEMBERED:
+                self.known.clear()
+            self.known[head] = verdict
+        return verdict
+
+
+def rule_of(own: Rule | None, run: RunTerms) -> Rule:
+    """A class's own rule, or that of the run's policy."""
+    return own or RULES["at-most-once" if run.policy == "at-most-once" else "at-least-once"]
+
+
+def _prefix(run: RunTerms, target: Target, worker: str, more: Mapping[str, str]) -> bytes:
+    headers = {"User-Agent": USER_AGENT, "Content-Type": "application/json", "Traffic-Worker": worker}
+    if target.credentials:
+        headers["Authorization"] = target.credentials
+    lower = {name.lower() for name in more}
+    fixed = {"content-length", "idempotency-key", "transfer-encoding", "connection", "host", "traffic-worker"}
+    if lower & fixed:
+        raise ValueError(
+            f"the replay user sets {', '.join(sorted(lower & fixed))} itself: leave it out of default_headers"
+        )
+    kept = {name: value for name, value in headers.items() if name.lower() not in lower}
+    return request_prefix(run.method, target.base + run.path, target.host, {**kept, **more}, f"{run.run}-")

@@ -1,0 +1,53 @@
+"""The place of a user that has tasks: it sends a record when a task says so, and waits for what comes of it."""
+
+from typing import TYPE_CHECKING, Any
+
+from traffic.clock import now_s
+from traffic.core.outcome import Answer
+from traffic.users.request_plan import Course
+from traffic.users.sender import Place
+
+if TYPE_CHECKING:
+    from traffic.core.worker.feed import Record
+    from traffic.users.dispatcher import Engine
+
+
+class Errand(Place):
+    """Sends one record after the other over one connection. `deliver` and `close` are called in the user's greenlet."""
+
+    __slots__ = ("_answer",)
+
+    def __init__(self, engine: "Engine", user: Any) -> None:
+        super().__init__(engine, user)
+        self._answer: Answer | None = None
+        engine.enter(self)
+
+    def deliver(self, record: "Record") -> Answer:
+        """Send a record and wait; what was answered, once it is booked. What the locustfile's rule raised is raised."""
+        self._answer = self._error = None
+        self._bell.clear()
+        try:
+            self._send(record, now_s())
+            self._bell.wait()
+        except Exception as error:
+            self._error = error
+            raise
+        finally:
+            if self._record is not None:
+                self._leave()
+        return self._result()
+
+    def _result(self) -> Answer:
+        if self._error is not None:
+            raise self._error
+        assert self._answer is not None
+        return self._answer
+
+    def close(self) -> None:
+        """The user ends: its requests are to be in the statistics now."""
+        self._leave()
+        self._engine.leave(self)
+
+    def _booked(self, course: Course, answer: Answer) -> None:
+        self._answer = answer
+        self._bell.set()

@@ -1,0 +1,1 @@
+"""The worker's process. Empty, because the health check must not import Locust."""

@@ -1,13 +1,8 @@
-"""Why a run does not start, or an act on it is not done. Each of these tells a person what is wrong."""
+"""The base of every error that tells a person why something is not done. It imports nothing, so that all may."""
 
-from traffic.dataset.dataset import DatasetError
-from traffic.dataset.schema import SchemaError
-from traffic.runs.history import ResumeError
-from traffic.runs.journal import JournalError
-from traffic.runs.state_dir import StateError
-from traffic.settings import SettingsError
 
-RefusedError = (SettingsError, DatasetError, SchemaError, StateError, ResumeError, JournalError)
+class RefusedError(Exception):
+    """A run does not start; the text says what is wrong, where, and what to do about it."""
 
 
 class ActRefusedError(Exception):

@@ -19,8 +19,9 @@ from traffic.master.master import Master
 from traffic.master.web import Web
 from traffic.settings import OPTIONS, add_options
 from traffic.terminal.live_line import make_way
-from traffic.users.record_user import RecordUser, sources
+from traffic.users.record_user import RecordUser
 from traffic.users.replay_user import ReplayUser
+from traffic.users.source import sources
 from traffic.worker.worker import Worker
 
 __all__ = ["Answer", "AtLeastOnce", "AtMostOnce", "Outcome", "RecordUser", "ReplayUser", "master_of", "task"]

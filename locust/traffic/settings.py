@@ -10,15 +10,17 @@ import re
 import secrets
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import unquote, urlsplit
-
-from locust.argument_parser import LocustArgumentParser
 
 from traffic.core.order import Kind
 from traffic.core.outcome import Policy
 from traffic.core.protocol import TIMEOUT_S
 from traffic.environment import mistyped, own_loopback
+from traffic.errors import RefusedError
+
+if TYPE_CHECKING:
+    from locust.argument_parser import LocustArgumentParser
 
 DEFAULT_FILE = "data/traffic.json"
 DEFAULT_STATE_DIR = "state"
@@ -38,7 +40,7 @@ UNIX = "http+unix://"
 _WAIT = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(?:-\s*(\d+(?:\.\d+)?)\s*)?")
 
 
-class SettingsError(Exception):
+class SettingsError(RefusedError):
     """One or more options that cannot be used; the text names each with its value, the rule and a remedy."""
 
 
@@ -127,7 +129,7 @@ class _Offered(list[str]):
         return True
 
 
-def add_options(parser: LocustArgumentParser, **_: Any) -> None:
+def add_options(parser: "LocustArgumentParser", **_: Any) -> None:
     """Add every option to Locust's parser (for its event `init_command_line_parser`)."""
     for option in OPTIONS:
         if not os.environ.get(option.name.upper()):

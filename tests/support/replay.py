@@ -14,8 +14,8 @@ from locust.env import Environment
 from traffic.core.outcome import Answer, Outcome
 from traffic.core.protocol import RunTerms
 from traffic.core.worker.feed import Record
-from traffic.users.record_user import sources
 from traffic.users.replay_user import ReplayUser
+from traffic.users.source import sources
 
 OK = b"HTTP/1.1 201 Created\r\nContent-Length: 2\r\n\r\n{}"
 DEADLINE_S = 30.0

@@ -31,7 +31,7 @@ class Bench:
         deliver(run, "a", *range(RECORDS))
         state = StateFolder(folder)
         self.journal = Journal.create(state.journal_path(FACTS.run), FACTS)
-        self.delivery = Delivery(run, self.journal, state)
+        self.delivery = Delivery(run, run.dataset, self.journal, state)
         custody, self.outbox, self.story = Custody(Terms(), first_session=1), Outbox(lambda _: None), Story()
         self.outbox.journal = self.journal
         self.environment = SimpleNamespace(process_exit_code=None, stop_timeout=0)

@@ -33,7 +33,7 @@ class Bench:
         run = a_run(folder, 10, [])
         self.folder = StateFolder(folder)
         self.journal = Journal.create(self.folder.journal_path(facts.run), facts)
-        self.delivery = Delivery(run, self.journal, self.folder)
+        self.delivery = Delivery(run, run.dataset, self.journal, self.folder)
         self.custody = Custody(Terms(), first_session=100)
         self.sent: list[tuple[bool, bool]] = []
         self.outbox = Outbox(self._act)

@@ -54,13 +54,14 @@ class Index:
 class Dataset:
     """N records of a file, by index.
 
-    `file` is the path as given, `records` is N, `digest` the SHA-256 of the file's bytes in hexadecimal. Memory:
-    12 bytes a record. Open a file of JSON with `Dataset.open`; close it when no more records will be asked for.
-    `stamp` is the file's, as it was before it was read. `handle` is of the file itself, or of what was made of it.
+    `file` is the path as given, `name` the same as text, `records` is N, `digest` the SHA-256 of the file's bytes in
+    hexadecimal. Memory: 12 bytes a record. Open a file of JSON with `Dataset.open`; close it when no more records will
+    be asked for. `stamp` is the file's, as it was before it was read. `handle` is of the file itself, or of what was
+    made of it.
     """
 
     def __init__(self, file: Path, handle: int, index: Index, stamp: Stamp) -> None:
-        self.file, self.digest, self.format = file, index.digest, index.format
+        self.file, self.name, self.digest, self.format = file, str(file), index.digest, index.format
         self.records = len(index.starts)
         self._handle, self._index, self._stamp = handle, index, stamp
         self._served = Stamp.of(os.fstat(handle))

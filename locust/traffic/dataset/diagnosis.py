@@ -11,6 +11,9 @@ from dataclasses import dataclass
 from json import JSONDecodeError
 from pathlib import Path
 
+from traffic.core.records import UnreadableError
+from traffic.errors import RefusedError
+
 _KINDS = {'"': "a string", "[": "an array", "{": "an object"}
 _WORD = re.compile(r"[^][{}:,\" \t\n\r]+")
 _NUMBER = re.compile(r"[-+.]*[0-9][-+.\w]*", re.ASCII)
@@ -25,7 +28,7 @@ _FOREIGN = {"True": "true", "False": "false", "None": "null", "undefined": "null
 LOOKAHEAD = 64
 
 
-class DatasetError(Exception):
+class DatasetError(RefusedError, UnreadableError):
     """A traffic file that cannot be replayed: which place, which rule, what to do.
 
     `record` counts from 0, `line` and `column` (in characters) from 1; each is None where the fault has no such place.

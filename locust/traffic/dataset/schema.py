@@ -16,6 +16,7 @@ from traffic.dataset.fault_list import Findings
 from traffic.dataset.formats import Format
 from traffic.dataset.memory_budget import Room
 from traffic.dataset.scan import Progress
+from traffic.errors import RefusedError
 
 BATCH = 2000
 BATCH_BYTES = 1 << 20
@@ -26,7 +27,7 @@ _TIMES = 2
 _LONGEST_MESSAGE = 200
 
 
-class SchemaError(Exception):
+class SchemaError(RefusedError):
     """A schema that cannot be used; the text names the file, what is wrong, and a remedy."""
 
 

@@ -12,6 +12,7 @@ from traffic.core.master.stall_detector import Patience, Verdict
 from traffic.core.master.timeline import Look, Timeline
 from traffic.core.master.verdict import succeeded, verdict
 from traffic.core.record_state import State
+from traffic.dataset.dataset import Dataset
 from traffic.master.audit import reconcile
 from traffic.master.threads import in_thread
 from traffic.runs.journal import Journal, JournalError, JournalWriteError, tell
@@ -36,8 +37,8 @@ class Delivery:
     `reclaimed` counts the leases that were taken back since then.
     """
 
-    def __init__(self, run: Run, journal: Journal, folder: StateFolder) -> None:
-        self.run, self.journal, self.folder = run, journal, folder
+    def __init__(self, run: Run, dataset: Dataset, journal: Journal, folder: StateFolder) -> None:
+        self.run, self.dataset, self.journal, self.folder = run, dataset, journal, folder
         self.facts = journal.facts
         self.patience = Patience(self.facts.give_up_s)
         self.state, self.reason = ("paused", BY_A_PERSON) if self.facts.paused else ("running", "")
@@ -152,7 +153,7 @@ class Delivery:
 
     def close(self) -> None:
         """Let go of the file: another run begins."""
-        self.run.dataset.close()
+        self.dataset.close()
 
     def _standing(self, state: str, reason: str, at: str | None, worker_states: dict[str, str]) -> Standing:
         resumed = tuple(one.to_json() for one in self.facts.resumed)

@@ -187,7 +187,7 @@ class Starts:
             raise StateError(f"{what}. {remedy}") from error
         run = Run.of(terms, dataset, Order(chosen, settings.seed, settings.order, checked.offset))
         in_thread(prune, checked.folder, settings.keep_runs, settings.keep_days, terms.run)
-        return Delivery(run, journal, checked.folder)
+        return Delivery(run, checked.dataset, journal, checked.folder)
 
     def resume(self, checked: Checked, first_session: int) -> Delivery:
         """The run to resume. Its sessions begin with `delivery.facts.first_session`."""
@@ -202,7 +202,7 @@ class Starts:
         except JournalWriteError as error:
             what = f"the journal {journal.path} cannot be written ({error})"
             raise JournalError(f"{what}. Make room on its disk.") from error
-        return Delivery(run, journal, checked.folder)
+        return Delivery(run, checked.dataset, journal, checked.folder)
 
     def _check_crew(self) -> None:
         if self._environment.shape_class is None:  # a shape says how many users there are

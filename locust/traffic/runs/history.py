@@ -15,6 +15,7 @@ from traffic.core.order import Order
 from traffic.core.ranges import RangeSet
 from traffic.core.record_state import State
 from traffic.dataset.dataset import Dataset
+from traffic.errors import RefusedError
 from traffic.ownership import RUN_ID
 from traffic.runs.journal import LEAVE_IT, LEAVE_RUN, Journal, JournalError, JournalInUseError
 from traffic.runs.run_metadata import Facts, ended
@@ -25,7 +26,7 @@ from traffic.settings import DEAD_LETTERS, LATEST
 logger = logging.getLogger(__name__)
 
 
-class ResumeError(Exception):
+class ResumeError(RefusedError):
     """A run that cannot be taken up again; the text says why, and what can be done."""
 
 

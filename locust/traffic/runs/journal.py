@@ -18,6 +18,7 @@ from pathlib import Path
 
 from traffic.core.master.decisions import Entry
 from traffic.core.wire import ProtocolError
+from traffic.errors import RefusedError
 from traffic.runs.journal_codec import entry_from_json, entry_to_json
 from traffic.runs.run_metadata import Facts
 
@@ -42,7 +43,7 @@ _SCHEMA = (
 _SPOILT = (sqlite3.Error, ValueError, KeyError, TypeError, ProtocolError)
 
 
-class JournalError(Exception):
+class JournalError(RefusedError):
     """A journal that cannot be used; the text names the file, what is wrong, and a remedy."""
 
 

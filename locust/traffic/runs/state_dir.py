@@ -18,13 +18,14 @@ from pathlib import Path
 from typing import Any
 
 from traffic import ownership as ours
+from traffic.errors import RefusedError
 from traffic.ownership import JOURNAL, REPORT, RUN_ID
 
 # A disk that has no room for this has none for a run.
 _ROOM = 1 << 16
 
 
-class StateError(Exception):
+class StateError(RefusedError):
     """The state folder cannot be used."""
 
 

@@ -1,21 +1,17 @@
 """The place of a user that does nothing but replay: it takes a record, has it sent, waits, and takes the next."""
 
 import random
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import gevent
 from locust.user.task import LOCUST_STATE_STOPPING
 
 from traffic.clock import now_s
 from traffic.core.outcome import Answer
+from traffic.core.worker.feed import Record
 from traffic.http.http1 import Head
+from traffic.users.dispatcher import Engine
 from traffic.users.request_plan import Course
 from traffic.users.sender import Place
-
-if TYPE_CHECKING:
-    from traffic.core.worker.feed import Record
-    from traffic.users.dispatcher import Engine
-
 
 # What this worker lacks it will not have a moment later: asking again at once would only take its time.
 OWN_FAULT_S = 1.0
@@ -26,7 +22,7 @@ class Seat(Place):
 
     __slots__ = ("_data", "_heard", "_stopping", "_timer", "_waits")
 
-    def __init__(self, engine: "Engine", user: Any, *, waits_as_told: bool) -> None:
+    def __init__(self, engine: Engine, user: Any, *, waits_as_told: bool) -> None:
         super().__init__(engine, user)
         self._waits = waits_as_told  # by --traffic-wait, and not as the locustfile says
         self._timer: Any = None
@@ -106,7 +102,7 @@ class Seat(Place):
             self.broke(error)
         return False
 
-    def prepare(self, record: "Record") -> bool:
+    def prepare(self, record: Record) -> bool:
         """Make the request that sends a record; whether that could be done."""
         try:
             self._data = self._request(record)
@@ -155,8 +151,3 @@ class Seat(Place):
         if self._timer is not None:
             self._timer.stop()
             self._timer.close()
-
-
-def hub_loop() -> Any:
-    """The loop of this thread."""
-    return gevent.get_hub().loop

@@ -2,7 +2,7 @@
 
 import time
 from collections import deque
-from typing import Any
+from typing import Any, Protocol
 from weakref import WeakKeyDictionary
 
 import gevent
@@ -13,13 +13,13 @@ from locust.exception import CatchResponseError
 from traffic.clock import now_s
 from traffic.core.outcome import Answer, Outcome
 from traffic.core.protocol import TIMEOUT_S
+from traffic.core.worker.feed import Record
+from traffic.http.connection import Connection
 from traffic.http.endpoint import Route
 from traffic.http.http1 import Head
 from traffic.http.resolver import Directory, Target, tls_context
-from traffic.users.continuous_sender import Seat, hub_loop
-from traffic.users.record_user import Source
 from traffic.users.request_plan import Course, rule_of
-from traffic.users.sender import Place
+from traffic.users.source import Source
 from traffic.users.stats import Tally, only_locust_listens
 
 # How exactly timeouts are kept, and how late statistics may be.
@@ -29,11 +29,42 @@ PATIENCE_S = 1.0
 MOST_IN_A_TURN = 32
 
 
+class Place(Protocol):
+    """What has an answer to wait for, or a connection."""
+
+    connection: Connection
+
+    def expire(self, now: float) -> None:
+        """Give up the answer, or the connection, that is awaited."""
+
+
+class Seat(Place, Protocol):
+    """What takes record after record, in turns."""
+
+    def settle(self) -> bool:
+        """Book the answer; whether a record is wanted at once."""
+
+    def prepare(self, record: Record) -> bool:
+        """Make the request that sends a record; whether that could be done."""
+
+    def send(self) -> None:
+        """Send what was prepared."""
+
+    def rest(self) -> None:
+        """Wait for a record, or end."""
+
+    def proceed_in_turn(self) -> None:
+        """Take the next record and send it, or wait until there is one."""
+
+    def broke(self, error: Exception) -> None:
+        """Have the user's greenlet say that something raised."""
+
+
 class Engine:
     """The places of one worker process. `quiet`: nobody but Locust listens to requests, so they are told in bulk."""
 
     def __init__(self, environment: Environment, source: Source) -> None:
-        self.environment, self.source, self.loop = environment, source, hub_loop()
+        self.environment, self.source, self.loop = environment, source, gevent.get_hub().loop
         self.quiet = True
         self._places: set[Place] = set()
         self._idle: deque[Seat] = deque()

@@ -11,9 +11,9 @@ from locust.user.task import LOCUST_STATE_STOPPING
 from traffic.core.outcome import Answer
 from traffic.core.worker.feed import Record
 from traffic.http.resolver import tls_context
+from traffic.users.base import RecordTaker
 from traffic.users.continuous_sender import Seat
 from traffic.users.dispatcher import engine_of
-from traffic.users.record_user import RecordTaker
 from traffic.users.task_sender import Errand
 
 

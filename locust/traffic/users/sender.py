@@ -4,20 +4,18 @@ The rule that this module guards: a record that was taken is booked exactly once
 a failure, a fault of the locustfile's own, or the user's end.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from gevent.event import Event
 
 from traffic.clock import now_s
 from traffic.core.outcome import Answer, Outcome, judged
+from traffic.core.worker.feed import Record
 from traffic.http.connection import Connection
 from traffic.http.http1 import Head
 from traffic.machine_limits import own_fault
+from traffic.users.dispatcher import Engine
 from traffic.users.request_plan import Course
-
-if TYPE_CHECKING:
-    from traffic.core.worker.feed import Record
-    from traffic.users.dispatcher import Engine
 
 _DELIVERED = Outcome.DELIVERED  # one look-up less for each record
 STOPPED = "the user was stopped while the answer was awaited"
@@ -31,7 +29,7 @@ class Place:
 
     __slots__ = ("_bell", "_course", "_engine", "_error", "_record", "_source", "_started", "_user", "connection")
 
-    def __init__(self, engine: "Engine", user: Any) -> None:
+    def __init__(self, engine: Engine, user: Any) -> None:
         self._engine, self._user, self._source = engine, user, engine.source
         self.connection = Connection(engine.route(user), self)
         self._course: Course | None = None
@@ -40,12 +38,12 @@ class Place:
         self._bell = Event()
         self._error: Exception | None = None
 
-    def _send(self, record: "Record", now: float) -> None:
+    def _send(self, record: Record, now: float) -> None:
         data = self._request(record)
         self._started = now
         self.connection.request(data, now)
 
-    def _request(self, record: "Record") -> bytes:
+    def _request(self, record: Record) -> bytes:
         """The bytes that send a record; from here on it is this place's to book."""
         self._record = record
         course = self._course

@@ -1,15 +1,13 @@
 """The place of a user that has tasks: it sends a record when a task says so, and waits for what comes of it."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from traffic.clock import now_s
 from traffic.core.outcome import Answer
+from traffic.core.worker.feed import Record
+from traffic.users.dispatcher import Engine
 from traffic.users.request_plan import Course
 from traffic.users.sender import Place
-
-if TYPE_CHECKING:
-    from traffic.core.worker.feed import Record
-    from traffic.users.dispatcher import Engine
 
 
 class Errand(Place):
@@ -17,12 +15,12 @@ class Errand(Place):
 
     __slots__ = ("_answer",)
 
-    def __init__(self, engine: "Engine", user: Any) -> None:
+    def __init__(self, engine: Engine, user: Any) -> None:
         super().__init__(engine, user)
         self._answer: Answer | None = None
         engine.enter(self)
 
-    def deliver(self, record: "Record") -> Answer:
+    def deliver(self, record: Record) -> Answer:
         """Send a record and wait; what was answered, once it is booked. What the locustfile's rule raised is raised."""
         self._answer = self._error = None
         self._bell.clear()

@@ -14,7 +14,7 @@ from traffic.core.master.verdict import verdict
 from traffic.core.order import Indexes
 from traffic.core.ranges import RangeSet
 from traffic.core.record_state import DeadLetter, State
-from traffic.dataset.dataset import DatasetError
+from traffic.core.records import UnreadableError
 
 PIECE = 1 << 16
 BATCH = 500
@@ -47,7 +47,7 @@ def account(run: Run, standing: Standing, progress: Progress) -> dict[str, Any]:
         "reason": standing.reason,
         "paused_by_person": standing.paused_by_person,
         "dataset": {
-            "file": str(run.dataset.file),
+            "file": run.dataset.name,
             "records": run.dataset.records,
             "digest": f"sha256:{run.dataset.digest}",
             "offset": int(run.order.first),
@@ -150,7 +150,7 @@ def _bodies(run: Run, indexes: Indexes) -> list[str | None]:
     """The records as text, each None that cannot be read any more."""
     try:
         return [_text(body) for body in run.dataset.bodies(indexes)]
-    except DatasetError:
+    except UnreadableError:
         if len(indexes) == 1:
             return [None]
     return [_bodies(run, indexes[at : at + 1])[0] for at in range(len(indexes))]

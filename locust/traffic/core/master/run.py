@@ -9,7 +9,7 @@ from traffic.core.order import Order
 from traffic.core.protocol import Ack, Failure, RunTerms
 from traffic.core.ranges import Range, RangeSet
 from traffic.core.record_state import Buried, Cause, State
-from traffic.dataset.dataset import Dataset
+from traffic.core.records import Records
 
 
 @dataclass(slots=True)
@@ -22,7 +22,7 @@ class Run:
     """
 
     terms: RunTerms
-    dataset: Dataset
+    dataset: Records
     order: Order
     ledger: Ledger
     attempts: dict[str, int] = field(default_factory=dict)
@@ -31,12 +31,12 @@ class Run:
     disbelieved: int = 0
 
     @classmethod
-    def of(cls, terms: RunTerms, dataset: Dataset, order: Order) -> "Run":
+    def of(cls, terms: RunTerms, dataset: Records, order: Order) -> "Run":
         """A run of which nothing has been sent."""
         return cls(terms, dataset, order, Ledger(order.records))
 
     @classmethod
-    def recovered(cls, terms: RunTerms, dataset: Dataset, order: Order, recovery: Recovery) -> "Run":
+    def recovered(cls, terms: RunTerms, dataset: Records, order: Order, recovery: Recovery) -> "Run":
         """A run as its journal left it."""
         counted = dict(recovery.attempts), dict(recovery.resent), dict(recovery.maybe_resent)
         return cls(terms, dataset, order, recovery.ledger, *counted)

@@ -81,7 +81,7 @@ class Files:
     def _in_use(self, path: Path) -> bool:
         """Whether the live run reads this file."""
         live = self._site.live
-        return live is not None and live.run.dataset.file.resolve() == path.resolve()
+        return live is not None and live.dataset.file.resolve() == path.resolve()
 
 
 def _unknown(name: str) -> Response:

@@ -1,8 +1,7 @@
 """Where users get records from: what a worker offers them, and how they find it."""
 
-from typing import Protocol, TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 from weakref import WeakKeyDictionary
-
 
 from traffic.core.outcome import Answer, Outcome
 from traffic.core.protocol import RunTerms

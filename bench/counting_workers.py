@@ -19,10 +19,10 @@ from locust import __version__
 from locust.rpc import Message as LocustMessage
 from locust.rpc.zmqrpc import Client
 
-from traffic.core.protocol import FROM_MASTER, Failure, Grant, Message, RunTerms, Terms
+from traffic.core.protocol import FROM_MASTER, Failure, LeaseGrant, LeaseTerms, Message, RunConfig
 from traffic.core.ranges import RangeSet
 from traffic.core.worker.feed import Feed
-from traffic.core.worker.link import Link
+from traffic.core.worker.link import LeaseClient
 
 TICK_S = 0.02
 HEARTBEAT_S = 1.0
@@ -46,13 +46,13 @@ class CountingFeed(Feed):
         """Outcomes that no ack has carried yet."""
         return self._done.count
 
-    def begin(self, session: int, run: RunTerms | None) -> None:
+    def begin(self, session: int, run: RunConfig | None) -> None:
         """As the feed does."""
         if self.run is None or run is None or run.run != self.run.run:
             self._done = RangeSet()
         super().begin(session, run)
 
-    def offer(self, grant: Grant) -> None:
+    def offer(self, grant: LeaseGrant) -> None:
         """Take a lease in, its bodies read as a feed reads them, and let go of."""
         grant.index_list()
         positions = RangeSet(grant.positions)
@@ -91,7 +91,7 @@ class CountingWorker:
         self.name, self._rate, self._counts, self._slot = name, rate, counts, slot
         self._client = Client("127.0.0.1", port, name)
         self._feed = CountingFeed()
-        self._link = Link(self._feed, Terms())
+        self._link = LeaseClient(self._feed, LeaseTerms())
         self._kinds = {kind.type: kind for kind in FROM_MASTER}
         self._consumed_at, self._gone = time.monotonic(), False
 

@@ -37,7 +37,7 @@ import json, re, sys, time
 from pathlib import Path
 from traffic.dataset.dataset import Dataset
 from traffic.dataset.cache import Cache
-from traffic.dataset.loader import Opening
+from traffic.dataset.loader import DatasetLoader
 way, file, cache = sys.argv[1], Path(sys.argv[2]), Cache(Path(sys.argv[3]))
 began, before = time.perf_counter(), time.process_time()
 if way == "json.load":
@@ -46,7 +46,7 @@ if way == "json.load":
 elif way == "rigorous":
     held = Dataset.open(file)
 elif way != "bare":
-    held = Opening(file, cache).open()
+    held = DatasetLoader(file, cache).open()
 seconds, cpu = time.perf_counter() - began, time.process_time() - before
 # Not ru_maxrss: a child's begins with what its parent had.
 print(seconds, cpu, int(re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())[1]) / 1024)

@@ -7,10 +7,10 @@ from plan import ROOT
 
 sys.path.append(str(ROOT / "locust"))
 from traffic.core.master.recovery import Recovery, RecoveryError
-from traffic.core.record_state import State
+from traffic.core.record_state import RecordState
 from traffic.runs.journal import Journal, JournalError
 
-_SETTLED = (State.DELIVERED, State.REJECTED, State.IN_DOUBT)
+_SETTLED = (RecordState.DELIVERED, RecordState.REJECTED, RecordState.IN_DOUBT)
 
 
 def what_is_left(state: Path) -> str:
@@ -38,7 +38,7 @@ def _told(journal: Journal) -> str:
     counts, in_hand = recovery.ledger.counts, sum(positions.count for positions in recovery.held().values())
     parts = [f"{counts[one]} {one.name.lower().replace('_', ' ')}" for one in _SETTLED if counts[one]]
     parts += [f"{in_hand} in the workers' hands, which may have been sent"] if in_hand else []
-    parts += [f"{counts[State.PENDING] - in_hand} not sent"]
+    parts += [f"{counts[RecordState.PENDING] - in_hand} not sent"]
     sent = f"of its {facts.records} records, {', '.join(parts)}"
     go_on = "The same command again goes on with it, by the same keys; with TRAFFIC_RESUME=no it begins a new run"
     return f"run {facts.run} was cut off: {sent}. Its journal has this: {journal.path}. {go_on}."

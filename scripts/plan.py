@@ -15,12 +15,12 @@ HERE = "127.0.0.1"
 DEFAULT_LOCUSTFILE = "locust/locustfile.py"
 
 
-class RefusedError(Exception):
+class CannotStartError(Exception):
     """Nothing was started; the text says why, and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class StackConfig:
     """What to start. `host` None: the API stub, on `api_port`."""
 
     workers: int
@@ -35,8 +35,8 @@ class Plan:
     master_port: int
 
     @classmethod
-    def read(cls, env: Mapping[str, str]) -> "Plan":
-        """The plan that the environment asks for. RefusedError where a variable cannot be used."""
+    def read(cls, env: Mapping[str, str]) -> "StackConfig":
+        """The plan that the environment asks for. CannotStartError where a variable cannot be used."""
         users = _whole(env, "USERS", 20, 1, 1_000_000)
         return cls(
             workers=_whole(env, "WORKERS", 4, 1, 1000),
@@ -80,14 +80,16 @@ def _locustfile(env: Mapping[str, str]) -> Path:
     named = [ROOT / one.strip() for one in given.split(",")]
     if missing := [path for path in named if not path.exists()]:
         rule = f"LOCUSTFILE must name a locustfile, not {given!r}: there is no {missing[0]}"
-        raise RefusedError(f"{rule}. Try LOCUSTFILE={DEFAULT_LOCUSTFILE}")
+        raise CannotStartError(f"{rule}. Try LOCUSTFILE={DEFAULT_LOCUSTFILE}")
     return Path(",".join(map(str, named)))
 
 
 def _whole(env: Mapping[str, str], name: str, default: int, least: int, most: int) -> int:
     given = env.get(name, "").strip() or str(default)
     if not (given.isascii() and given.isdigit() and least <= int(given) <= most):
-        raise RefusedError(f"{name} must be a whole number from {least} to {most}, not {given!r}. Try {name}={default}")
+        raise CannotStartError(
+            f"{name} must be a whole number from {least} to {most}, not {given!r}. Try {name}={default}"
+        )
     return int(given)
 
 
@@ -96,7 +98,7 @@ def _rate(env: Mapping[str, str], users: int) -> float:
     with contextlib.suppress(ValueError):
         if 0 < float(given) <= 1_000_000:  # noqa: PLR2004 - as many as there can be users
             return float(given)
-    raise RefusedError(f"SPAWN_RATE must be users a second, more than 0, not {given!r}. Try SPAWN_RATE={users}")
+    raise CannotStartError(f"SPAWN_RATE must be users a second, more than 0, not {given!r}. Try SPAWN_RATE={users}")
 
 
 def _host(env: Mapping[str, str]) -> str | None:
@@ -106,17 +108,17 @@ def _host(env: Mapping[str, str]) -> str | None:
     parts = urlsplit(given)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         rule = "HOST must be a URL such as https://staging.example"
-        raise RefusedError(f"{rule}, not {given!r}. Without HOST (HOST=) the API stub is started")
+        raise CannotStartError(f"{rule}, not {given!r}. Without HOST (HOST=) the API stub is started")
     return given
 
 
 def check_ports(ports: Mapping[str, int]) -> None:
-    """RefusedError where something listens on one of `ports`, by the variable that names it, or two are the same."""
+    """CannotStartError if something listens on one of `ports`, by the variable that names it, or two are the same."""
     taken: dict[int, str] = {}
     for name, port in ports.items():
         fault = f"is {taken[port]}'s, too" if port in taken else _fault(port)
         if fault:
-            raise RefusedError(f"port {port} ({name}) {fault}. Choose another: {name}={free_port()}")
+            raise CannotStartError(f"port {port} ({name}) {fault}. Choose another: {name}={free_port()}")
         taken[port] = name
 
 

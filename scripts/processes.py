@@ -27,7 +27,7 @@ def _write(text: str) -> None:
         os.write(2, text.encode(errors="replace"))
 
 
-class Voice:
+class StderrWriter:
     """How lines get to stderr; `write` is another's while there is a live line that they have to pass."""
 
     write: Callable[[str], None] = staticmethod(_write)
@@ -35,7 +35,7 @@ class Voice:
 
 def say(what: str) -> None:
     """Write a line to stderr; may be called in a signal handler, and goes on where nobody reads any more."""
-    Voice.write(f"{what}\n")
+    StderrWriter.write(f"{what}\n")
 
 
 def _in_the_child(parent: int) -> Callable[[], None]:
@@ -89,7 +89,7 @@ class Child:
         return self.code
 
 
-class Relay:
+class LogFilter:
     """Copies a child's output to a file whole, and to stderr what a person wants to read of it.
 
     Left out are Locust's own INFO lines. `report` holds back the delivery report, and `refusal` why a run was refused,

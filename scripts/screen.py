@@ -11,10 +11,10 @@ import threading
 from typing import Any
 
 from plan import ROOT
-from processes import Voice
+from processes import StderrWriter
 
 sys.path.append(str(ROOT / "locust"))
-from traffic.terminal.status_row import Foot, is_screen
+from traffic.terminal.status_row import StatusRow, is_screen
 
 VARIABLE = "TRAFFIC_STATUS_FD"
 
@@ -23,13 +23,13 @@ class LiveLine:
     """The last row of the terminal on stderr, from now on until `finish`. Give `variables` and `fd` to the master."""
 
     def __init__(self) -> None:
-        from traffic.terminal.rich_view import Painter  # noqa: PLC0415 - slow to load
+        from traffic.terminal.rich_view import TerminalRenderer  # noqa: PLC0415 - slow to load
 
         self._reader, self.fd = os.pipe()
         self.variables = {VARIABLE: str(self.fd)}
-        self._foot, self._painter = Foot(sys.stderr), Painter(sys.stderr)
+        self._foot, self._painter = StatusRow(sys.stderr), TerminalRenderer(sys.stderr)
         self._thread = threading.Thread(target=self._run, daemon=True)
-        self._before, Voice.write = Voice.write, self._foot.above
+        self._before, StderrWriter.write = StderrWriter.write, self._foot.above
 
     def begin(self) -> None:
         """Draw what comes: the master has its end of the pipe."""
@@ -41,7 +41,7 @@ class LiveLine:
         if self._thread.ident is not None:
             self._thread.join(5)
         self._foot.end()
-        Voice.write = self._before
+        StderrWriter.write = self._before
 
     def _run(self) -> None:
         with open(self._reader, encoding="utf-8") as lines:
@@ -59,6 +59,6 @@ def report_on_screen(report: dict[str, Any]) -> str | None:
     """The report for people, where stdout is a terminal; without the end of its last line."""
     if not is_screen(sys.stdout):
         return None
-    from traffic.terminal.rich_view import Painter  # noqa: PLC0415 - slow to load
+    from traffic.terminal.rich_view import TerminalRenderer  # noqa: PLC0415 - slow to load
 
-    return Painter(sys.stdout).report(report)
+    return TerminalRenderer(sys.stdout).report(report)

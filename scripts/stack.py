@@ -20,8 +20,8 @@ from pathlib import Path
 from urllib.error import URLError
 from urllib.request import ProxyHandler, build_opener
 
-from plan import HERE, ROOT, Plan, RefusedError, check_ports, locust_env
-from processes import TICK_S, Child, Relay, say
+from plan import HERE, ROOT, CannotStartError, StackConfig, check_ports, locust_env
+from processes import TICK_S, Child, LogFilter, say
 from screen import LiveLine, live_line, report_on_screen
 
 from traffic.ownership import ForeignError, claim
@@ -39,33 +39,33 @@ class FailedError(Exception):
 
 @contextlib.contextmanager
 def sole_user(state: Path) -> Iterator[None]:
-    """Keep other stacks out of the state folder. RefusedError where one is in it, it is not ours, or not writable."""
+    """Keep other stacks out of the state folder. CannotStartError if one is in it, it is not ours, or not writable."""
     try:
         claim(state)  # before anything of the stack is in it, by which Locust's master would not know it as new
         lock = (state / "stack.lock").open("wb")
     except ForeignError as error:
-        raise RefusedError(str(error)) from None
+        raise CannotStartError(str(error)) from None
     except OSError as error:
         remedy = "Choose another: STATE=..."
-        raise RefusedError(f"the state folder {state} cannot be written ({error.strerror}). {remedy}") from error
+        raise CannotStartError(f"the state folder {state} cannot be written ({error.strerror}). {remedy}") from error
     with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             message = f"another stack uses the state folder {state}. Choose another: STATE={state.name}-2"
-            raise RefusedError(message) from None
+            raise CannotStartError(message) from None
         yield
 
 
 class Stack:
     """The running processes. `stop` is told when a signal asks for the end; asked twice, nothing is waited for."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: StackConfig) -> None:
         self.plan = plan
         self.asked: list[int] = []
         self.stub: Child | None = None
         self.locust: Child | None = None
-        self.relay: Relay | None = None
+        self.relay: LogFilter | None = None
         self.live: LiveLine | None = None
         self.code: int | None = None
 
@@ -87,7 +87,7 @@ class Stack:
             self.live.begin()
         log, is_live = self.plan.state / "locust.log", self.live is not None
         assert self.locust.process.stdout is not None
-        self.relay = Relay(self.locust.process.stdout, log, attended=attended, live=is_live)
+        self.relay = LogFilter(self.locust.process.stdout, log, attended=attended, live=is_live)
 
     def _start_stub(self) -> None:
         plan = self.plan
@@ -235,14 +235,14 @@ def main(arguments: list[str]) -> int:
         say("usage: stack.py local|replay")
         return EXIT_REFUSED
     try:
-        plan = Plan.read(os.environ)
+        plan = StackConfig.read(os.environ)
         ports = {"MASTER_PORT": plan.master_port}
         ports |= {} if plan.host else {"API_PORT": plan.api_port}
         ports |= {"WEB_PORT": plan.web_port} if arguments[0] == "local" else {}
         check_ports(ports)
         with sole_user(plan.state):
             return _run(commands[arguments[0]], Stack(plan))
-    except (RefusedError, FailedError) as error:
+    except (CannotStartError, FailedError) as error:
         say(f"refused to start: {error}")
         return EXIT_REFUSED
 

@@ -15,7 +15,7 @@ class ClientGoneError(Exception):
     """The sender went away before its request was complete; nobody waits for an answer."""
 
 
-class Bodies:
+class BodyReader:
     """Reads the bodies of all requests of a stub; one may have `most` bytes."""
 
     def __init__(self, most: int, together: int = ALL_BODIES) -> None:

@@ -50,7 +50,7 @@ class Fault(Enum):
     CUT = "cut"
 
 
-class Hurt(msgspec.Struct, frozen=True, kw_only=True):
+class FaultSpec(msgspec.Struct, frozen=True, kw_only=True):
     """A fault, whether it comes after the message is stored, the status of an error, and its share of requests."""
 
     fault: Fault
@@ -64,29 +64,29 @@ class Hurt(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.fault.value}-after" if self.after and self.fault is not Fault.CUT else self.fault.value
 
 
-class Fate(msgspec.Struct, frozen=True, kw_only=True):
+class Draw(msgspec.Struct, frozen=True, kw_only=True):
     """What one request meets."""
 
     latency: float = 0.0
-    hurt: Hurt | None = None
+    hurt: FaultSpec | None = None
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """What requests may meet. `latency` is (least, most) seconds, or (median, None) for the long-tailed kind."""
 
-    hurts: tuple[Hurt, ...] = ()
+    hurts: tuple[FaultSpec, ...] = ()
     latency: tuple[float, float | None] = (0.0, 0.0)
     retry_after: int | None = None
     attempts: int | None = None
 
-    def fate(self, seed: int, key: str | None, nth: int) -> Fate:
+    def fate(self, seed: int, key: str | None, nth: int) -> Draw:
         """Draw what the nth request (from 1) with a key meets."""
         if self.attempts is not None and nth > self.attempts:
-            return Fate()
+            return Draw()
         which, how_long = _draw(seed, key, nth)
-        return Fate(latency=self._latency(how_long), hurt=self._hurt(which))
+        return Draw(latency=self._latency(how_long), hurt=self._hurt(which))
 
-    def _hurt(self, drawn: float) -> Hurt | None:
+    def _hurt(self, drawn: float) -> FaultSpec | None:
         for hurt in self.hurts:
             drawn -= hurt.share
             if drawn < 0:
@@ -137,7 +137,7 @@ def read_plan(text: str) -> Plan:
     return _plan(hurts, options)
 
 
-def _plan(hurts: Sequence[Hurt], options: dict[str, str]) -> Plan:
+def _plan(hurts: Sequence[FaultSpec], options: dict[str, str]) -> Plan:
     if math.fsum(hurt.share for hurt in hurts) > 1 + 1e-9:
         raise MisbehaveError("the shares add up to more than 1")
     return Plan(
@@ -148,7 +148,7 @@ def _plan(hurts: Sequence[Hurt], options: dict[str, str]) -> Plan:
     )
 
 
-def _read_hurt(word: str, name: str, value: str | None, share: str | None) -> Hurt:
+def _read_hurt(word: str, name: str, value: str | None, share: str | None) -> FaultSpec:
     fault = {f.value: f for f in Fault}.get(name.removesuffix("-after"))
     if fault is None or name == "cut-after":
         raise MisbehaveError(f"{name!r} is no misbehaviour: latency, error, hang, close, reset, cut, ...")
@@ -160,7 +160,7 @@ def _read_hurt(word: str, name: str, value: str | None, share: str | None) -> Hu
     elif value is not None:
         raise MisbehaveError(f"{word!r}: {name} takes no value")
     after = name.endswith("-after") or fault is Fault.CUT
-    return Hurt(fault=fault, after=after, status=status, share=_read_share(word, share))
+    return FaultSpec(fault=fault, after=after, status=status, share=_read_share(word, share))
 
 
 def _read_share(word: str, share: str | None) -> float:

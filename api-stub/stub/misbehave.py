@@ -7,7 +7,7 @@ import msgspec
 from starlette.types import Receive, Scope, Send
 
 from stub.answer import Answer, refused
-from stub.faults import MAX_HANG, MAX_WORDS, NONE, Counter, Fate, Fault, Hurt, MisbehaveError, Plan, read_plan
+from stub.faults import MAX_HANG, MAX_WORDS, NONE, Counter, Draw, Fault, FaultSpec, MisbehaveError, Plan, read_plan
 from stub.message import BadKeyError, read_name
 from stub.metrics import Metrics
 from stub.problem import Headers, Problem
@@ -53,7 +53,7 @@ class Misbehaviour:
         self._seen = Counter()
         self.stopping = asyncio.Event()
 
-    def fate(self, header: bytes | None, key: str | None) -> tuple[Plan, Fate] | None:
+    def fate(self, header: bytes | None, key: str | None) -> tuple[Plan, Draw] | None:
         """Return what this request meets; None for nothing. Raises a Problem for a header that makes no sense."""
         plan = self._plan
         if header is not None and self._by_header:
@@ -65,7 +65,7 @@ class Misbehaviour:
             return None
         return plan, plan.fate(self._seed, key, self._seen.next(key))
 
-    async def hurt(self, plan: Plan, hurt: Hurt, answer: Answer | None, wire: Wire) -> int:
+    async def hurt(self, plan: Plan, hurt: FaultSpec, answer: Answer | None, wire: Wire) -> int:
         """Hurt a request whose answer, if it was stored, is `answer`. Returns the status sent; 0 for none."""
         self._metrics.misbehaved[hurt.name] += 1
         if hurt.status is not None:

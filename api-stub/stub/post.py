@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from starlette.types import Receive, Scope, Send
 
 from stub.answer import created, refused
-from stub.body import Bodies, ClientGoneError
+from stub.body import BodyReader, ClientGoneError
 from stub.commit import GroupCommit, OverloadedError
 from stub.message import (
     BadKeyError,
@@ -41,7 +41,7 @@ class PostMessage:
     def __init__(self, commit: GroupCommit, settings: Settings, misbehaviour: Misbehaviour, metrics: Metrics) -> None:
         self._commit = commit
         self._settings = settings
-        self._bodies = Bodies(settings.max_body)
+        self._bodies = BodyReader(settings.max_body)
         self._misbehaviour = misbehaviour
         self._metrics = metrics
 

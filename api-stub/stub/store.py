@@ -49,7 +49,7 @@ class Audit(msgspec.Struct, frozen=True, kw_only=True):
     indexes: Indexes
 
 
-class Tally(msgspec.Struct, frozen=True):
+class RunTotals(msgspec.Struct, frozen=True):
     """The sums over a run's messages that one server took from one worker."""
 
     server: str
@@ -102,7 +102,7 @@ class Store(Protocol):
         ...
 
 
-def total(run: str, tallies: Sequence[Tally], gaps: Sequence[int]) -> Audit:
+def total(run: str, tallies: Sequence[RunTotals], gaps: Sequence[int]) -> Audit:
     """Add up a run's tallies."""
     by_server: dict[str, int] = {}
     by_worker: dict[str, int] = {}
@@ -125,12 +125,12 @@ def total(run: str, tallies: Sequence[Tally], gaps: Sequence[int]) -> Audit:
     )
 
 
-def highest(tallies: Sequence[Tally]) -> int | None:
+def highest(tallies: Sequence[RunTotals]) -> int | None:
     """Return the highest index stored."""
     return max((t.highest for t in tallies), default=None)
 
 
-def missing(tallies: Sequence[Tally]) -> int:
+def missing(tallies: Sequence[RunTotals]) -> int:
     """Return how many indexes below the highest are not stored; a key is unique, so each is stored once."""
     top = highest(tallies)
     return 0 if top is None else top + 1 - sum(t.stored for t in tallies)

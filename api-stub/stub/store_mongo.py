@@ -13,7 +13,7 @@ from pymongo.write_concern import WriteConcern
 
 from stub import gaps
 from stub.message import Message, Verdict, Written, judge
-from stub.store import MAX_SHOWN, Audit, StoreDownError, Summary, Tally, highest, missing, total
+from stub.store import MAX_SHOWN, Audit, RunTotals, StoreDownError, Summary, highest, missing, total
 
 if TYPE_CHECKING:
     from pymongo.asynchronous.collection import AsyncCollection
@@ -220,6 +220,8 @@ def _summary(document: Document) -> Summary:
     return Summary(**(fields | {"id": document["_id"]}))
 
 
-def _tally(document: Document) -> Tally:
+def _tally(document: Document) -> RunTotals:
     server, worker = document["_id"]["server"], document["_id"].get("worker")
-    return Tally(server, worker, *(int(document[field]) for field in ("stored", "replayed", "conflicts", "highest")))
+    return RunTotals(
+        server, worker, *(int(document[field]) for field in ("stored", "replayed", "conflicts", "highest"))
+    )

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from stub import gaps
 from stub.message import Message, Verdict, Written, judge
-from stub.store import MAX_SHOWN, Audit, StoreDownError, Summary, Tally, highest, missing, total
+from stub.store import MAX_SHOWN, Audit, RunTotals, StoreDownError, Summary, highest, missing, total
 
 T = TypeVar("T")
 
@@ -203,7 +203,7 @@ def _moment(milliseconds: int) -> datetime:
 def _audit(db: sqlite3.Connection, run: str) -> Audit:
     db.execute("BEGIN")
     try:
-        tallies = [Tally(*row) for row in db.execute(_TALLIES, (run,))]
+        tallies = [RunTotals(*row) for row in db.execute(_TALLIES, (run,))]
         found = _gaps(db, run, highest(tallies) or 0) if missing(tallies) else []
     finally:
         db.execute("ROLLBACK")

@@ -3,12 +3,12 @@
 from locust import events
 from posted import BODY, RUN
 
-from traffic.core.protocol import RunTerms
+from traffic.core.protocol import RunConfig
 from traffic.core.worker.feed import Record
 from traffic.users.replay_user import ReplayUser
 from traffic.users.source import sources
 
-TERMS = RunTerms(RUN, "POST", "/", (0.0, 0.0), 3, "at-least-once")
+TERMS = RunConfig(RUN, "POST", "/", (0.0, 0.0), 3, "at-least-once")
 RECORD = Record(RUN, 1, 0, 1, BODY, again=False)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from traffic.dataset.cache import Cache
 from traffic.dataset.dataset import DatasetError
 from traffic.dataset.formats import packing
-from traffic.dataset.loader import Opening
+from traffic.dataset.loader import DatasetLoader
 from traffic.dataset.schema import Schema, SchemaError
 
 TELL_AFTER_S = 1.0
@@ -33,7 +33,7 @@ def _look(file: Path, schema: Path | None) -> str:
     rules = None if schema is None else Schema(schema)
     # Nothing is left of a check; what is unpacked for it goes to where there may be room for large files.
     with tempfile.TemporaryDirectory(prefix="traffic-check-") as folder:
-        dataset = Opening(file, Cache(Path(folder)), _Teller(file)).open(rules)
+        dataset = DatasetLoader(file, Cache(Path(folder)), _Teller(file)).open(rules)
         try:
             records = f"{dataset.records} record{'' if dataset.records == 1 else 's'}"
             packed = _packing(file)

@@ -38,25 +38,25 @@ class Talking(RecordUser):
 # Reading waits until a file named "go" is there.
 SLOW_READING = """
 import pathlib, time
-from traffic.dataset.loader import Opening
+from traffic.dataset.loader import DatasetLoader
 
-def slow(self, rules, usual=Opening.open):
+def slow(self, rules, usual=DatasetLoader.open):
     while not pathlib.Path("go").exists():
         time.sleep(0.01)
     return usual(self, rules)
 
-Opening.open = slow
+DatasetLoader.open = slow
 """
 # The master's own loop breaks as soon as something is delivered.
 BROKEN = """
-from traffic.core.master.coordinator import Custody
+from traffic.core.master.coordinator import LeaseCoordinator
 
-def broken(self, now, usual=Custody.expire):
+def broken(self, now, usual=LeaseCoordinator.expire):
     if self.run is not None and self.run.ledger.settled:
         raise RuntimeError("broken for a test")
     return usual(self, now)
 
-Custody.expire = broken
+LeaseCoordinator.expire = broken
 """
 
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from traffic.http.http1 import BrokenAnswerError, Head
-from traffic.http.response_reader import MOST_HEAD, Answers
+from traffic.http.http1 import BrokenAnswerError, ResponseHead
+from traffic.http.response_reader import MOST_HEAD, ResponseReader
 
 Seen = tuple[str, int, int, bool]
 
@@ -52,9 +52,9 @@ def pieces(data: bytes, cuts: list[int]) -> list[bytes]:
     return [data[start:end] for start, end in itertools.pairwise(ends) if start < end]
 
 
-def read(parts: list[bytes], known: dict[bytes, Head] | None = None) -> Seen:
+def read(parts: list[bytes], known: dict[bytes, ResponseHead] | None = None) -> Seen:
     """What came of an answer that came in parts, and then the end."""
-    reader = Answers({} if known is None else known)
+    reader = ResponseReader({} if known is None else known)
     try:
         for at, part in enumerate(parts):
             head = reader.feed(part)
@@ -77,7 +77,7 @@ def test_an_answer_is_the_same_in_whatever_pieces_it_comes(data: bytes, cuts: li
 
 @given(answers(), st.lists(st.integers(0, 500), max_size=6))
 def test_a_head_that_is_remembered_is_read_as_at_the_first_time(data: bytes, cuts: list[int]) -> None:
-    known: dict[bytes, Head] = {}
+    known: dict[bytes, ResponseHead] = {}
     assert read([data], known) == read([data], known) == read(pieces(data, cuts), known)
 
 
@@ -126,7 +126,7 @@ def test_no_bytes_at_all_do_more_than_break_the_answer(data: bytes) -> None:
 
 
 def test_a_head_without_end_is_given_up() -> None:
-    reader = Answers({})
+    reader = ResponseReader({})
     reader.feed(b"HTTP/1.1 201 Created\r\nX: ".ljust(MOST_HEAD, b"x"))
     with pytest.raises(BrokenAnswerError, match="longer than"):
         reader.feed(b"x")
@@ -134,4 +134,4 @@ def test_a_head_without_end_is_given_up() -> None:
 
 def test_what_does_not_begin_as_http_is_told_at_once() -> None:
     with pytest.raises(BrokenAnswerError, match="begins with"):
-        Answers({}).feed(b"<!doctype")
+        ResponseReader({}).feed(b"<!doctype")

@@ -16,7 +16,7 @@ from traffic.core.order import Order
 from traffic.dataset.cache import Cache
 from traffic.dataset.dataset import Dataset, DatasetError
 from traffic.dataset.formats import Format
-from traffic.dataset.loader import Opening
+from traffic.dataset.loader import DatasetLoader
 from unit.traffic_file import all_bodies, bodies, opened, strictly_read, window, written
 
 breaks = st.sampled_from(["\n", "\r\n", "\n\n", "\n \n", " \n\t"]).map(str.encode)
@@ -95,7 +95,7 @@ def test_what_a_csv_writer_writes_is_read_as_objects_of_strings(tmp_path_factory
         return  # no text file begins so, or it looks like JSON
     folder = tmp_path_factory.mktemp("csv")
     path = written(folder, gzip.compress(text) if packed else text, "rows.csv")
-    dataset = Opening(path, Cache(folder / "cache")).open()
+    dataset = DatasetLoader(path, Cache(folder / "cache")).open()
     made = all_bodies(dataset)
     assert dataset.format is Format.CSV
     dataset.close()
@@ -108,7 +108,7 @@ def test_what_a_csv_writer_writes_is_read_as_objects_of_strings(tmp_path_factory
 @example(data=b"\x28\xb5\x2f\xfd", name="a")
 def test_any_bytes_are_opened_or_refused_and_nothing_else(folder, data, name):
     with suppress(DatasetError):
-        Opening(written(folder, data, name), Cache(folder / "cache")).open().close()
+        DatasetLoader(written(folder, data, name), Cache(folder / "cache")).open().close()
 
 
 @given(

@@ -9,12 +9,12 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from traffic.core.master.decisions import Booked, Entry, Leased, LeaseReturned, Reopened
-from traffic.core.protocol import RunTerms
+from traffic.core.protocol import RunConfig
 from traffic.core.ranges import RangeSet
-from traffic.core.record_state import Buried, Cause, State
+from traffic.core.record_state import Buried, Cause, RecordState
 from traffic.core.wire import MOST
 from traffic.runs.journal import Journal, JournalError
-from traffic.runs.run_metadata import Facts, Resumption
+from traffic.runs.run_metadata import Resumption, RunMetadata
 from unit.test_journal import FACTS, group, read
 
 PAGE = 4096
@@ -26,7 +26,7 @@ ranges = st.builds(
     lambda pairs: RangeSet((start, start + size) for start, size in pairs),
     st.lists(st.tuples(number, st.integers(1, 1000)), max_size=4),
 )
-causes = st.builds(Cause, st.sampled_from([State.REJECTED, State.IN_DOUBT]), number, number, text, text)
+causes = st.builds(Cause, st.sampled_from([RecordState.REJECTED, RecordState.IN_DOUBT]), number, number, text, text)
 letters = st.builds(Buried, ranges, causes)
 entries = st.one_of(
     st.builds(Leased, number, text, ranges),
@@ -34,9 +34,9 @@ entries = st.one_of(
     st.builds(Reopened, ranges),
     st.builds(Booked, text, ranges, st.lists(letters, max_size=3).map(tuple), number, number),
 )
-terms = st.builds(RunTerms, text, text, text, st.tuples(seconds, seconds), st.integers(0, MOST), text)
+terms = st.builds(RunConfig, text, text, text, st.tuples(seconds, seconds), st.integers(0, MOST), text)
 facts = st.builds(
-    Facts,
+    RunMetadata,
     terms=terms,
     file=text,
     records=number,
@@ -77,7 +77,7 @@ def test_whatever_is_written_is_read(folder, first, writes):
 
 
 @pytest.fixture(scope="module")
-def whole(folder) -> tuple[bytes, tuple[list[Entry], Facts]]:
+def whole(folder) -> tuple[bytes, tuple[list[Entry], RunMetadata]]:
     """A journal's file, and what stands in it; some of its pages are of a letter that needs several."""
     path = folder / "whole.sqlite"
     with closing(Journal.create(path, FACTS)) as journal:
@@ -86,7 +86,7 @@ def whole(folder) -> tuple[bytes, tuple[list[Entry], Facts]]:
     return path.read_bytes(), read(path)
 
 
-def is_the_same_or_refused(folder: Path, data: bytes, meant: tuple[list[Entry], Facts]) -> bool:
+def is_the_same_or_refused(folder: Path, data: bytes, meant: tuple[list[Entry], RunMetadata]) -> bool:
     """Whether a journal whose file is `data` reads as `meant`; False where it is refused as it should be."""
     path = folder / "damaged.sqlite"
     for beside in folder.glob("damaged.sqlite-*"):

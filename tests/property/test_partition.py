@@ -4,7 +4,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from traffic.core.master.assignment import Partition
+from traffic.core.master.assignment import Assignment
 from traffic.core.ranges import RangeSet
 
 NAMES = st.sampled_from([f"worker-{nth}" for nth in range(5)])
@@ -12,7 +12,7 @@ NAMES = st.sampled_from([f"worker-{nth}" for nth in range(5)])
 
 @given(records=st.integers(0, 500), workers=st.integers(1, 40))
 def test_slices_are_equal_to_within_one_record(records, workers):
-    told = Partition().deal(RangeSet([(0, records)]), [f"worker-{nth}" for nth in range(workers)])
+    told = Assignment().deal(RangeSet([(0, records)]), [f"worker-{nth}" for nth in range(workers)])
     assert sum(told.values()) == records
     assert max(told.values()) - min(told.values()) <= 1
 
@@ -22,7 +22,7 @@ class PartitionMachine(RuleBasedStateMachine):
 
     @initialize(records=st.integers(0, 60), workers=st.lists(NAMES, unique=True))
     def deal_at_the_start(self, records, workers):
-        self.partition = Partition()
+        self.partition = Assignment()
         told = self.partition.deal(RangeSet([(0, records)]), workers)
         self.pending, self.elsewhere = set(range(records)), set()
         assert sum(told.values()) == (records if workers else 0)

@@ -14,7 +14,7 @@ from traffic.core.master.ledger import Ledger
 from traffic.core.master.recovery import Recovery
 from traffic.core.master.run import Run
 from traffic.core.ranges import RangeSet
-from traffic.core.record_state import SETTLED, State
+from traffic.core.record_state import SETTLED, RecordState
 
 
 def settled_by(ledger: Ledger) -> dict[str, tuple[int, int, int]]:
@@ -92,7 +92,7 @@ class Recovering(Protocol):
         for lease in live.leases:
             assert not lease.open.minus(held.get(lease.worker, RangeSet())), f"lease {lease.number} of {lease.worker}"
         for positions in held.values():
-            assert not positions.minus(live.positions(State.PENDING, State.LEASED)), "it has its outcome"
+            assert not positions.minus(live.positions(RecordState.PENDING, RecordState.LEASED)), "it has its outcome"
 
     def teardown(self) -> None:
         super().teardown()

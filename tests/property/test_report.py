@@ -5,17 +5,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from traffic.core.master.coordinator import Custody
+from traffic.core.master.coordinator import LeaseCoordinator
 from traffic.core.master.decisions import Booked, Reopened
 from traffic.core.master.invariants import check_ledger
 from traffic.core.master.progress import Progress
 from traffic.core.master.recovery import Recovery
-from traffic.core.master.report import account, dead_letters, unsent_indexes
+from traffic.core.master.report import dead_letters, run_status, unsent_indexes
 from traffic.core.master.run import Run
 from traffic.core.master.verdict import all_delivered
-from traffic.core.protocol import Terms
+from traffic.core.protocol import LeaseTerms
 from traffic.core.ranges import RangeSet
-from traffic.core.record_state import Buried, Cause, DeadLetter, State
+from traffic.core.record_state import Buried, Cause, DeadLetter, RecordState
 from unit.a_run import ENDED, a_run, standing
 
 RECORDS = 12
@@ -53,18 +53,18 @@ def move(run: Run, worker: str, size: int, end: str) -> None:
     elif end == "reclaimed":
         ledger.reclaim(lease)
     else:
-        state = State.REJECTED if end == "rejected" else State.IN_DOUBT
+        state = RecordState.REJECTED if end == "rejected" else RecordState.IN_DOUBT
         ledger.bury(positions, Cause(state, 1, 422, "no", worker))
 
 
 @st.composite
 def journals(draw: st.DrawFn) -> tuple[Recovery, dict[int, DeadLetter]]:
     """What a journal of outcomes gives back once some of the dead letters are reopened; what these were."""
-    recovery, ends = Recovery(RECORDS), draw(st.lists(st.sampled_from(State), max_size=RECORDS))
+    recovery, ends = Recovery(RECORDS), draw(st.lists(st.sampled_from(RecordState), max_size=RECORDS))
     for position, state in enumerate(ends):
         place = RangeSet([(position, position + 1)])
         letters = (Buried(place, Cause(state, position, 422, "no", WORKERS[position % 3])),) if state > 2 else ()
-        if state >= State.DELIVERED:
+        if state >= RecordState.DELIVERED:
             recovery.take(Booked("a", RangeSet() if letters else place, letters))
     dead = dict(recovery.ledger.dead)
     again = RangeSet.of(position for position in dead if draw(st.booleans()))
@@ -82,14 +82,16 @@ def test_what_was_reopened_and_not_sent_again_is_what_it_was(origin, journal, de
     for worker, size, end in moves:
         move(run, worker, size, end)
         check_ledger(ledger)
-    custody = Custody(Terms(), first_session=1)
+    custody = LeaseCoordinator(LeaseTerms(), first_session=1)
     custody.run = run
-    sent = ledger.earlier.tried_among(ledger.positions(State.PENDING))
+    sent = ledger.earlier.tried_among(ledger.positions(RecordState.PENDING))
     untouched = {at: letter for at, letter in former.items() if at in ledger.earlier.former and at not in sent}
     custody.close()
     check_ledger(ledger)
     assert not ledger.earlier.former
-    assert not ledger.positions(State.PENDING).minus(ledger.positions(State.PENDING).minus(RangeSet.of(former)))
+    assert not ledger.positions(RecordState.PENDING).minus(
+        ledger.positions(RecordState.PENDING).minus(RangeSet.of(former))
+    )
     assert {at: ledger.dead[at] for at in untouched} == untouched
 
 
@@ -100,7 +102,7 @@ def test_a_report_adds_up_and_misses_nobody(origin, dealt, moves):
     for worker, size, end in moves:
         move(run, worker, size, end)
         check_ledger(run.ledger)
-    report = account(run, standing("stopped", ENDED), Progress())
+    report = run_status(run, standing("stopped", ENDED), Progress())
     counts = report["counts"]
     assert counts["records"] == RECORDS
     assert counts["delivered"] + counts["rejected"] + counts["in_doubt"] + counts["unsent"] == RECORDS
@@ -109,5 +111,5 @@ def test_a_report_adds_up_and_misses_nobody(origin, dealt, moves):
         assert sum(worker[kind] for worker in report["workers"]) == counts[kind]
     letters, unsent = list(dead_letters(run)), list(unsent_indexes(run))
     assert (len(letters), len(unsent)) == (counts["rejected"] + counts["in_doubt"], counts["unsent"])
-    delivered = run.order.indexes(np.flatnonzero(run.ledger.states == State.DELIVERED)).tolist()
+    delivered = run.order.indexes(np.flatnonzero(run.ledger.states == RecordState.DELIVERED)).tolist()
     assert sorted([*delivered, *unsent, *(letter["index"] for letter in letters)]) == list(range(RECORDS))

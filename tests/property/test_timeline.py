@@ -3,18 +3,18 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from traffic.core.master.timeline import COLUMNS, Look, Timeline
+from traffic.core.master.timeline import COLUMNS, Sample, Timeline
 
 SMALL = 8
 gaps = st.lists(st.floats(0.0, 5.0, allow_nan=False), min_size=1, max_size=200)
 
 
-def looks(gaps: list[float]) -> list[Look]:
+def looks(gaps: list[float]) -> list[Sample]:
     """Looks at these times after one another, of a run that settles a record at each."""
     made, at = [], 0.0
     for settled, gap in enumerate(gaps):
         at += gap
-        made.append(Look(at, settled, 0, 0, 1, len(gaps) - settled, settled))
+        made.append(Sample(at, settled, 0, 0, 1, len(gaps) - settled, settled))
     return made
 
 
@@ -27,7 +27,7 @@ def test_it_is_bounded_keeps_its_ends_and_never_falls(gaps: list[float]) -> None
         assert len(timeline.rows) <= SMALL
         assert timeline.rows[0] == taken[0]
         assert before is None or look in timeline.rows or not look.t_s >= before.t_s + timeline.step_s
-    end = Look(taken[-1].t_s, len(taken), 0, 0, 0, 0, len(taken))
+    end = Sample(taken[-1].t_s, len(taken), 0, 0, 0, 0, len(taken))
     timeline.note(end, last=True)
     assert len(timeline.rows) <= SMALL
     assert timeline.rows[0] == taken[0]
@@ -53,13 +53,13 @@ def test_a_copy_kept_by_asking_for_news_is_the_timeline(gaps: list[float], asked
 def test_when_it_is_full_every_other_row_goes_and_the_step_doubles() -> None:
     timeline = Timeline(most=4)
     for second in range(7):
-        timeline.note(Look(float(second), second, 0, 0, 0, 0, 0))
+        timeline.note(Sample(float(second), second, 0, 0, 0, 0, 0))
     assert [look.t_s for look in timeline.rows] == [0.0, 2.0, 4.0, 6.0]
     assert (timeline.step_s, timeline.generation) == (2.0, 1)
 
 
 def test_a_row_stands_in_the_order_of_the_columns() -> None:
-    assert dict(zip(COLUMNS, Look(1.26, 2, 3, 4, 5, 6, 7).row, strict=True)) == {
+    assert dict(zip(COLUMNS, Sample(1.26, 2, 3, 4, 5, 6, 7).row, strict=True)) == {
         "t_s": 1.3,
         "delivered": 2,
         "rejected": 3,

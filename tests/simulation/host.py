@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from traffic.core.protocol import Acked, Grant, Message, Welcome
+from traffic.core.protocol import AckReply, LeaseGrant, Message, Welcome
 from traffic.core.worker.feed import Record
-from traffic.core.worker.link import Link
+from traffic.core.worker.link import LeaseClient
 
 
 @dataclass
@@ -27,7 +27,7 @@ class Host:
     """
 
     name: str
-    link: Link
+    link: LeaseClient
     users: int
     skew: float
     alive: bool = True
@@ -43,7 +43,7 @@ class Host:
         """Note what a message says of a pause: it counts in the session of the newest welcome, and no older does."""
         if isinstance(message, Welcome):
             self._welcomed = max(self._welcomed, message.session)
-        elif isinstance(message, Acked | Grant) and message.session == self._welcomed:
+        elif isinstance(message, AckReply | LeaseGrant) and message.session == self._welcomed:
             number = (message.session, message.seq)
             if number > self._newest:
-                self._newest, self.still = number, isinstance(message, Acked) and message.paused
+                self._newest, self.still = number, isinstance(message, AckReply) and message.paused

@@ -6,11 +6,11 @@ until that entry is on disk.
 
 from collections.abc import Callable
 
-from traffic.core.master.coordinator import Custody
+from traffic.core.master.coordinator import LeaseCoordinator
 from traffic.core.master.decisions import AllSettled, Decision, Entry, Leased, LeaseReclaimed, Reopened, Send
 from traffic.core.master.recovery import Recovery
 from traffic.core.master.run import Run
-from traffic.core.protocol import Ack, Acked, Grant, Message, Terms
+from traffic.core.protocol import Ack, AckReply, LeaseGrant, LeaseTerms, Message
 from traffic.core.ranges import RangeSet
 from traffic.core.record_state import SETTLED
 
@@ -26,9 +26,9 @@ class Master:
     leases that were taken back from a worker.
     """
 
-    def __init__(self, terms: Terms, later: Timer, send: Callable[[str, Message], None]) -> None:
+    def __init__(self, terms: LeaseTerms, later: Timer, send: Callable[[str, Message], None]) -> None:
         self.terms, self.later, self.send = terms, later, send
-        self.custody = Custody(terms, first_session=1)
+        self.custody = LeaseCoordinator(terms, first_session=1)
         self.up, self.settled, self.slow_disk_s = True, False, 0.0
         self.journal: list[Entry] = []
         self.told_delivered, self.told_settled = RangeSet(), RangeSet()
@@ -81,7 +81,7 @@ class Master:
 
     def _come_up(self) -> None:
         self.up = True
-        self.custody = Custody(self.terms, first_session=1_000_000 * self._life)
+        self.custody = LeaseCoordinator(self.terms, first_session=1_000_000 * self._life)
 
     def _recover(self, run: Run) -> Recovery:
         recovery = Recovery(run.dataset.records)
@@ -122,9 +122,9 @@ class Master:
     def _contradicts(self, decision: Decision) -> bool:
         """Whether an answer says of the pause something else than is so."""
         answer = decision.message if isinstance(decision, Send) else None
-        if not isinstance(answer, Acked | Grant):
+        if not isinstance(answer, AckReply | LeaseGrant):
             return False
-        return (isinstance(answer, Acked) and answer.paused) is not self.custody.paused
+        return (isinstance(answer, AckReply) and answer.paused) is not self.custody.paused
 
     def _empty(self) -> None:
         batch, self._outbox = self._outbox, []
@@ -155,12 +155,12 @@ class Master:
                 self.settled = True
 
     def _note_pause(self, message: Message) -> None:
-        if isinstance(message, Acked):
+        if isinstance(message, AckReply):
             self.said_paused = self.wanted_paused and message.paused
 
     def _note_confirmed(self, sent: Send) -> None:
         answer = sent.message
-        if not isinstance(answer, Acked | Grant) or self.custody.run is None:
+        if not isinstance(answer, AckReply | LeaseGrant) or self.custody.run is None:
             return
         ack = self._acks.get((sent.worker, answer.session, answer.answers))
         if ack is not None and ack.run == self.custody.run.terms.run:

@@ -7,19 +7,19 @@ from typing import Any
 import pytest
 
 from simulation.master import Master
-from traffic.core.master.assignment import Partition
-from traffic.core.master.coordinator import Custody
+from traffic.core.master.assignment import Assignment
+from traffic.core.master.coordinator import LeaseCoordinator
 from traffic.core.master.decisions import Decision, Entry, Leased, Send
 from traffic.core.master.ledger import Ledger
-from traffic.core.master.prior_attempts import EarlierAttempts
+from traffic.core.master.prior_attempts import PriorAttempts
 from traffic.core.master.recovery import Recovery
 from traffic.core.master.run import Run
 from traffic.core.master.session import Session
 from traffic.core.outcome import Answer
-from traffic.core.protocol import Ack, Grant
+from traffic.core.protocol import Ack, LeaseGrant
 from traffic.core.ranges import RangeSet
 from traffic.core.worker.feed import Feed, Record
-from traffic.core.worker.link import Link
+from traffic.core.worker.link import LeaseClient
 from traffic.core.worker.reach import Reach
 
 FOREVER = float("inf")
@@ -27,18 +27,18 @@ FOREVER = float("inf")
 
 def no_fencing(patch: pytest.MonkeyPatch) -> None:
     """A worker hands out records however long ago the master answered it (P5)."""
-    take, on_answer = Feed.take, Link._on_answer
+    take, on_answer = Feed.take, LeaseClient._on_answer
 
     def take_anyway(self: Feed, now: float) -> Record | None:
         self.deadline = FOREVER
         return take(self, now)
 
-    def never_lapse(self: Link, message: Any) -> None:
+    def never_lapse(self: LeaseClient, message: Any) -> None:
         on_answer(self, message)
         self._until = FOREVER
 
     patch.setattr(Feed, "take", take_anyway)
-    patch.setattr(Link, "_on_answer", never_lapse)
+    patch.setattr(LeaseClient, "_on_answer", never_lapse)
 
 
 def ack_before_the_answer(patch: pytest.MonkeyPatch) -> None:
@@ -56,37 +56,37 @@ def ack_before_the_answer(patch: pytest.MonkeyPatch) -> None:
 
 def reclaim_without_a_generation(patch: pytest.MonkeyPatch) -> None:
     """Messages of a session that is over count as if they were of the present one (P1, P5)."""
-    on_foreign_ack, receive = Custody._on_foreign_ack, Link.receive
+    on_foreign_ack, receive = LeaseCoordinator._on_foreign_ack, LeaseClient.receive
 
-    def on_any_ack(self: Custody, session: Session | None, worker: str, ack: Ack, now: float) -> Any:
+    def on_any_ack(self: LeaseCoordinator, session: Session | None, worker: str, ack: Ack, now: float) -> Any:
         made = self._take_back(session, ack) if session is not None else []
         return [*made, *on_foreign_ack(self, session, worker, ack, now)]
 
-    def receive_any(self: Link, message: Any, now: float) -> None:
-        if isinstance(message, Grant) and self.joined and self.feed.run and message.session != self.session:
+    def receive_any(self: LeaseClient, message: Any, now: float) -> None:
+        if isinstance(message, LeaseGrant) and self.joined and self.feed.run and message.session != self.session:
             self.feed.offer(message)
         receive(self, message, now)
 
-    patch.setattr(Custody, "_on_foreign_ack", on_any_ack)
-    patch.setattr(Link, "receive", receive_any)
+    patch.setattr(LeaseCoordinator, "_on_foreign_ack", on_any_ack)
+    patch.setattr(LeaseClient, "receive", receive_any)
 
 
 def healing_off(patch: pytest.MonkeyPatch) -> None:
     """A lease whose message was lost stays leased (P9)."""
 
-    def nothing(self: Custody, session: Session, ack: Ack) -> list[Any]:
+    def nothing(self: LeaseCoordinator, session: Session, ack: Ack) -> list[Any]:
         return []
 
-    patch.setattr(Custody, "_take_back", nothing)
+    patch.setattr(LeaseCoordinator, "_take_back", nothing)
 
 
 def double_recut(patch: pytest.MonkeyPatch) -> None:
     """The remainder of a worker that is gone is cut among the others and stays where it was (P1)."""
 
-    def leave(self: Partition, worker: str) -> RangeSet:
+    def leave(self: Assignment, worker: str) -> RangeSet:
         return self.remainders.get(worker, RangeSet()).copy()
 
-    patch.setattr(Partition, "leave", leave)
+    patch.setattr(Assignment, "leave", leave)
 
 
 def confirm_before_the_journal(patch: pytest.MonkeyPatch) -> None:
@@ -106,14 +106,14 @@ def confirm_before_the_journal(patch: pytest.MonkeyPatch) -> None:
 
 def lease_at_once_after_a_restart(patch: pytest.MonkeyPatch) -> None:
     """A restarted master does not wait for the leases of the one before to lapse (P5)."""
-    resume = Custody.resume
+    resume = LeaseCoordinator.resume
 
-    def resume_at_once(self: Custody, run: Run, held: dict[str, RangeSet], now: float) -> Any:
+    def resume_at_once(self: LeaseCoordinator, run: Run, held: dict[str, RangeSet], now: float) -> Any:
         made = resume(self, run, held, now)
         self._leasing_from = now
         return made
 
-    patch.setattr(Custody, "resume", resume_at_once)
+    patch.setattr(LeaseCoordinator, "resume", resume_at_once)
 
 
 def forget_what_was_leased(patch: pytest.MonkeyPatch) -> None:
@@ -137,25 +137,25 @@ def hand_out_what_waits(patch: pytest.MonkeyPatch) -> None:
 def say_it_once(patch: pytest.MonkeyPatch) -> None:
     """A pause is told to those who are there, and no answer says it again."""
 
-    def pause(self: Custody) -> list[Decision]:
+    def pause(self: LeaseCoordinator) -> list[Decision]:
         self.paused = True
         return [session.acked(over=False, paused=True) for session in self.sessions.values()]
 
-    patch.setattr(Custody, "pause", pause)
-    patch.setattr(Custody, "_acked", lambda self, session: session.acked(over=self._over, paused=False))
+    patch.setattr(LeaseCoordinator, "pause", pause)
+    patch.setattr(LeaseCoordinator, "_acked", lambda self, session: session.acked(over=self._over, paused=False))
 
 
 def lease_on(patch: pytest.MonkeyPatch) -> None:
     """A paused master answers with leases, and these say that the run goes on."""
-    grant = Custody._grant
+    grant = LeaseCoordinator._grant
 
-    def grant_anyway(self: Custody, session: Session, ack: Ack) -> list[Decision]:
+    def grant_anyway(self: LeaseCoordinator, session: Session, ack: Ack) -> list[Decision]:
         paused, self.paused = self.paused, False
         made = grant(self, session, ack)
         self.paused = paused
         return made
 
-    patch.setattr(Custody, "_grant", grant_anyway)
+    patch.setattr(LeaseCoordinator, "_grant", grant_anyway)
 
 
 def forget_the_pause(patch: pytest.MonkeyPatch) -> None:
@@ -180,7 +180,7 @@ def take_the_reopened_for_leased(patch: pytest.MonkeyPatch) -> None:
 
 def believe_old_words(patch: pytest.MonkeyPatch) -> None:
     """What a worker says again of an attempt before the reopening counts as if it were of one since."""
-    patch.setattr(EarlierAttempts, "old_words", lambda self, worker, positions, in_hand: RangeSet())
+    patch.setattr(PriorAttempts, "old_words", lambda self, worker, positions, in_hand: RangeSet())
 
 
 def keep_what_was_not_sent_again_as_unsent(patch: pytest.MonkeyPatch) -> None:
@@ -229,27 +229,27 @@ def forget_whom_to_believe(patch: pytest.MonkeyPatch) -> None:
 
 def deal_to_strangers(patch: pytest.MonkeyPatch) -> None:
     """Whoever sends an ack of a session that is over gets a slice at once."""
-    on_foreign_ack = Custody._on_foreign_ack
+    on_foreign_ack = LeaseCoordinator._on_foreign_ack
 
-    def admit(self: Custody, session: Session | None, worker: str, ack: Ack, now: float) -> Any:
+    def admit(self: LeaseCoordinator, session: Session | None, worker: str, ack: Ack, now: float) -> Any:
         made = on_foreign_ack(self, session, worker, ack, now)
         stranger = self._strangers.get(worker)
         return [*made, *self._admit(stranger)] if stranger is not None else made
 
-    patch.setattr(Custody, "_on_foreign_ack", admit)
+    patch.setattr(LeaseCoordinator, "_on_foreign_ack", admit)
 
 
 def say_it_all_again_and_again(patch: pytest.MonkeyPatch) -> None:
     """A worker whose outcomes wait for an answer says them again four times a second."""
-    ack_is_due = Link._ack_is_due
-    patch.setattr(Link, "_ack_is_due", lambda self, now: now >= self._ack_due or ack_is_due(self, now))
+    ack_is_due = LeaseClient._ack_is_due
+    patch.setattr(LeaseClient, "_ack_is_due", lambda self, now: now >= self._ack_due or ack_is_due(self, now))
 
 
 def keep_what_comes_too_late(patch: pytest.MonkeyPatch) -> None:
     """A worker that is going keeps a lease that was on its way to it (P4)."""
     offer = Feed.offer
 
-    def offer_anyway(self: Feed, grant: Grant) -> None:
+    def offer_anyway(self: Feed, grant: LeaseGrant) -> None:
         closed, self.closed = self.closed, False
         offer(self, grant)
         self.closed = closed

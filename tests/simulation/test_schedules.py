@@ -6,7 +6,7 @@ from simulation.mutations import MUTATIONS, mutated
 from simulation.schedule import run_schedule
 from simulation.world import BrokenPromiseError, World
 from traffic.core.master.invariants import BrokenInvariantError
-from traffic.core.record_state import State
+from traffic.core.record_state import RecordState
 
 SEEDS = 400
 # The rarest fault shows in about one schedule of two thousand.
@@ -111,7 +111,7 @@ def test_over_any_number_of_pauses_each_record_is_posted_once_and_stays_with_its
     assert pauses > 5
     assert set(world.api.posts.values()) == {1}
     assert world.run
-    assert world.run.ledger.counts[State.DELIVERED] == 60
+    assert world.run.ledger.counts[RecordState.DELIVERED] == 60
 
 
 def test_a_run_whose_last_records_are_in_flight_completes_in_a_pause() -> None:

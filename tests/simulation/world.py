@@ -25,11 +25,11 @@ from traffic.core.master.invariants import check_ledger
 from traffic.core.master.run import Run
 from traffic.core.order import Order
 from traffic.core.outcome import RULES, Answer
-from traffic.core.protocol import FROM_MASTER, FROM_WORKER, Ack, Failure, Message, RunTerms, Terms
+from traffic.core.protocol import FROM_MASTER, FROM_WORKER, Ack, Failure, LeaseTerms, Message, RunConfig
 from traffic.core.ranges import RangeSet
-from traffic.core.record_state import SETTLED, DeadLetter, State
+from traffic.core.record_state import SETTLED, DeadLetter, RecordState
 from traffic.core.worker.feed import Feed, Record
-from traffic.core.worker.link import Link
+from traffic.core.worker.link import LeaseClient
 from traffic.dataset.dataset import Dataset
 
 POLL_S, TICK_S = 0.05, 0.25
@@ -57,7 +57,7 @@ class World:
     def __init__(self, seed: int, records: int = 40, policy: str = "at-least-once", max_attempts: int = 4) -> None:
         self.chance = random.Random(seed)
         self.now = 1000.0
-        self.terms = Terms(lease_records=8, window_records=12)
+        self.terms = LeaseTerms(lease_records=8, window_records=12)
         self.network, self.api = Network(), Api(self.chance)
         self.master = Master(
             self.terms,
@@ -94,7 +94,7 @@ class World:
 
     def start(self) -> None:
         """Begin a run with the hosts there are."""
-        terms = RunTerms("run", "POST", "/", (0.0, 0.0), self.max_attempts, self.policy)
+        terms = RunConfig("run", "POST", "/", (0.0, 0.0), self.max_attempts, self.policy)
         data = dataset(self.records)
         self.run = Run.of(terms, data, Order(data.records, self.chance.randrange(1 << 32), "random"))
         self._carry_out(self.master.custody.start(self.run, [host.name for host in self.alive()], self.now))
@@ -107,7 +107,7 @@ class World:
     def join(self, users: int = 2) -> Host:
         """A new worker process comes up."""
         feed = Feed(random.Random(self.chance.random()))
-        host = Host(f"w{next(self._names)}", Link(feed, self.terms), users, self.chance.uniform(-500, 500))
+        host = Host(f"w{next(self._names)}", LeaseClient(feed, self.terms), users, self.chance.uniform(-500, 500))
         self.hosts[host.name] = host
         self._poll(host)
         return host
@@ -184,10 +184,12 @@ class World:
         assert self.run
         self._press(paused=True)
         self.run_for(after)
-        sent, leased = self.api.posts.total(), list(self.run.ledger.positions(State.LEASED))
+        sent, leased = self.api.posts.total(), list(self.run.ledger.positions(RecordState.LEASED))
         self.run_for(seconds)
         self._promise(self.api.posts.total() == sent, "the pause: records are sent")
-        self._promise(list(self.run.ledger.positions(State.LEASED)) == leased, "the pause: workers lose what they hold")
+        self._promise(
+            list(self.run.ledger.positions(RecordState.LEASED)) == leased, "the pause: workers lose what they hold"
+        )
         self._press(paused=False)
 
     def check_mute(self, within: float, seconds: float) -> None:
@@ -279,8 +281,8 @@ class World:
         """What the report may say at the end, held against the API's own books."""
         assert self.run
         counts, stored = self.run.ledger.counts, len(self.api.stored)
-        self._promise(sum(counts[State.DELIVERED :]) == self.records, "P2: the outcomes do not add up")
-        self._promise(counts[State.DELIVERED] <= stored <= self.records, "P2: delivered more than was stored")
+        self._promise(sum(counts[RecordState.DELIVERED :]) == self.records, "P2: the outcomes do not add up")
+        self._promise(counts[RecordState.DELIVERED] <= stored <= self.records, "P2: delivered more than was stored")
         if not self.faults:
             self._promise(set(self.api.posts.values()) <= {1}, f"P3: {self.api.posts.most_common(3)}")
             self._promise(not self.master.lapsed, f"no lapse without a fault: {self.master.lapsed[:1]}")
@@ -294,8 +296,8 @@ class World:
         """P2 of a run that was stopped: what it calls unsent was never stored, and nothing is leased for ever."""
         assert self.run
         ledger = self.run.ledger
-        self._promise(ledger.counts[State.LEASED] == 0, "P2: a closed run has leases")
-        unsent = self.run.order.indexes(ledger.positions(State.PENDING).array()).tolist()
+        self._promise(ledger.counts[RecordState.LEASED] == 0, "P2: a closed run has leases")
+        unsent = self.run.order.indexes(ledger.positions(RecordState.PENDING).array()).tolist()
         lies = [index for index in unsent if f"run-{index}" in self.api.stored]
         self._promise(not lies, f"P2: called unsent, and stored: {lies}")
         self._check_reopened(settled=False)
@@ -309,9 +311,9 @@ class World:
         ledger = self.run.ledger
         leased = self.master.leased_since(self.reopened) if self.former else RangeSet()
         for position, letter in self.former.items():
-            state = State(int(ledger.states[position]))
+            state = RecordState(int(ledger.states[position]))
             self._promise(state in SETTLED, f"P2: position {position} was a dead letter, and is {state.name.lower()}")
-            if position in leased or state is State.DELIVERED:
+            if position in leased or state is RecordState.DELIVERED:
                 continue
             self._promise(not settled, f"position {position} was to be sent again, and nobody had it")
             self._promise(ledger.dead[position] == letter, f"position {position} was not sent, and is another letter")
@@ -331,7 +333,7 @@ class World:
 
     def _check_delivered(self) -> None:
         assert self.run
-        delivered = set(self.run.ledger.positions(State.DELIVERED).members())
+        delivered = set(self.run.ledger.positions(RecordState.DELIVERED).members())
         self._promise(delivered >= self._seen_delivered, "a delivered record was undelivered")
         fresh = sorted(delivered - self._seen_delivered)
         for index in self.run.order.indexes(fresh).tolist():
@@ -341,7 +343,7 @@ class World:
     def _check_journaled(self) -> None:
         """P6: what a worker was told to be booked is booked, whatever became of the master since."""
         assert self.run
-        lost = self.master.told_delivered.minus(self.run.ledger.positions(State.DELIVERED))
+        lost = self.master.told_delivered.minus(self.run.ledger.positions(RecordState.DELIVERED))
         self._promise(not lost, f"P6: {lost} was confirmed as delivered, and is so no more")
         lost = self.master.told_settled.minus(self.run.ledger.positions(*SETTLED))
         self._promise(not lost, f"P6: the outcome of {lost} was confirmed, and is lost")
@@ -349,7 +351,7 @@ class World:
     def _check_fence(self, host: Host, record: Record) -> None:
         """P5: a record is handed out only by the worker that the master thinks has it."""
         assert self.run
-        if self.master.up and State(int(self.run.ledger.states[record.position])) is State.LEASED:
+        if self.master.up and RecordState(int(self.run.ledger.states[record.position])) is RecordState.LEASED:
             held = any(record.position in lease.open for lease in self.run.ledger.leases.of(host.name))
             self._promise(held, f"P5: {host.name} hands out position {record.position}, leased to another")
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stub.faults import MAX_WORDS, NONE, WORDS, Counter, Fate, MisbehaveError, Plan, read_plan
+from stub.faults import MAX_WORDS, NONE, WORDS, Counter, Draw, MisbehaveError, Plan, read_plan
 
 PIECES = (
     *("none", "latency", "error", "hang", "close", "reset", "cut", "retry-after", "attempts", "-after", "long:"),
@@ -14,7 +14,7 @@ PIECES = (
 BEYOND = "more than 1|from 0 to 1|up to 60|a whole number from"
 
 
-def fates(plan: Plan, seed: int = 0, keys: int = 10_000) -> list[Fate]:
+def fates(plan: Plan, seed: int = 0, keys: int = 10_000) -> list[Draw]:
     return [plan.fate(seed, f"run-{i}", 1) for i in range(keys)]
 
 
@@ -24,7 +24,7 @@ def names(plan: Plan, seed: int = 0) -> list[str | None]:
 
 def test_without_words_nothing_happens() -> None:
     assert read_plan("") == read_plan("none") == NONE
-    assert set(fates(NONE)) == {Fate()}
+    assert set(fates(NONE)) == {Draw()}
 
 
 def test_a_fault_without_a_share_is_met_by_all() -> None:

@@ -12,7 +12,7 @@ from gevent.server import StreamServer
 from locust.env import Environment
 
 from traffic.core.outcome import Answer, Outcome
-from traffic.core.protocol import RunTerms
+from traffic.core.protocol import RunConfig
 from traffic.core.worker.feed import Record
 from traffic.users.replay_user import ReplayUser
 from traffic.users.source import sources
@@ -38,8 +38,8 @@ class Books:
     timeout_s: float = 60.0
 
     @property
-    def run(self) -> RunTerms:
-        return RunTerms("run-1", "POST", "/in", self.wait_s, 3, self.policy, self.timeout_s)
+    def run(self) -> RunConfig:
+        return RunConfig("run-1", "POST", "/in", self.wait_s, 3, self.policy, self.timeout_s)
 
     @property
     def over(self) -> bool:

@@ -3,12 +3,12 @@
 import json
 from pathlib import Path
 
-from traffic.core.master.report import Standing
+from traffic.core.master.report import RunContext
 from traffic.core.master.run import Run
 from traffic.core.order import Kind, Order
-from traffic.core.protocol import RunTerms
+from traffic.core.protocol import RunConfig
 from traffic.core.ranges import RangeSet
-from traffic.core.record_state import Cause, State
+from traffic.core.record_state import Cause, RecordState
 from traffic.dataset.dataset import Dataset
 from unit.traffic_file import written
 
@@ -18,7 +18,7 @@ STARTED, ENDED = "2026-01-02T03:04:05.000Z", "2026-01-02T03:05:05.000Z"
 def a_run(folder: Path, records: int, workers: list[str], kind: Kind = "file") -> Run:
     """A run of `records` records, dealt to `workers`."""
     path = written(folder, json.dumps([{"n": n, "msg": f"ñ{n}"} for n in range(records)], ensure_ascii=False))
-    terms = RunTerms("20260102-030405-abcd", "POST", "/", (0.0, 0.0), 5, "at-least-once")
+    terms = RunConfig("20260102-030405-abcd", "POST", "/", (0.0, 0.0), 5, "at-least-once")
     run = Run.of(terms, Dataset.open(path), Order(records, 7, kind))
     run.ledger.deal(workers)
     return run
@@ -35,12 +35,12 @@ def deliver(run: Run, worker: str, *positions: int) -> None:
     run.ledger.deliver(worker, RangeSet.of(positions))
 
 
-def bury(run: Run, worker: str, position: int, state: State, status: int = 422, reason: str = "HTTP 422") -> None:
+def bury(run: Run, worker: str, position: int, state: RecordState, status: int = 422, reason: str = "HTTP 422") -> None:
     """Lease a position of the worker's slice and book it as a dead letter."""
     lease(run, worker, position)
     run.ledger.bury(RangeSet([(position, position + 1)]), Cause(state, 3, status, reason, worker))
 
 
-def standing(state: str = "running", ended: str | None = None, **worker_states: str) -> Standing:
+def standing(state: str = "running", ended: str | None = None, **worker_states: str) -> RunContext:
     """What the master adapter would say."""
-    return Standing(state, "", STARTED, ended, worker_states)
+    return RunContext(state, "", STARTED, ended, worker_states)

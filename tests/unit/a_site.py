@@ -9,7 +9,7 @@ from flask import Blueprint, Flask, jsonify
 from werkzeug.test import Client, TestResponse
 
 from traffic.errors import ActRefusedError
-from traffic.master.run_events import Story
+from traffic.master.run_events import RunEventRecorder
 from traffic.master.web import Web
 from traffic.runs.state_dir import StateFolder
 from traffic.settings import OPTIONS
@@ -23,7 +23,7 @@ class FakeMaster:
         self.refusal: Exception | None = None
         self.reading = SimpleNamespace(status=None)
         self.test = SimpleNamespace(worker_states=lambda: {"w": "ready"}, ending=False)
-        self.story = Story()
+        self.story = RunEventRecorder()
         self.checked: list[argparse.Namespace] = []
         self.ill = ""
 

@@ -3,14 +3,14 @@
 import pytest
 
 from traffic.core.master.decisions import AllSettled, Booked, LeaseReclaimed, LeaseReturned, WorkerGone, WorkerJoined
-from traffic.core.master.event_log import LONGEST, Chronicle
+from traffic.core.master.event_log import LONGEST, EventLog
 from traffic.core.ranges import RangeSet
 
 AT = "2026-01-02T03:04:05.678Z"
 
 
-def a_chronicle(first: int = 0, kept: int = 4) -> Chronicle:
-    return Chronicle(lambda: AT, first, kept)
+def a_chronicle(first: int = 0, kept: int = 4) -> EventLog:
+    return EventLog(lambda: AT, first, kept)
 
 
 def test_whoever_asks_in_turn_is_told_each_thing_once() -> None:

@@ -3,8 +3,8 @@
 import pytest
 
 from traffic.core.master.progress import Progress
-from traffic.core.master.report import account
-from traffic.core.record_state import State
+from traffic.core.master.report import run_status
+from traffic.core.record_state import RecordState
 from traffic.terminal import plain as console
 from unit.a_run import ENDED, a_run, bury, deliver, standing
 
@@ -44,11 +44,11 @@ def test_the_progress_is_one_line(made, line):
 def report(tmp_path):
     run = a_run(tmp_path, 10, ["worker-1", "host_0123456789abcdef"])
     deliver(run, "worker-1", 0, 1, 2, 3)
-    bury(run, "worker-1", 4, State.REJECTED)
+    bury(run, "worker-1", 4, RecordState.REJECTED)
     run.ledger.leave("host_0123456789abcdef", ["worker-1"])
     deliver(run, "worker-1", 5, 6, 7)
     run.note_attempts("worker-1", 11, 2)
-    made = account(run, standing("stopped", ENDED), Progress())
+    made = run_status(run, standing("stopped", ENDED), Progress())
     run.dataset.close()
     return made | {"seconds": 60.0, "rate": 0.1, "audit": None}
 

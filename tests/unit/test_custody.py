@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from support.dead_letters import failure
-from traffic.core.master.coordinator import USERS_S, Custody
+from traffic.core.master.coordinator import USERS_S, LeaseCoordinator
 from traffic.core.master.decisions import (
     AllSettled,
     Booked,
@@ -21,13 +21,13 @@ from traffic.core.master.decisions import (
 from traffic.core.master.invariants import check_ledger
 from traffic.core.master.run import Run
 from traffic.core.order import Order
-from traffic.core.protocol import VERSION, Ack, Acked, Grant, Hello, Message, RunTerms, Terms, Welcome
+from traffic.core.protocol import VERSION, Ack, AckReply, Hello, LeaseGrant, LeaseTerms, Message, RunConfig, Welcome
 from traffic.core.ranges import RangeSet
-from traffic.core.record_state import State
+from traffic.core.record_state import RecordState
 from traffic.core.wire import ProtocolError
 from traffic.dataset.dataset import Dataset
 
-TERMS = Terms(lease_s=5.0, lease_records=10)
+TERMS = LeaseTerms(lease_s=5.0, lease_records=10)
 
 
 class Bench:
@@ -36,10 +36,10 @@ class Bench:
     def __init__(self, tmp_path: Path, records: int, policy: str = "at-least-once") -> None:
         file = tmp_path / "traffic.json"
         file.write_text("[" + ",".join(f'{{"n":{n}}}' for n in range(records)) + "]")
-        terms = RunTerms("run", "POST", "/", (0.0, 0.0), 5, policy)
+        terms = RunConfig("run", "POST", "/", (0.0, 0.0), 5, policy)
         dataset = Dataset.open(file)
         self.run = Run.of(terms, dataset, Order(records, 1, "file"))
-        self.custody = Custody(TERMS, first_session=100)
+        self.custody = LeaseCoordinator(TERMS, first_session=100)
         self.now = 0.0
 
     def hello(self, worker: str, number: int = 1) -> int:
@@ -60,8 +60,8 @@ class Bench:
         blank |= {"resent": 0, "users": 1, "trouble": "", "leaving": False}
         return self.custody.receive(worker, Ack(session=session, seq=seq, **{**blank, **said}), self.now)  # type: ignore[arg-type]
 
-    def state(self, position: int) -> State:
-        return State(int(self.run.ledger.states[position]))
+    def state(self, position: int) -> RecordState:
+        return RecordState(int(self.run.ledger.states[position]))
 
 
 def sends(made: list[Decision]) -> list[Send]:
@@ -84,7 +84,7 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
 def test_a_lease_is_cut_from_the_workers_own_slice_and_bounded(bench: Bench) -> None:
     sessions = bench.start("a", "b", "c", "d")
     grant = the_message(bench.ack("b", sessions["b"], 1, wants=50))
-    assert isinstance(grant, Grant)
+    assert isinstance(grant, LeaseGrant)
     assert grant.positions == ((25, 35),)
     assert grant.index_list() == list(range(25, 35))
     assert grant.bodies[0] == b'{"n":25}'
@@ -100,17 +100,17 @@ def test_a_lease_that_was_never_heard_of_goes_back(bench: Bench) -> None:
     session = bench.start("a")["a"]
     lost = the_message(bench.ack("a", session, 1, wants=5))
     bench.ack("a", session, 2)  # nothing heard yet: the lease may be on its way
-    assert bench.state(0) is State.LEASED
-    assert isinstance(lost, Grant)
+    assert bench.state(0) is RecordState.LEASED
+    assert isinstance(lost, LeaseGrant)
     made = bench.ack("a", session, 3, heard=lost.seq + 1)
     assert any(isinstance(one, LeaseReturned) for one in made)
-    assert bench.state(0) is State.PENDING
+    assert bench.state(0) is RecordState.PENDING
 
 
 def test_what_is_held_stays_leased(bench: Bench) -> None:
     session = bench.start("a")["a"]
     grant = the_message(bench.ack("a", session, 1, wants=5))
-    assert isinstance(grant, Grant)
+    assert isinstance(grant, LeaseGrant)
     bench.ack("a", session, 2, heard=grant.seq, holds=((1, 5),), delivered=((0, 1),))
     assert bench.run.ledger.counts == [95, 4, 1, 0, 0]
 
@@ -137,7 +137,7 @@ def test_a_late_ack_from_a_reclaimed_lease_is_booked_and_does_not_count_twice(be
     made = bench.ack("a", sessions["a"], 2, delivered=((0, 3),))
     again = next(one.message.session for one in sends(made) if isinstance(one.message, Welcome))
     bench.ack("a", again, 1, delivered=((0, 3),))
-    assert bench.run.ledger.counts[State.DELIVERED] == 3
+    assert bench.run.ledger.counts[RecordState.DELIVERED] == 3
     assert bench.run.ledger.tallies["a"].delivered == 3
 
 
@@ -146,7 +146,7 @@ def test_what_a_former_session_says_it_holds_is_void(bench: Bench) -> None:
     bench.ack("a", old, 1, wants=5)
     new = bench.hello("a", 2)
     bench.ack("a", old, 2, holds=((0, 5),))
-    assert bench.state(0) is State.PENDING
+    assert bench.state(0) is RecordState.PENDING
     assert new > old
 
 
@@ -154,7 +154,7 @@ def test_an_old_hello_does_not_end_a_session(bench: Bench) -> None:
     session = bench.start("a")["a"]
     bench.ack("a", session, 1, wants=5)
     assert bench.custody.receive("a", Hello(VERSION, 1), bench.now) == []
-    assert bench.state(0) is State.LEASED
+    assert bench.state(0) is RecordState.LEASED
 
 
 def test_delivered_overrules_rejected_and_nothing_overrules_delivered(bench: Bench) -> None:
@@ -163,11 +163,11 @@ def test_delivered_overrules_rejected_and_nothing_overrules_delivered(bench: Ben
     bench.run.ledger.entrust("a", RangeSet([(0, 1)]))
     bench.run.ledger.entrust("b", RangeSet([(0, 1)]))
     bench.ack("a", sessions["a"], 1, failed=(refused,))
-    assert bench.state(0) is State.REJECTED
+    assert bench.state(0) is RecordState.REJECTED
     bench.ack("b", sessions["b"], 1, delivered=((0, 1),))
-    assert bench.state(0) is State.DELIVERED
+    assert bench.state(0) is RecordState.DELIVERED
     bench.ack("a", sessions["a"], 2, failed=(refused,))
-    assert bench.state(0) is State.DELIVERED
+    assert bench.state(0) is RecordState.DELIVERED
     assert bench.run.ledger.dead == {}
 
 
@@ -177,23 +177,23 @@ def test_a_late_failure_does_not_take_a_record_from_the_worker_that_is_sending_i
     bench.custody.worker_lost("a", "test")
     for seq in range(1, 11):
         bench.ack("b", sessions["b"], seq, heard=seq, wants=10, holds=((0, 100),))
-    assert bench.state(0) is State.LEASED
+    assert bench.state(0) is RecordState.LEASED
     late = failure(0, attempts=5, status=503)
     bench.ack("a", sessions["a"], 2, failed=(late,))
-    assert bench.state(0) is State.LEASED, "b is sending it, and will say what came of it"
+    assert bench.state(0) is RecordState.LEASED, "b is sending it, and will say what came of it"
     bench.ack("a", sessions["a"], 2, delivered=((0, 1),))
-    assert bench.state(0) is State.DELIVERED, "but delivered is delivered, whoever saw it"
+    assert bench.state(0) is RecordState.DELIVERED, "but delivered is delivered, whoever saw it"
 
 
 def test_a_worker_that_leaves_hands_back_what_it_does_not_hold(bench: Bench) -> None:
     sessions = bench.start("a", "b")
     bench.ack("a", sessions["a"], 1, wants=5)
     made = bench.ack("a", sessions["a"], 2, leaving=True, delivered=((0, 1),))
-    assert isinstance(sends(made)[0].message, Acked)
+    assert isinstance(sends(made)[0].message, AckReply)
     assert any(isinstance(one, WorkerGone) for one in made)
     assert len(bench.run.ledger.partition.remainders["b"]) == 99
     ledger = bench.run.ledger
-    assert not ledger.earlier.tried_among(ledger.positions(State.PENDING)), "nothing may have been sent"
+    assert not ledger.earlier.tried_among(ledger.positions(RecordState.PENDING)), "nothing may have been sent"
 
 
 def test_a_worker_that_joins_gets_an_equal_share(bench: Bench) -> None:
@@ -207,7 +207,7 @@ def test_the_last_outcome_ends_the_run_and_every_worker_is_told(bench: Bench) ->
     bench.run.ledger.entrust("a", RangeSet([(0, 100)]))
     made = bench.ack("a", sessions["a"], 1, delivered=((0, 100),))
     assert AllSettled("run") in made
-    told = {one.worker for one in sends(made) if isinstance(one.message, Acked) and one.message.over}
+    told = {one.worker for one in sends(made) if isinstance(one.message, AckReply) and one.message.over}
     assert told == {"a", "b"}
 
 
@@ -265,7 +265,7 @@ def test_a_peer_that_does_not_listen_takes_no_part_and_one_that_does_joins(bench
         assert set(bench.run.ledger.partition.remainders) == {"a", "b"}
     made = bench.ack("c", welcome.session, 1, wants=5)
     assert WorkerJoined("c", 33) in made
-    assert isinstance(the_message(made), Grant)
+    assert isinstance(the_message(made), LeaseGrant)
 
 
 def test_one_that_was_welcomed_and_is_silent_is_forgotten(bench: Bench) -> None:
@@ -292,7 +292,7 @@ def test_what_was_leased_before_a_worker_was_given_up_is_believed_of_it_for_the_
     bench.custody.worker_lost("a", "test")
     made = bench.ack("a", sessions["a"], 2, delivered=((0, 7),))
     assert refused(made) == [RangeSet([(5, 7)])]
-    assert bench.run.ledger.counts[State.DELIVERED] == 5
+    assert bench.run.ledger.counts[RecordState.DELIVERED] == 5
 
 
 def test_another_version_of_the_protocol_is_refused(bench: Bench) -> None:
@@ -303,7 +303,7 @@ def test_another_version_of_the_protocol_is_refused(bench: Bench) -> None:
 def test_the_outcomes_of_another_run_are_not_booked(bench: Bench) -> None:
     session = bench.start("a")["a"]
     bench.ack("a", session, 1, run="another", delivered=((0, 5),))
-    assert bench.run.ledger.counts[State.DELIVERED] == 0
+    assert bench.run.ledger.counts[RecordState.DELIVERED] == 0
 
 
 def test_a_run_without_workers_or_with_a_dead_api_is_stalled(bench: Bench) -> None:
@@ -353,12 +353,12 @@ def test_a_worker_that_comes_after_all_were_lost_is_given_that_time_too(bench: B
 
 def resume(bench: Bench, **held: tuple[int, int]) -> list[Decision]:
     """A new master takes the run up; `held` is what each worker had in hand."""
-    bench.custody = Custody(TERMS, first_session=1000)
+    bench.custody = LeaseCoordinator(TERMS, first_session=1000)
     return bench.custody.resume(bench.run, {name: RangeSet([places]) for name, places in held.items()}, bench.now)
 
 
 def grants(made: list[Decision]) -> list[tuple[str, tuple[tuple[int, int], ...]]]:
-    return [(one.worker, one.message.positions) for one in sends(made) if isinstance(one.message, Grant)]
+    return [(one.worker, one.message.positions) for one in sends(made) if isinstance(one.message, LeaseGrant)]
 
 
 def test_of_a_resumed_run_nothing_is_leased_before_the_old_leases_have_lapsed(bench: Bench) -> None:
@@ -367,7 +367,7 @@ def test_of_a_resumed_run_nothing_is_leased_before_the_old_leases_have_lapsed(be
     session = bench.hello("b")
     bench.now = 54.9
     assert bench.custody.expire(bench.now) == []
-    assert isinstance(the_message(bench.ack("b", session, 1, wants=5)), Acked)
+    assert isinstance(the_message(bench.ack("b", session, 1, wants=5)), AckReply)
     bench.now = 55.0
     assert grants(bench.ack("b", session, 2, heard=2, wants=5)) == [("b", ((0, 5),))]
 

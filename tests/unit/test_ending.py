@@ -8,13 +8,13 @@ from typing import Any
 import gevent
 import pytest
 
-from traffic.core.master.coordinator import Custody
-from traffic.core.protocol import Terms
+from traffic.core.master.coordinator import LeaseCoordinator
+from traffic.core.protocol import LeaseTerms
 from traffic.master import active_run as module
-from traffic.master.active_run import Delivery
-from traffic.master.finish import EXIT_DELIVERED, EXIT_NOT_ALL, Ending
+from traffic.master.active_run import ActiveRun
+from traffic.master.finish import EXIT_DELIVERED, EXIT_NOT_ALL, RunFinisher
 from traffic.master.outbox import Outbox
-from traffic.master.run_events import Story
+from traffic.master.run_events import RunEventRecorder
 from traffic.runs.journal import Journal
 from traffic.runs.state_dir import StateFolder
 from unit.a_run import a_run, deliver
@@ -31,8 +31,12 @@ class Bench:
         deliver(run, "a", *range(RECORDS))
         state = StateFolder(folder)
         self.journal = Journal.create(state.journal_path(FACTS.run), FACTS)
-        self.delivery = Delivery(run, run.dataset, self.journal, state)
-        custody, self.outbox, self.story = Custody(Terms(), first_session=1), Outbox(lambda _: None), Story()
+        self.delivery = ActiveRun(run, run.dataset, self.journal, state)
+        custody, self.outbox, self.story = (
+            LeaseCoordinator(LeaseTerms(), first_session=1),
+            Outbox(lambda _: None),
+            RunEventRecorder(),
+        )
         self.outbox.journal = self.journal
         self.environment = SimpleNamespace(process_exit_code=None, stop_timeout=0)
         self.server = gevent.spawn(self.outbox.serve)
@@ -40,7 +44,7 @@ class Bench:
         starts: Any = SimpleNamespace(unattended=False)
         live: Any = SimpleNamespace(end=lambda: None)
         self.broken: list[object] = []
-        self.ending = Ending(test, custody, self.outbox, starts, self.story, live, self.broken.append)
+        self.ending = RunFinisher(test, custody, self.outbox, starts, self.story, live, self.broken.append)
 
     def complete(self) -> dict[str, Any]:
         """End it; its report."""

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from traffic.runs.run_metadata import Facts, Resumption
+from traffic.runs.run_metadata import Resumption, RunMetadata
 from traffic.runs.target import same_host, told
 from unit.test_journal import FACTS
 
@@ -19,16 +19,16 @@ EARLIER = {
 
 
 def test_what_an_earlier_release_did_not_know_has_its_default():
-    facts = Facts.from_json(json.dumps(EARLIER))
+    facts = RunMetadata.from_json(json.dumps(EARLIER))
     assert (facts.run, facts.state, facts.left, facts.told, facts.offset) == (FACTS.run, "running", False, False, 0)
     assert facts.resumed == (Resumption("2026-01-02T04:00:00Z", 7),)
     del EARLIER["resumed"]
-    assert Facts.from_json(json.dumps(EARLIER)).resumed == ()
+    assert RunMetadata.from_json(json.dumps(EARLIER)).resumed == ()
 
 
 def test_what_a_later_release_has_to_say_beside_is_left_out():
     later = json.loads(FACTS.to_json()) | {"colour": "red", "resumed": [{"at": "t", "settled": 1, "by": "me"}]}
-    assert Facts.from_json(json.dumps(later)).resumed == (Resumption("t", 1),)
+    assert RunMetadata.from_json(json.dumps(later)).resumed == (Resumption("t", 1),)
 
 
 @pytest.mark.parametrize("name", ["terms", "file", "host", "digest"])
@@ -36,7 +36,7 @@ def test_facts_without_what_a_run_cannot_do_without_are_refused(name):
     data = json.loads(FACTS.to_json())
     del data[name]
     with pytest.raises((KeyError, TypeError)):
-        Facts.from_json(json.dumps(data))
+        RunMetadata.from_json(json.dumps(data))
 
 
 def test_a_resumption_says_of_hosts_and_dead_letters_only_if_there_is_something_to_say():

@@ -8,33 +8,33 @@ import pytest
 
 from support.dead_letters import failed
 from traffic.core.outcome import LONGEST_REASON, Answer, Outcome
-from traffic.core.protocol import Ack, Acked, Failure, Grant, Hello, RunTerms, Terms, Welcome
+from traffic.core.protocol import Ack, AckReply, Failure, Hello, LeaseGrant, LeaseTerms, RunConfig, Welcome
 from traffic.core.wire import ProtocolError
 from traffic.core.worker.failures import MOST_KINDS, Failures
 from traffic.core.worker.feed import DEAD_AFTER, PROBE_S, Feed
-from traffic.core.worker.link import Link
+from traffic.core.worker.link import LeaseClient
 
-RUN = RunTerms("run", "POST", "/", (0.0, 0.0), 3, "at-least-once")
+RUN = RunConfig("run", "POST", "/", (0.0, 0.0), 3, "at-least-once")
 OK, BUSY = Answer(201), Answer(503, retry_after=2.0)
 LOST, REFUSED = Answer(0, "lost"), Answer(0, "refused", sent=False)
 
 
-def grant(start: int, stop: int, session: int = 7, seq: int = 2, answers: int = 1) -> Grant:
+def grant(start: int, stop: int, session: int = 7, seq: int = 2, answers: int = 1) -> LeaseGrant:
     indexes = np.arange(start, stop, dtype="<u8")
     bodies = tuple(b'{"n":%d}' % n for n in range(start, stop))
-    return Grant(session, seq, answers, seq, ((start, stop),), (), indexes.tobytes(), bodies)
+    return LeaseGrant(session, seq, answers, seq, ((start, stop),), (), indexes.tobytes(), bodies)
 
 
 @pytest.fixture
-def link() -> Link:
-    made = Link(Feed(random.Random(1)), Terms())
+def link() -> LeaseClient:
+    made = LeaseClient(Feed(random.Random(1)), LeaseTerms())
     made.users = 2
     assert isinstance(made.poll(0.0), Hello)
     made.receive(Welcome(7, 1, RUN), 0.1)
     return made
 
 
-def joined(link: Link, now: float = 0.2) -> Ack:
+def joined(link: LeaseClient, now: float = 0.2) -> Ack:
     """The first ack, answered by a lease of four records."""
     ack = link.poll(now)
     assert isinstance(ack, Ack)
@@ -43,11 +43,11 @@ def joined(link: Link, now: float = 0.2) -> Ack:
 
 
 def test_hello_is_repeated_until_it_is_answered() -> None:
-    link = Link(Feed(random.Random(1)), Terms(hello_s=0.5))
+    link = LeaseClient(Feed(random.Random(1)), LeaseTerms(hello_s=0.5))
     assert [link.poll(now) is not None for now in (0.0, 0.4, 0.5, 0.9, 1.0)] == [True, False, True, False, True]
 
 
-def test_the_first_ack_asks_for_records_and_a_full_feed_asks_for_none(link: Link) -> None:
+def test_the_first_ack_asks_for_records_and_a_full_feed_asks_for_none(link: LeaseClient) -> None:
     assert joined(link).wants == 4
     later = link.poll(1.0)
     assert isinstance(later, Ack)
@@ -55,7 +55,7 @@ def test_the_first_ack_asks_for_records_and_a_full_feed_asks_for_none(link: Link
     assert later.holds == ((0, 4),)
 
 
-def test_a_lease_that_comes_once_the_worker_is_going_is_not_held(link: Link) -> None:
+def test_a_lease_that_comes_once_the_worker_is_going_is_not_held(link: LeaseClient) -> None:
     link.poll(0.2)
     link.leaving = True
     link.feed.close()
@@ -66,13 +66,13 @@ def test_a_lease_that_comes_once_the_worker_is_going_is_not_held(link: Link) -> 
     assert link.at_rest
 
 
-def test_custody_counts_from_when_the_answered_ack_was_sent(link: Link) -> None:
+def test_custody_counts_from_when_the_answered_ack_was_sent(link: LeaseClient) -> None:
     joined(link, now=0.2)
     assert link.feed.take(5.19) is not None
     assert link.feed.take(5.2) is None
 
 
-def test_a_lapsed_worker_drops_what_waits_and_says_hello(link: Link) -> None:
+def test_a_lapsed_worker_drops_what_waits_and_says_hello(link: LeaseClient) -> None:
     joined(link)
     hello = link.poll(5.3)
     assert isinstance(hello, Hello)
@@ -80,20 +80,20 @@ def test_a_lapsed_worker_drops_what_waits_and_says_hello(link: Link) -> None:
     assert link.feed.waiting == 0
 
 
-def test_an_outcome_goes_with_every_ack_until_one_is_answered(link: Link) -> None:
+def test_an_outcome_goes_with_every_ack_until_one_is_answered(link: LeaseClient) -> None:
     joined(link)
     record = link.feed.take(0.4)
     assert record
     link.feed.book(record, OK, Outcome.DELIVERED, 0.5)
     acks = [link.poll(now) for now in (1.0, 2.0)]
     assert [ack.delivered for ack in acks if isinstance(ack, Ack)] == [((0, 1),), ((0, 1),)]
-    link.receive(Acked(7, 3, acks[-1].seq, over=False, paused=False), 2.1)  # type: ignore[union-attr]
+    link.receive(AckReply(7, 3, acks[-1].seq, over=False, paused=False), 2.1)  # type: ignore[union-attr]
     last = link.poll(2.5)
     assert isinstance(last, Ack)
     assert last.delivered == ()
 
 
-def test_outcomes_of_a_lapsed_session_go_with_the_next_one(link: Link) -> None:
+def test_outcomes_of_a_lapsed_session_go_with_the_next_one(link: LeaseClient) -> None:
     joined(link)
     record = link.feed.take(0.4)
     assert record
@@ -106,7 +106,7 @@ def test_outcomes_of_a_lapsed_session_go_with_the_next_one(link: Link) -> None:
     assert (ack.session, ack.delivered, ack.holds) == (8, ((0, 1),), ())
 
 
-def test_messages_of_a_former_session_or_out_of_their_order_are_not_read(link: Link) -> None:
+def test_messages_of_a_former_session_or_out_of_their_order_are_not_read(link: LeaseClient) -> None:
     joined(link)
     link.receive(grant(10, 12, session=6, seq=9), 0.4)
     link.receive(grant(20, 22, seq=2), 0.4)
@@ -114,7 +114,7 @@ def test_messages_of_a_former_session_or_out_of_their_order_are_not_read(link: L
     assert link.feed.waiting == 4
 
 
-def test_a_record_in_flight_over_a_lapse_serves_the_new_lease(link: Link) -> None:
+def test_a_record_in_flight_over_a_lapse_serves_the_new_lease(link: LeaseClient) -> None:
     joined(link)
     record = link.feed.take(0.4)
     assert record
@@ -129,7 +129,7 @@ def test_a_record_in_flight_over_a_lapse_serves_the_new_lease(link: Link) -> Non
     assert (ack.delivered, ack.holds) == (((0, 1),), ((1, 2),))
 
 
-def test_a_record_that_failed_late_is_sent_again_once_the_master_has_read_so_and_leases_it(link: Link) -> None:
+def test_a_record_that_failed_late_is_sent_again_once_the_master_has_read_so_and_leases_it(link: LeaseClient) -> None:
     """As it does where the record was a dead letter already, and is to be sent again."""
     joined(link)
     record = link.feed.take(0.4)
@@ -150,7 +150,7 @@ def test_a_record_that_failed_late_is_sent_again_once_the_master_has_read_so_and
     assert again.key == record.key
 
 
-def test_a_run_that_is_resumed_after_another_goes_on_with_its_own_counts(link: Link) -> None:
+def test_a_run_that_is_resumed_after_another_goes_on_with_its_own_counts(link: LeaseClient) -> None:
     joined(link)
     record = link.feed.take(0.4)
     assert record
@@ -163,7 +163,7 @@ def test_a_run_that_is_resumed_after_another_goes_on_with_its_own_counts(link: L
     assert counted == [0, 0, 1, 0]
 
 
-def test_the_feed_asks_to_be_looked_at_once_when_it_has_run_low(link: Link) -> None:
+def test_the_feed_asks_to_be_looked_at_once_when_it_has_run_low(link: LeaseClient) -> None:
     joined(link)
     assert link.poll(0.4) is None, "four records wait: there is no hurry"
     assert link.feed.low == 2
@@ -179,7 +179,7 @@ def test_the_feed_asks_to_be_looked_at_once_when_it_has_run_low(link: Link) -> N
     assert ack.wants == 3
 
 
-def test_retries_count_as_records_that_wait_when_the_feed_runs_low(link: Link) -> None:
+def test_retries_count_as_records_that_wait_when_the_feed_runs_low(link: LeaseClient) -> None:
     joined(link)
     for _ in range(2):
         record = link.feed.take(0.3)
@@ -192,7 +192,7 @@ def test_retries_count_as_records_that_wait_when_the_feed_runs_low(link: Link) -
     assert link.feed.stirred
 
 
-def test_the_feed_asks_to_be_looked_at_when_nothing_is_in_hand_any_more(link: Link) -> None:
+def test_the_feed_asks_to_be_looked_at_when_nothing_is_in_hand_any_more(link: LeaseClient) -> None:
     joined(link)
     first, second = link.feed.take(0.4), link.feed.take(0.4)
     assert first
@@ -204,7 +204,7 @@ def test_the_feed_asks_to_be_looked_at_when_nothing_is_in_hand_any_more(link: Li
     assert link.feed.stirred
 
 
-def test_several_records_at_once_are_retries_that_are_due_and_then_those_of_the_leases(link: Link) -> None:
+def test_several_records_at_once_are_retries_that_are_due_and_then_those_of_the_leases(link: LeaseClient) -> None:
     joined(link)
     link.feed.offer(grant(4, 7, seq=3))
     first = link.feed.take(0.3)
@@ -217,7 +217,7 @@ def test_several_records_at_once_are_retries_that_are_due_and_then_those_of_the_
     assert link.feed.take_some(2.0, 5) == []
 
 
-def test_of_several_records_one_alone_probes_an_api_that_cannot_be_reached(link: Link) -> None:
+def test_of_several_records_one_alone_probes_an_api_that_cannot_be_reached(link: LeaseClient) -> None:
     joined(link)
     link.feed.deadline = 1e9
     now = 1.0
@@ -229,7 +229,7 @@ def test_of_several_records_one_alone_probes_an_api_that_cannot_be_reached(link:
     assert link.feed.take_some(now + 100, 3) == []
 
 
-def test_a_record_that_another_may_have_sent_counts_as_maybe_sent_again(link: Link) -> None:
+def test_a_record_that_another_may_have_sent_counts_as_maybe_sent_again(link: LeaseClient) -> None:
     link.poll(0.2)
     link.receive(replace(grant(0, 4), again=((1, 3),)), 0.3)
     taken = [link.feed.take(0.4) for _ in range(4)]
@@ -240,7 +240,7 @@ def test_a_record_that_another_may_have_sent_counts_as_maybe_sent_again(link: Li
     assert link.feed.done == (4, 0, 2), "nobody knows whether these two are repeats"
 
 
-def test_a_retry_waits_for_its_time_while_other_records_go_out(link: Link) -> None:
+def test_a_retry_waits_for_its_time_while_other_records_go_out(link: LeaseClient) -> None:
     joined(link)
     first = link.feed.take(0.4)
     assert first
@@ -252,7 +252,7 @@ def test_a_retry_waits_for_its_time_while_other_records_go_out(link: Link) -> No
     assert link.feed.take(due) is first
 
 
-def test_attempts_that_reached_the_api_are_counted_and_used_up(link: Link) -> None:
+def test_attempts_that_reached_the_api_are_counted_and_used_up(link: LeaseClient) -> None:
     joined(link)
     link.feed.deadline = 1e9
     record = link.feed.take(0.4)
@@ -266,9 +266,9 @@ def test_attempts_that_reached_the_api_are_counted_and_used_up(link: Link) -> No
     assert (failure.positions, failure.attempts, failure.status, failure.in_doubt) == (((0, 1),), 3, 503, False)
 
 
-def test_a_record_whose_answer_was_once_unknown_ends_in_doubt(link: Link) -> None:
+def test_a_record_whose_answer_was_once_unknown_ends_in_doubt(link: LeaseClient) -> None:
     joined(link)
-    link.feed.run = RunTerms("run", "POST", "/", (0.0, 0.0), 1, "at-least-once")
+    link.feed.run = RunConfig("run", "POST", "/", (0.0, 0.0), 1, "at-least-once")
     record = link.feed.take(0.4)
     assert record
     link.feed.book(record, LOST, Outcome.RETRY, 0.5)
@@ -276,7 +276,7 @@ def test_a_record_whose_answer_was_once_unknown_ends_in_doubt(link: Link) -> Non
     assert failure.in_doubt
 
 
-def test_an_api_that_cannot_be_reached_uses_no_attempts_up_and_is_probed_once_a_second(link: Link) -> None:
+def test_an_api_that_cannot_be_reached_uses_no_attempts_up_and_is_probed_once_a_second(link: LeaseClient) -> None:
     joined(link)
     link.feed.deadline = 1e9
     now = 1.0
@@ -294,14 +294,14 @@ def test_an_api_that_cannot_be_reached_uses_no_attempts_up_and_is_probed_once_a_
     assert link.feed.report()[1] == ()
 
 
-def test_when_the_run_is_over_what_waits_is_handed_back_and_what_was_doubted_is_in_doubt(link: Link) -> None:
+def test_when_the_run_is_over_what_waits_is_handed_back_and_what_was_doubted_is_in_doubt(link: LeaseClient) -> None:
     joined(link)
     first, second = link.feed.take(0.4), link.feed.take(0.4)
     assert first
     assert second
     link.feed.book(first, LOST, Outcome.RETRY, 0.5)
     link.feed.book(second, BUSY, Outcome.RETRY, 0.5)
-    link.receive(Acked(7, 3, 1, over=True, paused=False), 0.6)
+    link.receive(AckReply(7, 3, 1, over=True, paused=False), 0.6)
     ack = link.poll(1.0)
     assert isinstance(ack, Ack)
     assert [(one.positions, one.in_doubt) for one in ack.failed] == [(((0, 1),), True)]
@@ -309,7 +309,7 @@ def test_when_the_run_is_over_what_waits_is_handed_back_and_what_was_doubted_is_
     assert link.feed.take(0.7) is None
 
 
-def test_a_second_word_on_one_attempt_changes_nothing(link: Link) -> None:
+def test_a_second_word_on_one_attempt_changes_nothing(link: LeaseClient) -> None:
     joined(link)
     record = link.feed.take(0.4)
     assert record
@@ -319,21 +319,21 @@ def test_a_second_word_on_one_attempt_changes_nothing(link: Link) -> None:
     assert (list(delivered), failures) == ([(0, 1)], ())
 
 
-def test_a_lease_that_contradicts_itself_is_refused(link: Link) -> None:
+def test_a_lease_that_contradicts_itself_is_refused(link: LeaseClient) -> None:
     joined(link)
-    broken = Grant(7, 3, 1, 3, ((10, 12),), (), b"\0" * 8, (b"{}",))
+    broken = LeaseGrant(7, 3, 1, 3, ((10, 12),), (), b"\0" * 8, (b"{}",))
     with pytest.raises(ProtocolError, match="lease 3"):
         link.receive(broken, 0.5)
 
 
-def test_the_key_is_the_run_and_the_index(link: Link) -> None:
+def test_the_key_is_the_run_and_the_index(link: LeaseClient) -> None:
     joined(link)
     record = link.feed.take(0.4)
     assert record
     assert record.key == "run-0"
 
 
-def test_while_outcomes_wait_for_an_answer_they_are_said_again_once_a_second(link: Link) -> None:
+def test_while_outcomes_wait_for_an_answer_they_are_said_again_once_a_second(link: LeaseClient) -> None:
     """A master that is slow to read is not told the same four times a second."""
     joined(link)
     record = link.feed.take(0.4)
@@ -343,7 +343,7 @@ def test_while_outcomes_wait_for_an_answer_they_are_said_again_once_a_second(lin
     acks = [(now, ack) for now, ack in said if isinstance(ack, Ack)]
     assert [now for now, _ in acks] == [1.0, 2.0, 3.0, 4.0]
     assert all(failed(ack.failed) == [0] for _, ack in acks)
-    link.receive(Acked(7, 3, acks[-1][1].seq, over=False, paused=False), 4.05)
+    link.receive(AckReply(7, 3, acks[-1][1].seq, over=False, paused=False), 4.05)
     assert isinstance(link.poll(4.25), Ack), "and four times a second again when there is an answer"
 
 
@@ -364,14 +364,14 @@ def test_what_fails_alike_is_said_together_and_what_does_not_in_pieces() -> None
     assert failures.members() == set(range(MOST_KINDS + 7))
 
 
-def test_a_worker_asks_for_no_more_while_it_has_more_to_say_than_a_report_has_room_for(link: Link) -> None:
+def test_a_worker_asks_for_no_more_while_it_has_more_to_say_than_a_report_has_room_for(link: LeaseClient) -> None:
     joined(link)
     for position in range(2 * MOST_KINDS):
         link.feed._failed.add(position, (False, 1, 400, f"record {position}"))
     first = link.poll(1.0)
     assert isinstance(first, Ack)
     assert (len(first.failed), first.wants) == (MOST_KINDS, 0)
-    link.receive(Acked(7, 3, first.seq, over=False, paused=False), 1.1)
+    link.receive(AckReply(7, 3, first.seq, over=False, paused=False), 1.1)
     second = link.poll(1.3)
     assert isinstance(second, Ack)
     assert len(second.failed) == MOST_KINDS

@@ -11,7 +11,7 @@ from typing import TextIO
 
 import pytest
 
-from traffic.terminal.status_row import CLEAR, Foot, LinesAbove, is_screen, passing_above
+from traffic.terminal.status_row import CLEAR, LineBuffer, StatusRow, is_screen, passing_above
 
 
 class Pty(io.TextIOBase):
@@ -56,7 +56,7 @@ def terminal() -> Iterator[Pty]:
 
 
 def test_lines_pass_above_the_row_in_one_write(terminal: Pty) -> None:
-    foot = Foot(terminal)
+    foot = StatusRow(terminal)
     foot.draw("45%")
     foot.above("a line\nanother\n")
     foot.draw("46%")
@@ -64,7 +64,7 @@ def test_lines_pass_above_the_row_in_one_write(terminal: Pty) -> None:
 
 
 def test_before_the_first_row_and_without_one_nothing_is_drawn(terminal: Pty) -> None:
-    foot = Foot(terminal)
+    foot = StatusRow(terminal)
     foot.draw("")
     foot.draw("45%")
     foot.draw("")
@@ -73,7 +73,7 @@ def test_before_the_first_row_and_without_one_nothing_is_drawn(terminal: Pty) ->
 
 
 def test_after_the_end_the_row_is_gone_and_lines_are_as_they_are(terminal: Pty) -> None:
-    foot = Foot(terminal)
+    foot = StatusRow(terminal)
     foot.draw("45%")
     foot.end()
     foot.end()
@@ -83,19 +83,19 @@ def test_after_the_end_the_row_is_gone_and_lines_are_as_they_are(terminal: Pty) 
 
 
 def test_a_row_that_was_never_drawn_leaves_no_trace(terminal: Pty) -> None:
-    Foot(terminal).end()
+    StatusRow(terminal).end()
     assert terminal.written == ""
 
 
 def test_the_row_is_a_column_short_of_the_terminal(terminal: Pty) -> None:
-    foot = Foot(terminal)
+    foot = StatusRow(terminal)
     assert foot.width == 79  # of one that does not know its width
     termios.tcsetwinsize(terminal.theirs, (24, 40))
     assert foot.width == 39
 
 
 def test_nobody_waits_for_a_terminal_that_is_held(terminal: Pty) -> None:
-    foot = Foot(terminal)
+    foot = StatusRow(terminal)
     foot.draw("45%")
     termios.tcflow(terminal.theirs, termios.TCOOFF)
     foot.draw("46%")  # would wait until somebody lets it go
@@ -105,7 +105,7 @@ def test_nobody_waits_for_a_terminal_that_is_held(terminal: Pty) -> None:
 
 
 def test_a_terminal_that_is_gone_ends_nothing(terminal: Pty) -> None:
-    foot = Foot(terminal)
+    foot = StatusRow(terminal)
     terminal.hang_up()
     foot.draw("45%")
     foot.above("a line\n")
@@ -123,7 +123,7 @@ def test_a_terminal_that_cannot_clear_a_row_has_none(terminal: Pty, monkeypatch:
 
 def test_what_is_no_whole_line_waits_for_its_end() -> None:
     said: list[str] = []
-    stream = LinesAbove(sys.__stderr__, said.append)
+    stream = LineBuffer(sys.__stderr__, said.append)
     for text in ("a ", "line\nand a", " second\nthird"):
         assert stream.write(text) == len(text)
     assert said == ["a line\n", "and a second\n"]

@@ -15,12 +15,12 @@ from support.dead_letters import buried
 from traffic.core.master.decisions import Booked, Leased
 from traffic.core.master.invariants import check_ledger
 from traffic.core.ranges import RangeSet
-from traffic.core.record_state import DeadLetter, State
+from traffic.core.record_state import DeadLetter, RecordState
 from traffic.dataset.dataset import Dataset
 from traffic.runs.history import ResumeError, find_cut_off, find_to_resume, leave_cut_off, past_runs, recover, summarise
 from traffic.runs.journal import Journal, JournalError, JournalInUseError
 from traffic.runs.retention import DAY_S, prune
-from traffic.runs.run_metadata import Facts, Resumption
+from traffic.runs.run_metadata import Resumption, RunMetadata
 from traffic.runs.state_dir import StateFolder
 from unit.test_journal import FACTS, read
 from unit.traffic_file import written
@@ -34,7 +34,7 @@ def folder(tmp_path: Path) -> StateFolder:
     return StateFolder(tmp_path / "state")
 
 
-def facts(run: str, state: str = "running", **changed: object) -> Facts:
+def facts(run: str, state: str = "running", **changed: object) -> RunMetadata:
     return replace(FACTS, **{"terms": replace(FACTS.terms, run=run), "state": state} | changed)
 
 
@@ -103,7 +103,7 @@ def test_the_last_run_that_was_not_completed_can_be_resumed(folder, state, last)
 NO_LETTERS = Booked("a", RangeSet([(0, 10)]), ())
 
 
-def letters(*positions: int, state: State = State.REJECTED) -> Booked:
+def letters(*positions: int, state: RecordState = RecordState.REJECTED) -> Booked:
     """These ended so; the other ones of ten records were delivered."""
     every = tuple(buried(DeadLetter(at, state, 2, 422, "HTTP 422", "a")) for at in positions)
     return Booked("a", RangeSet([(0, 10)]).minus(RangeSet.of(positions)), every, 12, 0)
@@ -145,13 +145,13 @@ def test_a_completed_run_that_nobody_was_told_of_is_found_by_an_unattended_maste
     ("entry", "state", "terms", "last"),
     [
         (letters(3), "completed", {}, SECOND),
-        (letters(3, state=State.IN_DOUBT), "completed", {}, SECOND),
+        (letters(3, state=RecordState.IN_DOUBT), "completed", {}, SECOND),
         (letters(3), "stopped", {}, SECOND),
         (Booked("a", RangeSet([(0, 4)]), ()), "failed", {}, SECOND),
         (NO_LETTERS, "running", {}, SECOND),
         (letters(3), "completed", {"policy": "at-most-once"}, SECOND),
-        (letters(3, state=State.IN_DOUBT), "completed", {"policy": "at-most-once"}, FIRST),
-        (letters(3, state=State.IN_DOUBT), "stopped", {"policy": "at-most-once"}, FIRST),
+        (letters(3, state=RecordState.IN_DOUBT), "completed", {"policy": "at-most-once"}, FIRST),
+        (letters(3, state=RecordState.IN_DOUBT), "stopped", {"policy": "at-most-once"}, FIRST),
         (NO_LETTERS, "completed", {}, FIRST),
         (NO_LETTERS, "stopped", {}, FIRST),
     ],
@@ -170,7 +170,7 @@ def test_the_last_run_that_has_something_to_send_is_found_for_its_dead_letters(f
 def test_where_nothing_can_be_sent_again_that_is_said(folder):
     with pytest.raises(ResumeError, match="has anything that can be sent again"):
         find_to_resume(folder, "last", resend=True)
-    leave_with(folder, FIRST, letters(3, 4, state=State.IN_DOUBT), terms=AT_MOST_ONCE)
+    leave_with(folder, FIRST, letters(3, 4, state=RecordState.IN_DOUBT), terms=AT_MOST_ONCE)
     leave_report(folder, SECOND)
     with pytest.raises(ResumeError, match="has anything that can be sent again"):
         find_to_resume(folder, "last", resend=True)
@@ -182,7 +182,7 @@ def test_where_nothing_can_be_sent_again_that_is_said(folder):
 
 @pytest.mark.parametrize(("policy", "again"), [("at-least-once", {3, 4, 7}), ("at-most-once", {3, 4})])
 def test_dead_letters_are_pending_in_a_run_that_is_recovered_for_them(folder, dataset, policy, again):
-    doubt = buried(DeadLetter(7, State.IN_DOUBT, 1, 0, "lost", "b"))
+    doubt = buried(DeadLetter(7, RecordState.IN_DOUBT, 1, 0, "lost", "b"))
     booked = replace(letters(3, 4), delivered=RangeSet([(0, 3)]))
     terms = replace(AT_MOST_ONCE, policy=policy)
     path = leave_with(

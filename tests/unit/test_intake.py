@@ -13,7 +13,7 @@ from traffic.dataset import loader as opening
 from traffic.dataset.cache import KEPT, SETTLED_S, Cache
 from traffic.dataset.dataset import DatasetError
 from traffic.dataset.formats import Format
-from traffic.dataset.loader import Opening
+from traffic.dataset.loader import DatasetLoader
 from traffic.dataset.schema import Schema, SchemaError
 from unit.traffic_file import all_bodies, written
 
@@ -69,7 +69,7 @@ def read(path, cache, schema=None, later=SETTLED_S + 1):
     """What a start finds that comes some seconds after the latest write."""
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(opening.time, "time", lambda: path.stat().st_ctime + later)
-        dataset = Opening(path, cache).open(schema)
+        dataset = DatasetLoader(path, cache).open(schema)
     try:
         return dataset.format, dataset.digest, all_bodies(dataset)
     finally:
@@ -94,9 +94,9 @@ def test_a_packed_file_that_is_cut_or_damaged_is_refused(tmp_path, cache, monkey
     packed = PACKERS[packer](LINES * 20)
     for stop in range(5, len(packed), 3):
         with pytest.raises(DatasetError, match=rf"(ends before its {packer} data does|cannot be unpacked by {packer})"):
-            Opening(written(tmp_path, packed[:stop]), cache).open()
+            DatasetLoader(written(tmp_path, packed[:stop]), cache).open()
     with pytest.raises(DatasetError, match=f"cannot be unpacked by {packer}"):
-        Opening(written(tmp_path, packed + b"more"), cache).open()
+        DatasetLoader(written(tmp_path, packed + b"more"), cache).open()
     assert not list(cache.folder.glob("*")), "nothing half made is left"
 
 
@@ -112,7 +112,7 @@ def test_a_fault_in_a_packed_file_has_its_place_in_what_was_packed(tmp_path, cac
     data = {Format.ARRAY: b"[{},\n{},\n 1]", Format.LINES: b"{}\n{}\n 1", Format.CSV: b"a,b\n1,2\n1"}[kind]
     path = written(tmp_path, gzip.compress(data))
     with pytest.raises(DatasetError) as caught:
-        Opening(path, cache).open()
+        DatasetLoader(path, cache).open()
     assert (caught.value.file, caught.value.line) == (path, 3)
 
 
@@ -121,7 +121,7 @@ def test_a_fault_in_a_packed_file_has_its_place_in_what_was_packed(tmp_path, cac
 )
 def test_other_packers_are_named(tmp_path, cache, data, what):
     with pytest.raises(DatasetError, match=what):
-        Opening(written(tmp_path, data), cache).open()
+        DatasetLoader(written(tmp_path, data), cache).open()
 
 
 # Known again.
@@ -153,7 +153,7 @@ def test_a_copy_is_known_by_its_digest(tmp_path, cache, reads):
 def test_a_copy_whose_name_says_something_else_is_read_anew(tmp_path, cache):
     assert read(written(tmp_path, "{}", "one.jsonl"), cache)[2] == [b"{}"]
     with pytest.raises(DatasetError, match="begins with an object"):
-        Opening(written(tmp_path, "{}", "one.json"), cache).open()
+        DatasetLoader(written(tmp_path, "{}", "one.json"), cache).open()
 
 
 @pytest.mark.parametrize("keep_times", [False, True])
@@ -196,7 +196,7 @@ def test_what_was_spoilt_in_the_cache_is_made_anew(tmp_path, cache, spoiler, suf
 
 def test_a_cache_that_cannot_be_written_costs_a_plain_file_nothing_but_time(tmp_path):
     (tmp_path / "cache").write_text("a file")
-    attempt = Opening(written(tmp_path, ARRAY), Cache(tmp_path / "cache"))
+    attempt = DatasetLoader(written(tmp_path, ARRAY), Cache(tmp_path / "cache"))
     attempt.open().close()
     assert "has to read it anew" in attempt.notes[0]
 
@@ -204,7 +204,7 @@ def test_a_cache_that_cannot_be_written_costs_a_plain_file_nothing_but_time(tmp_
 def test_a_packed_file_needs_the_room_to_unpack_it(tmp_path):
     (tmp_path / "cache").write_text("a file")
     with pytest.raises(DatasetError, match="cannot be unpacked into the state folder"):
-        Opening(written(tmp_path, gzip.compress(ARRAY)), Cache(tmp_path / "cache")).open()
+        DatasetLoader(written(tmp_path, gzip.compress(ARRAY)), Cache(tmp_path / "cache")).open()
 
 
 def test_files_beyond_the_latest_are_forgotten(tmp_path, cache):
@@ -216,7 +216,7 @@ def test_files_beyond_the_latest_are_forgotten(tmp_path, cache):
 
 def test_progress_goes_from_the_first_byte_to_the_last(tmp_path, cache):
     seen = []
-    Opening(written(tmp_path, LINES), cache, lambda done, of: seen.append((done, of))).open().close()
+    DatasetLoader(written(tmp_path, LINES), cache, lambda done, of: seen.append((done, of))).open().close()
     assert seen[-1] == (len(LINES), len(LINES))
     assert seen == sorted(seen)
 
@@ -233,7 +233,7 @@ def schema(tmp_path, **rules):
 def test_records_that_break_the_schema_are_told_with_place_and_rule(tmp_path, cache):
     rules = schema(tmp_path, required=["name"], properties={"name": {"maxLength": 2}})
     with pytest.raises(DatasetError) as caught:
-        Opening(written(tmp_path, '[{"name": "Bo"},\n {"name": "Ana"}, {}]'), cache).open(rules)
+        DatasetLoader(written(tmp_path, '[{"name": "Bo"},\n {"name": "Ana"}, {}]'), cache).open(rules)
     first, second = caught.value.listed
     assert (first.record, first.line, first.column) == (1, 2, 2)
     assert (

@@ -16,15 +16,17 @@ import pytest
 
 from support.dead_letters import buried
 from traffic.core.master.decisions import Booked, Entry, Leased, LeaseReturned, Reopened
-from traffic.core.protocol import RunTerms
+from traffic.core.protocol import RunConfig
 from traffic.core.ranges import RangeSet
-from traffic.core.record_state import Buried, DeadLetter, State
+from traffic.core.record_state import Buried, DeadLetter, RecordState
 from traffic.runs import journal as journal_module
 from traffic.runs.journal import APPLICATION, VERSION, Journal, JournalError, JournalInUseError, JournalWriteError
-from traffic.runs.run_metadata import Facts
+from traffic.runs.run_metadata import RunMetadata
 
-TERMS = RunTerms("20260102-030405-abcd", "POST", "/v1", (0.1, 0.9), 5, "at-least-once")
-FACTS = Facts(TERMS, "data/ñ.json", 1000, "ab" * 32, "random", 7, 60, "http://api:4000", "2026-01-02T03:04:05Z", 100)
+TERMS = RunConfig("20260102-030405-abcd", "POST", "/v1", (0.1, 0.9), 5, "at-least-once")
+FACTS = RunMetadata(
+    TERMS, "data/ñ.json", 1000, "ab" * 32, "random", 7, 60, "http://api:4000", "2026-01-02T03:04:05Z", 100
+)
 ROOM = 10
 FULL = r"^the disk is full$"
 BIG = 3_000_000  # bytes: more than SQLite keeps in memory, so that it writes before the end of a transaction
@@ -33,7 +35,7 @@ BIG = 3_000_000  # bytes: more than SQLite keeps in memory, so that it writes be
 def group(number: int, size: int = 0) -> list[Entry]:
     """One write's worth of entries, of every kind; one of them is `size` bytes longer."""
     at, worker = number * ROOM, f"w{number % 3}"
-    letter = DeadLetter(at + 1, State.REJECTED, 5, 422, "x" * size, worker)
+    letter = DeadLetter(at + 1, RecordState.REJECTED, 5, 422, "x" * size, worker)
     return [
         Leased(number + 1, worker, RangeSet([(at, at + 5), (at + 6, at + ROOM)])),
         LeaseReturned(number + 1, worker, RangeSet([(at + 6, at + ROOM)])),
@@ -42,7 +44,7 @@ def group(number: int, size: int = 0) -> list[Entry]:
     ]
 
 
-def read(path: Path) -> tuple[list[Entry], Facts]:
+def read(path: Path) -> tuple[list[Entry], RunMetadata]:
     """What a master that is started finds in a journal."""
     with closing(Journal.open(path)) as journal:
         return list(journal.entries()), journal.facts
@@ -115,7 +117,7 @@ def test_a_transaction_that_a_crash_cut_off_is_rolled_back(written, tmp_path, mo
     crashed = tmp_path / "crashed"
     insert = journal_module._insert_facts
 
-    def insert_and_copy(database: sqlite3.Connection, facts: Facts) -> None:
+    def insert_and_copy(database: sqlite3.Connection, facts: RunMetadata) -> None:
         insert(database, facts)
         shutil.copytree(written.parent, crashed)
 
@@ -304,7 +306,7 @@ def test_a_journal_of_version_1_is_read_and_what_is_added_is_of_the_latest(path:
         database.execute("PRAGMA user_version = 1")
         database.execute("INSERT INTO entry VALUES (1, ?)", (old,))
         database.execute("UPDATE head SET entries = 1, chain = ?", (zlib.crc32(old.encode()),))
-    alone = Booked("w1", RangeSet([(0, 2)]), (buried(DeadLetter(4, State.REJECTED, 5, 422, "no", "w1")),), 7, 1)
+    alone = Booked("w1", RangeSet([(0, 2)]), (buried(DeadLetter(4, RecordState.REJECTED, 5, 422, "no", "w1")),), 7, 1)
     assert read(path)[0] == [alone]
     assert version_of(path) == 1, "who only reads changes nothing"
     together = replace(alone, letters=(Buried(RangeSet([(5, 9)]), alone.letters[0].cause),))

@@ -9,7 +9,7 @@ from support.dead_letters import buried
 from traffic.core.master.decisions import Booked, Entry
 from traffic.core.master.recovery import Recovery, RecoveryError
 from traffic.core.ranges import RangeSet
-from traffic.core.record_state import DeadLetter, State
+from traffic.core.record_state import DeadLetter, RecordState
 from traffic.dataset.dataset import Dataset
 from traffic.runs.history import past_runs, recover
 from traffic.runs.journal import Journal, JournalError, JournalWriteError
@@ -67,7 +67,7 @@ def test_what_a_worker_may_have_sent_before_it_began_anew_is_still_known(tmp_pat
         if isinstance(entry, Entry):
             recovery.take(entry)
     live = bench.run.ledger
-    tried = live.earlier.tried_among(live.positions(State.PENDING))
+    tried = live.earlier.tried_among(live.positions(RecordState.PENDING))
     assert tried == RangeSet([(0, 5)])
     assert recovery.held().get("a") == tried
 
@@ -101,4 +101,4 @@ def test_a_report_that_is_no_object_is_passed_over(tmp_path):
 
 def test_a_letter_says_rejected_or_in_doubt():
     with pytest.raises(RecoveryError):
-        Recovery(5).take(Booked("a", RangeSet(), (buried(DeadLetter(0, State.DELIVERED, 1, 0, "", "a")),)))
+        Recovery(5).take(Booked("a", RangeSet(), (buried(DeadLetter(0, RecordState.DELIVERED, 1, 0, "", "a")),)))

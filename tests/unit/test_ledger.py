@@ -9,7 +9,7 @@ from traffic.core.master.dead_letters import DeadLetters
 from traffic.core.master.invariants import check_ledger
 from traffic.core.master.ledger import Ledger
 from traffic.core.ranges import RangeSet
-from traffic.core.record_state import Buried, Cause, State
+from traffic.core.record_state import Buried, Cause, RecordState
 
 
 def a_ledger(records: int = 20) -> Ledger:
@@ -34,11 +34,11 @@ def test_deliveries_that_are_said_again_are_no_news_and_are_not_looked_at_one_by
 def test_among_deliveries_that_are_said_again_those_that_overrule_a_dead_letter_are_news() -> None:
     ledger = a_ledger()
     ledger.deliver("w1", RangeSet([(0, 4), (6, 10)]))
-    ledger.bury(RangeSet([(5, 6)]), Cause(State.REJECTED, 1, 422, "HTTP 422", "w1"))
+    ledger.bury(RangeSet([(5, 6)]), Cause(RecordState.REJECTED, 1, 422, "HTTP 422", "w1"))
     assert ledger.deliver("w1", RangeSet([(0, 10)])) == RangeSet([(4, 6)])
     assert ledger.repeats == 9
     assert not ledger.dead
-    assert ledger.counts[State.DELIVERED] == 10
+    assert ledger.counts[RecordState.DELIVERED] == 10
     check_ledger(ledger)
 
 
@@ -46,10 +46,10 @@ def test_among_deliveries_that_are_said_again_those_that_overrule_a_dead_letter_
 def test_the_positions_of_a_state_are_found_at_either_end_and_between(delivered: list[tuple[int, int]]) -> None:
     ledger = a_ledger()
     ledger.deliver("w1", RangeSet(delivered))
-    assert ledger.positions(State.DELIVERED) == RangeSet(delivered)
-    assert ledger.positions(State.LEASED) == RangeSet([(0, 20)]).minus(RangeSet(delivered))
-    assert ledger.positions(State.LEASED, State.DELIVERED) == RangeSet([(0, 20)])
-    assert ledger.positions(State.PENDING) == RangeSet()
+    assert ledger.positions(RecordState.DELIVERED) == RangeSet(delivered)
+    assert ledger.positions(RecordState.LEASED) == RangeSet([(0, 20)]).minus(RangeSet(delivered))
+    assert ledger.positions(RecordState.LEASED, RecordState.DELIVERED) == RangeSet([(0, 20)])
+    assert ledger.positions(RecordState.PENDING) == RangeSet()
 
 
 def test_the_search_for_positions_takes_a_few_bytes_a_record() -> None:
@@ -57,7 +57,7 @@ def test_the_search_for_positions_takes_a_few_bytes_a_record() -> None:
     ledger = a_ledger(records)
     tracemalloc.start()
     try:
-        ledger.positions(State.PENDING, State.LEASED)
+        ledger.positions(RecordState.PENDING, RecordState.LEASED)
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
@@ -67,7 +67,7 @@ def test_the_search_for_positions_takes_a_few_bytes_a_record() -> None:
 def test_a_hundred_thousand_that_are_rejected_alike_are_booked_without_an_object_a_record() -> None:
     records = 100_000
     ledger = a_ledger(records)
-    cause = Cause(State.REJECTED, 1, 400, "HTTP 400", "w1")
+    cause = Cause(RecordState.REJECTED, 1, 400, "HTTP 400", "w1")
     tracemalloc.start()
     try:
         with patch.object(RangeSet, "members", side_effect=AssertionError("looked at one by one")):
@@ -83,7 +83,7 @@ def test_a_hundred_thousand_that_are_rejected_alike_are_booked_without_an_object
 def test_dead_letters_are_a_mapping_by_position() -> None:
     dead = DeadLetters(10)
     assert (dead, list(dead), 3 in dead, dead.places().tolist()) == ({}, [], False, [])
-    cause, other = (Cause(State.REJECTED, 1, status, "no", "w1") for status in (400, 422))
+    cause, other = (Cause(RecordState.REJECTED, 1, status, "no", "w1") for status in (400, 422))
     dead.put(RangeSet([(2, 4), (9, 10)]), cause)
     dead.put(RangeSet([(4, 5)]), other)
     kept = dead.copy()

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from traffic.dataset.cache import KEPT, STALE_S, Cache
-from traffic.dataset.loader import Opening
-from traffic.master.web.file_store import Shelf
+from traffic.dataset.loader import DatasetLoader
+from traffic.master.web.file_store import FileStore
 from traffic.ownership import MARKER, ForeignError, claim, remove_run
 from traffic.runs.history import past_runs
 from traffic.runs.journal import Journal
@@ -57,7 +57,7 @@ def of_uploads(folder: Path) -> None:
     """A file that came from a browser, and one that was on its way when the master was killed."""
     (folder / "uploads" / ".incoming-x").mkdir(parents=True)
     (folder / "uploads" / "mine, ñ.csv").write_text("n\n1\n")
-    Opening(folder / "uploads" / "mine, ñ.csv", Cache(folder / "cache")).open().close()
+    DatasetLoader(folder / "uploads" / "mine, ñ.csv", Cache(folder / "cache")).open().close()
     (folder / "cache" / "7-12.part").touch()
 
 
@@ -233,7 +233,7 @@ def test_the_cache_deletes_only_what_it_wrote(tmp_path):
         file = tmp_path / f"{number}.json"
         file.write_text(json.dumps([{"n": number}]))
         os.utime(file, (long_ago, long_ago))
-        opened = Opening(file, cache).open()
+        opened = DatasetLoader(file, cache).open()
         opened.close()
     left = sorted(path.name for path in cache.folder.iterdir() if not path.name[:32].isalnum() or len(path.name) < 32)
     assert left == ["a.records", "b.seen", "book.index", "c.passed", "movie.part"]
@@ -241,7 +241,7 @@ def test_the_cache_deletes_only_what_it_wrote(tmp_path):
 
 
 def test_the_uploads_sweep_deletes_only_half_sent_files(tmp_path):
-    shelf = Shelf(tmp_path / "data", tmp_path / "state", {})
+    shelf = FileStore(tmp_path / "data", tmp_path / "state", {})
     shelf.room()
     outside = tmp_path / "outside"
     outside.mkdir()

@@ -12,12 +12,12 @@ import pytest
 from gevent.event import Event
 
 from traffic.core.master.decisions import AllSettled, Booked, Decision, Entry, Leased, LeaseReturned, Send
-from traffic.core.protocol import Acked
+from traffic.core.protocol import AckReply
 from traffic.core.ranges import RangeSet
 from traffic.master import outbox as module
 from traffic.master.outbox import Outbox
 from traffic.runs.journal import Journal, JournalWriteError
-from traffic.runs.run_metadata import Facts
+from traffic.runs.run_metadata import RunMetadata
 from unit.test_journal import FACTS, read
 
 SOON_S = 5.0
@@ -25,7 +25,7 @@ FULL = "the journal cannot be written: the disk is full"
 
 
 def send(number: int) -> Send:
-    return Send("w", Acked(1, number, number, over=False, paused=False))
+    return Send("w", AckReply(1, number, number, over=False, paused=False))
 
 
 def entry(number: int) -> Entry:
@@ -38,14 +38,14 @@ class GatedJournal:
     path = Path("journal.sqlite")
 
     def __init__(self) -> None:
-        self.writes: list[tuple[list[Entry], Facts | None]] = []
+        self.writes: list[tuple[list[Entry], RunMetadata | None]] = []
         self.tries = 0
         self.full = False
         self.begun = Event()
         self.gate = threading.Event()
         self.gate.set()
 
-    def write(self, entries: list[Entry], facts: Facts | None) -> None:
+    def write(self, entries: list[Entry], facts: RunMetadata | None) -> None:
         self.tries += 1
         self.begun.set()
         assert self.gate.wait(SOON_S)

@@ -2,18 +2,18 @@
 
 import pytest
 
-from traffic.core.master.assignment import Partition
+from traffic.core.master.assignment import Assignment
 from traffic.core.ranges import RangeSet
 
 
-def dealt(records: int, workers: list[str]) -> Partition:
+def dealt(records: int, workers: list[str]) -> Assignment:
     """A run's partition at its start."""
-    partition = Partition()
+    partition = Assignment()
     partition.deal(RangeSet([(0, records)]), workers)
     return partition
 
 
-def sizes(partition: Partition) -> dict[str, int]:
+def sizes(partition: Assignment) -> dict[str, int]:
     """How much each worker has."""
     return {name: remainder.count for name, remainder in partition.remainders.items()}
 
@@ -22,7 +22,7 @@ def sizes(partition: Partition) -> dict[str, int]:
 @pytest.mark.parametrize("records", [0, 1, 2, 3, 7, 10, 99, 100, 101, 1000, 10**9])
 def test_slices_are_equal_to_within_one_record(records, workers):
     names = [f"worker-{nth}" for nth in range(workers)]
-    partition = Partition()
+    partition = Assignment()
     told = partition.deal(RangeSet([(0, records)]), names)
     assert told == sizes(partition)
     assert sum(told.values()) == partition.pending == records
@@ -38,7 +38,7 @@ def test_a_slice_is_one_range_at_the_start():
 
 
 def test_without_a_worker_all_stays_unassigned():
-    partition = Partition()
+    partition = Assignment()
     assert partition.deal(RangeSet([(0, 10)]), []) == {}
     assert (list(partition.unassigned), partition.pending) == ([(0, 10)], 10)
     assert partition.owner(3) is None

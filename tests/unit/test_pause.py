@@ -7,15 +7,15 @@ from pathlib import Path
 import pytest
 
 from support.dead_letters import failed
-from traffic.core.master.coordinator import Custody
+from traffic.core.master.coordinator import LeaseCoordinator
 from traffic.core.master.decisions import AllSettled, Decision
 from traffic.core.master.invariants import check_ledger
 from traffic.core.outcome import Outcome
-from traffic.core.protocol import Ack, Acked, Grant, Hello, Terms, Welcome
+from traffic.core.protocol import Ack, AckReply, Hello, LeaseGrant, LeaseTerms, Welcome
 from traffic.core.ranges import RangeSet
-from traffic.core.record_state import State
+from traffic.core.record_state import RecordState
 from traffic.core.worker.feed import Feed
-from traffic.core.worker.link import Link
+from traffic.core.worker.link import LeaseClient
 from unit.test_custody import TERMS, Bench, sends, the_message
 from unit.test_feed_and_link import BUSY, LOST, OK, RUN, grant, joined
 
@@ -23,8 +23,8 @@ from unit.test_feed_and_link import BUSY, LOST, OK, RUN, grant, joined
 
 
 @pytest.fixture
-def link() -> Link:
-    made = Link(Feed(random.Random(1)), Terms())
+def link() -> LeaseClient:
+    made = LeaseClient(Feed(random.Random(1)), LeaseTerms())
     made.users = 2
     assert isinstance(made.poll(0.0), Hello)
     made.receive(Welcome(7, 1, RUN), 0.1)
@@ -32,17 +32,17 @@ def link() -> Link:
     return made
 
 
-def say(link: Link, *, paused: bool, seq: int, now: float, answers: int = 1, over: bool = False) -> None:
-    link.receive(Acked(7, seq, answers, over, paused), now)
+def say(link: LeaseClient, *, paused: bool, seq: int, now: float, answers: int = 1, over: bool = False) -> None:
+    link.receive(AckReply(7, seq, answers, over, paused), now)
 
 
-def ack(link: Link, now: float) -> Ack:
+def ack(link: LeaseClient, now: float) -> Ack:
     made = link.poll(now)
     assert isinstance(made, Ack)
     return made
 
 
-def test_a_paused_worker_hands_out_nothing_keeps_what_it_has_and_asks_for_no_more(link: Link) -> None:
+def test_a_paused_worker_hands_out_nothing_keeps_what_it_has_and_asks_for_no_more(link: LeaseClient) -> None:
     assert link.feed.take(0.4)
     link.users = 9  # it would take a larger window
     say(link, paused=True, seq=3, now=0.5)
@@ -52,7 +52,7 @@ def test_a_paused_worker_hands_out_nothing_keeps_what_it_has_and_asks_for_no_mor
     assert (said.wants, said.holds) == (0, ((0, 4),))
 
 
-def test_what_is_in_flight_is_booked_in_a_pause_and_a_retry_waits_for_its_end(link: Link) -> None:
+def test_what_is_in_flight_is_booked_in_a_pause_and_a_retry_waits_for_its_end(link: LeaseClient) -> None:
     first, second = link.feed.take(0.4), link.feed.take(0.4)
     assert first
     assert second
@@ -69,7 +69,7 @@ def test_what_is_in_flight_is_booked_in_a_pause_and_a_retry_waits_for_its_end(li
     assert link.feed.take(due) is second
 
 
-def test_however_long_a_pause_lasts_acks_renew_custody_and_all_goes_on_at_its_end(link: Link) -> None:
+def test_however_long_a_pause_lasts_acks_renew_custody_and_all_goes_on_at_its_end(link: LeaseClient) -> None:
     say(link, paused=True, seq=3, now=0.5)
     now = 1.0
     for seq in range(4, 104):
@@ -82,7 +82,7 @@ def test_however_long_a_pause_lasts_acks_renew_custody_and_all_goes_on_at_its_en
     assert [record.position for record in iter(lambda: link.feed.take(now), None)] == [0, 1, 2, 3]
 
 
-def test_at_the_end_of_a_pause_an_empty_feed_asks_at_once(link: Link) -> None:
+def test_at_the_end_of_a_pause_an_empty_feed_asks_at_once(link: LeaseClient) -> None:
     assert len(list(iter(lambda: link.feed.take(0.4), None))) == 4
     say(link, paused=True, seq=3, now=0.5)
     assert ack(link, 1.0).wants == 0
@@ -91,30 +91,30 @@ def test_at_the_end_of_a_pause_an_empty_feed_asks_at_once(link: Link) -> None:
     assert ack(link, 1.03).wants == 4
 
 
-def test_a_lease_says_that_the_run_goes_on(link: Link) -> None:
+def test_a_lease_says_that_the_run_goes_on(link: LeaseClient) -> None:
     say(link, paused=True, seq=3, now=0.5)
     link.receive(grant(4, 6, seq=4), 0.6)  # "go on" itself was lost
     assert link.feed.take(0.7)
 
 
-def test_an_answer_that_was_overtaken_does_not_end_a_pause(link: Link) -> None:
+def test_an_answer_that_was_overtaken_does_not_end_a_pause(link: LeaseClient) -> None:
     say(link, paused=True, seq=4, now=0.5)
     say(link, paused=False, seq=3, now=0.6)
     link.receive(grant(4, 6, seq=3), 0.6)
     assert link.feed.take(0.7) is None
 
 
-def test_a_new_session_hands_out_nothing_before_an_answer_has_said_whether_the_run_is_paused(link: Link) -> None:
+def test_a_new_session_hands_out_nothing_before_an_answer_has_said_whether_the_run_is_paused(link: LeaseClient) -> None:
     say(link, paused=True, seq=3, now=0.5)
     link.receive(Welcome(8, 1, RUN), 0.6)
     said = ack(link, 0.7)
     assert (said.wants, said.holds) == (4, ())
     assert link.feed.take(0.7) is None
-    link.receive(Acked(8, 2, said.seq, over=False, paused=True), 0.8)
+    link.receive(AckReply(8, 2, said.seq, over=False, paused=True), 0.8)
     assert ack(link, 1.8).wants == 0
 
 
-def test_a_stop_in_a_pause_hands_back_what_waits_and_settles_what_is_doubted(link: Link) -> None:
+def test_a_stop_in_a_pause_hands_back_what_waits_and_settles_what_is_doubted(link: LeaseClient) -> None:
     record = link.feed.take(0.4)
     assert record
     link.feed.book(record, LOST, Outcome.RETRY, 0.5)
@@ -139,7 +139,7 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
 
 def words(made: list[Decision]) -> dict[str, bool]:
     """What the workers are told of a pause."""
-    return {one.worker: one.message.paused for one in sends(made) if isinstance(one.message, Acked)}
+    return {one.worker: one.message.paused for one in sends(made) if isinstance(one.message, AckReply)}
 
 
 def test_every_worker_is_told_at_once_and_every_answer_says_it_again(bench: Bench) -> None:
@@ -155,25 +155,25 @@ def test_every_worker_is_told_at_once_and_every_answer_says_it_again(bench: Benc
 def test_a_paused_run_leases_nothing_until_it_goes_on(bench: Bench) -> None:
     session = bench.start("a")["a"]
     bench.custody.pause()
-    assert isinstance(the_message(bench.ack("a", session, 1, wants=5)), Acked)
-    assert bench.run.ledger.counts[State.LEASED] == 0
+    assert isinstance(the_message(bench.ack("a", session, 1, wants=5)), AckReply)
+    assert bench.run.ledger.counts[RecordState.LEASED] == 0
     bench.custody.go_on()
-    assert isinstance(the_message(bench.ack("a", session, 2, heard=9, wants=5)), Grant)
+    assert isinstance(the_message(bench.ack("a", session, 2, heard=9, wants=5)), LeaseGrant)
 
 
 def test_leases_stay_with_workers_that_ack_and_nothing_is_sent_again(bench: Bench) -> None:
     session = bench.start("a")["a"]
     lease = the_message(bench.ack("a", session, 1, wants=5))
-    assert isinstance(lease, Grant)
+    assert isinstance(lease, LeaseGrant)
     bench.custody.pause()
     for seq in range(2, 30):
         bench.now += 4.0
-        assert isinstance(the_message(bench.ack("a", session, seq, heard=lease.seq, holds=((0, 5),))), Acked)
+        assert isinstance(the_message(bench.ack("a", session, seq, heard=lease.seq, holds=((0, 5),))), AckReply)
         assert bench.custody.expire(bench.now) == []
-        assert bench.run.ledger.counts[State.LEASED] == 5
+        assert bench.run.ledger.counts[RecordState.LEASED] == 5
     bench.custody.go_on()
     bench.ack("a", session, 30, heard=lease.seq, delivered=((0, 5),))
-    assert bench.run.ledger.counts[State.DELIVERED] == 5
+    assert bench.run.ledger.counts[RecordState.DELIVERED] == 5
     assert bench.run.ledger.repeats == 0
 
 
@@ -186,7 +186,7 @@ def test_what_a_worker_held_that_dies_in_a_pause_is_reclaimed_and_waits_with_its
     bench.now = 6.0
     made = bench.custody.expire(bench.now)
     assert [type(one).__name__ for one in made] == ["LeaseReclaimed", "WorkerGone"]
-    assert isinstance(the_message(bench.ack("b", sessions["b"], 2, wants=5)), Acked)
+    assert isinstance(the_message(bench.ack("b", sessions["b"], 2, wants=5)), AckReply)
     assert len(bench.run.ledger.partition.remainders["b"]) == 100
 
 
@@ -214,11 +214,11 @@ def test_a_stop_ends_the_pause_and_the_next_run_begins_without_one(bench: Bench)
     bench.start("a")
     bench.custody.pause()
     (told,) = sends(bench.custody.stop())
-    assert isinstance(told.message, Acked)
+    assert isinstance(told.message, AckReply)
     assert (told.message.over, told.message.paused) == (True, False)
     bench.custody.close()
     session = bench.start("a")["a"]
-    assert isinstance(the_message(bench.ack("a", session, 1, wants=5)), Grant)
+    assert isinstance(the_message(bench.ack("a", session, 1, wants=5)), LeaseGrant)
 
 
 def test_in_a_pause_a_dead_api_is_no_news_and_a_lost_worker_is(bench: Bench) -> None:
@@ -232,11 +232,11 @@ def test_in_a_pause_a_dead_api_is_no_news_and_a_lost_worker_is(bench: Bench) -> 
 
 
 def test_a_master_that_takes_a_paused_run_up_pauses_it_before_it_leases_anything(bench: Bench) -> None:
-    bench.custody = Custody(TERMS, first_session=1000)
+    bench.custody = LeaseCoordinator(TERMS, first_session=1000)
     bench.custody.resume(bench.run, {}, bench.now)
     bench.custody.pause()
     session = bench.hello("a")
-    assert isinstance(the_message(bench.ack("a", session, 1, wants=5)), Acked)
+    assert isinstance(the_message(bench.ack("a", session, 1, wants=5)), AckReply)
     bench.custody.go_on()
     made = bench.ack("a", session, 2, heard=9, wants=5)
-    assert [type(one.message) for one in sends(made)] == [Grant]
+    assert [type(one.message) for one in sends(made)] == [LeaseGrant]

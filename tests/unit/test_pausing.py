@@ -8,16 +8,16 @@ from pathlib import Path
 import gevent
 import pytest
 
-from traffic.core.master.coordinator import Custody
+from traffic.core.master.coordinator import LeaseCoordinator
 from traffic.core.master.decisions import Decision, Send
-from traffic.core.master.stall_detector import GRACE_S, Verdict
-from traffic.core.protocol import VERSION, Hello, Terms
+from traffic.core.master.stall_detector import GRACE_S, StallState
+from traffic.core.protocol import VERSION, Hello, LeaseTerms
 from traffic.errors import ActRefusedError
-from traffic.master.active_run import Delivery
+from traffic.master.active_run import ActiveRun
 from traffic.master.outbox import Outbox
-from traffic.master.pause import Pausing
+from traffic.master.pause import RunPauser
 from traffic.runs.journal import Journal
-from traffic.runs.run_metadata import Facts, ended, resumed
+from traffic.runs.run_metadata import RunMetadata, ended, resumed
 from traffic.runs.state_dir import StateFolder
 from unit.a_run import a_run, deliver
 from unit.test_journal import FACTS
@@ -29,16 +29,16 @@ NOBODY = "no worker is there"
 class Bench:
     """A master's parts around a run of ten records. `sent`: what workers were told, and what was on disk by then."""
 
-    def __init__(self, folder: Path, facts: Facts = FACTS) -> None:
+    def __init__(self, folder: Path, facts: RunMetadata = FACTS) -> None:
         run = a_run(folder, 10, [])
         self.folder = StateFolder(folder)
         self.journal = Journal.create(self.folder.journal_path(facts.run), facts)
-        self.delivery = Delivery(run, run.dataset, self.journal, self.folder)
-        self.custody = Custody(Terms(), first_session=100)
+        self.delivery = ActiveRun(run, run.dataset, self.journal, self.folder)
+        self.custody = LeaseCoordinator(LeaseTerms(), first_session=100)
         self.sent: list[tuple[bool, bool]] = []
         self.outbox = Outbox(self._act)
         self.outbox.journal = self.journal
-        self.pausing = Pausing(self.custody, self.outbox)
+        self.pausing = RunPauser(self.custody, self.outbox)
         self.server = gevent.spawn(self.outbox.serve)
         self.custody.receive("a", Hello(VERSION, 1), 0.0)
         self.custody.start(run, ["a"], 0.0)
@@ -82,7 +82,7 @@ def test_no_worker_hears_of_a_pause_or_its_end_before_the_journal_has_it(bench):
 def test_the_status_says_who_paused_the_run_and_that_it_goes_on(bench):
     bench.pause()
     assert bench.said == ("paused", "paused by a person", True)
-    assert bench.delivery.weigh("", 1.0) is Verdict.PAUSED
+    assert bench.delivery.weigh("", 1.0) is StallState.PAUSED
     assert bench.said == ("paused", "paused by a person", True)
     bench.delivery.weigh(NOBODY, 2.0)
     assert bench.said == ("paused", "paused by a person; no worker is there", True)
@@ -92,7 +92,7 @@ def test_the_status_says_who_paused_the_run_and_that_it_goes_on(bench):
 
 def test_a_stall_is_no_persons_pause(bench):
     bench.delivery.weigh(NOBODY, 0.0)
-    assert bench.delivery.weigh(NOBODY, GRACE_S) is Verdict.PAUSED
+    assert bench.delivery.weigh(NOBODY, GRACE_S) is StallState.PAUSED
     assert bench.said == ("paused", NOBODY, False)
 
 
@@ -101,13 +101,13 @@ def test_a_persons_pause_is_never_given_up_and_a_stall_counts_anew_after_it(benc
     bench.delivery.weigh(NOBODY, 0.0)
     bench.pause()
     for now in (1.0, give_up_s, 1000 * give_up_s):
-        assert bench.delivery.weigh(NOBODY, now) is Verdict.PAUSED
+        assert bench.delivery.weigh(NOBODY, now) is StallState.PAUSED
     bench.go_on()
     began = now + 1.0
-    assert bench.delivery.weigh(NOBODY, began) is Verdict.GOING
-    assert bench.delivery.weigh(NOBODY, began + give_up_s - 1) is Verdict.PAUSED
+    assert bench.delivery.weigh(NOBODY, began) is StallState.GOING
+    assert bench.delivery.weigh(NOBODY, began + give_up_s - 1) is StallState.PAUSED
     assert bench.said == ("paused", NOBODY, False)
-    assert bench.delivery.weigh(NOBODY, began + give_up_s) is Verdict.GIVEN_UP
+    assert bench.delivery.weigh(NOBODY, began + give_up_s) is StallState.GIVEN_UP
 
 
 def test_a_stalled_run_says_in_how_many_seconds_it_is_given_up(bench, caplog):
@@ -121,7 +121,7 @@ def test_a_person_can_pause_a_run_that_is_stalled_so_that_it_is_not_given_up(ben
     bench.delivery.weigh(NOBODY, 0.0)
     bench.delivery.weigh(NOBODY, GRACE_S)
     bench.pause()
-    assert bench.delivery.weigh(NOBODY, 1e9) is Verdict.PAUSED
+    assert bench.delivery.weigh(NOBODY, 1e9) is StallState.PAUSED
 
 
 def test_nobody_knows_how_long_a_paused_run_takes_and_its_pace_begins_anew_with_it(bench):
@@ -206,8 +206,8 @@ def test_a_pause_ends_with_its_run_so_that_a_stopped_one_is_not_resumed_paused()
 
 def test_a_journal_of_before_there_were_pauses_is_read_as_not_paused():
     old = {name: value for name, value in json.loads(FACTS.to_json()).items() if name != "paused"}
-    assert Facts.from_json(json.dumps(old)) == FACTS
-    assert Facts.from_json(replace(FACTS, paused=True).to_json()).paused is True
+    assert RunMetadata.from_json(json.dumps(old)) == FACTS
+    assert RunMetadata.from_json(replace(FACTS, paused=True).to_json()).paused is True
 
 
 def test_pausing_loses_no_fact_that_was_noted_before(bench):

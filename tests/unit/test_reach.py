@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from traffic.core.outcome import Answer, Outcome
-from traffic.core.protocol import Ack, Grant, RunTerms, Terms, Tried, Welcome
+from traffic.core.protocol import Ack, LeaseGrant, LeaseTerms, RunConfig, Tried, Welcome
 from traffic.core.worker.feed import DEAD_AFTER, PROBE_S, Feed
-from traffic.core.worker.link import Link
+from traffic.core.worker.link import LeaseClient
 from traffic.core.worker.reach import FAULT_S, Reach
 
-RUN = RunTerms("run", "POST", "/", (0.0, 0.0), 3, "at-least-once")
+RUN = RunConfig("run", "POST", "/", (0.0, 0.0), 3, "at-least-once")
 OK, BUSY = Answer(201), Answer(503)
 REFUSED = Answer(0, "refused", sent=False)
 NO_CONNECTION = Answer(0, "no connection within 10 s", sent=False, waited=10.0)
@@ -20,18 +20,20 @@ TIMED_OUT, CUT = Answer(0, "timed out after 60 s", waited=60.0), Answer(0, "conn
 NO_FILE = Answer(0, "this worker has no file descriptor left", sent=False, fault="worker")
 
 
-def grant(start: int, stop: int, seq: int, **more: object) -> Grant:
+def grant(start: int, stop: int, seq: int, **more: object) -> LeaseGrant:
     indexes = np.arange(start, stop, dtype="<u8")
     bodies = tuple(b"{}" for _ in range(start, stop))
-    return Grant(7, seq, 1, seq, ((start, stop),), indexes=indexes.tobytes(), bodies=bodies, **({"again": ()} | more))  # type: ignore[arg-type]
+    return LeaseGrant(
+        7, seq, 1, seq, ((start, stop),), indexes=indexes.tobytes(), bodies=bodies, **({"again": ()} | more)
+    )  # type: ignore[arg-type]
 
 
 class Bench:
     """A worker with a lease of ten records, and custody for ever."""
 
-    def __init__(self, run: RunTerms = RUN) -> None:
+    def __init__(self, run: RunConfig = RUN) -> None:
         self.feed = Feed(random.Random(1))
-        self.link = Link(self.feed, Terms())
+        self.link = LeaseClient(self.feed, LeaseTerms())
         self.link.users = 3
         self.link.poll(0.0)
         self.link.receive(Welcome(7, 1, run), 0.0)

@@ -7,16 +7,16 @@ import gevent
 import pytest
 
 from traffic.dataset.dataset import DatasetError
-from traffic.dataset.loader import Opening
-from traffic.master.file_loading import Reading, reading_line
+from traffic.dataset.loader import DatasetLoader
+from traffic.master.file_loading import BackgroundLoader, reading_line
 from unit.traffic_file import written
 
 
 def test_while_a_file_is_read_the_loop_goes_on_and_the_status_says_how_far(tmp_path, monkeypatch):
     path = written(tmp_path, json.dumps([{"n": at} for at in range(100)]))
-    reading, seen = Reading(), []
+    reading, seen = BackgroundLoader(), []
     wait, release = os.pipe()
-    opened = Opening.open
+    opened = DatasetLoader.open
 
     def slowly(self, schema):
         self.progress(40, 100)
@@ -29,7 +29,7 @@ def test_while_a_file_is_read_the_loop_goes_on_and_the_status_says_how_far(tmp_p
         seen.append(reading_line(reading.status))
         os.write(release, b"x")
 
-    monkeypatch.setattr(Opening, "open", slowly)
+    monkeypatch.setattr(DatasetLoader, "open", slowly)
     watcher = gevent.spawn(watch)
     reading.open(path, tmp_path / "state", None).close()
     watcher.join()
@@ -40,7 +40,7 @@ def test_while_a_file_is_read_the_loop_goes_on_and_the_status_says_how_far(tmp_p
 
 
 def test_what_is_wrong_with_the_file_comes_out_of_the_thread(tmp_path):
-    reading = Reading()
+    reading = BackgroundLoader()
     with pytest.raises(DatasetError, match="is a number"):
         reading.open(written(tmp_path, "[1]"), tmp_path / "state", None)
     assert reading.status is None

@@ -11,9 +11,9 @@ from traffic.core.master.in_doubt import LOST_AT_END, LOST_AT_RESTART
 from traffic.core.master.invariants import check_ledger
 from traffic.core.master.recovery import Recovery, RecoveryError
 from traffic.core.master.run import Run
-from traffic.core.protocol import Acked, Grant, Welcome
+from traffic.core.protocol import AckReply, LeaseGrant, Welcome
 from traffic.core.ranges import RangeSet
-from traffic.core.record_state import DeadLetter, State
+from traffic.core.record_state import DeadLetter, RecordState
 from unit.test_custody import TERMS, Bench, sends, the_message
 
 
@@ -21,7 +21,7 @@ def places(start: int, stop: int) -> RangeSet:
     return RangeSet([(start, stop)])
 
 
-def letter(position: int, worker: str, state: State = State.REJECTED) -> DeadLetter:
+def letter(position: int, worker: str, state: RecordState = RecordState.REJECTED) -> DeadLetter:
     return DeadLetter(position, state, 1, 422, "HTTP 422", worker)
 
 
@@ -73,8 +73,8 @@ def test_the_latest_count_of_a_worker_is_taken_and_a_masters_own_entries_have_no
     recovery = recovered(
         booked("a", places(0, 1), attempts=3, resent=1),
         booked("a", places(1, 2), attempts=7, resent=2),
-        booked("a", RangeSet(), letter(5, "a", State.IN_DOUBT)),
-        booked("", RangeSet(), letter(6, "b", State.IN_DOUBT)),
+        booked("a", RangeSet(), letter(5, "a", RecordState.IN_DOUBT)),
+        booked("", RangeSet(), letter(6, "b", RecordState.IN_DOUBT)),
     )
     assert (recovery.attempts, recovery.resent) == ({"a": 7}, {"a": 2})
     assert recovery.ledger.tallies["b"].in_doubt == 1, "a letter names the worker, whoever booked it"
@@ -89,7 +89,7 @@ def test_the_latest_count_of_a_worker_is_taken_and_a_masters_own_entries_have_no
     ],
 )
 def test_a_later_word_that_overruled_an_earlier_one_does_so_again(later, states, settled):
-    recovery = recovered(booked("a", RangeSet(), letter(0, "a", State.IN_DOUBT)), later, records=1)
+    recovery = recovered(booked("a", RangeSet(), letter(0, "a", RecordState.IN_DOUBT)), later, records=1)
     assert recovery.ledger.counts == states
     tallies = recovery.ledger.tallies.items()
     assert {name: (one.delivered, one.rejected, one.in_doubt) for name, one in tallies} == settled
@@ -105,7 +105,7 @@ CONTRADICTIONS = {
     "rejected after it was delivered": booked("a", RangeSet(), letter(15, "a")),
     "rejected as it was delivered": booked("a", places(0, 5), letter(4, "a")),
     "rejected beyond the run": booked("a", RangeSet(), letter(100, "a")),
-    "in doubt far beyond the run": booked("", RangeSet(), letter(10**20, "a", State.IN_DOUBT)),
+    "in doubt far beyond the run": booked("", RangeSet(), letter(10**20, "a", RecordState.IN_DOUBT)),
     "leased beyond the run": Leased(9, "a", places(95, 101)),
     "returned beyond the run": LeaseReturned(9, "a", places(10**20, 10**20 + 1)),
 }
@@ -207,7 +207,7 @@ def test_after_a_restart_a_worker_is_believed_of_what_it_was_leased_by_the_journ
 def test_a_run_of_which_nothing_was_in_hand_goes_on_at_once(tmp_path):
     bench = Restarted(tmp_path, booked("a", places(0, 4)))
     grant = the_message(bench.ack("a", bench.hello("a"), 1, wants=5))
-    assert isinstance(grant, Grant)
+    assert isinstance(grant, LeaseGrant)
     assert (grant.positions, grant.again) == (((4, 9),), ())
     bench.run.dataset.close()
 
@@ -216,7 +216,7 @@ def test_a_record_that_was_in_hand_is_granted_as_one_that_may_have_been_sent(res
     session = restarted.hello("b")
     restarted.now = TERMS.lease_s
     grant = the_message(restarted.ack("b", session, 1, wants=10))
-    assert isinstance(grant, Grant)
+    assert isinstance(grant, LeaseGrant)
     assert (grant.positions, grant.again) == (((4, 14),), ((4, 10),))
     assert grant.lease == 2, "the numbers go on"
 
@@ -227,7 +227,7 @@ def test_the_outcome_that_a_former_sessions_worker_brings_is_not_sent_again(rest
     session = welcome.session
     restarted.now = TERMS.lease_s
     grant = the_message(restarted.ack("a", session, 1, wants=3))
-    assert isinstance(grant, Grant)
+    assert isinstance(grant, LeaseGrant)
     assert (grant.positions, grant.again) == (((9, 12),), ((9, 10),))
     assert (restarted.run.attempts, restarted.run.resent) == ({"a": 11}, {"a": 2})
 
@@ -256,7 +256,7 @@ def test_at_most_once_a_worker_that_knows_better_is_believed(cautious):
     refused = failure(9, status=422)
     made = cautious.ack("a", 7, 31, delivered=((4, 8),), failed=(refused,), attempts=11)
     assert made[0] == booked(
-        "a", places(4, 8), DeadLetter(9, State.REJECTED, 1, 422, "HTTP 422", "a"), attempts=11, resent=1
+        "a", places(4, 8), DeadLetter(9, RecordState.REJECTED, 1, 422, "HTTP 422", "a"), attempts=11, resent=1
     )
     assert cautious.run.ledger.counts == [90, 0, 8, 1, 1]
     assert recovered(*ENTRIES, *cautious.made, made[0]).ledger.counts == [90, 0, 8, 1, 1]
@@ -267,10 +267,10 @@ def test_a_run_that_was_settled_when_it_was_cut_off_ends_as_soon_as_it_is_resume
     assert bench.made == [AllSettled("run")]
     bench.hello("a")
     answers = [one.message for one in sends(bench.ack("a", 7, 1, wants=5))]
-    assert not any(isinstance(one, Grant) for one in answers)
+    assert not any(isinstance(one, LeaseGrant) for one in answers)
     session = bench.custody.sessions["a"].number
     (acked,) = sends(bench.ack("a", session, 1, wants=5))
-    assert isinstance(acked.message, Acked)
+    assert isinstance(acked.message, AckReply)
     assert acked.message.over
     bench.run.dataset.close()
 
@@ -278,7 +278,7 @@ def test_a_run_that_was_settled_when_it_was_cut_off_ends_as_soon_as_it_is_resume
 class Reopening(Restarted):
     """A master whose run has two dead letters to send again: position 2, rejected, and 3, in doubt."""
 
-    LETTERS = (letter(2, "a"), letter(3, "a", State.IN_DOUBT))
+    LETTERS = (letter(2, "a"), letter(3, "a", RecordState.IN_DOUBT))
     BEFORE = (Leased(1, "a", places(0, 4)), booked("a", RangeSet([(0, 2), (4, 100)]), *LETTERS, attempts=100))
 
     def __init__(self, folder: Path, *entries: Entry, policy: str = "at-least-once") -> None:
@@ -300,19 +300,19 @@ REFUSED = failure(2, attempts=3, status=409)
 def test_what_was_reopened_is_leased_once_no_worker_of_the_run_can_be_at_work_on_it_any_more(reopening):
     session = reopening.hello("b")
     reopening.now = TERMS.lease_s - 0.1
-    assert isinstance(the_message(reopening.ack("b", session, 1, wants=5)), Acked)
+    assert isinstance(the_message(reopening.ack("b", session, 1, wants=5)), AckReply)
     reopening.now = TERMS.lease_s
-    assert isinstance(the_message(reopening.ack("b", session, 2, wants=5)), Grant)
+    assert isinstance(the_message(reopening.ack("b", session, 2, wants=5)), LeaseGrant)
 
 
 def test_what_was_reopened_is_granted_as_a_repeat_and_its_new_outcome_counts(reopening):
     session = reopening.hello("b")
     reopening.now = TERMS.lease_s
     grant = the_message(reopening.ack("b", session, 1, wants=5))
-    assert isinstance(grant, Grant)
+    assert isinstance(grant, LeaseGrant)
     assert (grant.positions, grant.again) == (((2, 4),), ((2, 4),))
     made = reopening.ack("b", session, 2, heard=grant.seq, delivered=((3, 4),), failed=(REFUSED,), attempts=4)
-    rejected = DeadLetter(2, State.REJECTED, 3, 409, "HTTP 409", "b")
+    rejected = DeadLetter(2, RecordState.REJECTED, 3, 409, "HTTP 409", "b")
     assert made[0] == booked("b", places(3, 4), rejected, attempts=4)
     assert AllSettled("run") in made
     assert (reopening.run.ledger.dead, reopening.run.ledger.earlier.former) == ({2: rejected}, {})
@@ -335,7 +335,7 @@ def test_what_was_leased_again_and_handed_back_is_what_it_was_and_what_was_kept_
     session = reopening.hello("b")
     reopening.now = TERMS.lease_s
     grant = the_message(reopening.ack("b", session, 1, wants=5))
-    assert isinstance(grant, Grant)
+    assert isinstance(grant, LeaseGrant)
     reopening.custody.stop()
     reopening.ack("b", session, 2, heard=grant.seq, holds=((2, 3),))
     (made,) = reopening.custody.close()
@@ -352,8 +352,8 @@ def test_what_a_lost_worker_had_again_is_in_doubt_at_the_end(reopening):
     reopening.custody.worker_lost("b", "gone")
     (made,) = reopening.custody.close()
     assert [(one.position, one.state, one.worker) for one in each(made)] == [
-        (2, State.IN_DOUBT, "b"),
-        (3, State.IN_DOUBT, "a"),
+        (2, RecordState.IN_DOUBT, "b"),
+        (3, RecordState.IN_DOUBT, "a"),
     ]
 
 
@@ -362,19 +362,19 @@ def test_a_word_from_before_the_reopening_does_not_bury_the_record_again(reopeni
     session = 7 if foreign else reopening.hello("a")
     made = reopening.ack("a", session, 1, failed=(REFUSED,))
     assert not any(isinstance(one, Booked) for one in made)
-    assert reopening.state(2) is State.PENDING
-    assert any(isinstance(one, Welcome if foreign else Acked) for one in (sent.message for sent in sends(made)))
+    assert reopening.state(2) is RecordState.PENDING
+    assert any(isinstance(one, Welcome if foreign else AckReply) for one in (sent.message for sent in sends(made)))
 
 
 def test_a_delayed_word_of_a_former_session_does_not_bury_what_the_worker_has_again(reopening):
     session = reopening.hello("a")
     reopening.now = TERMS.lease_s
     reopening.ack("a", session, 1, wants=5)
-    assert reopening.state(2) is State.LEASED
+    assert reopening.state(2) is RecordState.LEASED
     reopening.ack("a", 7, 31, failed=(REFUSED,))
-    assert reopening.state(2) is State.LEASED
+    assert reopening.state(2) is RecordState.LEASED
     reopening.ack("a", session, 2, holds=((2, 4),), failed=(REFUSED,))
-    assert reopening.state(2) is State.REJECTED, "in its present session it has had the record since"
+    assert reopening.state(2) is RecordState.REJECTED, "in its present session it has had the record since"
 
 
 def test_a_word_of_one_that_had_the_record_again_and_was_lost_counts(reopening):
@@ -384,12 +384,12 @@ def test_a_word_of_one_that_had_the_record_again_and_was_lost_counts(reopening):
     reopening.custody.worker_lost("b", "gone")
     made = reopening.ack("b", session, 2, failed=(REFUSED,))
     assert isinstance(made[0], Booked)
-    assert reopening.state(2) is State.REJECTED
+    assert reopening.state(2) is RecordState.REJECTED
 
 
 def test_a_worker_that_saw_it_delivered_is_believed_whenever_that_was(reopening):
     reopening.ack("a", 7, 31, delivered=((2, 3),))
-    assert (reopening.state(2), list(reopening.run.ledger.earlier.former)) == (State.DELIVERED, [3])
+    assert (reopening.state(2), list(reopening.run.ledger.earlier.former)) == (RecordState.DELIVERED, [3])
 
 
 def test_at_most_once_what_was_leased_again_when_the_master_died_is_in_doubt(tmp_path):

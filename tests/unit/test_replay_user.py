@@ -13,9 +13,9 @@ from locust.stats import RequestStats
 
 from support.replay import OK, Books, Users, server, until
 from traffic.core.outcome import AtLeastOnce, AtMostOnce, Outcome
-from traffic.users.dispatcher import MOST_IN_A_TURN, Engine
+from traffic.users.dispatcher import MOST_IN_A_TURN, Dispatcher
 from traffic.users.replay_user import ReplayUser
-from traffic.users.stats import Tally, only_locust_listens
+from traffic.users.stats import StatsBuffer, only_locust_listens
 
 RECORD = b'{"name": "n", "msg": "m"}'
 
@@ -129,7 +129,7 @@ def test_more_answers_at_once_than_a_turn_takes_are_each_booked_once():
 
 def test_an_answer_that_was_read_counts_though_its_user_is_killed_before_its_turn(monkeypatch):
     heard = []
-    monkeypatch.setattr(Engine, "heard", lambda self, seat: heard.append(seat))
+    monkeypatch.setattr(Dispatcher, "heard", lambda self, seat: heard.append(seat))
     books = Books([RECORD] * 5, "at-most-once")
     with server(answering(OK)) as api:
         users = Users(books, api.url)
@@ -392,7 +392,7 @@ TIMES_MS = [0.0, 0.4, 0.5, 1.5, 2.5, 99.4, 99.5, 99.9, 100.0, 104.9, 105.0, 994.
 def test_a_fold_is_what_locust_would_have_counted_one_by_one(own, monkeypatch):
     if own:
         monkeypatch.setattr("locust.stats.bucket_response_time", lambda ms: int(ms) // 7 * 7)
-    bulk, single, tally = RequestStats(), RequestStats(), Tally("/", "POST")
+    bulk, single, tally = RequestStats(), RequestStats(), StatsBuffer("/", "POST")
     for at, ms in enumerate(TIMES_MS * 3):
         tally.log(ms / 1000)
         single.log_request("POST", "/", ms / 1000 * 1000, 5)

@@ -16,7 +16,7 @@ from support.certificates import self_signed
 from support.replay import OK, Books, Users, listening, server
 from traffic.core.outcome import Outcome
 from traffic.http import resolver as addresses
-from traffic.http.resolver import FRESH_S, Directory, Target
+from traffic.http.resolver import FRESH_S, Resolver, Target
 from traffic.users.dispatcher import engine_of
 
 RECORD = b'{"name": "n", "msg": "m"}'
@@ -224,7 +224,7 @@ def test_what_is_no_name_at_all_was_not_sent():
 def test_names_are_looked_up_again_in_time_and_once_for_all_who_ask(monkeypatch):
     asked, now, pending = [], [0.0], []
     monkeypatch.setattr(Target, "look_up", lambda _: asked.append(now[0]) or [(2, ("127.0.0.1", len(asked)))])
-    directory = Directory(Target.of("http://api.example"), pending.append, lambda: now[0])
+    directory = Resolver(Target.of("http://api.example"), pending.append, lambda: now[0])
     got = []
     for _ in range(3):
         directory.ask(lambda found, error: got.append((found, error)))

@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 
 from traffic.core.master.progress import Progress
-from traffic.core.master.report import account, dead_letters, unsent_indexes
+from traffic.core.master.report import dead_letters, run_status, unsent_indexes
 from traffic.core.master.verdict import all_delivered
-from traffic.core.record_state import State
+from traffic.core.record_state import RecordState
 from unit.a_run import ENDED, STARTED, a_run, bury, deliver, lease, standing
 
 
@@ -18,9 +18,9 @@ def run(tmp_path):
     """Ten records over two workers: 3 delivered, 1 rejected, 1 in doubt, 2 leased, 3 pending."""
     made = a_run(tmp_path, 10, ["a", "b"])
     deliver(made, "a", 0, 1)
-    bury(made, "a", 2, State.REJECTED)
+    bury(made, "a", 2, RecordState.REJECTED)
     deliver(made, "b", 5)
-    bury(made, "b", 6, State.IN_DOUBT, 0, "no answer")
+    bury(made, "b", 6, RecordState.IN_DOUBT, 0, "no answer")
     lease(made, "b", 7, 8)
     made.note_attempts("a", 5, 2)
     made.note_attempts("b", 4, 1)
@@ -29,7 +29,7 @@ def run(tmp_path):
 
 
 def test_a_status_has_the_fields_that_the_design_names(run):
-    status = account(run, standing(a="running"), Progress())
+    status = run_status(run, standing(a="running"), Progress())
     assert set(status) >= {"run", "state", "dataset", "seed", "counts", "workers", "rate", "eta_s", "started", "ended"}
     assert set(status["dataset"]) == {"file", "records", "digest", "offset", "chosen"}
     assert list(status["counts"]) == [
@@ -42,7 +42,7 @@ def test_a_status_has_the_fields_that_the_design_names(run):
 
 
 def test_a_status_in_mid_run(run):
-    assert account(run, standing(a="running"), Progress()) == {
+    assert run_status(run, standing(a="running"), Progress()) == {
         "run": "20260102-030405-abcd",
         "state": "running",
         "reason": "",
@@ -103,7 +103,7 @@ def test_a_status_in_mid_run(run):
 
 
 def test_a_status_adds_up_at_any_time(run):
-    counts = account(run, standing(), Progress())["counts"]
+    counts = run_status(run, standing(), Progress())["counts"]
     settled = counts["delivered"] + counts["rejected"] + counts["in_doubt"]
     assert counts["records"] == settled + counts["pending"] + counts["leased"] + counts["unsent"]
 
@@ -111,7 +111,7 @@ def test_a_status_adds_up_at_any_time(run):
 def test_a_report_adds_up_what_is_pending_at_the_end_is_unsent(run):
     lost = run.ledger.leases.of("b")[0]
     run.ledger.give_back(lost, lost.open.copy())
-    report = account(run, standing("stopped", ENDED), Progress())
+    report = run_status(run, standing("stopped", ENDED), Progress())
     counts = report["counts"]
     assert (counts["pending"], counts["leased"], counts["unsent"]) == (0, 0, 5)
     assert counts["records"] == counts["delivered"] + counts["rejected"] + counts["in_doubt"] + counts["unsent"]
@@ -119,7 +119,7 @@ def test_a_report_adds_up_what_is_pending_at_the_end_is_unsent(run):
 
 
 def test_what_all_workers_did_is_what_the_run_has(run):
-    report = account(run, standing("stopped", ENDED), Progress())
+    report = run_status(run, standing("stopped", ENDED), Progress())
     for kind in ("delivered", "rejected", "in_doubt"):
         assert sum(worker[kind] for worker in report["workers"]) == report["counts"][kind]
 
@@ -128,16 +128,16 @@ def test_rate_and_remaining_time_are_rounded_to_tenths(run):
     progress = Progress()
     progress.note(0, 0.0)
     progress.note(5, 7.0)
-    status = account(run, standing(), progress)
+    status = run_status(run, standing(), progress)
     assert (status["rate"], status["eta_s"]) == (0.7, 7.0)
 
 
 def test_only_a_run_without_a_loss_is_all_delivered(tmp_path):
     run = a_run(tmp_path, 2, ["a"])
     deliver(run, "a", 0)
-    assert not all_delivered(account(run, standing("stopped", ENDED), Progress()))
+    assert not all_delivered(run_status(run, standing("stopped", ENDED), Progress()))
     deliver(run, "a", 1)
-    assert all_delivered(account(run, standing("completed", ENDED), Progress()))
+    assert all_delivered(run_status(run, standing("completed", ENDED), Progress()))
     run.dataset.close()
 
 
@@ -168,7 +168,7 @@ def test_a_dead_letter_says_all_that_is_known_of_it(run):
 
 def test_dead_letters_and_unsent_records_are_told_by_their_place_in_the_file(tmp_path):
     run = a_run(tmp_path, 50, ["a"], "random")
-    bury(run, "a", 3, State.REJECTED)
+    bury(run, "a", 3, RecordState.REJECTED)
     order = [int(run.order.indexes([position])[0]) for position in range(50)]
     letter = next(dead_letters(run))
     assert letter["index"] == order[3]
@@ -204,5 +204,5 @@ def test_a_dead_letter_whose_file_became_something_else_is_still_listed(run):
 
 def test_a_status_says_what_is_wrong_with_a_worker(run):
     in_trouble = replace(standing(a="running"), troubles={"a": "the API cannot be reached: refused"})
-    rows = account(run, in_trouble, Progress())["workers"]
+    rows = run_status(run, in_trouble, Progress())["workers"]
     assert [row["trouble"] for row in rows] == ["the API cannot be reached: refused", ""]

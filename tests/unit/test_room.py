@@ -15,7 +15,7 @@ from traffic.dataset import scan
 from traffic.dataset.available import disk_left, memory_left
 from traffic.dataset.cache import Cache
 from traffic.dataset.dataset import DatasetError
-from traffic.dataset.loader import Opening
+from traffic.dataset.loader import DatasetLoader
 from traffic.dataset.memory_budget import (
     DISK_MARGIN,
     INDEX_BYTES,
@@ -63,7 +63,7 @@ def cache(tmp_path: Path) -> Cache:
 
 def refused(path: Path, cache: Cache, room: Room, schema: Schema | None = None) -> DatasetError:
     with pytest.raises(DatasetError) as caught:
-        Opening(path, cache, room=room).open(schema)
+        DatasetLoader(path, cache, room=room).open(schema)
     return caught.value
 
 
@@ -117,13 +117,13 @@ def test_ten_million_records_pass_where_compose_limits_the_master():
 def test_a_usual_file_passes_in_little_memory(tmp_path, cache, total):
     data = b"".join(b'{"n": %d}\n' % nth for nth in range(60_000))
     little = Room(memory=lambda: left(total // 8 + 1, total))
-    Opening(written(tmp_path, gzip.compress(data)), cache, room=little).open().close()
+    DatasetLoader(written(tmp_path, gzip.compress(data)), cache, room=little).open().close()
 
 
 def test_an_index_of_the_cache_that_does_not_fit_any_more_is_refused(tmp_path, cache):
     path = written(tmp_path, b"{}\n" * 100_000, "many.jsonl")
     os.utime(path, (1, 1))
-    Opening(path, cache).open().close()
+    DatasetLoader(path, cache).open().close()
     error = refused(path, cache, with_memory(100_000))
     assert error.what.startswith(
         "the file has 100,000 records: they need 1.4 MB of memory, and there are 0.1 MB for it"
@@ -179,7 +179,7 @@ def test_a_record_whose_values_do_not_fit_is_refused(tmp_path, cache, name, befo
 
 def test_a_record_that_does_not_fit_once_more_is_refused_by_the_schema(tmp_path, cache):
     path = written(tmp_path, b'{"a":"' + b"x" * LONG + b'"}\n{}\n', "long.jsonl")
-    Opening(path, cache, room=with_memory(10 * MEGA)).open().close()
+    DatasetLoader(path, cache, room=with_memory(10 * MEGA)).open().close()
     rules = Schema(written(tmp_path, b"{}", "schema.json"))
     assert refused(path, cache, with_memory(10 * MEGA), rules).record == 0
 
@@ -187,7 +187,7 @@ def test_a_record_that_does_not_fit_once_more_is_refused_by_the_schema(tmp_path,
 def test_the_records_that_are_held_against_a_schema_at_once_are_bounded_in_bytes(tmp_path, cache, monkeypatch):
     path = written(tmp_path, b'{"a":"' + b"x" * 400_000 + b'"}\n', "x.jsonl")
     path.write_bytes(path.read_bytes() * 7)
-    dataset = Opening(path, cache).open()
+    dataset = DatasetLoader(path, cache).open()
     sizes, bodies = [], dataset.bodies
     monkeypatch.setattr(dataset, "bodies", lambda indexes: sizes.append(len(indexes)) or bodies(indexes))
     Schema(written(tmp_path, b"{}", "schema.json")).check(dataset, lambda _done, _of: None, Room())
@@ -212,7 +212,7 @@ def test_rows_are_handed_on_before_they_are_many_bytes(tmp_path, cache, monkeypa
     pieces = []
     monkeypatch.setattr(Room, "check_disk", lambda _self, _file, _made, more: pieces.append(more))
     path = written(tmp_path, "a,b\n" + ("1," + "x" * 300_000 + "\n") * 8, "x.csv")
-    Opening(path, cache).open().close()
+    DatasetLoader(path, cache).open().close()
     assert [piece // 300_000 for piece in pieces if piece] == [4, 4]
 
 
@@ -248,7 +248,7 @@ def test_a_file_that_does_not_fit_onto_the_disk_is_refused_before_that_is_full(t
 
 def test_an_index_for_which_there_is_no_room_is_not_kept_and_a_note_says_so(tmp_path, cache):
     path = written(tmp_path, b"{}\n" * 100_000, "many.jsonl")
-    attempt = Opening(path, cache, room=with_disk(tmp_path / "state", 100_000))
+    attempt = DatasetLoader(path, cache, room=with_disk(tmp_path / "state", 100_000))
     attempt.open().close()
     assert "the next start has to read it anew: No space left on device" in attempt.notes[0]
     assert not cache.folder.exists()
@@ -261,7 +261,7 @@ def test_a_window_of_zstd_that_does_not_fit_is_named(tmp_path, cache):
     window = {zstd.CompressionParameter.window_log: 27, zstd.CompressionParameter.enable_long_distance_matching: 1}
     stream = zstd.ZstdCompressor(options=window)
     path = written(tmp_path, stream.compress(b"[{}]") + stream.flush(), "x.json.zst")
-    Opening(path, cache, room=with_memory(200 * MEGA)).open().close()
+    DatasetLoader(path, cache, room=with_memory(200 * MEGA)).open().close()
     error = refused(path, Cache(tmp_path / "another"), with_memory(20 * MEGA))
     assert error.what == "the file needs more memory to be unpacked than 16,777,216 bytes"
     assert error.remedy == "Compress it without --long or --ultra."
@@ -342,13 +342,13 @@ from traffic.dataset.dataset import DatasetError
 from traffic.dataset import schema
 from traffic.dataset import decompress as unpack
 from traffic.dataset.cache import Cache
-from traffic.dataset.loader import Opening
+from traffic.dataset.loader import DatasetLoader
 used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
 limit = used + (120 << 20)
 resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 try:
-    Opening(Path(sys.argv[1]), Cache(Path(sys.argv[2]))).open()
+    DatasetLoader(Path(sys.argv[1]), Cache(Path(sys.argv[2]))).open()
 except DatasetError as error:
     print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) >> 10, error)
 """

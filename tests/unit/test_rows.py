@@ -8,16 +8,16 @@ import threading
 import pytest
 
 from traffic.dataset.cache import Cache
-from traffic.dataset.csv_to_jsonl import Rows
+from traffic.dataset.csv_to_jsonl import CsvToJsonl
 from traffic.dataset.dataset import DatasetError
 from traffic.dataset.fault_list import ManyFaultsError
 from traffic.dataset.formats import Format
-from traffic.dataset.loader import Opening
+from traffic.dataset.loader import DatasetLoader
 from unit.traffic_file import all_bodies, window, written
 
 
 def read(tmp_path, text, name="traffic.csv"):
-    dataset = Opening(written(tmp_path, text, name), Cache(tmp_path / "cache")).open()
+    dataset = DatasetLoader(written(tmp_path, text, name), Cache(tmp_path / "cache")).open()
     try:
         assert dataset.format is Format.CSV
         return all_bodies(dataset)
@@ -94,7 +94,7 @@ def test_a_reader_that_ends_takes_nothing_from_another_in_its_midst(tmp_path):
 
     def rows(text, name, progress):
         with written(tmp_path, text, name).open("rb") as file:
-            Rows(tmp_path / name, file.fileno(), made.append, progress).run()
+            CsvToJsonl(tmp_path / name, file.fileno(), made.append, progress).run()
 
     other = threading.Thread(target=rows, args=("a,b\n1,2\n", "first.csv", wait))
     other.start()

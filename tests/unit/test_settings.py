@@ -9,7 +9,7 @@ import pytest
 from locust.argument_parser import get_parser, ui_extra_args_dict
 from locust.event import Events
 
-from traffic.core.protocol import TIMEOUT_S, RunTerms
+from traffic.core.protocol import TIMEOUT_S, RunConfig
 from traffic.settings import OPTIONS, Settings, SettingsError, add_options, read_host
 
 NAMES = [option.name for option in OPTIONS]
@@ -329,7 +329,7 @@ def test_the_user_classs_host_serves_where_none_is_given() -> None:
 
 
 def test_the_terms_of_a_run_from_before_there_was_a_timeout_are_read_with_the_default() -> None:
-    terms = RunTerms("run", "POST", "/", (0.0, 0.0), 5, "at-least-once", timeout=2.5)
-    assert RunTerms.from_wire(terms.to_wire()) == terms
+    terms = RunConfig("run", "POST", "/", (0.0, 0.0), 5, "at-least-once", timeout=2.5)
+    assert RunConfig.from_wire(terms.to_wire()) == terms
     old = {name: value for name, value in terms.to_wire().items() if name != "timeout"}
-    assert RunTerms.from_wire(old) == replace(terms, timeout=TIMEOUT_S)
+    assert RunConfig.from_wire(old) == replace(terms, timeout=TIMEOUT_S)

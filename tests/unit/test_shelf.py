@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from traffic.master.web.file_store import NameRefusedError, Shelf, looks_like_traffic, plain_name
+from traffic.master.web.file_store import FileStore, NameRefusedError, looks_like_traffic, plain_name
 
 
 @pytest.mark.parametrize(
@@ -72,12 +72,12 @@ def test_anything_else_is_not(name: str) -> None:
 
 
 @pytest.fixture
-def shelf(tmp_path) -> Shelf:
+def shelf(tmp_path) -> FileStore:
     (tmp_path / "data").mkdir()
-    return Shelf(tmp_path / "data", tmp_path / "state", {})
+    return FileStore(tmp_path / "data", tmp_path / "state", {})
 
 
-def test_only_files_are_listed_each_with_where_it_is_from(shelf: Shelf, tmp_path) -> None:
+def test_only_files_are_listed_each_with_where_it_is_from(shelf: FileStore, tmp_path) -> None:
     for name in ("b.json", "readme.md", ".hidden.json"):
         (tmp_path / "data" / name).write_text("[{}]")
     (tmp_path / "data" / "folder.json").mkdir()
@@ -94,17 +94,17 @@ def test_only_files_are_listed_each_with_where_it_is_from(shelf: Shelf, tmp_path
 
 
 def test_folders_that_are_not_there_hold_nothing(tmp_path) -> None:
-    assert Shelf(tmp_path / "no", tmp_path / "neither", {}).listed() == []
+    assert FileStore(tmp_path / "no", tmp_path / "neither", {}).listed() == []
 
 
-def test_a_draft_that_is_not_put_leaves_nothing(shelf: Shelf) -> None:
+def test_a_draft_that_is_not_put_leaves_nothing(shelf: FileStore) -> None:
     shelf.room()
     with shelf.draft("a.json") as draft:
         draft.write_text("[{")
     assert list(shelf.uploads.iterdir()) == []
 
 
-def test_a_draft_is_not_listed_and_has_its_records_once_it_is_put(shelf: Shelf) -> None:
+def test_a_draft_is_not_listed_and_has_its_records_once_it_is_put(shelf: FileStore) -> None:
     shelf.room()
     with shelf.draft("a.json") as draft:
         draft.write_text("[{},{}]")
@@ -114,7 +114,7 @@ def test_a_draft_is_not_listed_and_has_its_records_once_it_is_put(shelf: Shelf) 
     assert [(row["name"], row["records"]) for row in shelf.listed()] == [("a.json", 2)]
 
 
-def test_a_file_that_was_changed_since_is_not_said_to_have_the_records_of_before(shelf: Shelf) -> None:
+def test_a_file_that_was_changed_since_is_not_said_to_have_the_records_of_before(shelf: FileStore) -> None:
     shelf.room()
     with shelf.draft("a.json") as draft:
         draft.write_text("[{},{}]")
@@ -123,7 +123,7 @@ def test_a_file_that_was_changed_since_is_not_said_to_have_the_records_of_before
     assert shelf.listed()[0]["records"] is None
 
 
-def test_what_a_killed_master_left_half_sent_is_deleted_and_what_is_under_way_is_not(shelf: Shelf) -> None:
+def test_what_a_killed_master_left_half_sent_is_deleted_and_what_is_under_way_is_not(shelf: FileStore) -> None:
     shelf.room()
     old, new = shelf.uploads / ".incoming-old", shelf.uploads / ".incoming-new"
     for folder in (old, new):

@@ -15,10 +15,10 @@ import pytest
 from support.dead_letters import buried
 from traffic.core.master.decisions import Booked, Leased, Reopened
 from traffic.core.ranges import RangeSet
-from traffic.core.record_state import DeadLetter, State
+from traffic.core.record_state import DeadLetter, RecordState
 from traffic.dataset.dataset import Dataset, DatasetError
-from traffic.master.active_run import Delivery
-from traffic.master.start import SESSIONS_OF_ONE_MASTER, Starts
+from traffic.master.active_run import ActiveRun
+from traffic.master.start import SESSIONS_OF_ONE_MASTER, RunStarter
 from traffic.runs.history import ResumeError
 from traffic.runs.journal import Journal, JournalError, JournalInUseError, JournalWriteError
 from traffic.runs.other_host import OtherHostError
@@ -47,11 +47,11 @@ class Bench:
         given |= {"traffic_file": str(self.file), "traffic_state_dir": str(self.folder.path), "traffic_seed": "5"}
         return argparse.Namespace(**{**given, "host": FACTS.host, "autostart": False, **said})
 
-    def starts(self, *, form: bool = True, **said: str) -> Starts:
+    def starts(self, *, form: bool = True, **said: str) -> RunStarter:
         environment: Any = SimpleNamespace(
             parsed_options=self.options(**said), web_ui=object() if form else None, user_classes=[], shape_class=None
         )
-        return Starts(environment)
+        return RunStarter(environment)
 
     def leave(self, state: str = "running", **changed: Any) -> Path:
         """The journal of a run that an earlier master began: of ten records one is delivered, two were in hand."""
@@ -62,13 +62,13 @@ class Bench:
             journal.write([Leased(1, "a", RangeSet([(0, 3)])), Booked("a", RangeSet([(0, 1)]), (), 1, 0)])
         return path
 
-    def begin(self, starts: Starts, first_session: int = 1) -> Delivery:
+    def begin(self, starts: RunStarter, first_session: int = 1) -> ActiveRun:
         return self._kept(starts.begin(starts.take(), first_session))
 
-    def resume(self, starts: Starts, first_session: int = 1) -> Delivery:
+    def resume(self, starts: RunStarter, first_session: int = 1) -> ActiveRun:
         return self._kept(starts.resume(starts.take(), first_session))
 
-    def _kept(self, delivery: Delivery) -> Delivery:
+    def _kept(self, delivery: ActiveRun) -> ActiveRun:
         self.open += [delivery.close, delivery.journal.close]
         return delivery
 
@@ -166,7 +166,7 @@ def test_a_resumed_run_waits_as_long_as_its_new_master_was_told(bench):
 
 def test_dead_letters_that_are_sent_again_are_journaled_before_anything_is_sent(bench):
     path = bench.leave("completed", ended="2026-01-02T04:00:00Z", told=True)
-    letter = DeadLetter(1, State.REJECTED, 2, 422, "HTTP 422", "a")
+    letter = DeadLetter(1, RecordState.REJECTED, 2, 422, "HTTP 422", "a")
     with closing(Journal.open(path)) as journal:
         journal.write([Booked("a", RangeSet([(2, 10)]), (buried(letter),), 11, 0)])
     before = read(path)
@@ -304,7 +304,7 @@ def test_who_wants_it_sent_again_is_not_asked_for_the_same_run_any_more(bench):
     assert read(path)[1].left
     begun = bench.starts(traffic_path="/v1")._environment
     bench.folder.remove_run(bench.folder.runs()[0])  # the run that was begun instead
-    Starts(begun).check(begun.parsed_options)
+    RunStarter(begun).check(begun.parsed_options)
     with closing(bench.starts(traffic_resume=RUN).find()) as checked:
         assert checked.to_resume.journal.facts.run == RUN, "a person may still want it"
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from traffic.master.run_events import Story
+from traffic.master.run_events import RunEventRecorder
 
 REPORT = {
     "run": "r1",
@@ -30,16 +30,16 @@ class ARun:
     )
 
 
-def kinds(story: Story) -> list[str]:
+def kinds(story: RunEventRecorder) -> list[str]:
     return [row.kind for row in story.chronicle.since(0)]
 
 
-def texts(story: Story) -> list[str]:
+def texts(story: RunEventRecorder) -> list[str]:
     return [row.text for row in story.chronicle.since(0)]
 
 
 def test_a_run_begins_pauses_goes_on_and_ends_each_noted_once() -> None:
-    story, run = Story(), ARun()
+    story, run = RunEventRecorder(), ARun()
     for state, reason in (("running", ""), ("paused", "no worker is there"), ("running", ""), ("stopping", "")):
         run.state, run.reason = state, reason
         story.see(run)
@@ -53,13 +53,13 @@ def test_a_run_begins_pauses_goes_on_and_ends_each_noted_once() -> None:
 
 
 def test_a_person_s_pause_is_told_as_such() -> None:
-    story, run = Story(), ARun("paused", "paused by a person", paused_by_person=True)
+    story, run = RunEventRecorder(), ARun("paused", "paused by a person", paused_by_person=True)
     story.see(run)
     assert texts(story)[1] == "run r1 is paused by a person"
 
 
 def test_an_api_that_fails_in_several_ways_is_noted_once() -> None:
-    story, run = Story(), ARun("paused")
+    story, run = RunEventRecorder(), ARun("paused")
     for error in ("ConnectionRefusedError", "TimeoutError", "ConnectionRefusedError"):
         run.reason = f"the API cannot be reached: {error}"
         story.see(run)
@@ -67,7 +67,7 @@ def test_an_api_that_fails_in_several_ways_is_noted_once() -> None:
 
 
 def test_another_cause_of_the_same_pause_is_news() -> None:
-    story, run = Story(), ARun("paused", "the API cannot be reached: ConnectionRefusedError")
+    story, run = RunEventRecorder(), ARun("paused", "the API cannot be reached: ConnectionRefusedError")
     story.see(run)
     run.reason = "no worker is there"
     story.see(run)
@@ -75,21 +75,21 @@ def test_another_cause_of_the_same_pause_is_news() -> None:
 
 
 def test_a_run_that_was_over_before_anybody_looked_has_its_beginning_and_its_end() -> None:
-    story = Story()
+    story = RunEventRecorder()
     story.see(ARun("completed", report=REPORT))
     assert kinds(story) == ["run-began", "run-completed"]
 
 
 @pytest.mark.parametrize(("delivered", "level"), [(4, "good"), (3, "warning")])
 def test_the_end_is_good_only_where_every_record_was_delivered(delivered: int, level: str) -> None:
-    story = Story()
+    story = RunEventRecorder()
     counts = {**REPORT["counts"], "delivered": delivered, "rejected": 4 - delivered}
     story.see(ARun("completed", report={**REPORT, "counts": counts}))
     assert story.chronicle.since(0)[-1].level == level
 
 
 def test_the_end_says_how_many_were_rejected_and_that_the_audit_disagrees() -> None:
-    story = Story()
+    story = RunEventRecorder()
     counts = {**REPORT["counts"], "delivered": 3, "rejected": 1}
     story.see(ARun("completed", report={**REPORT, "counts": counts, "audit": {"stored": 2, "agrees": False}}))
     assert texts(story)[-1] == (
@@ -100,14 +100,14 @@ def test_the_end_says_how_many_were_rejected_and_that_the_audit_disagrees() -> N
 
 
 def test_a_resumed_run_says_what_is_left_of_it() -> None:
-    story, run = Story(), ARun()
+    story, run = RunEventRecorder(), ARun()
     run.facts.resumed = ("once",)
     story.see(run)
     assert texts(story) == ["run r1 is resumed: 3 records of 4 of f are left"]
 
 
 def test_a_refusal_is_noted_with_its_reason() -> None:
-    story = Story()
+    story = RunEventRecorder()
     story.refused(ValueError("no such file. Name another with --traffic-file."))
     assert texts(story) == ["refused to start: no such file. Name another under Traffic file."]
     story.see(None)

@@ -11,7 +11,7 @@ import pytest
 from support.cluster import ROOT
 from support.terminal import plain
 from traffic.terminal import plain as console
-from traffic.terminal.rich_view import Painter, live_line
+from traffic.terminal.rich_view import TerminalRenderer, live_line
 
 WORKERS = [
     {"id": "host_0123456789abcdef0123456789abcdef", "slice": 1200, "moved": 55, "delivered": 1250}
@@ -103,7 +103,7 @@ def paint(monkeypatch: pytest.MonkeyPatch) -> Any:
             monkeypatch.delenv(name, raising=False)
         for name, value in {"TERM": "xterm-256color", "COLUMNS": str(columns), **env}.items():
             monkeypatch.setenv(name, value)
-        return Painter(io.TextIOWrapper(io.BytesIO(), "utf-8")).report(report)
+        return TerminalRenderer(io.TextIOWrapper(io.BytesIO(), "utf-8")).report(report)
 
     return paint
 

@@ -7,10 +7,10 @@ import pytest
 
 from traffic.core.master.decisions import LeaseHandedBack, LeaseReturned, WorkerTroubled
 from traffic.core.master.invariants import check_ledger
-from traffic.core.master.prior_attempts import EarlierAttempts
-from traffic.core.protocol import Grant, Tried
+from traffic.core.master.prior_attempts import PriorAttempts
+from traffic.core.protocol import LeaseGrant, Tried
 from traffic.core.ranges import RangeSet
-from traffic.core.record_state import Cause, State
+from traffic.core.record_state import Cause, RecordState
 from unit.test_custody import Bench, sends, the_message
 
 TROUBLE = "the API cannot be reached: refused"
@@ -24,9 +24,9 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
     made.run.dataset.close()
 
 
-def granted(made: list) -> Grant:
+def granted(made: list) -> LeaseGrant:
     message = the_message(made)
-    assert isinstance(message, Grant)
+    assert isinstance(message, LeaseGrant)
     return message
 
 
@@ -57,7 +57,7 @@ def test_a_worker_in_trouble_gets_one_record_and_none_that_another_is_to_deliver
     bench.run.ledger.refill("b", 20)  # all that was a's
     seq = probe.seq
     made = bench.ack("a", sessions["a"], 2, heard=seq, holds=((0, 1),), wants=1, trouble=TROUBLE)
-    assert not [one for one in sends(made) if isinstance(one.message, Grant)]
+    assert not [one for one in sends(made) if isinstance(one.message, LeaseGrant)]
     bench.ack("b", sessions["b"], 2, trouble=TROUBLE)
     assert granted(bench.ack("a", sessions["a"], 3, heard=seq + 1, holds=((0, 1),), wants=1, trouble=TROUBLE)), (
         "nobody is well"
@@ -73,7 +73,7 @@ def test_what_was_sent_in_vain_is_known_to_have_been_and_how_often(bench: Bench)
         LeaseHandedBack,
         LeaseReturned,
     ]
-    assert bench.state(1) is State.PENDING
+    assert bench.state(1) is RecordState.PENDING
     bench.custody.worker_lost("a", "test")
     held = RangeSet()
     for seq in (1, 2):
@@ -143,7 +143,7 @@ def test_a_worker_that_comes_back_is_given_what_was_moved_and_no_second_slice(be
 
 
 def test_of_a_dead_letter_that_is_sent_again_it_is_known_whether_the_api_had_answered_it() -> None:
-    earlier = EarlierAttempts(records=9)
-    earlier.former.put(RangeSet([(3, 4)]), Cause(State.REJECTED, 5, 422, "HTTP 422", "a"))
-    earlier.former.put(RangeSet([(4, 5)]), Cause(State.IN_DOUBT, 1, 0, "lost", "a"))
+    earlier = PriorAttempts(records=9)
+    earlier.former.put(RangeSet([(3, 4)]), Cause(RecordState.REJECTED, 5, 422, "HTTP 422", "a"))
+    earlier.former.put(RangeSet([(4, 5)]), Cause(RecordState.IN_DOUBT, 1, 0, "lost", "a"))
     assert earlier.tries_among(RangeSet([(0, 9)])) == (Tried(3, 0, doubted=False),)

@@ -5,8 +5,8 @@ import json
 import re
 
 from traffic.core.master.progress import Progress
-from traffic.core.master.report import account, dead_letters
-from traffic.core.record_state import State
+from traffic.core.master.report import dead_letters, run_status
+from traffic.core.record_state import RecordState
 from traffic.master.web.printable import SHOWN, printable
 from traffic.master.web.reports import table
 from unit.a_run import ENDED, a_run, bury, deliver, standing
@@ -19,10 +19,10 @@ def a_report(folder, reason: str = "HTTP 422") -> dict:
     run = a_run(folder, 4, ["=w1", "w2"])
     try:
         deliver(run, "=w1", 0)
-        bury(run, "w2", 2, State.REJECTED, reason=reason)
+        bury(run, "w2", 2, RecordState.REJECTED, reason=reason)
         lines = [json.dumps(letter) + "\n" for letter in dead_letters(run)]
         (folder / "dead-letters.jsonl").write_text("".join(lines))
-        made = account(run, standing("stopped", ENDED), Progress())
+        made = run_status(run, standing("stopped", ENDED), Progress())
     finally:
         run.dataset.close()
     sent = {"target": {"host": "http://api:1", "path": "/v1", "method": "PUT"}, "users": 3, "spawn_rate": 2.5}

@@ -21,7 +21,7 @@ REGISTER = "traffic.register"
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
+class LeaseTerms:
     """The protocol's times in seconds, and the bounds of a lease. The same on both sides of a release."""
 
     lease_s: float = 5.0
@@ -38,7 +38,7 @@ TIMEOUT_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
-class RunTerms:
+class RunConfig:
     """What a worker must know of a run: how to send its records. `timeout` is in seconds, for one answer."""
 
     run: str
@@ -54,7 +54,7 @@ class RunTerms:
         return {**{field.name: getattr(self, field.name) for field in fields(self)}, "wait": list(self.wait)}
 
     @classmethod
-    def from_wire(cls, data: Any) -> "RunTerms | None":
+    def from_wire(cls, data: Any) -> "RunConfig | None":
         """Read the terms that `data` holds; None is no run. ProtocolError where it holds neither.
 
         The journal of a run that was begun by an older release has no timeout.
@@ -212,15 +212,15 @@ class Welcome(Message):
     """Master to worker: from now on you are this session, which holds nothing yet, in this run (None: no run)."""
 
     type = "traffic.welcome"
-    readers = {"session": wire.whole, "seq": wire.whole, "run": RunTerms.from_wire}
+    readers = {"session": wire.whole, "seq": wire.whole, "run": RunConfig.from_wire}
 
     session: int
     seq: int
-    run: RunTerms | None
+    run: RunConfig | None
 
 
 @dataclass(frozen=True, slots=True)
-class Grant(Message):
+class LeaseGrant(Message):
     """Master to worker: a lease. The answer to ack `answers`; `seq` counts the master's messages of a session.
 
     `positions` are ranges; `indexes` (little-endian uint64, packed) and `bodies` stand in the order of the
@@ -260,7 +260,7 @@ class Grant(Message):
 
 
 @dataclass(frozen=True, slots=True)
-class Acked(Message):
+class AckReply(Message):
     """Master to worker: ack `answers` was read and all its outcomes are booked.
 
     `over`: the run hands out no more. `paused`: nor does it until another answer says otherwise, or is a lease.
@@ -277,4 +277,4 @@ class Acked(Message):
 
 
 FROM_WORKER: tuple[type[Message], ...] = (Hello, Ack)
-FROM_MASTER: tuple[type[Message], ...] = (Welcome, Grant, Acked)
+FROM_MASTER: tuple[type[Message], ...] = (Welcome, LeaseGrant, AckReply)

@@ -7,7 +7,7 @@ from enum import IntEnum
 from traffic.core.ranges import RangeSet
 
 
-class State(IntEnum):
+class RecordState(IntEnum):
     """Where a position stands."""
 
     PENDING = 0
@@ -17,16 +17,16 @@ class State(IntEnum):
     IN_DOUBT = 4
 
 
-SETTLED = frozenset({State.DELIVERED, State.REJECTED, State.IN_DOUBT})
+SETTLED = frozenset({RecordState.DELIVERED, RecordState.REJECTED, RecordState.IN_DOUBT})
 # Where a position is settled already, a later word overrules the earlier only if it is worth more.
-WORTH = {State.IN_DOUBT: 1, State.REJECTED: 2, State.DELIVERED: 3}
+PRECEDENCE = {RecordState.IN_DOUBT: 1, RecordState.REJECTED: 2, RecordState.DELIVERED: 3}
 
 
 @dataclass(frozen=True, slots=True)
 class Cause:
     """Why records ended rejected or in doubt. `status` is the last HTTP status, 0 where no answer was read."""
 
-    state: State
+    state: RecordState
     attempts: int
     status: int
     reason: str
@@ -42,7 +42,7 @@ class DeadLetter:
     """One record that ended rejected or in doubt, and its cause's members."""
 
     position: int
-    state: State
+    state: RecordState
     attempts: int
     status: int
     reason: str

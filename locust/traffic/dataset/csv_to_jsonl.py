@@ -17,7 +17,7 @@ from typing import NoReturn
 from traffic.dataset import scan
 from traffic.dataset.csv_text import Reader, reader
 from traffic.dataset.diagnosis import DatasetError
-from traffic.dataset.fault_list import Findings
+from traffic.dataset.fault_list import FaultList
 from traffic.dataset.memory_budget import SMALL, Room
 from traffic.dataset.scan import BOM, TO_UTF8, Progress
 from traffic.dataset.utf8 import not_utf8
@@ -28,7 +28,7 @@ _BATCH_CHARACTERS = 1 << 20
 _CHARACTER_COST, _FIELD_COST = 16, 256
 
 
-class Rows:
+class CsvToJsonl:
     """Reads the CSV of `handle`, known to people as `name`, and hands JSON Lines to `out` piece by piece.
 
     `room` says how much memory a long row may take.
@@ -45,7 +45,7 @@ class Rows:
         self.file, self._handle, self._out, self._progress = name, handle, out, progress
         self._room = room or Room()
         self._size = os.fstat(handle).st_size
-        self._findings = Findings()
+        self._findings = FaultList()
         self._lines_before, self._record, self._line = 1, 0, 0
         self._begin_row()
 

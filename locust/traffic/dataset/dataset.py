@@ -19,7 +19,7 @@ from traffic.dataset.diagnosis import DatasetError
 from traffic.dataset.formats import HEAD, Format, tell
 from traffic.dataset.lines_scan import LinesScan
 from traffic.dataset.memory_budget import Room
-from traffic.dataset.scan import Progress, Quick, Scan, line_and_column
+from traffic.dataset.scan import FastPath, Progress, Scan, line_and_column
 
 __all__ = ["Dataset", "DatasetError"]
 
@@ -68,7 +68,7 @@ class Dataset:
         self.check_unchanged()
 
     @classmethod
-    def open(cls, file: Path, quick: Quick | None = None) -> "Dataset":
+    def open(cls, file: Path, quick: FastPath | None = None) -> "Dataset":
         """Check a file that is a JSON array or JSON Lines, and index it.
 
         DatasetError where it is missing, unreadable, or not what it should be.
@@ -136,7 +136,7 @@ class Dataset:
 def index(
     name: Path,
     handle: int,
-    quick: Quick | None = None,
+    quick: FastPath | None = None,
     progress: Progress | None = None,
     known: Format | None = None,
     room: Room | None = None,

@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any, NoReturn
 
-from traffic.dataset.csv_to_jsonl import Rows
+from traffic.dataset.csv_to_jsonl import CsvToJsonl
 from traffic.dataset.dataset import DatasetError, tell_file
-from traffic.dataset.formats import Format, Packing
+from traffic.dataset.formats import Compression, Format
 from traffic.dataset.memory_budget import Room
 from traffic.dataset.scan import Progress
 
@@ -37,7 +37,7 @@ class Unpacked:
     """What came of a file: `format` of its records, and `digest`, the SHA-256 of the file as it was given."""
 
     def __init__(
-        self, file: Path, handle: int, kind: Packing, out: Path, progress: Progress, room: Room | None = None
+        self, file: Path, handle: int, kind: Compression, out: Path, progress: Progress, room: Room | None = None
     ) -> None:
         """Make `out` of `file`: JSON, unpacked. DatasetError where that cannot be done, or `room` has too little."""
         self.file, self._handle, self._progress, self._room = file, handle, progress, room or Room()
@@ -49,14 +49,16 @@ class Unpacked:
             raise
         self.digest = self._hash.hexdigest()
 
-    def _make(self, kind: Packing, out: Path) -> Format:
-        if kind is Packing.NONE:
+    def _make(self, kind: Compression, out: Path) -> Format:
+        if kind is Compression.NONE:
             for _ in self._pieces():  # for the digest
                 pass
             self._convert(self._handle, out)
             return Format.CSV
         with self._written(out) as file:
-            unpacked = _gunzip(self._pieces()) if kind is Packing.GZIP else _unzstd(self._pieces(), self._window_log())
+            unpacked = (
+                _gunzip(self._pieces()) if kind is Compression.GZIP else _unzstd(self._pieces(), self._window_log())
+            )
             self._save(unpacked, kind, file)
         handle = os.open(out, os.O_RDONLY | os.O_CLOEXEC)
         try:
@@ -74,12 +76,12 @@ class Unpacked:
     def _convert(self, handle: int, out: Path) -> None:
         try:
             with self._written(out) as file:
-                Rows(self.file, handle, self._writer(file), self._progress, self._room).run()
+                CsvToJsonl(self.file, handle, self._writer(file), self._progress, self._room).run()
         except BaseException:
             out.unlink(missing_ok=True)
             raise
 
-    def _save(self, unpacked: Iterator[bytes], kind: Packing, file: IO[bytes]) -> None:
+    def _save(self, unpacked: Iterator[bytes], kind: Compression, file: IO[bytes]) -> None:
         write = self._writer(file)
         try:
             for piece in unpacked:

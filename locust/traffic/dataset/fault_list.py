@@ -21,7 +21,7 @@ class ManyFaultsError(DatasetError):
         self.args = ("\n  ".join([head, *(error.told for error in listed), *rest]),)
 
 
-class Findings:
+class FaultList:
     """Collects the faults of one file. `partial`: it could not be read to its end."""
 
     def __init__(self) -> None:

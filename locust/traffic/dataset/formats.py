@@ -35,7 +35,7 @@ class Format(Enum):
     CSV = "CSV with a header"
 
 
-class Packing(Enum):
+class Compression(Enum):
     """How a file is compressed; the value is for people."""
 
     NONE = ""
@@ -43,14 +43,14 @@ class Packing(Enum):
     ZSTD = "zstd"
 
 
-def packing(file: Path, head: bytes) -> Packing:
+def packing(file: Path, head: bytes) -> Compression:
     """How a file that begins with `head` is compressed. DatasetError where it is in a way that is not read here."""
     for magic, name in _OTHER_PACKERS.items():
         if head.startswith(magic):
             raise DatasetError(file, f"the file is {name}", "Unpack it, or compress it by gzip or zstd instead.")
     if head.startswith(_GZIP):
-        return Packing.GZIP
-    return Packing.ZSTD if head.startswith(_ZSTD) else Packing.NONE
+        return Compression.GZIP
+    return Compression.ZSTD if head.startswith(_ZSTD) else Compression.NONE
 
 
 def tell(file: Path, head: bytes) -> Format:

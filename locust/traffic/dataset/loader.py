@@ -13,7 +13,7 @@ from traffic.dataset.cache import Cache, Identity, Known
 from traffic.dataset.dataset import Dataset, DatasetError, Index, Stamp, head, index, open_file
 from traffic.dataset.decompress import Unpacked, digest_of
 from traffic.dataset.fast_path import lengths
-from traffic.dataset.formats import Format, Packing, hint, packing, tell
+from traffic.dataset.formats import Format, Compression, hint, packing, tell
 from traffic.dataset.memory_budget import INDEX_BYTES, Room
 from traffic.dataset.scan import Progress
 from traffic.dataset.schema import Schema
@@ -23,7 +23,7 @@ def _silent(_done: int, _of: int) -> None:
     pass
 
 
-class Opening:
+class DatasetLoader:
     """Opens one file. `notes` is what a person should know of it beside; not logged here, for this runs in a thread.
 
     `room` is the memory and disk that it may take, by default what there is.
@@ -77,13 +77,13 @@ class Opening:
         first = head(self.file, handle)
         kind = packing(self.file, first)
         size = os.fstat(handle).st_size
-        if kind is not Packing.NONE or tell(self.file, first) is Format.CSV:
+        if kind is not Compression.NONE or tell(self.file, first) is Format.CSV:
             return self._unpack(handle, kind, size)
         made = index(self.file, handle, lengths, self.progress, None, self.room)
         self._keep(lambda: self._store(size, made, None))
         return Known(made, None)
 
-    def _unpack(self, handle: int, kind: Packing, size: int) -> Known:
+    def _unpack(self, handle: int, kind: Compression, size: int) -> Known:
         try:
             draft = self.cache.draft()
         except OSError as error:

@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from traffic.dataset import diagnosis as faults
 from traffic.dataset.diagnosis import DatasetError
-from traffic.dataset.fault_list import Findings
+from traffic.dataset.fault_list import FaultList
 from traffic.dataset.memory_budget import SMALL, STEP, Room
 from traffic.dataset.utf8 import not_utf8
 
@@ -36,7 +36,7 @@ _CONTINUATION, _CONTINUATION_MASK = 0x80, 0xC0
 EXAMPLE = '{"name": "Ana", "msg": "Hola"}'
 TO_UTF8 = "Open the file in an editor and save it as UTF-8."
 
-Quick = Callable[[bytes], list[int] | None]
+FastPath = Callable[[bytes], list[int] | None]
 """Given what may be a JSON array without white space around its elements' ends: the lengths of its elements in bytes,
 where it is certain that it is one (RFC 8259, but for UTF-8 within strings); None where it is not, or where in doubt."""
 Progress = Callable[[int, int], None]
@@ -81,7 +81,7 @@ class Scan:
         self,
         name: Path,
         handle: int,
-        quick: Quick | None = None,
+        quick: FastPath | None = None,
         progress: Progress | None = None,
         room: Room | None = None,
     ) -> None:
@@ -90,7 +90,7 @@ class Scan:
         self.digest = hashlib.sha256()
         self.data, self.base, self.at = b"", 0, 0
         self.window = WINDOW
-        self.findings = Findings()
+        self.findings = FaultList()
         # Whether the fault that was just raised leaves nothing to go on from.
         self.hopeless = False
         self._text: str | None = None

@@ -12,7 +12,7 @@ import numpy as np
 
 from traffic.core.order import Indexes
 from traffic.dataset.dataset import Dataset, DatasetError
-from traffic.dataset.fault_list import Findings
+from traffic.dataset.fault_list import FaultList
 from traffic.dataset.formats import Format
 from traffic.dataset.memory_budget import Room
 from traffic.dataset.scan import Progress
@@ -56,7 +56,7 @@ class Schema:
 
     def check(self, dataset: Dataset, progress: Progress, room: Room) -> None:
         """DatasetError where a record does not pass, or may take more memory than there is in `room`."""
-        findings = Findings()
+        findings = FaultList()
         for indexes in _batches(dataset):
             for index, body in zip(indexes.tolist(), dataset.bodies(indexes), strict=True):
                 room.check_values(dataset.file, body, index, _TIMES)

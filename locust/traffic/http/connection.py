@@ -10,10 +10,10 @@ from typing import Any
 from geventhttpclient.response import HTTPConnectionClosed
 
 from traffic.clock import now_s
-from traffic.http.connector import WRITE, Dial
-from traffic.http.endpoint import NEVER, Owner, Route
-from traffic.http.http1 import BrokenAnswerError, Head
-from traffic.http.response_reader import Answers
+from traffic.http.connector import WRITE, Connector
+from traffic.http.endpoint import NEVER, Endpoint, ResponseHandler
+from traffic.http.http1 import BrokenAnswerError, ResponseHead
+from traffic.http.response_reader import ResponseReader
 from traffic.http.scheme_mismatch import WRITE_HTTP, WRITE_HTTPS, WrongSchemeError, asks_for_tls, begins_tls, met_plain
 from traffic.http.tls import Tls, refused_us
 
@@ -34,9 +34,9 @@ class Connection:
         *("_route", "_send", "_shaken", "_socket", "_tls", "_writer", "busy", "due"),
     )
 
-    def __init__(self, route: Route, owner: Owner) -> None:
+    def __init__(self, route: Endpoint, owner: ResponseHandler) -> None:
         self._route, self._owner = route, owner
-        self._answers = Answers(route.known)
+        self._answers = ResponseReader(route.known)
         self._socket: Any = None
         self._reader: Any = None
         self._writer: Any = None
@@ -45,7 +45,7 @@ class Connection:
         self._recv: Any = None
         self._pending: bytes | None = None  # the request that waits for a connection
         self._out: memoryview | None = None  # what the kernel has not taken yet
-        self._dial: Dial | None = None
+        self._dial: Connector | None = None
         self._left = self._fresh = self._shaken = self.busy = False
         self.due, self._rested = NEVER, 0.0
 
@@ -81,7 +81,7 @@ class Connection:
 
     def _connect(self, now: float) -> None:
         self.due = now + self._route.connect_timeout
-        self._dial = Dial(self._route.directory, self._route.loop, self._on_connected)
+        self._dial = Connector(self._route.directory, self._route.loop, self._on_connected)
         self._dial.begin()
 
     def _on_connected(self, made: Any, error: OSError | None) -> None:
@@ -243,7 +243,7 @@ class Connection:
             else:
                 self._finish(head, now_s(), reusable=reusable)
 
-    def _finish(self, head: Head, now: float, *, reusable: bool) -> None:
+    def _finish(self, head: ResponseHead, now: float, *, reusable: bool) -> None:
         body = self._answers.body
         self.busy, self._fresh, self.due, self._rested = False, False, NEVER, now
         if not reusable:

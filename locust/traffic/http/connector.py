@@ -8,7 +8,7 @@ from typing import Any
 
 from gevent.monkey import get_original
 
-from traffic.http.resolver import Address, Directory
+from traffic.http.resolver import Address, Resolver
 
 # The interpreter's own socket: gevent's would wait where this one is to say that it cannot go on.
 _Socket: Any = get_original("socket", "socket")
@@ -19,12 +19,12 @@ _NO_WAY = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 Then = Callable[[Any, OSError | None], None]
 
 
-class Dial:
+class Connector:
     """One try to connect. `then` is called once: with a connected non-blocking socket, or with None and why."""
 
     __slots__ = ("_directory", "_loop", "_socket", "_then", "_untried", "_writer")
 
-    def __init__(self, directory: Directory, loop: Any, then: Then) -> None:
+    def __init__(self, directory: Resolver, loop: Any, then: Then) -> None:
         self._directory, self._loop = directory, loop
         self._then: Then | None = then
         self._socket: Any = None

@@ -4,16 +4,16 @@ from dataclasses import dataclass, field
 from ssl import SSLContext
 from typing import Any, Protocol
 
-from traffic.http.http1 import Head
-from traffic.http.resolver import Directory, Target
+from traffic.http.http1 import ResponseHead
+from traffic.http.resolver import Resolver, Target
 
 NEVER = float("inf")
 
 
-class Owner(Protocol):
+class ResponseHandler(Protocol):
     """Whom a connection serves."""
 
-    def answered(self, head: Head, body: int, now: float) -> None:
+    def answered(self, head: ResponseHead, body: int, now: float) -> None:
         """The request was answered; `body` is the content's bytes."""
 
     def failed(self, error: Exception, *, sent: bool) -> None:
@@ -24,16 +24,16 @@ class Owner(Protocol):
 
 
 @dataclass(slots=True)
-class Route:
+class Endpoint:
     """What the connections to one API share. Timeouts are in seconds."""
 
     target: Target
-    directory: Directory
+    directory: Resolver
     loop: Any
     connect_timeout: float
     answer_timeout: float
     tls: SSLContext | None = None
-    known: dict[bytes, Head] = field(default_factory=dict)
+    known: dict[bytes, ResponseHead] = field(default_factory=dict)
 
     def late(self, *, connected: bool, ready: bool) -> TimeoutError:
         """What was waited for in vain, and for how long: an answer if the connection was `ready` for requests."""

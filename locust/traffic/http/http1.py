@@ -30,7 +30,7 @@ class BrokenAnswerError(Exception):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Head:
+class ResponseHead:
     """What the head of an answer says. `length` is its body's in bytes, or CHUNKED, or UNTIL_CLOSE.
 
     `keep_alive`: the connection may be used again. `fields` are in their order, the names in lower case.
@@ -51,7 +51,7 @@ class Head:
         return self.status in _INFORMATIONAL
 
 
-def read_head(data: bytes) -> Head:
+def read_head(data: bytes) -> ResponseHead:
     """What a whole head says, its empty line included. BrokenAnswerError where it is none."""
     lines = [line.removesuffix(b"\r") for line in _FOLD.sub(b" ", data).split(b"\n")]
     found = _STATUS_LINE.match(lines[0])
@@ -65,7 +65,7 @@ def read_head(data: bytes) -> Head:
     keep_alive = "close" not in said and (found[1] != b"0" or "keep-alive" in said) and length != UNTIL_CLOSE
     if length == CHUNKED and (found[1] == b"0" or _values(fields, "content-length")):
         keep_alive = False  # RFC 9112 6.1 and 6.3: whoever framed it may have framed what follows otherwise
-    return Head(status, length, keep_alive, fields)
+    return ResponseHead(status, length, keep_alive, fields)
 
 
 def _read_field(line: bytes) -> tuple[str, str]:

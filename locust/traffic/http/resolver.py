@@ -99,7 +99,7 @@ def _no_password() -> str:
     raise ValueError("its key is encrypted: write it without a password (openssl pkey)")
 
 
-class Directory:
+class Resolver:
     """The addresses of one target. `spawn` runs a function beside the caller; `clock` is in seconds.
 
     `ask` calls back at once where the addresses are known and fresh.

@@ -6,7 +6,7 @@ The rule that this module guards: where an answer ends is known to the byte, or 
 import re
 from typing import TYPE_CHECKING
 
-from traffic.http.http1 import CHUNKED, REMEMBERED, UNTIL_CLOSE, BrokenAnswerError, Head, read_head
+from traffic.http.http1 import CHUNKED, REMEMBERED, UNTIL_CLOSE, BrokenAnswerError, ResponseHead, read_head
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,7 +19,7 @@ _CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\x00-\x08\x0a-\x1f\x7
 _TRAILER = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[^\x00\r\n]*\Z")
 
 
-class Answers:
+class ResponseReader:
     """The answers of one connection. `known` are heads by their bytes; connections to one server share it.
 
     `head` is that of the answer under way, once it is whole; `body` how many bytes of content have come;
@@ -28,7 +28,7 @@ class Answers:
 
     __slots__ = ("_buffer", "_known", "_left", "_looked", "_step", "body", "head", "surplus")
 
-    def __init__(self, known: dict[bytes, Head]) -> None:
+    def __init__(self, known: dict[bytes, ResponseHead]) -> None:
         self._known = known
         self.begin()
 
@@ -37,7 +37,7 @@ class Answers:
         self._step: Callable[[], bool] | None = None
         self._buffer = bytearray()
         self._looked = self._left = self.body = 0
-        self.head: Head | None = None
+        self.head: ResponseHead | None = None
         self.surplus = False
 
     @property
@@ -45,7 +45,7 @@ class Answers:
         """Whether a part of an answer has come."""
         return self._step is not None
 
-    def feed(self, data: bytes) -> Head | None:
+    def feed(self, data: bytes) -> ResponseHead | None:
         """Take what came in; the answer's head, once the answer is whole. BrokenAnswerError where it is none.
 
         After a whole answer, call `begin` before the next, unless `feed` was given that answer in one piece.
@@ -64,7 +64,7 @@ class Answers:
                 return self.head
         return None
 
-    def eof(self) -> Head | None:
+    def eof(self) -> ResponseHead | None:
         """The server sends no more: the head where that ends the answer, None where it breaks the answer off."""
         return self.head if self.head is not None and self.head.length == UNTIL_CLOSE else None
 
@@ -91,7 +91,7 @@ class Answers:
         self._step = {CHUNKED: self._read_size, UNTIL_CLOSE: self._read_all}.get(head.length, self._read_body)
         return True
 
-    def _remember(self, data: bytes) -> Head:
+    def _remember(self, data: bytes) -> ResponseHead:
         head = self._known.get(data)
         if head is None:
             head = read_head(data)

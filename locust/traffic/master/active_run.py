@@ -6,17 +6,17 @@ from typing import Any
 
 from traffic.clock import ever_greater, now_s, timestamp
 from traffic.core.master.progress import Progress
-from traffic.core.master.report import Standing, account, dead_letters, unsent_indexes
+from traffic.core.master.report import RunContext, dead_letters, run_status, unsent_indexes
 from traffic.core.master.run import Run
-from traffic.core.master.stall_detector import Patience, Verdict
-from traffic.core.master.timeline import Look, Timeline
+from traffic.core.master.stall_detector import StallDetector, StallState
+from traffic.core.master.timeline import Sample, Timeline
 from traffic.core.master.verdict import succeeded, verdict
-from traffic.core.record_state import State
+from traffic.core.record_state import RecordState
 from traffic.dataset.dataset import Dataset
 from traffic.master.audit import reconcile
 from traffic.master.threads import in_thread
 from traffic.runs.journal import Journal, JournalError, JournalWriteError, tell
-from traffic.runs.run_metadata import Facts, ended
+from traffic.runs.run_metadata import RunMetadata, ended
 from traffic.runs.state_dir import StateFolder
 from traffic.runs.target import told
 from traffic.terminal import plain as console
@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 BY_A_PERSON = "paused by a person"
 
 
-class Delivery:
+class ActiveRun:
     """One run. `state` is running, paused, stopping, completed, stopped or failed.
 
     A run is paused by a person, or because it cannot go on. It is `live` until it is being closed, then `ending` until
@@ -40,7 +40,7 @@ class Delivery:
     def __init__(self, run: Run, dataset: Dataset, journal: Journal, folder: StateFolder) -> None:
         self.run, self.dataset, self.journal, self.folder = run, dataset, journal, folder
         self.facts = journal.facts
-        self.patience = Patience(self.facts.give_up_s)
+        self.patience = StallDetector(self.facts.give_up_s)
         self.state, self.reason = ("paused", BY_A_PERSON) if self.facts.paused else ("running", "")
         self.live = True
         self.manned = not self.facts.resumed
@@ -62,13 +62,13 @@ class Delivery:
         """Whether a person has paused it, and nobody has let it go on."""
         return self.facts.paused and self.state == "paused"
 
-    def pause(self) -> Facts:
+    def pause(self) -> RunMetadata:
         """Take that a person pauses it; the facts, which are news."""
         self.facts = replace(self.facts, paused=True)
         self.state, self.reason = "paused", BY_A_PERSON
         return self.facts
 
-    def go_on(self) -> Facts:
+    def go_on(self) -> RunMetadata:
         """Take that a person lets it go on, from a clean start: its pace, and what holds it up, count from now."""
         self.facts = replace(self.facts, paused=False)
         self.state, self.reason = "running", ""
@@ -88,35 +88,37 @@ class Delivery:
     def _trace(self, now: float, *, last: bool = False) -> None:
         since, counts = now - self._began, self.run.ledger.counts
         if last or self.timeline.due(since):
-            settled = counts[State.DELIVERED], counts[State.REJECTED], counts[State.IN_DOUBT]
+            settled = counts[RecordState.DELIVERED], counts[RecordState.REJECTED], counts[RecordState.IN_DOUBT]
             attempts = sum(self.run.attempts.values())
-            self.timeline.note(Look(since, *settled, counts[State.LEASED], counts[State.PENDING], attempts), last=last)
+            self.timeline.note(
+                Sample(since, *settled, counts[RecordState.LEASED], counts[RecordState.PENDING], attempts), last=last
+            )
 
-    def weigh(self, stalled: str, now: float) -> Verdict:
+    def weigh(self, stalled: str, now: float) -> StallState:
         """Take why the run can make no progress (empty: it can), be paused or go on accordingly; the verdict.
 
         A resumed run waits for its first worker as long as it takes, and one that a person has paused for a person.
         """
         if self.state not in ("running", "paused"):
-            return Verdict.GOING
+            return StallState.GOING
         if not self.manned:
-            verdict, stalled = Verdict.PAUSED, "it was resumed and waits for its workers"
+            verdict, stalled = StallState.PAUSED, "it was resumed and waits for its workers"
         else:
             verdict = self.patience.look("" if self.facts.paused else stalled, now)
         if self.facts.paused:
             self.state, self.reason = "paused", f"{BY_A_PERSON}; {stalled}" if stalled else BY_A_PERSON
-            return Verdict.PAUSED
-        if verdict is Verdict.PAUSED and self.state == "running":
+            return StallState.PAUSED
+        if verdict is StallState.PAUSED and self.state == "running":
             self.state = "paused"
             until = f"; it is given up in {self.patience.left_s(now):.0f} s if this lasts" if self.manned else ""
             logger.warning("the run is paused: %s%s", stalled, until)
-        elif verdict is Verdict.GOING and self.state == "paused":
+        elif verdict is StallState.GOING and self.state == "paused":
             self.state = "running"
             logger.info("the run goes on")
         self.reason = stalled if self.state == "paused" else ""
         return verdict
 
-    def crewed(self, users: int, rate: float) -> Facts | None:
+    def crewed(self, users: int, rate: float) -> RunMetadata | None:
         """Take how many users there are to be, and how fast they come; the facts, where that is news."""
         if not users or (users, rate) == (self.facts.users, self.facts.spawn_rate):
             return None
@@ -128,7 +130,7 @@ class Delivery:
         if self.report is not None:
             return self.report
         standing = self._standing(self.state, self.reason, None, worker_states)
-        return account(self.run, standing, self._progress) | told(self.facts)
+        return run_status(self.run, standing, self._progress) | told(self.facts)
 
     def finish(self, state: str, reason: str, worker_states: dict[str, str]) -> dict[str, Any]:
         """Make the delivery report, hold it against the target's audit, write it, print it; the report.
@@ -138,7 +140,7 @@ class Delivery:
         seconds = (now := now_s()) - self._began
         self._trace(now, last=True)
         standing = self._standing(state, reason, timestamp(), worker_states)
-        report = account(self.run, standing, self._progress) | told(self.facts)
+        report = run_status(self.run, standing, self._progress) | told(self.facts)
         rate = (self.settled - self._settled_before) / seconds if seconds > 0 else 0.0
         report |= {"seconds": round(seconds, 3), "rate": round(rate, 1)}
         # What was settled before the run moved to this target may be at the former one alone.
@@ -155,11 +157,11 @@ class Delivery:
         """Let go of the file: another run begins."""
         self.dataset.close()
 
-    def _standing(self, state: str, reason: str, at: str | None, worker_states: dict[str, str]) -> Standing:
+    def _standing(self, state: str, reason: str, at: str | None, worker_states: dict[str, str]) -> RunContext:
         resumed = tuple(one.to_json() for one in self.facts.resumed)
         paused = at is None and self.paused_by_person
         known = self.facts.started, at, worker_states, resumed
-        return Standing(state, reason, *known, paused_by_person=paused, troubles=self.troubles)
+        return RunContext(state, reason, *known, paused_by_person=paused, troubles=self.troubles)
 
     def discard_journal(self) -> None:
         """Delete the journal of a run that has its report, and of which every record was delivered.

@@ -8,17 +8,17 @@ import gevent
 
 from traffic.dataset.cache import Cache
 from traffic.dataset.dataset import Dataset
-from traffic.dataset.loader import Opening
+from traffic.dataset.loader import DatasetLoader
 from traffic.dataset.schema import Schema
 from traffic.master.threads import in_thread
-from traffic.terminal.plain import TOLD_LIVE
+from traffic.terminal.plain import ON_LIVE_LINE
 
 logger = logging.getLogger(__name__)
 
 TELL_EVERY_S = 2.0
 
 
-class Reading:
+class BackgroundLoader:
     """Opens traffic files, one at a time. `status` is how far the present one is, None where none is being read."""
 
     def __init__(self) -> None:
@@ -35,7 +35,7 @@ class Reading:
             # Called in the thread: no more than these two is done there.
             status["done"], status["of"] = done, of
 
-        opening = Opening(file, Cache(state_dir / "cache"), progress)
+        opening = DatasetLoader(file, Cache(state_dir / "cache"), progress)
         self.status = status
         teller = gevent.spawn(self._tell, status)
         try:
@@ -50,7 +50,7 @@ class Reading:
     def _tell(self, status: dict[str, Any]) -> None:
         while True:
             gevent.sleep(TELL_EVERY_S)
-            logger.info("%s", reading_line(status), extra=TOLD_LIVE)
+            logger.info("%s", reading_line(status), extra=ON_LIVE_LINE)
 
 
 def reading_line(status: dict[str, Any]) -> str:

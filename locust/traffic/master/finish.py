@@ -11,14 +11,14 @@ from typing import Any
 import gevent
 
 from traffic.clock import now_s
-from traffic.core.master.coordinator import Custody
+from traffic.core.master.coordinator import LeaseCoordinator
 from traffic.core.master.verdict import succeeded
-from traffic.master.active_run import Delivery
-from traffic.master.locust_session import LocustTest, watched
+from traffic.master.active_run import ActiveRun
+from traffic.master.locust_session import LocustSession, watched
 from traffic.master.outbox import Outbox
-from traffic.master.run_events import Story
-from traffic.master.start import Starts
-from traffic.terminal.live_line import Live
+from traffic.master.run_events import RunEventRecorder
+from traffic.master.start import RunStarter
+from traffic.terminal.live_line import LiveLine
 
 logger = logging.getLogger(__name__)
 
@@ -29,7 +29,7 @@ LAST_ACKS_S = 3.0
 LAST_ENTRIES_S = 10.0
 
 
-class Ending:
+class RunFinisher:
     """Each way to end a run. All but `quit` return at once: what waits does so in a greenlet of its own.
 
     One that fails goes to `on_crash`.
@@ -37,19 +37,19 @@ class Ending:
 
     def __init__(
         self,
-        test: LocustTest,
-        custody: Custody,
+        test: LocustSession,
+        custody: LeaseCoordinator,
         outbox: Outbox,
-        starts: Starts,
-        story: Story,
-        live: Live,
+        starts: RunStarter,
+        story: RunEventRecorder,
+        live: LiveLine,
         on_crash: Callable[["gevent.Greenlet[..., Any]"], None],
     ) -> None:
         self._test, self._custody, self._outbox, self._starts = test, custody, outbox, starts
         self._story, self._live = story, live
         self._on_crash = on_crash
 
-    def complete(self, delivery: Delivery) -> None:
+    def complete(self, delivery: ActiveRun) -> None:
         """Every record is settled: write the report, then stop Locust's test."""
 
         def end() -> None:
@@ -58,7 +58,7 @@ class Ending:
 
         watched(end, self._on_crash)
 
-    def stop(self, delivery: Delivery | None) -> None:
+    def stop(self, delivery: ActiveRun | None) -> None:
         """Hand out no more, wait for the workers' last acks, and report; nothing where no run is live."""
         if delivery is None or not self._hand_out_no_more(delivery):
             return
@@ -69,7 +69,7 @@ class Ending:
 
         watched(end, self._on_crash)
 
-    def fail(self, delivery: Delivery | None, reason: str) -> None:
+    def fail(self, delivery: ActiveRun | None, reason: str) -> None:
         """End the run because it cannot go on; nothing waits here, where the workers' messages are read."""
         if delivery is None or delivery.state == "stopping":
             return
@@ -82,7 +82,7 @@ class Ending:
 
         watched(end, self._on_crash)
 
-    def quit(self, delivery: Delivery | None, *, broken: bool) -> None:
+    def quit(self, delivery: ActiveRun | None, *, broken: bool) -> None:
         """The process ends: nothing comes after this, so wait here for the last acks, and for the report.
 
         `broken`: nobody reads the workers' messages any more, so there is no ack to wait for.
@@ -97,7 +97,7 @@ class Ending:
         # Until here a headless master that is killed, and restarted, must not take the file for one to be sent anew.
         delivery.discard_journal()
 
-    def _hand_out_no_more(self, delivery: Delivery) -> bool:
+    def _hand_out_no_more(self, delivery: ActiveRun) -> bool:
         """Tell the workers that the run is over; whether it was live."""
         if not delivery.live:
             return False
@@ -105,13 +105,13 @@ class Ending:
         self._outbox.put(self._custody.stop())
         return True
 
-    def _finish_after_last_acks(self, delivery: Delivery, state: str, reason: str = "") -> None:
+    def _finish_after_last_acks(self, delivery: ActiveRun, state: str, reason: str = "") -> None:
         deadline = now_s() + self._test.environment.stop_timeout + LAST_ACKS_S
         while not self._custody.settled_or_back and now_s() < deadline:
             gevent.sleep(0.05)
         self._finish(delivery, state, reason)
 
-    def _finish(self, delivery: Delivery, state: str, reason: str = "") -> None:
+    def _finish(self, delivery: ActiveRun, state: str, reason: str = "") -> None:
         """Close the ledger and write the report; nothing where that has been done."""
         if not delivery.live:
             return

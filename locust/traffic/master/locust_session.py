@@ -38,7 +38,7 @@ STOP_AGAIN_S = 3.0
 UNLISTED_S = 1.0
 
 
-class LocustTest:
+class LocustSession:
     """Locust's test, from its start (or several, where it lost its last worker) to its end."""
 
     def __init__(self, environment: Environment, runner: MasterRunner) -> None:

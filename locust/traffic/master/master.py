@@ -17,27 +17,27 @@ from locust.exception import StopTest
 from locust.runners import MasterRunner
 
 from traffic.clock import now_s
-from traffic.core.master.coordinator import Custody
+from traffic.core.master.coordinator import LeaseCoordinator
 from traffic.core.master.decisions import AllSettled, Booked, Decision, Leased, LeaseReclaimed, Send
-from traffic.core.master.stall_detector import Verdict
-from traffic.core.protocol import FROM_WORKER, Terms
+from traffic.core.master.stall_detector import StallState
+from traffic.core.protocol import FROM_WORKER, LeaseTerms
 from traffic.core.ranges import RangeSet
 from traffic.core.wire import ProtocolError
 from traffic.dataset.dataset import DatasetError
 from traffic.environment import with_proxy
 from traffic.errors import RefusedError
 from traffic.locust_patches.frames import drops, loop
-from traffic.master.active_run import Delivery
-from traffic.master.file_loading import Reading, reading_line
-from traffic.master.finish import EXIT_BROKEN, EXIT_REFUSED, Ending
+from traffic.master.active_run import ActiveRun
+from traffic.master.file_loading import BackgroundLoader, reading_line
+from traffic.master.finish import EXIT_BROKEN, EXIT_REFUSED, RunFinisher
 from traffic.master.inbox import Inbox
-from traffic.master.locust_session import LocustTest, watched
+from traffic.master.locust_session import LocustSession, watched
 from traffic.master.outbox import Outbox
-from traffic.master.pause import Pausing
-from traffic.master.run_events import Story
-from traffic.master.start import Checked, Starts
+from traffic.master.pause import RunPauser
+from traffic.master.run_events import RunEventRecorder
+from traffic.master.start import PreparedStart, RunStarter
 from traffic.terminal import plain as console
-from traffic.terminal.live_line import Live
+from traffic.terminal.live_line import LiveLine
 
 logger = logging.getLogger(__name__)
 
@@ -51,20 +51,20 @@ class Master:
 
     def __init__(self, environment: Environment, runner: MasterRunner) -> None:
         self.environment, self.runner = environment, runner
-        self.delivery: Delivery | None = None
-        self.test = LocustTest(environment, runner)
-        self._custody = Custody(Terms(), first_session=time.time_ns() // 1_000_000)
+        self.delivery: ActiveRun | None = None
+        self.test = LocustSession(environment, runner)
+        self._custody = LeaseCoordinator(LeaseTerms(), first_session=time.time_ns() // 1_000_000)
         self._outbox = Outbox(self._act)
-        self._pausing = Pausing(self._custody, self._outbox)
-        self._starts = Starts(environment)
-        self.story = Story()
+        self._pausing = RunPauser(self._custody, self._outbox)
+        self._starts = RunStarter(environment)
+        self.story = RunEventRecorder()
         # Set once it is known whether a run is to be resumed; `refusal` says why one cannot be.
         self._looked = Event()
         self.refusal: Exception | None = None
         self._broken = False
         self._progress_due = 0.0
-        self._live = Live(self._look, headless=self.test.headless)
-        self._ending = Ending(
+        self._live = LiveLine(self._look, headless=self.test.headless)
+        self._ending = RunFinisher(
             self.test, self._custody, self._outbox, self._starts, self.story, self._live, self._on_crash
         )
         self._inbox = Inbox(runner, self._read, self._tick)
@@ -75,7 +75,7 @@ class Master:
         watched(self._serve, self._on_crash)
 
     @property
-    def reading(self) -> Reading:
+    def reading(self) -> BackgroundLoader:
         """What reads the traffic files."""
         return self._starts.reading
 
@@ -126,7 +126,7 @@ class Master:
             raise gevent.GreenletExit
         raise StopTest(str(error)) from error
 
-    def _begin(self, checked: Checked) -> None:
+    def _begin(self, checked: PreparedStart) -> None:
         if checked.to_resume is not None:
             self._take_up(checked, checked.to_resume.held)
             return
@@ -136,7 +136,7 @@ class Master:
         logger.info(line, facts.run, facts.records, facts.file, facts.order, facts.seed)
         self._outbox.put(self._custody.start(run, self.test.present(), now_s()))
 
-    def _take_up(self, checked: Checked, held: dict[str, RangeSet]) -> None:
+    def _take_up(self, checked: PreparedStart, held: dict[str, RangeSet]) -> None:
         """Go on with a run of which workers had `held` in hand."""
         delivery = self._starts.resume(checked, self._custody.next_session)
         facts, in_hand = delivery.facts, sum(positions.count for positions in held.values())
@@ -149,7 +149,7 @@ class Master:
         self._outbox.put(self._custody.resume(delivery.run, held, now_s()))
         self._pausing.take_up(delivery, headless=self.test.headless)
 
-    def _deliver(self, delivery: Delivery) -> None:
+    def _deliver(self, delivery: ActiveRun) -> None:
         """Make this the present run, and let go of the one before."""
         if self.delivery is not None:
             self.delivery.close()
@@ -224,7 +224,7 @@ class Master:
             self._watch(self.delivery, now)
         self.story.see(self.delivery)
 
-    def _watch(self, delivery: Delivery, now: float) -> None:
+    def _watch(self, delivery: ActiveRun, now: float) -> None:
         """Look how the run goes: tell, pause, give up, or bring Locust's test back where it ended without us."""
         delivery.look(now)
         delivery.manned |= bool(self._custody.sessions)
@@ -232,14 +232,14 @@ class Master:
         if (facts := delivery.crewed(self.runner.target_user_count, self.runner.spawn_rate)) is not None:
             self._outbox.note(facts)
         stalled = self._outbox.trouble or with_proxy(self._custody.stalled, delivery.facts.host)
-        if delivery.weigh(stalled, now) is Verdict.GIVEN_UP:
+        if delivery.weigh(stalled, now) is StallState.GIVEN_UP:
             reason = f"{stalled}; given up after {delivery.patience.give_up_s:g} s without progress"
             self._ending.fail(delivery, reason)
             return
         if now >= self._progress_due:
             self._progress_due = now + PROGRESS_EVERY_S
             line = console.progress_line(delivery.account(self.test.worker_states()))
-            logger.info("%s", line, extra=console.TOLD_LIVE)
+            logger.info("%s", line, extra=console.ON_LIVE_LINE)
         if delivery.state != "stopping" and self.test.bring_back():
             what = "waits, paused, with its users" if delivery.paused_by_person else "goes on"
             logger.info("run %s %s: a worker is there", delivery.run.terms.run, what)

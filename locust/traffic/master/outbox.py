@@ -13,7 +13,7 @@ from traffic.clock import now_s
 from traffic.core.master.decisions import Decision, Entry
 from traffic.master.threads import in_thread
 from traffic.runs.journal import Journal, JournalWriteError
-from traffic.runs.run_metadata import Facts
+from traffic.runs.run_metadata import RunMetadata
 
 logger = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ class Outbox:
         self.trouble = ""
         self._act = act
         self._waiting: list[Decision] = []
-        self._facts: Facts | None = None
+        self._facts: RunMetadata | None = None
         self._wake, self._idle = Event(), Event()
         self._idle.set()
 
@@ -43,7 +43,7 @@ class Outbox:
         if len(self._waiting) > before:
             self._rouse()
 
-    def note(self, facts: Facts) -> None:
+    def note(self, facts: RunMetadata) -> None:
         """Have these facts journaled, with the next group at the latest."""
         self._facts = facts
         self._rouse()

@@ -5,21 +5,21 @@ The rule that this module guards: the journal has a pause, or its end, before an
 
 import logging
 
-from traffic.core.master.coordinator import Custody
+from traffic.core.master.coordinator import LeaseCoordinator
 from traffic.errors import ActRefusedError
-from traffic.master.active_run import Delivery
+from traffic.master.active_run import ActiveRun
 from traffic.master.outbox import Outbox
 
 logger = logging.getLogger(__name__)
 
 
-class Pausing:
+class RunPauser:
     """Both acts. They yield to nobody before they are done, so that none is half done where another looks."""
 
-    def __init__(self, custody: Custody, outbox: Outbox) -> None:
+    def __init__(self, custody: LeaseCoordinator, outbox: Outbox) -> None:
         self._custody, self._outbox = custody, outbox
 
-    def pause(self, delivery: Delivery | None) -> None:
+    def pause(self, delivery: ActiveRun | None) -> None:
         """Have the workers hand out no further record; ActRefusedError where that cannot be."""
         live = self._live(delivery, "pause")
         if live.paused_by_person:
@@ -28,7 +28,7 @@ class Pausing:
         self._outbox.put(self._custody.pause())
         logger.warning("run %s is paused by a person, after %d of %d records", *_how_far(live))
 
-    def go_on(self, delivery: Delivery | None) -> None:
+    def go_on(self, delivery: ActiveRun | None) -> None:
         """Have the workers hand out records again; ActRefusedError where no person paused the run."""
         live = self._live(delivery, "let go on")
         if not live.paused_by_person:
@@ -37,7 +37,7 @@ class Pausing:
         self._let_go_on(live)
         logger.info("run %s goes on, as a person wants it, after %d of %d records", *_how_far(live))
 
-    def take_up(self, delivery: Delivery, *, headless: bool) -> None:
+    def take_up(self, delivery: ActiveRun, *, headless: bool) -> None:
         """Keep a resumed run as it was left: paused, unless there is no page on which anybody could let it go on."""
         if not delivery.paused_by_person:
             return
@@ -49,17 +49,17 @@ class Pausing:
             line = "run %s is still paused by a person, and goes on when a person says so"
         logger.warning(line, delivery.facts.run)
 
-    def _live(self, delivery: Delivery | None, act: str) -> Delivery:
+    def _live(self, delivery: ActiveRun | None, act: str) -> ActiveRun:
         if delivery is None or not delivery.live:
             raise ActRefusedError(f"There is no run to {act}.")
         if self._custody.over:
             raise ActRefusedError(f"Run {delivery.facts.run} is ending: there is nothing left to {act}.")
         return delivery
 
-    def _let_go_on(self, delivery: Delivery) -> None:
+    def _let_go_on(self, delivery: ActiveRun) -> None:
         self._outbox.note(delivery.go_on())
         self._outbox.put(self._custody.go_on())
 
 
-def _how_far(delivery: Delivery) -> tuple[str, int, int]:
+def _how_far(delivery: ActiveRun) -> tuple[str, int, int]:
     return delivery.facts.run, delivery.settled, delivery.facts.records

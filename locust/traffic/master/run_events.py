@@ -4,24 +4,24 @@ from typing import Any
 
 from traffic.clock import ever_greater, timestamp
 from traffic.core.master.decisions import records
-from traffic.core.master.event_log import Chronicle
+from traffic.core.master.event_log import EventLog
 from traffic.core.master.verdict import audit_sentence, verdict
-from traffic.master.active_run import Delivery
+from traffic.master.active_run import ActiveRun
 from traffic.master.wording import for_page
 
 
-class Story:
+class RunEventRecorder:
     """Compares a run with what it was at the last look; call `see` wherever it may have changed, and now and then."""
 
     def __init__(self) -> None:
-        self.chronicle = Chronicle(timestamp, ever_greater())
-        self._seen: tuple[Delivery | None, str, str] = (None, "", "")
+        self.chronicle = EventLog(timestamp, ever_greater())
+        self._seen: tuple[ActiveRun | None, str, str] = (None, "", "")
 
     def refused(self, why: object) -> None:
         """A start, or a resumption, came to nothing."""
         self.chronicle.note("refused", "bad", f"refused to start: {for_page(str(why))}")
 
-    def see(self, delivery: Delivery | None) -> None:
+    def see(self, delivery: ActiveRun | None) -> None:
         """Note what is news of the present run."""
         before, state, reason = self._seen
         if delivery is None:
@@ -35,7 +35,7 @@ class Story:
         if now[1:] != (state, reason):
             self._changed(delivery, state)
 
-    def _begun(self, delivery: Delivery) -> None:
+    def _begun(self, delivery: ActiveRun) -> None:
         facts = delivery.facts
         if facts.resumed:
             left = facts.records - delivery.settled
@@ -46,7 +46,7 @@ class Story:
         text = f"run {facts.run} began: {records(facts.records)} of {facts.file}, {order}"
         self.chronicle.note("run-began", "info", text)
 
-    def _changed(self, delivery: Delivery, before: str) -> None:
+    def _changed(self, delivery: ActiveRun, before: str) -> None:
         run, reason = delivery.facts.run, delivery.reason
         if delivery.report is not None:
             self._ended(delivery.report)

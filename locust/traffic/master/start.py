@@ -12,17 +12,17 @@ from traffic.clock import timestamp
 from traffic.core.master.decisions import records
 from traffic.core.master.run import Run
 from traffic.core.order import Order
-from traffic.core.protocol import RunTerms
+from traffic.core.protocol import RunConfig
 from traffic.dataset.dataset import Dataset, DatasetError
-from traffic.master.active_run import Delivery
-from traffic.master.file_loading import Reading
+from traffic.master.active_run import ActiveRun
+from traffic.master.file_loading import BackgroundLoader
 from traffic.master.threads import in_thread
 from traffic.master.user_counts import check_options
 from traffic.runs.history import ResumeError, ToResume, find_cut_off, find_to_resume, leave_cut_off, recover, replay
 from traffic.runs.journal import LEAVE_RUN, Journal, JournalError, JournalWriteError
 from traffic.runs.other_host import OtherHostError
 from traffic.runs.retention import prune
-from traffic.runs.run_metadata import Facts, resumed
+from traffic.runs.run_metadata import RunMetadata, resumed
 from traffic.runs.sent_before import Intended, check_again, leave_stopped
 from traffic.runs.state_dir import StateError, StateFolder
 from traffic.runs.target import same_host
@@ -33,7 +33,7 @@ SESSIONS_OF_ONE_MASTER = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Checked:
+class PreparedStart:
     """What a start was found to need. `to_resume` is the run to go on with; None: a new one.
 
     A new run delivers `chosen` of the file's records, from index `offset` on.
@@ -63,13 +63,13 @@ class Checked:
             self.to_resume.journal.close()
 
 
-class Starts:
+class RunStarter:
     """Checks starts, and makes the runs. What can go wrong is one of `traffic.errors.RefusedError`."""
 
     def __init__(self, environment: Environment) -> None:
         self._environment = environment
-        self._checked: Checked | None = None
-        self.reading = Reading()
+        self._checked: PreparedStart | None = None
+        self.reading = BackgroundLoader()
 
     @property
     def options(self) -> argparse.Namespace:
@@ -114,7 +114,7 @@ class Starts:
         dataset = self.reading.open(settings.file, settings.state_dir, settings.schema)
         try:
             offset, chosen = _choice(settings, dataset)
-            checked = Checked(settings, dataset, host, offset, chosen)
+            checked = PreparedStart(settings, dataset, host, offset, chosen)
             if not (settings.again or settings.resume):
                 in_thread(check_again, folder, checked.intended)
         except BaseException:
@@ -122,7 +122,7 @@ class Starts:
             raise
         self._checked = checked
 
-    def take(self) -> Checked:
+    def take(self) -> PreparedStart:
         """What was checked, to be used now; it is checked now where that has not been done."""
         if self._checked is None:
             self._check_crew()
@@ -131,7 +131,7 @@ class Starts:
         assert checked
         return checked
 
-    def find(self) -> Checked | None:
+    def find(self) -> PreparedStart | None:
         """At the master's own start: the run that was cut off, or that the options name; None where there is none."""
         if self.unattended:
             check_variables()
@@ -149,10 +149,10 @@ class Starts:
             return None
         return self._open_to_resume(settings, self.options if self.unattended else None, journal)
 
-    def begin(self, checked: Checked, first_session: int) -> Delivery:
+    def begin(self, checked: PreparedStart, first_session: int) -> ActiveRun:
         """A new run, with its journal."""
         settings, dataset, chosen = checked.settings, checked.dataset, checked.chosen
-        terms = RunTerms(
+        terms = RunConfig(
             run=_new_run_id(),
             method=settings.method,
             path=settings.path,
@@ -161,7 +161,7 @@ class Starts:
             policy=settings.policy,
             timeout=settings.timeout,
         )
-        facts = Facts(
+        facts = RunMetadata(
             terms=terms,
             file=str(settings.file),
             records=chosen,
@@ -187,9 +187,9 @@ class Starts:
             raise StateError(f"{what}. {remedy}") from error
         run = Run.of(terms, dataset, Order(chosen, settings.seed, settings.order, checked.offset))
         in_thread(prune, checked.folder, settings.keep_runs, settings.keep_days, terms.run)
-        return Delivery(run, checked.dataset, journal, checked.folder)
+        return ActiveRun(run, checked.dataset, journal, checked.folder)
 
-    def resume(self, checked: Checked, first_session: int) -> Delivery:
+    def resume(self, checked: PreparedStart, first_session: int) -> ActiveRun:
         """The run to resume. Its sessions begin with `delivery.facts.first_session`."""
         assert checked.to_resume is not None
         journal, run, reopened = checked.to_resume.journal, checked.to_resume.run, checked.to_resume.reopened
@@ -202,7 +202,7 @@ class Starts:
         except JournalWriteError as error:
             what = f"the journal {journal.path} cannot be written ({error})"
             raise JournalError(f"{what}. Make room on its disk.") from error
-        return Delivery(run, checked.dataset, journal, checked.folder)
+        return ActiveRun(run, checked.dataset, journal, checked.folder)
 
     def _check_crew(self) -> None:
         if self._environment.shape_class is None:  # a shape says how many users there are
@@ -213,7 +213,9 @@ class Starts:
             self._checked.close()
             self._checked = None
 
-    def _open_to_resume(self, settings: Settings, options: argparse.Namespace | None, journal: Journal) -> Checked:
+    def _open_to_resume(
+        self, settings: Settings, options: argparse.Namespace | None, journal: Journal
+    ) -> PreparedStart:
         """The form's file is for a new run, and the journal knows its own; the command line's is meant for this one.
 
         `options` say which host is asked for, None if nobody asks for any: then it is the run's own.
@@ -230,7 +232,7 @@ class Starts:
             if dataset is not None:
                 dataset.close()
             raise
-        return Checked(settings, dataset, host, to_resume=to_resume)
+        return PreparedStart(settings, dataset, host, to_resume=to_resume)
 
     def _host_to_resume(self, settings: Settings, options: argparse.Namespace, journal: Journal) -> str:
         """The run's own host, or another one that is asked for, if that was confirmed. OtherHostError if it was not."""

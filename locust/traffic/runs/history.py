@@ -13,12 +13,12 @@ from traffic.core.master.run import Run
 from traffic.core.master.verdict import verdict
 from traffic.core.order import Order
 from traffic.core.ranges import RangeSet
-from traffic.core.record_state import State
+from traffic.core.record_state import RecordState
 from traffic.dataset.dataset import Dataset
 from traffic.errors import RefusedError
 from traffic.ownership import RUN_ID
 from traffic.runs.journal import LEAVE_IT, LEAVE_RUN, Journal, JournalError, JournalInUseError
-from traffic.runs.run_metadata import Facts, ended
+from traffic.runs.run_metadata import RunMetadata, ended
 from traffic.runs.state_dir import StateFolder
 from traffic.runs.target import told
 from traffic.settings import DEAD_LETTERS, LATEST
@@ -88,12 +88,12 @@ def _unknown(folder: StateFolder, wanted: str, *, resend: bool) -> str:
     if resend and wanted in folder.runs():
         return f"nothing of run {wanted} can be sent again: all of it was delivered, or its journal is gone."
     seen = ((run, read_facts(folder, run)) for run in folder.runs())
-    known = [run for run, facts in seen if isinstance(facts, Facts) and (resend or not _is_over(facts))]
+    known = [run for run, facts in seen if isinstance(facts, RunMetadata) and (resend or not _is_over(facts))]
     others = f"Those that can be: {', '.join(known[:5])}." if known else "None can be."
     return f"no run {wanted!r} in {folder.path} can be resumed. {others}"
 
 
-def _is_over(facts: Facts) -> bool:
+def _is_over(facts: RunMetadata) -> bool:
     """Whether a run was completed, and its master has said so; else it can be taken up, if only to say it."""
     return facts.state == "completed" and facts.told
 
@@ -106,7 +106,7 @@ def _check_use(journal: Journal, *, resend: bool) -> None:
         option = f"--traffic-resume {facts.run} --traffic-resend {DEAD_LETTERS} (TRAFFIC_RESEND={DEAD_LETTERS})"
         raise ResumeError(f"{what}. Have its dead letters sent again with {option}.")
     if resend and not _has_to_send(journal):
-        in_doubt = replay(journal).ledger.counts[State.IN_DOUBT]
+        in_doubt = replay(journal).ledger.counts[RecordState.IN_DOUBT]
         why = f"{records(in_doubt)} in doubt may have been sent, and under at-most-once nothing is sent twice"
         raise ResumeError(f"nothing of run {facts.run} can be sent again: {why if in_doubt else 'it is delivered'}.")
 
@@ -228,7 +228,7 @@ def _find(folder: StateFolder, wanted: Callable[[Journal], bool]) -> Journal | N
     return None
 
 
-def read_facts(folder: StateFolder, run: str) -> Facts | JournalError | None:
+def read_facts(folder: StateFolder, run: str) -> RunMetadata | JournalError | None:
     """What the journal of a run says that it is, or why it cannot be told; None where there is none."""
     path = folder.journal_path(run)
     if not path.exists():
@@ -255,7 +255,7 @@ def _summary(folder: StateFolder, run: str) -> dict[str, Any] | None:
     return summarise((told(facts) if facts is not None else {}) | report, resumable=facts is not None)
 
 
-def _told(facts: Facts) -> dict[str, Any]:
+def _told(facts: RunMetadata) -> dict[str, Any]:
     """What can be said of a run that left a journal and no report."""
     return {
         "run": facts.run,

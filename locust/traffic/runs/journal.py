@@ -20,7 +20,7 @@ from traffic.core.master.decisions import Entry
 from traffic.core.wire import ProtocolError
 from traffic.errors import RefusedError
 from traffic.runs.journal_codec import entry_from_json, entry_to_json
-from traffic.runs.run_metadata import Facts
+from traffic.runs.run_metadata import RunMetadata
 
 APPLICATION = int.from_bytes(b"TRAF")
 # In a journal of version 1 each dead letter stands alone; since 2, those of one cause together. Both are read; what is
@@ -58,13 +58,13 @@ class JournalWriteError(Exception):
 class Journal:
     """One run's journal, open for writing. Not for several threads at once; nobody else can open it meanwhile."""
 
-    def __init__(self, path: Path, database: sqlite3.Connection, facts: Facts, head: tuple[int, int]) -> None:
+    def __init__(self, path: Path, database: sqlite3.Connection, facts: RunMetadata, head: tuple[int, int]) -> None:
         self.path, self.facts = path, facts
         self._database = database
         self._entries, self._chain = head
 
     @classmethod
-    def create(cls, path: Path, facts: Facts) -> "Journal":
+    def create(cls, path: Path, facts: RunMetadata) -> "Journal":
         """Begin a run's journal; it has its name once it is whole. JournalWriteError where it cannot be written."""
         draft = path.with_name(path.name + ".part")
         try:
@@ -124,7 +124,7 @@ class Journal:
             what = f"{there} of its {self._entries} entries are there, and not each is as it was written"
             raise JournalError(f"the journal {self.path} is damaged ({what}). {LEAVE_IT}.")
 
-    def write(self, entries: Iterable[Entry] = (), facts: Facts | None = None) -> None:
+    def write(self, entries: Iterable[Entry] = (), facts: RunMetadata | None = None) -> None:
         """Add entries, and put new facts in the place of the old.
 
         All of it is on disk then; or none, where JournalWriteError says why.
@@ -158,7 +158,7 @@ class Journal:
         _remove(self.path)
 
 
-def _insert_facts(database: sqlite3.Connection, facts: Facts) -> None:
+def _insert_facts(database: sqlite3.Connection, facts: RunMetadata) -> None:
     body = facts.to_json()
     database.execute("DELETE FROM facts")
     database.execute("INSERT INTO facts VALUES (?, ?)", (body, zlib.crc32(body.encode())))
@@ -209,13 +209,13 @@ def _check_kind(path: Path, database: sqlite3.Connection) -> None:
         raise JournalError(f"{what}. Finish that run with the release that began it, or {LEAVE_RUN}.")
 
 
-def _read_head(path: Path, database: sqlite3.Connection) -> tuple[Facts, tuple[int, int]]:
+def _read_head(path: Path, database: sqlite3.Connection) -> tuple[RunMetadata, tuple[int, int]]:
     heads = database.execute("SELECT entries, chain FROM head").fetchall()
     facts = database.execute("SELECT body, checksum FROM facts").fetchall()
     body, checksum = facts[0] if len(facts) == len(heads) == 1 else (None, None)
     if not isinstance(body, str) or zlib.crc32(body.encode()) != checksum:
         raise JournalError(f"the journal {path} is damaged (what the run is does not stand in it). {LEAVE_IT}.")
-    return Facts.from_json(body), heads[0]
+    return RunMetadata.from_json(body), heads[0]
 
 
 def _unusable(path: Path, error: Exception) -> JournalError:

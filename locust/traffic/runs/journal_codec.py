@@ -5,7 +5,7 @@ from typing import Any
 
 from traffic.core.master.decisions import Booked, Entry, Leased, LeaseReturned, Reopened
 from traffic.core.ranges import RangeSet
-from traffic.core.record_state import Buried, Cause, State
+from traffic.core.record_state import Buried, Cause, RecordState
 
 
 def entry_to_json(entry: Entry) -> str:
@@ -43,7 +43,7 @@ def entry_from_json(body: str) -> Entry:
 def _buried(at: int | list[list[int]], state: int, attempts: int, status: int, reason: str, worker: str) -> Buried:
     """Read the letters of one cause; in a journal of version 1 each letter stands alone, and `at` is its position."""
     positions = RangeSet([(at, at + 1)]) if isinstance(at, int) else _ranges(at)
-    return Buried(positions, Cause(State(state), attempts, status, reason, worker))
+    return Buried(positions, Cause(RecordState(state), attempts, status, reason, worker))
 
 
 def _ranges(pairs: list[list[int]]) -> RangeSet:

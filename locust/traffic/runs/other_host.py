@@ -1,17 +1,17 @@
 """A run that is resumed to another host than it went to before: what that means, said before it is done."""
 
 from traffic.core.master.decisions import records
-from traffic.core.record_state import State
+from traffic.core.record_state import RecordState
 from traffic.runs.history import ResumeError
-from traffic.runs.run_metadata import Facts
+from traffic.runs.run_metadata import RunMetadata
 
 
 class OtherHostError(ResumeError):
     """A run was asked to go on to another host, and nobody has confirmed that. `more` says it to programs."""
 
-    def __init__(self, facts: Facts, host: str, counts: list[int]) -> None:
+    def __init__(self, facts: RunMetadata, host: str, counts: list[int]) -> None:
         self.more = {"other_host": {"run": facts.run, "before": facts.host, "asked": host}}
-        settled = sum(counts[state] for state in (State.DELIVERED, State.REJECTED, State.IN_DOUBT))
+        settled = sum(counts[state] for state in (RecordState.DELIVERED, RecordState.REJECTED, RecordState.IN_DOUBT))
         what = f"run {facts.run} went to {facts.host}, and is asked to go on to {host}"
         meaning = (
             f"Another API has seen none of its keys: what the first has stored is not sent to it "

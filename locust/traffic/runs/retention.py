@@ -9,7 +9,7 @@ import time
 
 from traffic.runs.history import read_facts
 from traffic.runs.journal import JournalError
-from traffic.runs.run_metadata import Facts
+from traffic.runs.run_metadata import RunMetadata
 from traffic.runs.state_dir import StateFolder
 
 logger = logging.getLogger(__name__)
@@ -45,6 +45,6 @@ def _because(nth: int, keep_runs: int, keep_days: int) -> str:
     return f"the latest {keep_runs} are kept" if nth >= keep_runs else f"runs are kept for {keep_days} days"
 
 
-def _is_over_with(facts: Facts | JournalError | None, run: str) -> bool:
+def _is_over_with(facts: RunMetadata | JournalError | None, run: str) -> bool:
     """Whether what is left of a run says that it is this one's, and was not cut off, and is no other master's."""
-    return facts is None or (isinstance(facts, Facts) and facts.run == run and facts.state != "running")
+    return facts is None or (isinstance(facts, RunMetadata) and facts.run == run and facts.state != "running")

@@ -6,7 +6,7 @@ from typing import Any, cast
 
 from traffic.clock import timestamp
 from traffic.core.order import Kind
-from traffic.core.protocol import RunTerms
+from traffic.core.protocol import RunConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class Resumption:
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class RunMetadata:
     """What does not change in a run, or seldom: what a master must know to take it up.
 
     `state` is running, completed, stopped or failed; a run that is running on disk while no master has its journal
@@ -37,7 +37,7 @@ class Facts:
     the lowest session number that its latest master gave out.
     """
 
-    terms: RunTerms
+    terms: RunConfig
     file: str
     records: int
     digest: str
@@ -69,15 +69,15 @@ class Facts:
         return json.dumps({**asdict(self), "terms": self.terms.to_wire()})
 
     @classmethod
-    def from_json(cls, text: str) -> "Facts":
+    def from_json(cls, text: str) -> "RunMetadata":
         """Read what `to_json` wrote, in this release or in another: what this one does not know is left out.
 
         KeyError, TypeError or ValueError if it is something else.
         """
         data = _known(cls, json.loads(text))
-        terms = RunTerms.from_wire(data.pop("terms"))
+        terms = RunConfig.from_wire(data.pop("terms"))
         resumed = tuple(Resumption(**_known(Resumption, one)) for one in data.pop("resumed", ()))
-        return cls(terms=cast("RunTerms", terms), resumed=resumed, **data)
+        return cls(terms=cast("RunConfig", terms), resumed=resumed, **data)
 
 
 def _known(kind: type, data: dict[str, Any]) -> dict[str, Any]:
@@ -86,12 +86,12 @@ def _known(kind: type, data: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in data.items() if name in names}
 
 
-def ended(facts: Facts, state: str, at: str) -> Facts:
+def ended(facts: RunMetadata, state: str, at: str) -> RunMetadata:
     """The facts of a run that has ended so."""
     return replace(facts, state=state, ended=at, paused=False)
 
 
-def resumed(facts: Facts, settled: int, host: str, first_session: int, reopened: int = 0) -> Facts:
+def resumed(facts: RunMetadata, settled: int, host: str, first_session: int, reopened: int = 0) -> RunMetadata:
     """The facts of a run that is taken up again now, for `host`; `reopened` of its dead letters are sent again."""
     moved = host if host != facts.host else ""
     again = (*facts.resumed, Resumption(timestamp(), settled, reopened, moved))

@@ -12,10 +12,10 @@ from typing import Any
 
 from traffic.core.master.decisions import records
 from traffic.core.master.recovery import Recovery
-from traffic.core.record_state import State
+from traffic.core.record_state import RecordState
 from traffic.runs.history import ResumeError, replay
 from traffic.runs.journal import Journal
-from traffic.runs.run_metadata import Facts
+from traffic.runs.run_metadata import RunMetadata
 from traffic.runs.state_dir import StateFolder
 from traffic.runs.target import same_host, told
 
@@ -30,7 +30,7 @@ class Intended:
     host: str
     path: str
 
-    def overlaps(self, facts: Facts) -> bool:
+    def overlaps(self, facts: RunMetadata) -> bool:
         """Whether a run was to send some of the same records to the same place."""
         apart = self.first >= facts.offset + facts.records or facts.offset >= self.first + self.records
         same_place = same_host(self.host, facts.host) and self.path == facts.terms.path
@@ -40,7 +40,7 @@ class Intended:
 class AgainError(ResumeError):
     """A start that would send again what a run that was stopped has sent. `more` says it to programs."""
 
-    def __init__(self, facts: Facts, counts: list[int]) -> None:
+    def __init__(self, facts: RunMetadata, counts: list[int]) -> None:
         self.more = {"again": _told(facts, counts)}
         super().__init__(_words(facts, self.more["again"]["counts"]))
 
@@ -70,7 +70,7 @@ def _half_way(folder: StateFolder, intended: Intended) -> Iterator[tuple[Journal
                     yield journal, recovery
 
 
-def _was_stopped(facts: Facts) -> bool:
+def _was_stopped(facts: RunMetadata) -> bool:
     return facts.state in ("stopped", "failed") and not facts.left
 
 
@@ -78,8 +78,8 @@ def _has_sent(recovery: Recovery) -> bool:
     return bool(recovery.ledger.settled or any(recovery.attempts.values()) or recovery.held())
 
 
-def _told(facts: Facts, counts: list[int]) -> dict[str, Any]:
-    names = {name: counts[getattr(State, name.upper())] for name in ("delivered", "rejected", "in_doubt")}
+def _told(facts: RunMetadata, counts: list[int]) -> dict[str, Any]:
+    names = {name: counts[getattr(RecordState, name.upper())] for name in ("delivered", "rejected", "in_doubt")}
     settled = sum(names.values())
     return {
         "run": facts.run,
@@ -91,7 +91,7 @@ def _told(facts: Facts, counts: list[int]) -> dict[str, Any]:
     }
 
 
-def _words(facts: Facts, counts: dict[str, int]) -> str:
+def _words(facts: RunMetadata, counts: dict[str, int]) -> str:
     how = "was given up" if facts.state == "failed" else "was stopped"
     done = f"{counts['settled']} of {records(facts.records)} of {facts.file} were settled by then"
     of_them = f"{counts['delivered']} delivered, {counts['rejected']} rejected, {counts['in_doubt']} in doubt"

@@ -3,7 +3,7 @@
 from typing import Any
 from urllib.parse import urlsplit
 
-from traffic.runs.run_metadata import Facts
+from traffic.runs.run_metadata import RunMetadata
 
 _PORTS = {"http": 80, "https": 443}
 
@@ -27,7 +27,7 @@ def _plain(address: str) -> tuple[object, ...]:
     return parts.scheme, parts.username, parts.password, host, port, parts.path
 
 
-def told(facts: Facts) -> dict[str, Any]:
+def told(facts: RunMetadata) -> dict[str, Any]:
     """What a status and a report say of how a run's records are sent: to where, and by how many users; times in s."""
     terms = facts.terms
     return {

@@ -17,7 +17,7 @@ from typing import Any, Protocol
 import gevent
 
 from traffic.terminal import plain as console
-from traffic.terminal.status_row import Foot, is_screen, passing_above
+from traffic.terminal.status_row import StatusRow, is_screen, passing_above
 
 EVERY_S = 0.25
 # The file descriptor of the pipe.
@@ -39,7 +39,7 @@ class _Place(Protocol):
         """Show nothing any more."""
 
 
-class Live:
+class LiveLine:
     """Shows what `look` says, until `end`. Where there is no place for a live line, it does nothing."""
 
     def __init__(self, look: Callable[[], Look | None], *, headless: bool) -> None:
@@ -93,9 +93,9 @@ class _Terminal:
     """The master's own. The log's handlers write above the line, the report as a table."""
 
     def __init__(self) -> None:
-        from traffic.terminal.rich_view import Painter  # noqa: PLC0415 - rich is slow to load, and only this needs it
+        from traffic.terminal.rich_view import TerminalRenderer  # noqa: PLC0415 - rich is slow to load, and only this needs it
 
-        self._foot, self._painter = Foot(sys.stderr), Painter(sys.stderr)
+        self._foot, self._painter = StatusRow(sys.stderr), TerminalRenderer(sys.stderr)
         self._stack = contextlib.ExitStack()
         for handler in self._stack.enter_context(passing_above(self._foot.above)):
             self._stack.enter_context(_for_people(handler, self._painter.report))
@@ -139,7 +139,7 @@ def make_way(*, headless: bool) -> None:
     The master draws it again, a moment later.
     """
     if headless and is_screen(sys.stderr):
-        foot = Foot(sys.stderr)
+        foot = StatusRow(sys.stderr)
         stack = contextlib.ExitStack()
         stack.enter_context(passing_above(foot.above))
         atexit.register(stack.close)

@@ -7,7 +7,7 @@ from traffic.core.master.decisions import records
 from traffic.core.master.verdict import disagreement, verdict
 
 # Marks a line of the log that says what a live line says, too; and the report's: its `report` is the report itself.
-TOLD_LIVE = {"told_live": True}
+ON_LIVE_LINE = {"told_live": True}
 
 
 def not_told_live(record: logging.LogRecord) -> bool:

@@ -27,7 +27,7 @@ GOOD, BAD, FAINT = "green", "bold red", "dim"
 VERDICT_STYLES = {"good": "bold green", "warning": "bold yellow", "bad": "bold red"}
 
 
-class Painter:
+class TerminalRenderer:
     """Makes the text for the terminal that `stream` writes to, escape codes included."""
 
     def __init__(self, stream: TextIO) -> None:

@@ -25,7 +25,7 @@ def is_screen(stream: TextIO) -> bool:
     return stream.isatty() and os.environ.get("TERM", "").lower() not in _PLAIN_TERMS
 
 
-class Foot:
+class StatusRow:
     """The last row of the terminal that `stream` writes to. After `end` it is gone, and lines pass as they are."""
 
     def __init__(self, stream: TextIO) -> None:
@@ -66,7 +66,7 @@ class Foot:
                 left = left[os.write(self._fd, left) :]
 
 
-class LinesAbove(io.TextIOBase):
+class LineBuffer(io.TextIOBase):
     """Takes the place of a stream: whole lines go to `write`, the rest waits for its end."""
 
     def __init__(self, stream: TextIO, write: Callable[[str], None]) -> None:
@@ -111,8 +111,8 @@ def passing_above(write: Callable[[str], None]) -> Iterator[list["logging.Stream
     """
     error, out = sys.stderr, sys.stdout
     handlers = [handler for handler in _handlers() if handler.stream is error]
-    above = LinesAbove(error, write)
-    above_out = LinesAbove(out, write) if is_screen(out) else None
+    above = LineBuffer(error, write)
+    above_out = LineBuffer(out, write) if is_screen(out) else None
     for handler in handlers:
         handler.setStream(above)  # type: ignore[arg-type]
     sys.stderr = above

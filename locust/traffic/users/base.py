@@ -9,16 +9,16 @@ from locust.exception import StopUser
 from locust.user.task import LOCUST_STATE_RUNNING, LOCUST_STATE_STOPPING, LOCUST_STATE_WAITING
 
 from traffic.core.outcome import RULES, Answer, Rule, judged
-from traffic.core.protocol import TIMEOUT_S, RunTerms
+from traffic.core.protocol import TIMEOUT_S, RunConfig
 from traffic.core.worker.feed import Record
-from traffic.users.source import Source, sources
+from traffic.users.source import RecordSource, sources
 
 PATIENCE_S = 1.0
 BEFORE_INIT_S = 0.05
 NOT_DELIVERED = "the task took the record and did not deliver it"
 
 
-class RecordTaker(User):
+class RecordUserBase(User):
     """What the users of records share: taking one at a time, and saying what came of each. `deliver` is a subclass's.
 
     `rule` judges the answers; None: the rule of `--traffic-policy`. The time between tasks is `--traffic-wait`.
@@ -85,10 +85,10 @@ class RecordTaker(User):
             answer, outcome, _ = judged(self._rule(source.run), Answer(0, NOT_DELIVERED, fault="user"))
             source.book(record, answer, outcome)
 
-    def _rule(self, run: RunTerms) -> Rule:
+    def _rule(self, run: RunConfig) -> Rule:
         return self.rule or RULES["at-most-once" if run.policy == "at-most-once" else "at-least-once"]
 
-    def _source(self) -> Source:
+    def _source(self) -> RecordSource:
         while (source := sources.get(self.environment)) is None:
             self._idle(lambda: gevent.sleep(BEFORE_INIT_S))
         return source

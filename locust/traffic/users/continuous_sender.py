@@ -8,26 +8,26 @@ from locust.user.task import LOCUST_STATE_STOPPING
 from traffic.clock import now_s
 from traffic.core.outcome import Answer
 from traffic.core.worker.feed import Record
-from traffic.http.http1 import Head
-from traffic.users.dispatcher import Engine
-from traffic.users.request_plan import Course
-from traffic.users.sender import Place
+from traffic.http.http1 import ResponseHead
+from traffic.users.dispatcher import Dispatcher
+from traffic.users.request_plan import RequestPlan
+from traffic.users.sender import Sender
 
 # What this worker lacks it will not have a moment later: asking again at once would only take its time.
 OWN_FAULT_S = 1.0
 
 
-class Seat(Place):
+class ContinuousSender(Sender):
     """A user's place for as long as the run lasts. `sit` is called in the user's greenlet, all else by the loop."""
 
     __slots__ = ("_data", "_heard", "_stopping", "_timer", "_waits")
 
-    def __init__(self, engine: Engine, user: Any, *, waits_as_told: bool) -> None:
+    def __init__(self, engine: Dispatcher, user: Any, *, waits_as_told: bool) -> None:
         super().__init__(engine, user)
         self._waits = waits_as_told  # by --traffic-wait, and not as the locustfile says
         self._timer: Any = None
         self._stopping = False
-        self._heard: tuple[Course, Head, int, float] | None = None  # an answer that is not booked yet
+        self._heard: tuple[RequestPlan, ResponseHead, int, float] | None = None  # an answer that is not booked yet
         self._data = b""  # the request that is sent next
 
     def sit(self) -> None:
@@ -80,7 +80,7 @@ class Seat(Place):
 
     # An answer is booked, and the next record sent, in a turn of the engine's.
 
-    def answered(self, head: Head, body: int, now: float) -> None:
+    def answered(self, head: ResponseHead, body: int, now: float) -> None:
         """Keep an answer for the turn."""
         if self._record is not None and self._course is not None:
             self._heard = self._course, head, body, now
@@ -119,12 +119,12 @@ class Seat(Place):
         except Exception as error:  # noqa: BLE001 - as above
             self.broke(error)
 
-    def _booked(self, course: Course, answer: Answer) -> None:
+    def _booked(self, course: RequestPlan, answer: Answer) -> None:
         self._pause(course, OWN_FAULT_S if answer.fault == "worker" else 0.0)
 
     # Waiting.
 
-    def _pause(self, course: Course, least: float = 0.0) -> None:
+    def _pause(self, course: RequestPlan, least: float = 0.0) -> None:
         """Wait as long as the user waits between requests, but `least` seconds at least."""
         if self._stopping:
             self._bell.set()

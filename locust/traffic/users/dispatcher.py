@@ -15,12 +15,12 @@ from traffic.core.outcome import Answer, Outcome
 from traffic.core.protocol import TIMEOUT_S
 from traffic.core.worker.feed import Record
 from traffic.http.connection import Connection
-from traffic.http.endpoint import Route
-from traffic.http.http1 import Head
-from traffic.http.resolver import Directory, Target, tls_context
-from traffic.users.request_plan import Course, rule_of
-from traffic.users.source import Source
-from traffic.users.stats import Tally, only_locust_listens
+from traffic.http.endpoint import Endpoint
+from traffic.http.http1 import ResponseHead
+from traffic.http.resolver import Resolver, Target, tls_context
+from traffic.users.request_plan import RequestPlan, rule_of
+from traffic.users.source import RecordSource
+from traffic.users.stats import StatsBuffer, only_locust_listens
 
 # How exactly timeouts are kept, and how late statistics may be.
 TICK_S = 0.1
@@ -29,7 +29,7 @@ PATIENCE_S = 1.0
 MOST_IN_A_TURN = 32
 
 
-class Place(Protocol):
+class Timed(Protocol):
     """What has an answer to wait for, or a connection."""
 
     connection: Connection
@@ -38,7 +38,7 @@ class Place(Protocol):
         """Give up the answer, or the connection, that is awaited."""
 
 
-class Seat(Place, Protocol):
+class InTurn(Timed, Protocol):
     """What takes record after record, in turns."""
 
     def settle(self) -> bool:
@@ -60,39 +60,39 @@ class Seat(Place, Protocol):
         """Have the user's greenlet say that something raised."""
 
 
-class Engine:
+class Dispatcher:
     """The places of one worker process. `quiet`: nobody but Locust listens to requests, so they are told in bulk."""
 
-    def __init__(self, environment: Environment, source: Source) -> None:
+    def __init__(self, environment: Environment, source: RecordSource) -> None:
         self.environment, self.source, self.loop = environment, source, gevent.get_hub().loop
         self.quiet = True
-        self._places: set[Place] = set()
-        self._idle: deque[Seat] = deque()
-        self._heard: list[Seat] = []
+        self._places: set[Timed] = set()
+        self._idle: deque[InTurn] = deque()
+        self._heard: list[InTurn] = []
         self._wanted = Event()
-        self._routes: dict[tuple[type, str], Route] = {}
-        self._courses: dict[tuple[type, str, str, int], Course] = {}
-        self._tallies: dict[tuple[str, str], Tally] = {}
+        self._routes: dict[tuple[type, str], Endpoint] = {}
+        self._courses: dict[tuple[type, str, str, int], RequestPlan] = {}
+        self._tallies: dict[tuple[str, str], StatsBuffer] = {}
         self._untold: deque[dict[str, Any]] = deque()
         self._telling: Any = None
         self._ticking: Any = None
         gevent.spawn(self._serve_idle)
 
-    def enter(self, place: Place) -> None:
+    def enter(self, place: Timed) -> None:
         """Watch a place's time."""
         self._places.add(place)
         self.quiet = only_locust_listens(self.environment)
         if not self._ticking:
             self._ticking = gevent.spawn(self._tick)
 
-    def leave(self, place: Place) -> None:
+    def leave(self, place: Timed) -> None:
         """A user ends: whatever it did is to be in the statistics now."""
         self._places.discard(place)
         if place in self._idle:
             self._idle.remove(place)  # type: ignore[arg-type] # it is one of them
         self._fold()
 
-    def heard(self, seat: Seat) -> None:
+    def heard(self, seat: InTurn) -> None:
         """Let a seat have its turn: once the loop has read the answers of all that have one, or of many."""
         self._heard.append(seat)
         if len(self._heard) == 1:
@@ -118,12 +118,12 @@ class Engine:
         for seat in free[len(records) :]:
             seat.rest()
 
-    def idle(self, seat: Seat) -> None:
+    def idle(self, seat: InTurn) -> None:
         """Let a seat wait for a record."""
         self._idle.append(seat)
         self._wanted.set()
 
-    def route(self, user: Any) -> Route:
+    def route(self, user: Any) -> Endpoint:
         """How the users of a class reach their host. ValueError where the host is no URL; OSError for a CA file."""
         key = type(user), user.host
         if key not in self._routes:
@@ -131,21 +131,21 @@ class Engine:
             tls = None
             if target.tls:
                 tls = tls_context(insecure=user.insecure, ca_file=user.ca_file, certificate=user.client_certificate)
-            directory = Directory(target, gevent.spawn, now_s)
+            directory = Resolver(target, gevent.spawn, now_s)
             times = user.connection_timeout, user.network_timeout or TIMEOUT_S
-            self._routes[key] = Route(target, directory, self.loop, *times, tls)
+            self._routes[key] = Endpoint(target, directory, self.loop, *times, tls)
         return self._routes[key]
 
-    def course(self, user: Any) -> Course:
+    def course(self, user: Any) -> RequestPlan:
         """What the users of a class do in the present run."""
         run = self.source.run
         assert run is not None, "a record was taken, so there is a run"
         key = type(user), user.host, run.run, id(user.rule)
         if key not in self._courses:
             name = run.path, run.method
-            tally = self._tallies.setdefault(name, Tally(*name))
+            tally = self._tallies.setdefault(name, StatsBuffer(*name))
             headers, target = user.default_headers or {}, self.route(user).target
-            course = Course(run, rule_of(user.rule, run), target, self.source.name, headers, tally)
+            course = RequestPlan(run, rule_of(user.rule, run), target, self.source.name, headers, tally)
             self.route(user).answer_timeout = user.network_timeout or run.timeout
             self._courses = {other: made for other, made in self._courses.items() if made.run == run.run}
             self._courses[key] = course
@@ -189,8 +189,8 @@ class Engine:
     def tell(
         self,
         user: Any,
-        course: Course,
-        head: Head | None,
+        course: RequestPlan,
+        head: ResponseHead | None,
         answer: Answer,
         outcome: Outcome,
         body: int,
@@ -222,11 +222,11 @@ class Engine:
         self._telling = None
 
 
-_engines: "WeakKeyDictionary[Environment, Engine]" = WeakKeyDictionary()
+_engines: "WeakKeyDictionary[Environment, Dispatcher]" = WeakKeyDictionary()
 
 
-def engine_of(environment: Environment, source: Source) -> Engine:
+def engine_of(environment: Environment, source: RecordSource) -> Dispatcher:
     """The engine of a worker process; there is one."""
     if environment not in _engines:
-        _engines[environment] = Engine(environment, source)
+        _engines[environment] = Dispatcher(environment, source)
     return _engines[environment]

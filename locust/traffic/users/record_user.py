@@ -14,14 +14,14 @@ from traffic.core.outcome import Answer, Outcome, judged, retry_after_s
 from traffic.core.worker.feed import Record
 from traffic.http.scheme_mismatch import WRITE_HTTP, WRITE_HTTPS, asks_for_tls, met_plain
 from traffic.machine_limits import own_fault
-from traffic.users.base import RecordTaker
+from traffic.users.base import RecordUserBase
 
 STOPPED = "the user was stopped while the answer was awaited"
 # Faults of which it is sure that no byte of the request left.
 _NOT_SENT = frozenset({errno.ECONNREFUSED, errno.EHOSTUNREACH, errno.ENETUNREACH})
 
 
-class RecordUser(RecordTaker, FastHttpUser):  # type: ignore[misc] # a FastHttpUser's timeout is never None
+class RecordUser(RecordUserBase, FastHttpUser):  # type: ignore[misc] # a FastHttpUser's timeout is never None
     """A FastHttpUser that delivers records. Subclass it, and call `deliver_next` in a task."""
 
     abstract = True
@@ -40,7 +40,7 @@ class RecordUser(RecordTaker, FastHttpUser):  # type: ignore[misc] # a FastHttpU
             pool.clients.clear()
 
     def deliver(self, record: Record) -> Answer:
-        """Send a record, as RecordTaker says."""
+        """Send a record, as RecordUserBase says."""
         source = self._source()
         run = source.run
         assert run is not None, "a record was taken, so there is a run"

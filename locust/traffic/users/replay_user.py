@@ -11,13 +11,13 @@ from locust.user.task import LOCUST_STATE_STOPPING
 from traffic.core.outcome import Answer
 from traffic.core.worker.feed import Record
 from traffic.http.resolver import tls_context
-from traffic.users.base import RecordTaker
-from traffic.users.continuous_sender import Seat
+from traffic.users.base import RecordUserBase
+from traffic.users.continuous_sender import ContinuousSender
 from traffic.users.dispatcher import engine_of
-from traffic.users.task_sender import Errand
+from traffic.users.task_sender import TaskSender
 
 
-class ReplayUser(RecordTaker):
+class ReplayUser(RecordUserBase):
     """A user that delivers the run's records, one at a time. `class Fast(ReplayUser): pass` will do.
 
     Without tasks of its own it takes record after record, driven by the loop: the fastest way. With tasks it calls
@@ -41,8 +41,8 @@ class ReplayUser(RecordTaker):
     client_certificate: str | tuple[str, str] | None = None
     # Whether the host may be http+unix://, for who checks it before users are there.
     over_unix_sockets: ClassVar[bool] = True
-    _seat: Seat | None = None
-    _errand: Errand | None = None
+    _seat: ContinuousSender | None = None
+    _errand: TaskSender | None = None
 
     def __init_subclass__(cls, **options: Any) -> None:
         """Give a class that has no tasks of its own the one of replaying."""
@@ -73,9 +73,9 @@ class ReplayUser(RecordTaker):
         return tls_context(insecure=self.insecure, ca_file=self.ca_file, certificate=self.client_certificate)
 
     def deliver(self, record: Record) -> Answer:
-        """Send a record, as RecordTaker says, over this user's own connection."""
+        """Send a record, as RecordUserBase says, over this user's own connection."""
         if self._errand is None:
-            errand = self._errand = Errand(engine_of(self.environment, self._source()), self)
+            errand = self._errand = TaskSender(engine_of(self.environment, self._source()), self)
             # Locust's `run` is final. By a raw link, so that it is closed before whoever waits for this user goes on.
             assert self._greenlet is not None, "whoever delivers has been started"
             self._greenlet.rawlink(lambda _: errand.close())
@@ -91,8 +91,8 @@ class ReplayUser(RecordTaker):
         return False
 
     def _replay(self) -> None:
-        as_told = getattr(type(self), "wait_time", None) is RecordTaker.wait_time
-        self._seat = Seat(engine_of(self.environment, self._source()), self, waits_as_told=as_told)
+        as_told = getattr(type(self), "wait_time", None) is RecordUserBase.wait_time
+        self._seat = ContinuousSender(engine_of(self.environment, self._source()), self, waits_as_told=as_told)
         try:
             self._seat.sit()
         finally:

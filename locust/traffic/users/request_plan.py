@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from traffic.core.outcome import RULES, Answer, AtLeastOnce, AtMostOnce, Outcome, Rule, judged, retry_after_s
-from traffic.core.protocol import RunTerms
+from traffic.core.protocol import RunConfig
 from traffic.core.worker.feed import Record
-from traffic.http.http1 import REMEMBERED, Head, request_bytes, request_prefix
+from traffic.http.http1 import REMEMBERED, ResponseHead, request_bytes, request_prefix
 from traffic.http.resolver import Target
-from traffic.users.stats import Tally
+from traffic.users.stats import StatsBuffer
 
 USER_AGENT = "traffic-replayer"
 # Rules that say the same of the same answer, so that it need not be asked twice.
@@ -18,7 +18,7 @@ _CONSTANT = (AtLeastOnce, AtMostOnce)
 Verdict = tuple[Answer, Outcome, Exception | None]
 
 
-class Course:
+class RequestPlan:
     """A run's terms made ready. ValueError where they cannot stand in a request.
 
     `known` has verdicts by the head that they are on, `constant` says that the rule is one that takes no time.
@@ -27,19 +27,19 @@ class Course:
     __slots__ = ("_prefix", "constant", "known", "rule", "run", "tally", "wait")
 
     def __init__(
-        self, run: RunTerms, rule: Rule, target: Target, worker: str, headers: Mapping[str, str], tally: Tally
+        self, run: RunConfig, rule: Rule, target: Target, worker: str, headers: Mapping[str, str], tally: StatsBuffer
     ) -> None:
         self.run, self.rule, self.tally = run.run, rule, tally
         self.wait = run.wait if run.wait[1] > 0 else None
         self._prefix = _prefix(run, target, worker, headers)
         self.constant = type(rule) in _CONSTANT
-        self.known: dict[Head, Verdict] = {}
+        self.known: dict[ResponseHead, Verdict] = {}
 
     def request(self, record: Record) -> bytes:
         """The bytes that send a record."""
         return request_bytes(self._prefix, record.index, record.body)
 
-    def verdict(self, head: Head) -> Verdict:
+    def verdict(self, head: ResponseHead) -> Verdict:
         """What a head that is not `known` says, and what follows."""
         value = head.get("retry-after")
         answer = Answer(head.status, f"HTTP {head.status}", retry_after=retry_after_s(value, datetime.now(UTC)))
@@ -52,12 +52,12 @@ class Course:
         return verdict
 
 
-def rule_of(own: Rule | None, run: RunTerms) -> Rule:
+def rule_of(own: Rule | None, run: RunConfig) -> Rule:
     """A class's own rule, or that of the run's policy."""
     return own or RULES["at-most-once" if run.policy == "at-most-once" else "at-least-once"]
 
 
-def _prefix(run: RunTerms, target: Target, worker: str, more: Mapping[str, str]) -> bytes:
+def _prefix(run: RunConfig, target: Target, worker: str, more: Mapping[str, str]) -> bytes:
     headers = {"User-Agent": USER_AGENT, "Content-Type": "application/json", "Traffic-Worker": worker}
     if target.credentials:
         headers["Authorization"] = target.credentials

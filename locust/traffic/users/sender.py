@@ -12,16 +12,16 @@ from traffic.clock import now_s
 from traffic.core.outcome import Answer, Outcome, judged
 from traffic.core.worker.feed import Record
 from traffic.http.connection import Connection
-from traffic.http.http1 import Head
+from traffic.http.http1 import ResponseHead
 from traffic.machine_limits import own_fault
-from traffic.users.dispatcher import Engine
-from traffic.users.request_plan import Course
+from traffic.users.dispatcher import Dispatcher
+from traffic.users.request_plan import RequestPlan
 
 _DELIVERED = Outcome.DELIVERED  # one look-up less for each record
 STOPPED = "the user was stopped while the answer was awaited"
 
 
-class Place:
+class Sender:
     """What is done with one record, from taken to booked. `_booked` is a subclass's: what comes after.
 
     The loop calls it, but for `_send` and `_leave`; `_bell` wakes the user's greenlet.
@@ -29,10 +29,10 @@ class Place:
 
     __slots__ = ("_bell", "_course", "_engine", "_error", "_record", "_source", "_started", "_user", "connection")
 
-    def __init__(self, engine: Engine, user: Any) -> None:
+    def __init__(self, engine: Dispatcher, user: Any) -> None:
         self._engine, self._user, self._source = engine, user, engine.source
         self.connection = Connection(engine.route(user), self)
-        self._course: Course | None = None
+        self._course: RequestPlan | None = None
         self._record: Record | None = None
         self._started = 0.0
         self._bell = Event()
@@ -52,7 +52,7 @@ class Place:
             course = self._course = self._engine.course(self._user)
         return course.request(record)
 
-    def _booked(self, course: Course, answer: Answer) -> None:
+    def _booked(self, course: RequestPlan, answer: Answer) -> None:
         raise NotImplementedError
 
     def expire(self, now: float) -> None:
@@ -64,13 +64,13 @@ class Place:
 
     # What the connection calls.
 
-    def answered(self, head: Head, body: int, now: float) -> None:
+    def answered(self, head: ResponseHead, body: int, now: float) -> None:
         """Book an answer, and go on."""
         course = self._course
         if course is not None and (answer := self._book(course, head, body, now)) is not None:
             self._booked(course, answer)
 
-    def _book(self, course: Course, head: Head, body: int, now: float) -> Answer | None:
+    def _book(self, course: RequestPlan, head: ResponseHead, body: int, now: float) -> Answer | None:
         """Book what was answered; None where there was nothing to book, or it is the user that must be told of it."""
         record, self._record = self._record, None
         if record is None:

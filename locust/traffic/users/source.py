@@ -4,14 +4,14 @@ from typing import TYPE_CHECKING, Protocol
 from weakref import WeakKeyDictionary
 
 from traffic.core.outcome import Answer, Outcome
-from traffic.core.protocol import RunTerms
+from traffic.core.protocol import RunConfig
 from traffic.core.worker.feed import Record
 
 if TYPE_CHECKING:
     from locust.env import Environment
 
 
-class Source(Protocol):
+class RecordSource(Protocol):
     """Where a worker's users get their records from, and say what came of them."""
 
     @property
@@ -19,7 +19,7 @@ class Source(Protocol):
         """The worker's id."""
 
     @property
-    def run(self) -> RunTerms | None:
+    def run(self) -> RunConfig | None:
         """The run that records are handed out of; None while there is none."""
 
     @property
@@ -40,4 +40,4 @@ class Source(Protocol):
 
 
 # Users can be started before Locust's init event has made the source: they find it here when it is there.
-sources: "WeakKeyDictionary[Environment, Source]" = WeakKeyDictionary()
+sources: "WeakKeyDictionary[Environment, RecordSource]" = WeakKeyDictionary()

@@ -19,7 +19,7 @@ _ROUNDED_MS = 99.5
 _S_TO_MS = 1000.0
 
 
-class Tally:
+class StatsBuffer:
     """The requests of one name and method that Locust's tables do not hold yet. Times are in seconds."""
 
     __slots__ = ("content", "failures", "log", "method", "name", "times")

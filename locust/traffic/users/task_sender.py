@@ -5,17 +5,17 @@ from typing import Any
 from traffic.clock import now_s
 from traffic.core.outcome import Answer
 from traffic.core.worker.feed import Record
-from traffic.users.dispatcher import Engine
-from traffic.users.request_plan import Course
-from traffic.users.sender import Place
+from traffic.users.dispatcher import Dispatcher
+from traffic.users.request_plan import RequestPlan
+from traffic.users.sender import Sender
 
 
-class Errand(Place):
+class TaskSender(Sender):
     """Sends one record after the other over one connection. `deliver` and `close` are called in the user's greenlet."""
 
     __slots__ = ("_answer",)
 
-    def __init__(self, engine: Engine, user: Any) -> None:
+    def __init__(self, engine: Dispatcher, user: Any) -> None:
         super().__init__(engine, user)
         self._answer: Answer | None = None
         engine.enter(self)
@@ -46,6 +46,6 @@ class Errand(Place):
         self._leave()
         self._engine.leave(self)
 
-    def _booked(self, course: Course, answer: Answer) -> None:
+    def _booked(self, course: RequestPlan, answer: Answer) -> None:
         self._answer = answer
         self._bell.set()

@@ -14,10 +14,10 @@ from locust.runners import STATE_INIT, STATE_SPAWNING, WorkerRunner, locust_exce
 
 from traffic.clock import now_s
 from traffic.core.outcome import Answer, Outcome
-from traffic.core.protocol import FROM_MASTER, REGISTER, Message, RunTerms, Terms
+from traffic.core.protocol import FROM_MASTER, REGISTER, LeaseTerms, Message, RunConfig
 from traffic.core.wire import ProtocolError
 from traffic.core.worker.feed import Feed, Record
-from traffic.core.worker.link import Link
+from traffic.core.worker.link import LeaseClient
 from traffic.locust_patches.connecting import attend_hello
 from traffic.machine_limits import raise_open_files, too_few_files
 from traffic.worker import health
@@ -38,7 +38,7 @@ class Worker:
     def __init__(self, environment: Environment, runner: WorkerRunner) -> None:
         self.environment, self.runner = environment, runner
         self._feed = Feed(random.Random())  # noqa: S311 - spreads retries, keeps no secret
-        self._link = Link(self._feed, Terms())
+        self._link = LeaseClient(self._feed, LeaseTerms())
         self._nudge = Event()
         self._waiters: deque[Event] = deque()
         self._planned = 0  # users that it was last looked for whether there are files enough for them
@@ -47,7 +47,7 @@ class Worker:
         self._answered = False
         # The first users may have been spawned before this object was made.
         self._expected = getattr(environment.parsed_options, "traffic_run", "")
-        self._own: RunTerms | None = None  # the run of that name, once it is there
+        self._own: RunConfig | None = None  # the run of that name, once it is there
         raise_open_files()
         self._attend_messages()
         runner.register_message(REGISTER, self._on_register)
@@ -67,7 +67,7 @@ class Worker:
         return self.runner.client_id
 
     @property
-    def run(self) -> RunTerms | None:
+    def run(self) -> RunConfig | None:
         """The run that records are handed out of; None while there is none."""
         run = self._feed.run
         return run if self._is_own(run) else None
@@ -103,7 +103,7 @@ class Worker:
         self._feed.stirred = False
         self._nudge.set()
 
-    def _is_own(self, run: RunTerms | None) -> bool:
+    def _is_own(self, run: RunConfig | None) -> bool:
         """Whether a run is that of this test's users; the answer is kept for the next time."""
         self._own = run if run is not None and run.run == self._expected else None
         return self._own is not None

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from traffic.core.ranges import RangeSet
 
 
-class Partition:
+class Assignment:
     """The remainders of a run, by worker."""
 
     def __init__(self) -> None:

@@ -28,22 +28,22 @@ from traffic.core.master.decisions import (
 from traffic.core.master.in_doubt import doubt_at_end, doubt_at_restart, put_in_doubt
 from traffic.core.master.run import Run
 from traffic.core.master.session import Session
-from traffic.core.protocol import VERSION, Ack, Hello, Terms
+from traffic.core.protocol import VERSION, Ack, Hello, LeaseTerms
 from traffic.core.ranges import RangeSet
-from traffic.core.record_state import State
+from traffic.core.record_state import RecordState
 from traffic.core.wire import ProtocolError
 
 # How long users may take to come, once a run or its first worker is there. Acks say how many there are.
 USERS_S = 10.0
 
 
-class Custody:
+class LeaseCoordinator:
     """Takes the workers' messages and the passing of time (seconds on any one clock); returns decisions.
 
     `first_session` must be greater than any session number that an earlier master of the same workers gave out.
     """
 
-    def __init__(self, terms: Terms, first_session: int) -> None:
+    def __init__(self, terms: LeaseTerms, first_session: int) -> None:
         self.terms = terms
         self.run: Run | None = None
         self.sessions: dict[str, Session] = {}
@@ -179,7 +179,7 @@ class Custody:
     @property
     def settled_or_back(self) -> bool:
         """Whether no worker holds a record any more."""
-        return self.run is None or self.run.ledger.counts[State.LEASED] == 0
+        return self.run is None or self.run.ledger.counts[RecordState.LEASED] == 0
 
     def close(self) -> list[Decision]:
         """End the run for good: what a worker may have sent, and nobody knows more of, ends in doubt.

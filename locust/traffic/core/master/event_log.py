@@ -40,7 +40,7 @@ LONGEST = 2000
 
 
 @dataclass(frozen=True, slots=True)
-class Happening:
+class LoggedEvent:
     """One line. `n` is its number, `at` when it happened (ISO 8601, UTC), `kind` a word for programs."""
 
     n: int
@@ -50,18 +50,18 @@ class Happening:
     text: str
 
 
-class Chronicle:
+class EventLog:
     """The latest `kept` happenings, numbered from `first`. `clock` gives the present time (ISO 8601, UTC)."""
 
     def __init__(self, clock: Callable[[], str], first: int = 0, kept: int = KEPT) -> None:
         self._clock = clock
-        self._rows: deque[Happening] = deque(maxlen=kept)
+        self._rows: deque[LoggedEvent] = deque(maxlen=kept)
         self.next = first
 
     def note(self, kind: str, level: Level, text: str) -> None:
         """Take what has just happened; a text is cut short after `LONGEST` characters."""
         shown = text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
-        self._rows.append(Happening(self.next, self._clock(), kind, level, shown))
+        self._rows.append(LoggedEvent(self.next, self._clock(), kind, level, shown))
         self.next += 1
 
     def decided(self, decision: Decision) -> None:
@@ -70,7 +70,7 @@ class Chronicle:
         if kind:
             self.note(kind, level, str(decision))
 
-    def since(self, first: int) -> list[Happening]:
+    def since(self, first: int) -> list[LoggedEvent]:
         """The happenings from number `first` on, those that are still kept."""
         return list(dropwhile(lambda row: row.n < first, self._rows))
 

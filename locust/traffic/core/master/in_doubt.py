@@ -5,7 +5,7 @@ The rule that this module guards: each such record has its dead letter, which na
 
 from traffic.core.master.ledger import Ledger
 from traffic.core.ranges import RangeSet
-from traffic.core.record_state import Buried, Cause, State
+from traffic.core.record_state import Buried, Cause, RecordState
 
 LOST_AT_END = "the worker did not say what became of it before the run ended"
 LOST_AT_RESTART = "the master was restarted while the worker had the record in hand"
@@ -13,7 +13,7 @@ LOST_AT_RESTART = "the master was restarted while the worker had the record in h
 
 def put_in_doubt(ledger: Ledger, worker: str, positions: RangeSet, reason: str) -> tuple[Buried, ...]:
     """Have positions that `worker` may have sent end in doubt; their letters."""
-    cause = Cause(State.IN_DOUBT, 1, 0, reason, worker)
+    cause = Cause(RecordState.IN_DOUBT, 1, 0, reason, worker)
     news = ledger.bury(positions, cause)
     return (Buried(news, cause),) if news else ()
 
@@ -27,7 +27,7 @@ def doubt_at_restart(ledger: Ledger, worker: str, positions: RangeSet) -> tuple[
 def doubt_at_end(ledger: Ledger) -> tuple[Buried, ...]:
     """Have in doubt what a worker may have sent, and nobody knows more of, when the run ends; its letters."""
     doubts = [(lease.worker, lease.open.copy()) for lease in ledger.leases]
-    pending = ledger.positions(State.PENDING)
+    pending = ledger.positions(RecordState.PENDING)
     for worker, tried in ledger.earlier.tried.items():
         suspected = tried.common(pending)
         pending.subtract(suspected)

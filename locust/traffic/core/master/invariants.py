@@ -6,7 +6,7 @@ import numpy as np
 
 from traffic.core.master.ledger import Ledger
 from traffic.core.ranges import RangeSet
-from traffic.core.record_state import State
+from traffic.core.record_state import RecordState
 
 
 class BrokenInvariantError(AssertionError):
@@ -23,7 +23,7 @@ def check_ledger(ledger: Ledger) -> None:
     _check_counts(ledger)
     _check_places(ledger)
     _check_tallies(ledger)
-    dead = ledger.positions(State.REJECTED, State.IN_DOUBT)
+    dead = ledger.positions(RecordState.REJECTED, RecordState.IN_DOUBT)
     _claim(
         RangeSet.of(ledger.dead) == dead,
         "P2: the dead letters are not the rejected and the in-doubt positions",
@@ -46,7 +46,7 @@ def _check_words(ledger: Ledger, dead: RangeSet) -> None:
 
 
 def _check_counts(ledger: Ledger) -> None:
-    seen = np.bincount(ledger.states, minlength=len(State)).tolist()
+    seen = np.bincount(ledger.states, minlength=len(RecordState)).tolist()
     _claim(seen == ledger.counts, f"counts {ledger.counts} where the positions say {seen}")
     _claim(sum(ledger.counts) == ledger.records, "P2: the counts do not add up to the records")
 
@@ -60,9 +60,9 @@ def _check_places(ledger: Ledger) -> None:
     _claim(max(pending.values(), default=1) == 1, "a position is in two remainders")
     _claim(max(leased.values(), default=1) == 1, "P1: a position is in two live leases")
     _claim(all(lease.open for lease in leases), "an empty lease is still live")
-    _claim(RangeSet.of(pending) == ledger.positions(State.PENDING), "a pending position is in no remainder")
-    _claim(RangeSet.of(leased) == ledger.positions(State.LEASED), "a leased position is in no lease")
-    settled = ledger.positions(State.DELIVERED, State.REJECTED, State.IN_DOUBT)
+    _claim(RangeSet.of(pending) == ledger.positions(RecordState.PENDING), "a pending position is in no remainder")
+    _claim(RangeSet.of(leased) == ledger.positions(RecordState.LEASED), "a leased position is in no lease")
+    settled = ledger.positions(RecordState.DELIVERED, RecordState.REJECTED, RecordState.IN_DOUBT)
     _claim(not ledger.earlier.tried_among(settled), "a settled position is still marked as tried")
     _claim(not any(at in settled for at in ledger.earlier.former), "a settled position is still a reopened one")
 
@@ -81,9 +81,9 @@ def _check_tallies(ledger: Ledger) -> None:
         owned += share
     _claim(owned == ledger.records, f"slices of {owned} in a run of {ledger.records}")
     for state, kind in (
-        (State.DELIVERED, "delivered"),
-        (State.REJECTED, "rejected"),
-        (State.IN_DOUBT, "in_doubt"),
+        (RecordState.DELIVERED, "delivered"),
+        (RecordState.REJECTED, "rejected"),
+        (RecordState.IN_DOUBT, "in_doubt"),
     ):
         total = sum(getattr(tally, kind) for tally in ledger.tallies.values())
         _claim(total == ledger.counts[state], f"{kind}: {total} by worker, {ledger.counts[state]} in all")

@@ -10,17 +10,17 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from traffic.core.master.assignment import Partition
+from traffic.core.master.assignment import Assignment
 from traffic.core.master.dead_letters import DeadLetters
 from traffic.core.master.leases import Lease, Leases
-from traffic.core.master.prior_attempts import EarlierAttempts
-from traffic.core.master.worker_share import Tally
+from traffic.core.master.prior_attempts import PriorAttempts
+from traffic.core.master.worker_share import WorkerShare
 from traffic.core.ranges import RangeSet
-from traffic.core.record_state import WORTH, Buried, Cause, State
+from traffic.core.record_state import PRECEDENCE, Buried, Cause, RecordState
 
-_DEAD = (State.REJECTED, State.IN_DOUBT)
+_DEAD = (RecordState.REJECTED, RecordState.IN_DOUBT)
 # By state: what is not settled is worth nothing.
-_WORTHS = np.array([WORTH.get(state, 0) for state in State], np.uint8)
+_WORTHS = np.array([PRECEDENCE.get(state, 0) for state in RecordState], np.uint8)
 
 
 class Ledger:
@@ -35,12 +35,12 @@ class Ledger:
     def __init__(self, records: int) -> None:
         self.records = records
         self.states = np.zeros(records, np.uint8)
-        self.partition = Partition()
+        self.partition = Assignment()
         self.partition.unassigned.add(0, records)
         self.leases = Leases()
-        self.earlier = EarlierAttempts(records)
+        self.earlier = PriorAttempts(records)
         self.had: dict[str, RangeSet] = {}
-        self.tallies: dict[str, Tally] = {}
+        self.tallies: dict[str, WorkerShare] = {}
         self.dead = DeadLetters(records)
         self.counts = [records, 0, 0, 0, 0]
         self.repeats = 0
@@ -48,7 +48,7 @@ class Ledger:
     @property
     def unsettled(self) -> int:
         """How many positions have no outcome yet."""
-        return self.counts[State.PENDING] + self.counts[State.LEASED]
+        return self.counts[RecordState.PENDING] + self.counts[RecordState.LEASED]
 
     @property
     def settled(self) -> int:
@@ -81,7 +81,7 @@ class Ledger:
         return sum(taken.values())
 
     def refill(self, worker: str, least: int) -> tuple[str | None, int] | None:
-        """Give a worker that has run dry part of the largest remainder; see `Partition.refill`."""
+        """Give a worker that has run dry part of the largest remainder; see `Assignment.refill`."""
         moved = self.partition.refill(worker, least)
         if moved is not None:
             source, size = moved
@@ -93,7 +93,7 @@ class Ledger:
     def lease(self, worker: str, positions: RangeSet) -> Lease:
         """Put `positions`, all of them in the worker's remainder, into its custody."""
         self.partition.take(positions, worker)
-        self._mark(positions, State.PENDING, State.LEASED)
+        self._mark(positions, RecordState.PENDING, RecordState.LEASED)
         self.entrust(worker, positions)
         return self.leases.make(worker, positions)
 
@@ -110,8 +110,8 @@ class Ledger:
 
         It makes no difference by which lease the worker had them, or whether it still has it: what it saw is true.
         """
-        news = self._settle_open(worker, State.DELIVERED, positions)
-        news.update(self._settle_late(worker, State.DELIVERED, positions.minus(news)))
+        news = self._settle_open(worker, RecordState.DELIVERED, positions)
+        news.update(self._settle_late(worker, RecordState.DELIVERED, positions.minus(news)))
         self.earlier.forget(news)
         return news
 
@@ -133,7 +133,7 @@ class Ledger:
     def give_back(self, lease: Lease, positions: RangeSet) -> None:
         """Make `positions`, open in `lease`, pending again in its worker's remainder."""
         self.leases.close(lease, positions)
-        self._mark(positions, State.LEASED, State.PENDING)
+        self._mark(positions, RecordState.LEASED, RecordState.PENDING)
         self.partition.remainders[lease.worker].update(positions)
 
     def reclaim(self, lease: Lease) -> RangeSet:
@@ -173,11 +173,11 @@ class Ledger:
         former = self.earlier.former
         if not former:
             return ()
-        waiting = former.among(self.positions(State.PENDING))
+        waiting = former.among(self.positions(RecordState.PENDING))
         groups = tuple(former.alike(waiting))
         for group in groups:
             self._move_from(self.partition.discard(group.positions))
-            self._credit_late(group.cause.worker, State.PENDING, group.cause.state, group.positions)
+            self._credit_late(group.cause.worker, RecordState.PENDING, group.cause.state, group.positions)
             self.dead.put(group.positions, group.cause)
         former.drop(waiting)
         return groups
@@ -187,9 +187,9 @@ class Ledger:
 
         ValueError where it cannot have been news, or the run does not have such a position.
         """
-        self._check_possible(State.DELIVERED, delivered)
+        self._check_possible(RecordState.DELIVERED, delivered)
         self._unsettle(self.dead.among(delivered))
-        self._restore(worker, State.DELIVERED, delivered)
+        self._restore(worker, RecordState.DELIVERED, delivered)
         for group in letters:
             if group.cause.state not in _DEAD:
                 raise ValueError(f"a dead letter cannot have ended {group.cause.state.name.lower()}")
@@ -198,19 +198,19 @@ class Ledger:
             self._restore(group.cause.worker, group.cause.state, group.positions)
             self.dead.put(group.positions, group.cause)
 
-    def _check_possible(self, state: State, positions: RangeSet) -> None:
+    def _check_possible(self, state: RecordState, positions: RangeSet) -> None:
         for start, stop in positions:
             stood = self.states[start:stop]
-            if len(stood) != stop - start or (stood == State.DELIVERED).any():
+            if len(stood) != stop - start or (stood == RecordState.DELIVERED).any():
                 raise ValueError(f"positions {start}-{stop - 1} cannot have ended {state.name.lower()} just then")
 
-    def _restore(self, worker: str, state: State, positions: RangeSet) -> None:
+    def _restore(self, worker: str, state: RecordState, positions: RangeSet) -> None:
         if not positions:
             return
         self.partition.unassigned.subtract(positions)
         self.earlier.forget(positions)
         self.entrust(worker, positions)
-        self._mark(positions, State.PENDING, state)
+        self._mark(positions, RecordState.PENDING, state)
         tally = self._tally(worker)
         tally.slice += positions.count
         tally.credit(state, positions.count)
@@ -219,15 +219,15 @@ class Ledger:
         """Make dead letters pending, and nobody's."""
         for group in self._overrule(positions):
             self.tallies[group.cause.worker].slice -= group.positions.count
-            self._mark(group.positions, group.cause.state, State.PENDING)
+            self._mark(group.positions, group.cause.state, RecordState.PENDING)
         self.partition.unassigned.update(positions)
 
     def dead_letters_to_send(self, policy: str) -> RangeSet:
         """The dead letters that may be sent again: under at-most-once none that the API may have."""
-        doubtful = (State.IN_DOUBT,) if policy == "at-least-once" else ()
-        return self.positions(State.REJECTED, *doubtful)
+        doubtful = (RecordState.IN_DOUBT,) if policy == "at-least-once" else ()
+        return self.positions(RecordState.REJECTED, *doubtful)
 
-    def positions(self, *states: State) -> RangeSet:
+    def positions(self, *states: RecordState) -> RangeSet:
         """All positions that stand in one of `states`."""
         # A byte a position, and one at either end that is never chosen.
         chosen = np.zeros(self.records + 2, np.bool_)
@@ -236,15 +236,15 @@ class Ledger:
         edges = np.flatnonzero(chosen[1:] != chosen[:-1])
         return RangeSet(zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True))
 
-    def _settle_open(self, worker: str, state: State, positions: RangeSet) -> RangeSet:
+    def _settle_open(self, worker: str, state: RecordState, positions: RangeSet) -> RangeSet:
         """Settle those of `positions` that are open in the worker's own leases; which these were."""
         news = self.leases.take(worker, positions)
-        self._mark(news, State.LEASED, state)
+        self._mark(news, RecordState.LEASED, state)
         if news:
             self.tallies[worker].credit(state, news.count)
         return news
 
-    def _settle_late(self, worker: str, state: State, positions: RangeSet) -> RangeSet:
+    def _settle_late(self, worker: str, state: RecordState, positions: RangeSet) -> RangeSet:
         """Settle positions that the worker has no lease of (any more); those for which this was news."""
         news = RangeSet()
         if not positions:
@@ -253,28 +253,28 @@ class Ledger:
         stood = self.states[places]
         worth = _WORTHS[stood]
         self.repeats += int(np.count_nonzero(worth))
-        fresh = worth < WORTH[state]
+        fresh = worth < PRECEDENCE[state]
         # What comes of a position that another has in hand is that one's to say, unless it was delivered.
-        fresh &= (stood != State.LEASED) | (state is State.DELIVERED)
+        fresh &= (stood != RecordState.LEASED) | (state is RecordState.DELIVERED)
         for before in np.unique(stood[fresh]).tolist():
             taken = RangeSet.of_array(places[fresh & (stood == before)])
-            self._move_from(self._take_from_holders(taken, State(before)))
-            self._credit_late(worker, State(before), state, taken)
+            self._move_from(self._take_from_holders(taken, RecordState(before)))
+            self._credit_late(worker, RecordState(before), state, taken)
             news.update(taken)
         return news
 
-    def _credit_late(self, worker: str, before: State, after: State, positions: RangeSet) -> None:
+    def _credit_late(self, worker: str, before: RecordState, after: RecordState, positions: RangeSet) -> None:
         """Settle positions that have been taken from whoever had them: `worker` has them now."""
         self._mark(positions, before, after)
         tally = self._tally(worker)
         tally.moved += positions.count
         tally.credit(after, positions.count)
 
-    def _take_from_holders(self, positions: RangeSet, state: State) -> dict[str | None, int]:
+    def _take_from_holders(self, positions: RangeSet, state: RecordState) -> dict[str | None, int]:
         """Take positions away from whoever has them, or said how they ended; how many of whom (None: nobody's)."""
-        if state is State.PENDING:
+        if state is RecordState.PENDING:
             return self.partition.discard(positions)
-        if state is State.LEASED:
+        if state is RecordState.LEASED:
             return dict(self.leases.discard(positions).items())
         sizes: dict[str | None, int] = {}
         for group in self._overrule(positions):
@@ -294,11 +294,11 @@ class Ledger:
         self.dead.drop(positions)
         return groups
 
-    def _mark(self, positions: RangeSet, before: State, after: State) -> None:
+    def _mark(self, positions: RangeSet, before: RecordState, after: RecordState) -> None:
         for start, stop in positions:
             self.states[start:stop] = after
         self.counts[before] -= positions.count
         self.counts[after] += positions.count
 
-    def _tally(self, worker: str) -> Tally:
-        return self.tallies.setdefault(worker, Tally())
+    def _tally(self, worker: str) -> WorkerShare:
+        return self.tallies.setdefault(worker, WorkerShare())

@@ -12,7 +12,7 @@ from traffic.core.protocol import Tried
 from traffic.core.ranges import RangeSet
 
 
-class EarlierAttempts:
+class PriorAttempts:
     """`tried` says, by worker, which unsettled positions it may have sent before it was given up.
 
     `tries` has, by position, how often one was sent that a worker in trouble handed back. `former` has, by position,

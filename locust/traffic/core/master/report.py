@@ -13,7 +13,7 @@ from traffic.core.master.run import Run
 from traffic.core.master.verdict import verdict
 from traffic.core.order import Indexes
 from traffic.core.ranges import RangeSet
-from traffic.core.record_state import DeadLetter, State
+from traffic.core.record_state import DeadLetter, RecordState
 from traffic.core.records import UnreadableError
 
 PIECE = 1 << 16
@@ -21,7 +21,7 @@ BATCH = 500
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class RunContext:
     """What the master adapter knows of a run beside it: its state, times (ISO 8601, UTC), and workers' states."""
 
     state: str
@@ -38,7 +38,7 @@ class Standing:
     troubles: Mapping[str, str] = field(default_factory=dict)
 
 
-def account(run: Run, standing: Standing, progress: Progress) -> dict[str, Any]:
+def run_status(run: Run, standing: RunContext, progress: Progress) -> dict[str, Any]:
     """The status of a run, or, where it has ended, its delivery report."""
     ended = standing.ended is not None
     made = {
@@ -67,7 +67,7 @@ def account(run: Run, standing: Standing, progress: Progress) -> dict[str, Any]:
     return {**made, "verdict": verdict(made)}
 
 
-def _eta_s(run: Run, standing: Standing, progress: Progress) -> float | None:
+def _eta_s(run: Run, standing: RunContext, progress: Progress) -> float | None:
     """Seconds to go: none are left of a run that has ended, and nobody knows while one is paused."""
     if standing.ended is not None:
         return 0.0
@@ -82,19 +82,19 @@ def _counts(run: Run, *, ended: bool) -> dict[str, int]:
     counts = run.ledger.counts
     return {
         "records": run.ledger.records,
-        "pending": 0 if ended else counts[State.PENDING],
-        "leased": counts[State.LEASED],
-        "delivered": counts[State.DELIVERED],
-        "rejected": counts[State.REJECTED],
-        "in_doubt": counts[State.IN_DOUBT],
-        "unsent": counts[State.PENDING] if ended else 0,
+        "pending": 0 if ended else counts[RecordState.PENDING],
+        "leased": counts[RecordState.LEASED],
+        "delivered": counts[RecordState.DELIVERED],
+        "rejected": counts[RecordState.REJECTED],
+        "in_doubt": counts[RecordState.IN_DOUBT],
+        "unsent": counts[RecordState.PENDING] if ended else 0,
         "attempts": sum(run.attempts.values()),
         "resent": sum(run.resent.values()),
         "maybe_resent": sum(run.maybe_resent.values()),
     }
 
 
-def _workers(run: Run, standing: Standing) -> Iterator[dict[str, Any]]:
+def _workers(run: Run, standing: RunContext) -> Iterator[dict[str, Any]]:
     for worker, tally in run.ledger.tallies.items():
         yield {
             "id": worker,
@@ -165,6 +165,6 @@ def _text(body: bytes) -> str | None:
 
 def unsent_indexes(run: Run) -> Iterator[int]:
     """The indexes of the records that no lease and no outcome has, in the run's order."""
-    for start, stop in run.ledger.positions(State.PENDING):
+    for start, stop in run.ledger.positions(RecordState.PENDING):
         for low in range(start, stop, PIECE):
             yield from run.order.indexes(RangeSet([(low, min(low + PIECE, stop))]).array()).tolist()

@@ -6,9 +6,9 @@ from traffic.core.master.decisions import Booked, Disbelieved
 from traffic.core.master.ledger import Ledger
 from traffic.core.master.recovery import Recovery
 from traffic.core.order import Order
-from traffic.core.protocol import Ack, Failure, RunTerms
+from traffic.core.protocol import Ack, Failure, RunConfig
 from traffic.core.ranges import Range, RangeSet
-from traffic.core.record_state import Buried, Cause, State
+from traffic.core.record_state import Buried, Cause, RecordState
 from traffic.core.records import Records
 
 
@@ -21,7 +21,7 @@ class Run:
     many acks spoke of positions that their worker was never leased.
     """
 
-    terms: RunTerms
+    terms: RunConfig
     dataset: Records
     order: Order
     ledger: Ledger
@@ -31,12 +31,12 @@ class Run:
     disbelieved: int = 0
 
     @classmethod
-    def of(cls, terms: RunTerms, dataset: Records, order: Order) -> "Run":
+    def of(cls, terms: RunConfig, dataset: Records, order: Order) -> "Run":
         """A run of which nothing has been sent."""
         return cls(terms, dataset, order, Ledger(order.records))
 
     @classmethod
-    def recovered(cls, terms: RunTerms, dataset: Records, order: Order, recovery: Recovery) -> "Run":
+    def recovered(cls, terms: RunConfig, dataset: Records, order: Order, recovery: Recovery) -> "Run":
         """A run as its journal left it."""
         counted = dict(recovery.attempts), dict(recovery.resent), dict(recovery.maybe_resent)
         return cls(terms, dataset, order, recovery.ledger, *counted)
@@ -86,5 +86,5 @@ class Run:
 
 
 def _cause(worker: str, said: Failure) -> Cause:
-    state = State.IN_DOUBT if said.in_doubt else State.REJECTED
+    state = RecordState.IN_DOUBT if said.in_doubt else RecordState.REJECTED
     return Cause(state, said.attempts, said.status, said.reason, worker)

@@ -15,7 +15,7 @@ import numpy as np
 from traffic.core.master.decisions import Leased, LeaseHandedBack, LeaseReturned, Send
 from traffic.core.master.leases import Lease
 from traffic.core.master.run import Run
-from traffic.core.protocol import Ack, Acked, Grant, RunTerms, Terms, Tried, Welcome
+from traffic.core.protocol import Ack, AckReply, LeaseGrant, LeaseTerms, RunConfig, Tried, Welcome
 from traffic.core.ranges import RangeSet
 
 
@@ -41,13 +41,13 @@ class Session:
         self.sent += 1
         return self.sent
 
-    def welcome(self, run: RunTerms | None, seq: int) -> Send:
+    def welcome(self, run: RunConfig | None, seq: int) -> Send:
         """Say that the session has begun, in this run or in none."""
         return Send(self.worker, Welcome(self.number, seq, run))
 
     def acked(self, *, over: bool, paused: bool) -> Send:
         """Confirm the latest ack that was received; say whether records are handed out."""
-        return Send(self.worker, Acked(self.number, self.next_seq(), self.received, over, paused))
+        return Send(self.worker, AckReply(self.number, self.next_seq(), self.received, over, paused))
 
     def on_its_way(self, run: Run, ack: Ack) -> int:
         """Records in leases that the worker had not read of when it asked: it will have them without asking again."""
@@ -86,7 +86,7 @@ class Session:
         """Whether people are told. A worker in trouble hands back one record after the other, as it probes its way."""
         return back.count > 1 or not self.trouble
 
-    def grant(self, run: Run, wants: int, terms: Terms) -> list[Leased | Send]:
+    def grant(self, run: Run, wants: int, terms: LeaseTerms) -> list[Leased | Send]:
         """Cut a lease from the worker's own slice, or from the largest remainder where it has run dry.
 
         Nothing where no record is left to lease.
@@ -107,10 +107,10 @@ class Session:
             grant = replace(grant, tried=ledger.earlier.tries_among(again))
         return [Leased(lease.number, self.worker, positions), Send(self.worker, grant)]
 
-    def _grant_message(self, lease: Lease, again: RangeSet, indexes: bytes, bodies: tuple[bytes, ...]) -> Grant:
+    def _grant_message(self, lease: Lease, again: RangeSet, indexes: bytes, bodies: tuple[bytes, ...]) -> LeaseGrant:
         seq = self.next_seq()
         self.granted[lease.number] = seq
-        return Grant(
+        return LeaseGrant(
             session=self.number,
             seq=seq,
             answers=self.received,

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 from traffic.core.master.run import Run
 from traffic.core.master.session import Session
-from traffic.core.record_state import State
+from traffic.core.record_state import RecordState
 
 
 def reason(run: Run | None, sessions: Iterable[Session]) -> str:
@@ -19,7 +19,7 @@ def reason(run: Run | None, sessions: Iterable[Session]) -> str:
         return ""
     if len(troubled) == len(manned):
         return told(next(iter(troubled.values())))
-    if run is None or run.ledger.counts[State.PENDING] or not run.ledger.unsettled:
+    if run is None or run.ledger.counts[RecordState.PENDING] or not run.ledger.unsettled:
         return ""
     holders = {lease.worker for lease in run.ledger.leases}
     return told(troubled[min(holders)]) if holders <= troubled.keys() else ""

@@ -6,7 +6,7 @@ from enum import Enum
 GRACE_S = 3.0
 
 
-class Verdict(Enum):
+class StallState(Enum):
     """What is to be thought of a run."""
 
     GOING = "going"
@@ -14,7 +14,7 @@ class Verdict(Enum):
     GIVEN_UP = "given up"
 
 
-class Patience:
+class StallDetector:
     """Watches one run. Times are seconds on any one clock."""
 
     def __init__(self, give_up_s: float) -> None:
@@ -25,14 +25,14 @@ class Patience:
         """Seconds until the run is given up, if nothing changes."""
         return self.give_up_s - (0.0 if self._since is None else now - self._since)
 
-    def look(self, stalled: str, now: float) -> Verdict:
+    def look(self, stalled: str, now: float) -> StallState:
         """Take why the run can make no progress at `now` (empty: it can); what follows."""
         if not stalled:
             self._since = None
-            return Verdict.GOING
+            return StallState.GOING
         if self._since is None:
             self._since = now
         waited = now - self._since
         if waited >= self.give_up_s:
-            return Verdict.GIVEN_UP
-        return Verdict.PAUSED if waited >= min(GRACE_S, self.give_up_s / 2) else Verdict.GOING
+            return StallState.GIVEN_UP
+        return StallState.PAUSED if waited >= min(GRACE_S, self.give_up_s / 2) else StallState.GOING

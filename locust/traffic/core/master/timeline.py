@@ -13,7 +13,7 @@ COLUMNS = ("t_s", "delivered", "rejected", "in_doubt", "leased", "pending", "att
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class Sample:
     """The counts at a moment, `t_s` seconds after the run began."""
 
     t_s: float
@@ -38,7 +38,7 @@ class Timeline:
     """
 
     def __init__(self, generation: int = 0, most: int = MOST) -> None:
-        self.rows: list[Look] = []
+        self.rows: list[Sample] = []
         self.step_s, self.generation = STEP_S, generation
         self._most = most
 
@@ -46,7 +46,7 @@ class Timeline:
         """Whether a look at this time would be kept."""
         return not self.rows or t_s >= self.rows[-1].t_s + self.step_s
 
-    def note(self, look: Look, *, last: bool = False) -> None:
+    def note(self, look: Sample, *, last: bool = False) -> None:
         """Take a look, later than all before; one that is not due is passed over, unless it is the `last`."""
         if not last and not self.due(look.t_s):
             return

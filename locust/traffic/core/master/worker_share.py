@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 
-from traffic.core.record_state import State
+from traffic.core.record_state import RecordState
 
 
 @dataclass(slots=True)
-class Tally:
+class WorkerShare:
     """One worker's share of a run, and what became of it.
 
     `slice` is what it was dealt at the start, or when it joined; `moved` is what later cuts gave it (or took: then
@@ -19,11 +19,11 @@ class Tally:
     rejected: int = 0
     in_doubt: int = 0
 
-    def credit(self, state: State, size: int) -> None:
+    def credit(self, state: RecordState, size: int) -> None:
         """Book `size` more records that this worker settled as `state` (fewer, where `size` is negative)."""
-        if state is State.DELIVERED:
+        if state is RecordState.DELIVERED:
             self.delivered += size
-        elif state is State.REJECTED:
+        elif state is RecordState.REJECTED:
             self.rejected += size
         else:
             self.in_doubt += size

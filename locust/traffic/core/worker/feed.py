@@ -10,7 +10,7 @@ import random
 from collections.abc import Iterable
 
 from traffic.core.outcome import Answer, Outcome, backoff
-from traffic.core.protocol import Failure, Grant, RunTerms, Tried
+from traffic.core.protocol import Failure, LeaseGrant, RunConfig, Tried
 from traffic.core.ranges import RangeSet
 from traffic.core.wire import ProtocolError
 from traffic.core.worker.failures import Failures, places
@@ -37,7 +37,7 @@ class Feed:
         self._delivered: list[int] = []
         self._failed = Failures()
         self._held = RangeSet()
-        self.run: RunTerms | None = None
+        self.run: RunConfig | None = None
         self._run_id = ""
         self.session = 0
         self.deadline = 0.0
@@ -82,7 +82,7 @@ class Feed:
         """The attempts that left this worker, how many of them were repeats, and how many maybe were."""
         return self.counts.done(self._flying.values())
 
-    def begin(self, session: int, run: RunTerms | None) -> None:
+    def begin(self, session: int, run: RunConfig | None) -> None:
         """Begin a session, which holds nothing. Outcomes of the same run are kept; what waits is dropped."""
         if self.run is None or run is None or run.run != self.run.run:
             self._delivered, self._failed = [], Failures()
@@ -93,14 +93,14 @@ class Feed:
         self.closed, self.paused = run is None, False
         self._flying = {at: record for at, record in self._flying.items() if run and record.run == run.run}
 
-    def _count_for(self, run: RunTerms | None) -> None:
+    def _count_for(self, run: RunConfig | None) -> None:
         """Count the attempts of another run: a run that is resumed after others goes on with its own counts."""
         if self.run is not None:
             self._former_counts[self.run.run] = self.counts.without(self._flying.values())
         self.counts = self._former_counts.get(run.run, Counts()) if run is not None else Counts()
         self.trouble, self.reach = "", Reach()
 
-    def offer(self, grant: Grant) -> None:
+    def offer(self, grant: LeaseGrant) -> None:
         """Take a lease in. ProtocolError where it contradicts itself, or there is no run that it could be of."""
         if self.run is None:
             raise ProtocolError(f"lease {grant.lease} belongs to no run")

@@ -14,7 +14,18 @@ The rules that this module guards:
 from collections import deque
 from dataclasses import dataclass
 
-from traffic.core.protocol import VERSION, Ack, Acked, Failure, Grant, Hello, Message, Terms, Tried, Welcome
+from traffic.core.protocol import (
+    VERSION,
+    Ack,
+    AckReply,
+    Failure,
+    Hello,
+    LeaseGrant,
+    LeaseTerms,
+    Message,
+    Tried,
+    Welcome,
+)
 from traffic.core.ranges import RangeSet
 from traffic.core.wire import ProtocolError
 from traffic.core.worker.failures import together
@@ -32,7 +43,7 @@ class _Sent:
     tried: tuple[Tried, ...] = ()
 
 
-class Link:
+class LeaseClient:
     """Turns the passing of time and the master's messages into acks, and leases into records for the feed.
 
     The adapter calls `poll` often (and whenever the feed is `stirred`), sends what it returns, and hands every
@@ -40,7 +51,7 @@ class Link:
     worker's own that is to be expected.
     """
 
-    def __init__(self, feed: Feed, terms: Terms) -> None:
+    def __init__(self, feed: Feed, terms: LeaseTerms) -> None:
         self.feed, self.terms = feed, terms
         self.users = 0
         self.foreseen = ""
@@ -54,7 +65,7 @@ class Link:
         self._ack_due = self._acked_at = 0.0
         self._asked = False
         self._unconfirmed: deque[_Sent] = deque()
-        self._pace = _Pace()
+        self._pace = _TakeRate()
 
     @property
     def at_rest(self) -> bool:
@@ -83,7 +94,7 @@ class Link:
         """Take a message from the master. ProtocolError where it is none that a master sends."""
         if isinstance(message, Welcome):
             self._on_welcome(message, now)
-        elif isinstance(message, Grant | Acked):
+        elif isinstance(message, LeaseGrant | AckReply):
             if self.joined and message.session == self.session and message.seq > self._heard:
                 self._on_answer(message)
         else:
@@ -114,7 +125,7 @@ class Link:
         # Custody begins with the first ack that is answered: a welcome may have been long on its way.
         self.feed.deadline = now
 
-    def _on_answer(self, message: Grant | Acked) -> None:
+    def _on_answer(self, message: LeaseGrant | AckReply) -> None:
         self._heard = message.seq
         while self._unconfirmed and self._unconfirmed[0].seq <= message.answers:
             sent = self._unconfirmed.popleft()
@@ -122,8 +133,8 @@ class Link:
             if sent.seq == message.answers:
                 self.feed.deadline = self._until = sent.at + self.terms.lease_s
         # A lease says it, too: while a person pauses the run, there is none.
-        self.feed.paused = isinstance(message, Acked) and message.paused
-        if isinstance(message, Grant):
+        self.feed.paused = isinstance(message, AckReply) and message.paused
+        if isinstance(message, LeaseGrant):
             self._asked = False
             self.feed.offer(message)
         elif message.over:
@@ -197,7 +208,7 @@ class Link:
         )
 
 
-class _Pace:
+class _TakeRate:
     """How fast the users have been taking records of late."""
 
     SPAN_S = 0.25

@@ -5,16 +5,16 @@ import sys
 
 from locust.web import WebUI
 
-from traffic.master.web.checked_start import Starting
-from traffic.master.web.controls import Acts
+from traffic.master.web.checked_start import CheckedStart
+from traffic.master.web.controls import Controls
 from traffic.master.web.dead_letters import Letters
 from traffic.master.web.files import Files
 from traffic.master.web.metrics import Metrics
 from traffic.master.web.pages import Pages
 from traffic.master.web.reports import Reports
-from traffic.master.web.routes import MasterView, Site
-from traffic.master.web.same_origin import Guard
-from traffic.master.web.status import Live
+from traffic.master.web.routes import MasterView, Routes
+from traffic.master.web.same_origin import SameOriginGuard
+from traffic.master.web.status import StatusRoutes
 from traffic.master.web.tab_link import add_tab
 from traffic.settings import SettingsError
 
@@ -31,19 +31,19 @@ class Web:
     """
 
     def __init__(self, web_ui: WebUI, master: MasterView) -> None:
-        site = Site(web_ui, master)
-        starting = Starting(site)
+        site = Routes(web_ui, master)
+        starting = CheckedStart(site)
         Pages(site)
         files = Files(site)
-        live = Live(site, starting, files.checking)
-        Acts(site, starting)
+        live = StatusRoutes(site, starting, files.checking)
+        Controls(site, starting)
         Letters(site)
         Reports(site)
         Metrics(site, live)
         site.register()
         add_tab(site.app)
         try:
-            Guard(site)
+            SameOriginGuard(site)
         except SettingsError as error:
             logging.getLogger(__name__).error("refused to start: %s", error)  # noqa: TRY400 - it is told to people
             sys.exit(EXIT_REFUSED)

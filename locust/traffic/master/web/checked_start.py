@@ -14,7 +14,7 @@ from traffic.clock import now_s
 from traffic.errors import RefusedError
 from traffic.master.web.form import Form
 from traffic.master.web.reasons import Seen
-from traffic.master.web.routes import Site, refuse
+from traffic.master.web.routes import Routes, refuse
 from traffic.master.wording import for_page
 from traffic.settings import NONE, OPTIONS, SettingsError
 
@@ -23,10 +23,10 @@ logger = logging.getLogger(__name__)
 PATIENCE_S = 15.0
 
 
-class Starting:
+class CheckedStart:
     """Stands before Locust's own /swarm, /stop and /user."""
 
-    def __init__(self, site: Site) -> None:
+    def __init__(self, site: Routes) -> None:
         self._site, self._master = site, site.master
         self.form = Form(site)
         self._one_at_a_time = BoundedSemaphore()

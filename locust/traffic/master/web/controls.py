@@ -5,14 +5,14 @@ from collections.abc import Callable
 from flask import Response
 
 from traffic.errors import ActRefusedError
-from traffic.master.web.checked_start import Starting
-from traffic.master.web.routes import Site, answer, refuse
+from traffic.master.web.checked_start import CheckedStart
+from traffic.master.web.routes import Routes, answer, refuse
 
 
-class Acts:
+class Controls:
     """Has the master act; 409 with one sentence where it does not."""
 
-    def __init__(self, site: Site, starting: Starting) -> None:
+    def __init__(self, site: Routes, starting: CheckedStart) -> None:
         self._site, self._starting = site, starting
         site.add("/traffic/pause", self._pause, "POST")
         site.add("/traffic/go-on", self._go_on, "POST")

@@ -15,10 +15,10 @@ from traffic.core.master.dead_letters import DeadLetters, Places
 from traffic.core.master.letter_search import Query, search_dead, search_lines
 from traffic.core.master.report import letters_at
 from traffic.core.master.run import Run
-from traffic.master.active_run import Delivery
+from traffic.master.active_run import ActiveRun
 from traffic.master.threads import in_thread
 from traffic.master.web.reports import as_download
-from traffic.master.web.routes import Site, answer, pieces, refuse
+from traffic.master.web.routes import Routes, answer, pieces, refuse
 
 NAME = "dead-letters.jsonl"
 KIND = "application/jsonl; charset=utf-8"
@@ -29,7 +29,7 @@ BATCH = 500
 class Letters:
     """Answers for the run that `?run=` names, by default for the present or the latest."""
 
-    def __init__(self, site: Site) -> None:
+    def __init__(self, site: Routes) -> None:
         self._site, self._master = site, site.master
         site.add("/traffic/dead-letters", self._all)
         site.add("/traffic/dead-letters/search", self._search)
@@ -64,7 +64,7 @@ class Letters:
         delivery = self._master.delivery
         return request.args.get("run") or (delivery.facts.run if delivery else None)
 
-    def _in_memory(self, run: str) -> Delivery | None:
+    def _in_memory(self, run: str) -> ActiveRun | None:
         """The present run, as long as its letters are not in its folder."""
         delivery = self._master.delivery
         if delivery is None or delivery.facts.run != run:
@@ -85,7 +85,7 @@ def _search_file(path: Path, query: Query) -> dict[str, Any]:
         return search_lines(file, query)
 
 
-def _lines(delivery: Delivery) -> Iterator[bytes]:
+def _lines(delivery: ActiveRun) -> Iterator[bytes]:
     """The letters as JSON Lines, some at a time, each batch made in a thread."""
     dead = delivery.run.ledger.dead.copy()
     places = dead.places()

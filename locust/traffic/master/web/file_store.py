@@ -66,7 +66,7 @@ def _stays(entry: os.DirEntry[str], folder: Path) -> bool:
     return not entry.is_symlink() or inside(folder / entry.name, folder)
 
 
-class Shelf:
+class FileStore:
     """The files of a folder, and of `uploads` in a state folder.
 
     `counts` has how many records files have that were taken in, by identity; `put` adds to it.

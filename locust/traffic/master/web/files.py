@@ -5,8 +5,8 @@ from pathlib import Path
 from flask import Response, request
 
 from traffic.master.threads import in_thread
-from traffic.master.web.file_store import NameRefusedError, Shelf, plain_name
-from traffic.master.web.routes import Site, answer, refuse
+from traffic.master.web.file_store import FileStore, NameRefusedError, plain_name
+from traffic.master.web.routes import Routes, answer, refuse
 from traffic.master.web.upload import Checking, Upload, UploadError
 from traffic.ownership import is_folder
 from traffic.settings import DEFAULT_FILE
@@ -15,7 +15,7 @@ from traffic.settings import DEFAULT_FILE
 class Files:
     """Lists, takes in and deletes traffic files. `checking` is at work on one that has just come in."""
 
-    def __init__(self, site: Site) -> None:
+    def __init__(self, site: Routes) -> None:
         self._site = site
         # As it was configured: a start from the form puts another into the options.
         self._configured = str(site.options.traffic_file or "").strip() or DEFAULT_FILE
@@ -28,8 +28,8 @@ class Files:
         site.add("/traffic/files/<text:name>", self._delete, "DELETE")
 
     @property
-    def _shelf(self) -> Shelf:
-        return Shelf(self._folder, self._site.folder.path, self._counts)
+    def _shelf(self) -> FileStore:
+        return FileStore(self._folder, self._site.folder.path, self._counts)
 
     def _list(self) -> Response:
         return answer({"folder": str(self._folder), "files": in_thread(self._shelf.listed)})

@@ -15,7 +15,7 @@ from traffic.master.threads import in_thread
 from traffic.master.user_counts import read_spawn_rate, read_users
 from traffic.master.web.file_reach import Reach
 from traffic.master.web.file_store import UPLOADS
-from traffic.master.web.routes import Site
+from traffic.master.web.routes import Routes
 from traffic.runs.target import same_host
 from traffic.settings import OPTIONS, UNIX, SettingsError
 
@@ -32,7 +32,7 @@ MOST_NAMED = 10
 class Form:
     """Checks forms. SettingsError says what is wrong with one; then nothing of it has been set."""
 
-    def __init__(self, site: Site) -> None:
+    def __init__(self, site: Routes) -> None:
         self._site = site
         self.reach = Reach(str(site.options.traffic_file or ""))
         # As it was configured: a form puts another into the options.

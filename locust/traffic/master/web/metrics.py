@@ -20,8 +20,8 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
 from traffic.locust_patches.frames import drops
-from traffic.master.web.routes import Site
-from traffic.master.web.status import Live
+from traffic.master.web.routes import Routes
+from traffic.master.web.status import StatusRoutes
 
 STATES = ("ready", "reading", "running", "paused", "stopping", "completed", "stopped", "failed")
 WHERE = ("pending", "leased", "delivered", "rejected", "in_doubt", "unsent")
@@ -31,7 +31,7 @@ OUTCOMES = ("delivered", "rejected", "in_doubt")
 class Metrics(Collector):
     """Collects the status anew at each scrape."""
 
-    def __init__(self, site: Site, live: Live) -> None:
+    def __init__(self, site: Routes, live: StatusRoutes) -> None:
         self._site, self._live = site, live
         self._registry = CollectorRegistry(auto_describe=False)
         self._registry.register(self)

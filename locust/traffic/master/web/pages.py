@@ -8,7 +8,7 @@ import gevent
 from flask import Response, make_response, redirect, request, send_from_directory
 
 from traffic.master.threads import in_thread
-from traffic.master.web.routes import Site, answer
+from traffic.master.web.routes import Routes, answer
 
 PAGE = Path(__file__).parent / "page"
 A_WEEK_S = 7 * 86400
@@ -19,7 +19,7 @@ OK = {"status": "ok"}
 class Pages:
     """Serves the folder `page`, and the chart library as its package has it."""
 
-    def __init__(self, site: Site) -> None:
+    def __init__(self, site: Routes) -> None:
         self._site = site
         self._plotly: tuple[str, bytes, bytes] | None = None
         site.add("/healthz", self._healthz, login=False)

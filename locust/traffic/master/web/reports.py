@@ -10,7 +10,7 @@ from flask import Response, request
 
 from traffic.master.threads import in_thread
 from traffic.master.web.printable import printable
-from traffic.master.web.routes import Site, answer, refuse
+from traffic.master.web.routes import Routes, answer, refuse
 from traffic.master.wording import for_page
 from traffic.runs.history import past_runs, summarise
 
@@ -24,7 +24,7 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 class Reports:
     """Serves what the state folder has of each run."""
 
-    def __init__(self, site: Site) -> None:
+    def __init__(self, site: Routes) -> None:
         self._site, self._master = site, site.master
         site.add("/traffic/report", self._report)
         site.add("/traffic/runs", self._runs)

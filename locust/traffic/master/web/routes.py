@@ -13,10 +13,10 @@ from locust.web import WebUI
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from werkzeug.routing import BaseConverter
 
-from traffic.master.active_run import Delivery
-from traffic.master.file_loading import Reading
-from traffic.master.locust_session import LocustTest
-from traffic.master.run_events import Story
+from traffic.master.active_run import ActiveRun
+from traffic.master.file_loading import BackgroundLoader
+from traffic.master.locust_session import LocustSession
+from traffic.master.run_events import RunEventRecorder
 from traffic.master.wording import for_page
 from traffic.runs.state_dir import StateFolder
 from traffic.settings import DEFAULT_STATE_DIR
@@ -30,7 +30,7 @@ class MasterView(Protocol):
     """What the routes need of the master."""
 
     @property
-    def delivery(self) -> Delivery | None:
+    def delivery(self) -> ActiveRun | None:
         """The present or the latest run."""
 
     @property
@@ -45,7 +45,7 @@ class MasterView(Protocol):
         """Raise what a start with these options would be refused for."""
 
     @property
-    def reading(self) -> Reading:
+    def reading(self) -> BackgroundLoader:
         """What reads the traffic files."""
 
     def stop_run(self) -> None:
@@ -58,11 +58,11 @@ class MasterView(Protocol):
         """Have a run that was paused go on; ActRefusedError where that cannot be."""
 
     @property
-    def test(self) -> LocustTest:
+    def test(self) -> LocustSession:
         """Locust's own test."""
 
     @property
-    def story(self) -> Story:
+    def story(self) -> RunEventRecorder:
         """What has happened."""
 
 
@@ -73,7 +73,7 @@ class AnyText(BaseConverter):
     part_isolating = False
 
 
-class Site:
+class Routes:
     """Locust's web UI with our blueprint; routes are added to it until `register`."""
 
     def __init__(self, web_ui: WebUI, master: MasterView) -> None:
@@ -95,7 +95,7 @@ class Site:
         return options
 
     @property
-    def live(self) -> Delivery | None:
+    def live(self) -> ActiveRun | None:
         """The run that is live, if any."""
         delivery = self.master.delivery
         return delivery if delivery is not None and delivery.live else None

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from flask import Response, request
 
 from traffic.master.web.hosts import AllowedHosts
-from traffic.master.web.routes import Site, answer, refuse
+from traffic.master.web.routes import Routes, answer, refuse
 
 logger = logging.getLogger(__name__)
 
@@ -57,10 +57,10 @@ def _names(url: str, host: str) -> bool:
         return False
 
 
-class Guard:
+class SameOriginGuard:
     """Looks at every request before any view does, Locust's own included, and at every answer after."""
 
-    def __init__(self, site: Site) -> None:
+    def __init__(self, site: Routes) -> None:
         self._site = site
         self._acts = tuple(site.base + act for act in LOCUSTS_ACTS)
         self._hosts = AllowedHosts(site.web_ui.host, str(site.options.traffic_allowed_hosts or ""))
@@ -105,7 +105,7 @@ class Guard:
         return response
 
 
-def _keep_cookies_at_home(site: Site) -> None:
+def _keep_cookies_at_home(site: Routes) -> None:
     """Have the login's cookies kept from other sites' requests, unless the locustfile has decided about them.
 
     Lax, not Strict: whoever comes back from another site's login arrives by a link, and brings the session along.

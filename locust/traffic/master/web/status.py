@@ -6,9 +6,9 @@ from flask import Response, request
 
 from traffic.core.master.verdict import verdict
 from traffic.master.file_loading import reading_line
-from traffic.master.web.checked_start import Starting
+from traffic.master.web.checked_start import CheckedStart
 from traffic.master.web.reasons import Seen
-from traffic.master.web.routes import Site, answer
+from traffic.master.web.routes import Routes, answer
 from traffic.master.web.upload import Checking
 from traffic.master.wording import for_page, label
 from traffic.settings import OPTIONS
@@ -19,10 +19,10 @@ COUNTS = (
 )
 
 
-class Live:
+class StatusRoutes:
     """Tells how things stand. Nothing here reads a file or waits."""
 
-    def __init__(self, site: Site, starting: Starting, checking: Checking) -> None:
+    def __init__(self, site: Routes, starting: CheckedStart, checking: Checking) -> None:
         self._site, self._master, self._starting, self._checking = site, site.master, starting, checking
         site.add("/traffic/status", self._status)
         site.add("/traffic/live", self._live)

@@ -13,9 +13,9 @@ from werkzeug.exceptions import ClientDisconnected
 from traffic.dataset.dataset import Dataset, DatasetError
 from traffic.dataset.fault_list import ManyFaultsError
 from traffic.dataset.schema import SchemaError
-from traffic.master.file_loading import Reading
+from traffic.master.file_loading import BackgroundLoader
 from traffic.master.threads import in_thread
-from traffic.master.web.file_store import Shelf
+from traffic.master.web.file_store import FileStore
 from traffic.ownership import ForeignError, claim
 
 PIECE = 1 << 18
@@ -41,7 +41,7 @@ class Checking:
     """
 
     def __init__(self, schema: Path | None) -> None:
-        self.reading, self._schema = Reading(), schema
+        self.reading, self._schema = BackgroundLoader(), schema
         self._one_at_a_time = BoundedSemaphore()
 
     def open(self, draft: Path, state: Path) -> Dataset:
@@ -53,7 +53,7 @@ class Checking:
 class Upload:
     """One file on its way in. `may` raises UploadError where the file's place must not be touched at the moment."""
 
-    def __init__(self, shelf: Shelf, checking: "Checking", state: Path, may: Callable[[], None]) -> None:
+    def __init__(self, shelf: FileStore, checking: "Checking", state: Path, may: Callable[[], None]) -> None:
         self._shelf, self._checking, self._state, self._may = shelf, checking, state, may
 
     def take(self, name: str, length: int, body: IO[bytes]) -> dict[str, Any]:

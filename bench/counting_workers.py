@@ -52,7 +52,7 @@ class CountingFeed(Feed):
             self._done = RangeSet()
         super().begin(session, run)
 
-    def offer(self, grant: LeaseGrant) -> None:
+    def add_lease(self, grant: LeaseGrant) -> None:
         """Take a lease in, its bodies read as a feed reads them, and let go of."""
         grant.index_list()
         positions = RangeSet(grant.positions)

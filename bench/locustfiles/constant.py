@@ -21,7 +21,7 @@ class Constant:
         """The record."""
         return RECORD
 
-    def take_some(self, now, most):
+    def take_batch(self, now, most):
         """The record, so many times."""
         return [RECORD] * most
 

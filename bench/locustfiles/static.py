@@ -19,7 +19,7 @@ def _listen(runner, **_):
 
 
 @events.test_start.add_listener
-def _deal(environment, **_):
+def _assign(environment, **_):
     runner = environment.runner
     if not isinstance(runner, MasterRunner):
         return

@@ -12,7 +12,7 @@ NAMES = st.sampled_from([f"worker-{nth}" for nth in range(5)])
 
 @given(records=st.integers(0, 500), workers=st.integers(1, 40))
 def test_slices_are_equal_to_within_one_record(records, workers):
-    told = Assignment().deal(RangeSet([(0, records)]), [f"worker-{nth}" for nth in range(workers)])
+    told = Assignment().assign(RangeSet([(0, records)]), [f"worker-{nth}" for nth in range(workers)])
     assert sum(told.values()) == records
     assert max(told.values()) - min(told.values()) <= 1
 
@@ -23,7 +23,7 @@ class PartitionMachine(RuleBasedStateMachine):
     @initialize(records=st.integers(0, 60), workers=st.lists(NAMES, unique=True))
     def deal_at_the_start(self, records, workers):
         self.partition = Assignment()
-        told = self.partition.deal(RangeSet([(0, records)]), workers)
+        told = self.partition.assign(RangeSet([(0, records)]), workers)
         self.pending, self.elsewhere = set(range(records)), set()
         assert sum(told.values()) == (records if workers else 0)
         assert not told or max(told.values()) - min(told.values()) <= 1
@@ -50,11 +50,11 @@ class PartitionMachine(RuleBasedStateMachine):
 
     @precondition(lambda self: self.partition.remainders)
     @rule(data=st.data(), least=st.integers(1, 10))
-    def refill(self, data, least):
+    def steal(self, data, least):
         worker = data.draw(st.sampled_from(sorted(self.partition.remainders)))
         assume(not self.partition.remainders[worker])
         before, unassigned = self.sizes(), self.partition.unassigned.count
-        moved = self.partition.refill(worker, least)
+        moved = self.partition.steal(worker, least)
         after = self.sizes()
         if moved is None:
             assert not self.pending
@@ -66,14 +66,14 @@ class PartitionMachine(RuleBasedStateMachine):
             assert before[moved[0]] == richest
             assert moved[1] == min(richest, max(least, richest // 2))
 
-    @rule(data=st.data(), heirs=st.booleans())
-    def leave(self, data, heirs):
+    @rule(data=st.data(), successors=st.booleans())
+    def leave(self, data, successors):
         assume(self.partition.remainders)
         worker = data.draw(st.sampled_from(sorted(self.partition.remainders)))
         had = set(self.partition.remainders[worker].members())
         left = self.partition.leave(worker)
         assert set(left.members()) == had
-        told = self.partition.deal(left, list(self.partition.remainders) if heirs else [])
+        told = self.partition.assign(left, list(self.partition.remainders) if successors else [])
         assert sum(told.values()) == (len(had) if told else 0)
         assert not told or max(told.values()) - min(told.values()) <= 1
 
@@ -90,7 +90,7 @@ class PartitionMachine(RuleBasedStateMachine):
     @rule(data=st.data(), workers=st.lists(NAMES, unique=True))
     def come_back(self, data, workers):
         back = data.draw(st.sets(st.sampled_from(sorted(self.elsewhere))))
-        self.partition.deal(RangeSet.of(back), workers)
+        self.partition.assign(RangeSet.of(back), workers)
         self.elsewhere -= back
         self.pending |= back
 

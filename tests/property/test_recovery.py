@@ -19,8 +19,8 @@ from traffic.core.record_state import SETTLED, RecordState
 
 def settled_by(ledger: Ledger) -> dict[str, tuple[int, int, int]]:
     """How many records each worker settled, and how; without those that settled none."""
-    tallies = {name: (one.delivered, one.rejected, one.in_doubt) for name, one in ledger.tallies.items()}
-    return {name: settled for name, settled in tallies.items() if any(settled)}
+    shares = {name: (one.delivered, one.rejected, one.in_doubt) for name, one in ledger.shares.items()}
+    return {name: settled for name, settled in shares.items() if any(settled)}
 
 
 class Recovering(Protocol):
@@ -59,7 +59,7 @@ class Recovering(Protocol):
     @property
     def run(self) -> Run:
         """The run as the master has it, or, where that has closed it, had it."""
-        run = self.world.master.custody.run or self.world.run
+        run = self.world.master.coordinator.run or self.world.run
         assert run
         return run
 

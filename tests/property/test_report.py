@@ -49,12 +49,12 @@ def move(run: Run, worker: str, size: int, end: str) -> None:
     if end == "delivered":
         ledger.deliver(worker, positions)
     elif end == "given back":
-        ledger.give_back(lease, positions)
+        ledger.return_lease(lease, positions)
     elif end == "reclaimed":
         ledger.reclaim(lease)
     else:
         state = RecordState.REJECTED if end == "rejected" else RecordState.IN_DOUBT
-        ledger.bury(positions, Cause(state, 1, 422, "no", worker))
+        ledger.record_failure(positions, Cause(state, 1, 422, "no", worker))
 
 
 @st.composite
@@ -78,15 +78,15 @@ def test_what_was_reopened_and_not_sent_again_is_what_it_was(origin, journal, de
     ledger = recovery.ledger
     assert ledger.earlier.former == former
     run = Run.recovered(origin.terms, origin.dataset, origin.order, recovery)
-    ledger.deal(dealt)
+    ledger.assign(dealt)
     for worker, size, end in moves:
         move(run, worker, size, end)
         check_ledger(ledger)
-    custody = LeaseCoordinator(LeaseTerms(), first_session=1)
-    custody.run = run
+    coordinator = LeaseCoordinator(LeaseTerms(), first_session=1)
+    coordinator.run = run
     sent = ledger.earlier.tried_among(ledger.positions(RecordState.PENDING))
     untouched = {at: letter for at, letter in former.items() if at in ledger.earlier.former and at not in sent}
-    custody.close()
+    coordinator.close()
     check_ledger(ledger)
     assert not ledger.earlier.former
     assert not ledger.positions(RecordState.PENDING).minus(
@@ -98,7 +98,7 @@ def test_what_was_reopened_and_not_sent_again_is_what_it_was(origin, journal, de
 @given(dealt=st.lists(st.sampled_from(WORKERS), unique=True), moves=moves)
 def test_a_report_adds_up_and_misses_nobody(origin, dealt, moves):
     run = Run.of(origin.terms, origin.dataset, origin.order)
-    run.ledger.deal(dealt)
+    run.ledger.assign(dealt)
     for worker, size, end in moves:
         move(run, worker, size, end)
         check_ledger(run.ledger)

@@ -28,7 +28,7 @@ class Master:
 
     def __init__(self, terms: LeaseTerms, later: Timer, send: Callable[[str, Message], None]) -> None:
         self.terms, self.later, self.send = terms, later, send
-        self.custody = LeaseCoordinator(terms, first_session=1)
+        self.coordinator = LeaseCoordinator(terms, first_session=1)
         self.up, self.settled, self.slow_disk_s = True, False, 0.0
         self.journal: list[Entry] = []
         self.told_delivered, self.told_settled = RangeSet(), RangeSet()
@@ -48,7 +48,7 @@ class Master:
         if self.up:
             if isinstance(message, Ack):
                 self._acks[worker, message.session, message.seq] = message
-            self.carry_out(self.custody.receive(worker, message, now))
+            self.carry_out(self.coordinator.receive(worker, message, now))
 
     def crash(self) -> None:
         """Kill -9: what was not on disk is gone, and nothing that waited for it was done."""
@@ -81,7 +81,7 @@ class Master:
 
     def _come_up(self) -> None:
         self.up = True
-        self.custody = LeaseCoordinator(self.terms, first_session=1_000_000 * self._life)
+        self.coordinator = LeaseCoordinator(self.terms, first_session=1_000_000 * self._life)
 
     def _recover(self, run: Run) -> Recovery:
         recovery = Recovery(run.dataset.records)
@@ -91,15 +91,15 @@ class Master:
 
     def _resume(self, run: Run, recovery: Recovery, now: float) -> Run:
         again = Run.recovered(run.terms, run.dataset, run.order, recovery)
-        self.carry_out(self.custody.resume(again, recovery.held(), now))
+        self.carry_out(self.coordinator.resume(again, recovery.held(), now))
         if self._noted_paused:
-            self.carry_out(self.custody.pause())
+            self.carry_out(self.coordinator.pause())
         return again
 
     def press(self, *, paused: bool) -> None:
         """A person pauses the run, or lets it go on."""
         self.wanted_paused, self.said_paused, self._note = paused, False, paused
-        self.carry_out(self.custody.pause() if paused else self.custody.go_on())
+        self.carry_out(self.coordinator.pause() if paused else self.coordinator.go_on())
 
     def leased_since(self, entry: Entry) -> RangeSet:
         """What has been leased, by the journal, after `entry`."""
@@ -114,7 +114,7 @@ class Master:
         """Do what was decided, in its order, as soon as the journal has it."""
         self._outbox += decisions
         self.lapsed += [made for made in decisions if isinstance(made, LeaseReclaimed)]
-        if not self.custody.over:
+        if not self.coordinator.over:
             self.contradictions += [made for made in decisions if self._contradicts(made)]
         if not self._committing:
             self._empty()
@@ -124,7 +124,7 @@ class Master:
         answer = decision.message if isinstance(decision, Send) else None
         if not isinstance(answer, AckReply | LeaseGrant):
             return False
-        return (isinstance(answer, AckReply) and answer.paused) is not self.custody.paused
+        return (isinstance(answer, AckReply) and answer.paused) is not self.coordinator.paused
 
     def _empty(self) -> None:
         batch, self._outbox = self._outbox, []
@@ -160,13 +160,13 @@ class Master:
 
     def _note_confirmed(self, sent: Send) -> None:
         answer = sent.message
-        if not isinstance(answer, AckReply | LeaseGrant) or self.custody.run is None:
+        if not isinstance(answer, AckReply | LeaseGrant) or self.coordinator.run is None:
             return
         ack = self._acks.get((sent.worker, answer.session, answer.answers))
-        if ack is not None and ack.run == self.custody.run.terms.run:
+        if ack is not None and ack.run == self.coordinator.run.terms.run:
             self.told_delivered.update(RangeSet(ack.delivered))
             # A late failure is not taken from the worker that has the record in hand by now.
-            settled = self.custody.run.ledger.positions(*SETTLED)
+            settled = self.coordinator.run.ledger.positions(*SETTLED)
             failed = RangeSet()
             for failure in ack.failed:
                 failed.update(RangeSet(failure.positions).common(settled))

@@ -35,7 +35,7 @@ def no_fencing(patch: pytest.MonkeyPatch) -> None:
 
     def never_lapse(self: LeaseClient, message: Any) -> None:
         on_answer(self, message)
-        self._until = FOREVER
+        self._expires = FOREVER
 
     patch.setattr(Feed, "take", take_anyway)
     patch.setattr(LeaseClient, "_on_answer", never_lapse)
@@ -64,7 +64,7 @@ def reclaim_without_a_generation(patch: pytest.MonkeyPatch) -> None:
 
     def receive_any(self: LeaseClient, message: Any, now: float) -> None:
         if isinstance(message, LeaseGrant) and self.joined and self.feed.run and message.session != self.session:
-            self.feed.offer(message)
+            self.feed.add_lease(message)
         receive(self, message, now)
 
     patch.setattr(LeaseCoordinator, "_on_foreign_ack", on_any_ack)
@@ -247,14 +247,14 @@ def say_it_all_again_and_again(patch: pytest.MonkeyPatch) -> None:
 
 def keep_what_comes_too_late(patch: pytest.MonkeyPatch) -> None:
     """A worker that is going keeps a lease that was on its way to it (P4)."""
-    offer = Feed.offer
+    offer = Feed.add_lease
 
     def offer_anyway(self: Feed, grant: LeaseGrant) -> None:
         closed, self.closed = self.closed, False
         offer(self, grant)
         self.closed = closed
 
-    patch.setattr(Feed, "offer", offer_anyway)
+    patch.setattr(Feed, "add_lease", offer_anyway)
 
 
 MUTATIONS: dict[str, Callable[[pytest.MonkeyPatch], None]] = {

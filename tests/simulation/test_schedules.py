@@ -52,7 +52,7 @@ def test_one_seed_makes_one_world() -> None:
     assert first.api.posts == second.api.posts
     assert first.run
     assert second.run
-    assert first.run.ledger.tallies == second.run.ledger.tallies
+    assert first.run.ledger.shares == second.run.ledger.shares
 
 
 @pytest.mark.parametrize("name", MUTATIONS)
@@ -78,7 +78,7 @@ def test_without_faults_each_record_is_posted_once_and_slices_are_equal() -> Non
     world.run_for(1.0)
     world.start()
     assert world.run
-    assert [tally.slice for tally in world.run.ledger.tallies.values()] == [15, 15, 15, 15]
+    assert [tally.slice for tally in world.run.ledger.shares.values()] == [15, 15, 15, 15]
     world.run_until_settled(30.0)
     world.check_end()
     assert set(world.api.posts.values()) == {1}
@@ -92,7 +92,7 @@ def test_a_worker_without_users_does_not_keep_its_slice_from_the_others() -> Non
     world.start()
     world.run_until_settled(60.0)
     assert world.run
-    assert world.run.ledger.tallies[busy.name].delivered == 60
+    assert world.run.ledger.shares[busy.name].delivered == 60
 
 
 def test_over_any_number_of_pauses_each_record_is_posted_once_and_stays_with_its_worker() -> None:

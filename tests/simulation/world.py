@@ -97,7 +97,7 @@ class World:
         terms = RunConfig("run", "POST", "/", (0.0, 0.0), self.max_attempts, self.policy)
         data = dataset(self.records)
         self.run = Run.of(terms, data, Order(data.records, self.chance.randrange(1 << 32), "random"))
-        self._carry_out(self.master.custody.start(self.run, [host.name for host in self.alive()], self.now))
+        self._carry_out(self.master.coordinator.start(self.run, [host.name for host in self.alive()], self.now))
 
     def close(self) -> None:
         """Let go of the file."""
@@ -142,7 +142,9 @@ class World:
         delivered = chance.random() < 0.5
         failures = () if delivered else (Failure(places, chance.random() < 0.5, 1, 404, "forged"),)
         ack = Ack(
-            session=chance.choice([0, 999_983, *(session.number for session in self.master.custody.sessions.values())]),
+            session=chance.choice(
+                [0, 999_983, *(session.number for session in self.master.coordinator.sessions.values())]
+            ),
             seq=chance.randint(1, 99),
             heard=chance.randint(0, 99),
             run=run.terms.run,
@@ -200,7 +202,7 @@ class World:
         self.faults = self.api.mute = True
         self.run_for(within)
         if self.run.ledger.unsettled and any(host.users for host in self.alive()):
-            self._promise(bool(self.master.custody.stalled), "an API that answers nothing goes unnoticed")
+            self._promise(bool(self.master.coordinator.stalled), "an API that answers nothing goes unnoticed")
         sent = self.api.posts.total()
         self.run_for(seconds)
         most = len(self.alive()) * (seconds / TIMEOUT_S + 1)
@@ -217,16 +219,16 @@ class World:
         """A person stops the run: last acks are waited for so long, then it is closed."""
         while not self.master.up:
             self.run_for(0.1)
-        self._carry_out(self.master.custody.stop())
+        self._carry_out(self.master.coordinator.stop())
         until = self.now + patience
-        while not self.master.custody.settled_or_back and self.now < until:
+        while not self.master.coordinator.settled_or_back and self.now < until:
             self.run_for(0.1)
-        self._carry_out(self.master.custody.close())
+        self._carry_out(self.master.coordinator.close())
         self.check()
 
     def end(self) -> None:
         """Every record is settled: the master closes the run."""
-        self._carry_out(self.master.custody.close())
+        self._carry_out(self.master.coordinator.close())
         self.run_for(1.0)  # for the last outcomes to get onto the disk
 
     def resend(self, *, restarted: bool) -> None:
@@ -327,7 +329,7 @@ class World:
         """Who is no worker takes no part, counts nothing, and has no say in what became of a record."""
         assert self.run
         ledger = self.run.ledger
-        named = {*ledger.partition.remainders, *ledger.tallies, *self.run.attempts, *self.master.custody.sessions}
+        named = {*ledger.partition.remainders, *ledger.shares, *self.run.attempts, *self.master.coordinator.sessions}
         named |= {letter.worker for letter in ledger.dead.values()}
         self._promise(named <= set(self.hosts), f"forged: {named - set(self.hosts)} takes part")
 
@@ -370,7 +372,7 @@ class World:
 
     def _tick_master(self) -> None:
         if self.master.up:
-            self._carry_out(self.master.custody.expire(self.now))
+            self._carry_out(self.master.coordinator.expire(self.now))
         self._at(self.now + TICK_S, self._tick_master)
 
     def _restart_master(self) -> None:
@@ -378,10 +380,10 @@ class World:
         self._master_acted = True
         self.run = self.master.restart(self.run, self.now)
         self._seen_delivered = set()
-        custody = self.master.custody
-        kept = custody.paused or custody.over or not self.master.said_paused
+        coordinator = self.master.coordinator
+        kept = coordinator.paused or coordinator.over or not self.master.said_paused
         self._promise(kept, "P6: the pause was told to a worker, and is forgotten")
-        if custody.paused and not self.master.wanted_paused:
+        if coordinator.paused and not self.master.wanted_paused:
             self._go_on(after=0.5)  # the one before died too early; the person sees it
 
     def _press(self, *, paused: bool) -> None:

@@ -51,7 +51,7 @@ class Books:
         self.taken += 1
         return Record("run-1", 1, self.taken - 1, self.taken - 1, self.bodies[self.taken - 1], again=False)
 
-    def take_some(self, now: float, most: int) -> list[Record]:
+    def take_batch(self, now: float, most: int) -> list[Record]:
         taken = (self.take(now) for _ in range(most))
         return [record for record in taken if record is not None]
 

@@ -20,7 +20,7 @@ def a_run(folder: Path, records: int, workers: list[str], kind: Kind = "file") -
     path = written(folder, json.dumps([{"n": n, "msg": f"ñ{n}"} for n in range(records)], ensure_ascii=False))
     terms = RunConfig("20260102-030405-abcd", "POST", "/", (0.0, 0.0), 5, "at-least-once")
     run = Run.of(terms, Dataset.open(path), Order(records, 7, kind))
-    run.ledger.deal(workers)
+    run.ledger.assign(workers)
     return run
 
 
@@ -35,10 +35,12 @@ def deliver(run: Run, worker: str, *positions: int) -> None:
     run.ledger.deliver(worker, RangeSet.of(positions))
 
 
-def bury(run: Run, worker: str, position: int, state: RecordState, status: int = 422, reason: str = "HTTP 422") -> None:
+def record_failure(
+    run: Run, worker: str, position: int, state: RecordState, status: int = 422, reason: str = "HTTP 422"
+) -> None:
     """Lease a position of the worker's slice and book it as a dead letter."""
     lease(run, worker, position)
-    run.ledger.bury(RangeSet([(position, position + 1)]), Cause(state, 3, status, reason, worker))
+    run.ledger.record_failure(RangeSet([(position, position + 1)]), Cause(state, 3, status, reason, worker))
 
 
 def standing(state: str = "running", ended: str | None = None, **worker_states: str) -> RunContext:

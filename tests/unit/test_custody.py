@@ -39,26 +39,26 @@ class Bench:
         terms = RunConfig("run", "POST", "/", (0.0, 0.0), 5, policy)
         dataset = Dataset.open(file)
         self.run = Run.of(terms, dataset, Order(records, 1, "file"))
-        self.custody = LeaseCoordinator(TERMS, first_session=100)
+        self.coordinator = LeaseCoordinator(TERMS, first_session=100)
         self.now = 0.0
 
     def hello(self, worker: str, number: int = 1) -> int:
         """The session that the worker is welcomed into."""
-        made = self.custody.receive(worker, Hello(VERSION, number), self.now)
+        made = self.coordinator.receive(worker, Hello(VERSION, number), self.now)
         return next(one.message.session for one in sends(made) if isinstance(one.message, Welcome))
 
     def start(self, *workers: str) -> dict[str, int]:
         """Begin the run; each worker's session."""
         for worker in workers:
             self.hello(worker)
-        made = self.custody.start(self.run, list(workers), self.now)
+        made = self.coordinator.start(self.run, list(workers), self.now)
         return {one.worker: one.message.session for one in sends(made) if isinstance(one.message, Welcome)}
 
     def ack(self, worker: str, session: int, seq: int, **said: object) -> list[Decision]:
         """What the master decides on an ack that says nothing but what is given."""
         blank = {"heard": 0, "run": "run", "delivered": (), "failed": (), "holds": (), "wants": 0, "attempts": 0}
         blank |= {"resent": 0, "users": 1, "trouble": "", "leaving": False}
-        return self.custody.receive(worker, Ack(session=session, seq=seq, **{**blank, **said}), self.now)  # type: ignore[arg-type]
+        return self.coordinator.receive(worker, Ack(session=session, seq=seq, **{**blank, **said}), self.now)  # type: ignore[arg-type]
 
     def state(self, position: int) -> RecordState:
         return RecordState(int(self.run.ledger.states[position]))
@@ -121,9 +121,9 @@ def test_a_worker_that_is_silent_for_the_lease_is_given_up_and_its_share_is_cut_
     bench.now = 4.9
     bench.ack("b", sessions["b"], 1)
     bench.ack("c", sessions["c"], 1)
-    assert bench.custody.expire(bench.now) == []
+    assert bench.coordinator.expire(bench.now) == []
     bench.now = 5.0
-    made = bench.custody.expire(bench.now)
+    made = bench.coordinator.expire(bench.now)
     assert [type(one) for one in made] == [LeaseReclaimed, WorkerGone]
     assert {name: len(rest) for name, rest in bench.run.ledger.partition.remainders.items()} == {"b": 50, "c": 50}
 
@@ -133,12 +133,12 @@ def test_a_late_ack_from_a_reclaimed_lease_is_booked_and_does_not_count_twice(be
     bench.ack("a", sessions["a"], 1, wants=5)
     bench.now = 6.0
     bench.ack("b", sessions["b"], 1)
-    bench.custody.expire(bench.now)
+    bench.coordinator.expire(bench.now)
     made = bench.ack("a", sessions["a"], 2, delivered=((0, 3),))
     again = next(one.message.session for one in sends(made) if isinstance(one.message, Welcome))
     bench.ack("a", again, 1, delivered=((0, 3),))
     assert bench.run.ledger.counts[RecordState.DELIVERED] == 3
-    assert bench.run.ledger.tallies["a"].delivered == 3
+    assert bench.run.ledger.shares["a"].delivered == 3
 
 
 def test_what_a_former_session_says_it_holds_is_void(bench: Bench) -> None:
@@ -153,7 +153,7 @@ def test_what_a_former_session_says_it_holds_is_void(bench: Bench) -> None:
 def test_an_old_hello_does_not_end_a_session(bench: Bench) -> None:
     session = bench.start("a")["a"]
     bench.ack("a", session, 1, wants=5)
-    assert bench.custody.receive("a", Hello(VERSION, 1), bench.now) == []
+    assert bench.coordinator.receive("a", Hello(VERSION, 1), bench.now) == []
     assert bench.state(0) is RecordState.LEASED
 
 
@@ -174,7 +174,7 @@ def test_delivered_overrules_rejected_and_nothing_overrules_delivered(bench: Ben
 def test_a_late_failure_does_not_take_a_record_from_the_worker_that_is_sending_it(bench: Bench) -> None:
     sessions = bench.start("a", "b")
     bench.ack("a", sessions["a"], 1, wants=5)
-    bench.custody.worker_lost("a", "test")
+    bench.coordinator.worker_lost("a", "test")
     for seq in range(1, 11):
         bench.ack("b", sessions["b"], seq, heard=seq, wants=10, holds=((0, 100),))
     assert bench.state(0) is RecordState.LEASED
@@ -215,7 +215,7 @@ def test_at_most_once_puts_a_lost_workers_records_in_doubt(tmp_path: Path) -> No
     bench = Bench(tmp_path, 100, policy="at-most-once")
     sessions = bench.start("a", "b")
     bench.ack("a", sessions["a"], 1, wants=5)
-    bench.custody.worker_lost("a", "test")
+    bench.coordinator.worker_lost("a", "test")
     assert bench.run.ledger.counts == [95, 0, 0, 0, 5]
     check_ledger(bench.run.ledger)
 
@@ -224,9 +224,9 @@ def test_closing_leaves_in_doubt_what_may_have_been_sent_and_unsent_what_was_not
     sessions = bench.start("a", "b")
     bench.ack("a", sessions["a"], 1, wants=5)
     bench.ack("b", sessions["b"], 1, wants=5)
-    bench.custody.worker_lost("a", "test")  # five that may have been sent, pending again
-    bench.custody.stop()
-    bench.custody.close()
+    bench.coordinator.worker_lost("a", "test")  # five that may have been sent, pending again
+    bench.coordinator.stop()
+    bench.coordinator.close()
     assert bench.run.ledger.counts == [90, 0, 0, 0, 10]
 
 
@@ -254,7 +254,7 @@ def test_a_peer_that_was_never_leased_anything_books_nothing_and_counts_for_noth
     assert refused(made) == [RangeSet([(0, 90), (95, 96)])]
     assert bench.run.ledger.counts == [100, 0, 0, 0, 0]
     assert (bench.run.attempts, bench.run.resent) == ({}, {})
-    assert set(bench.run.ledger.tallies) == set(bench.custody.sessions) == {"a", "b"}
+    assert set(bench.run.ledger.shares) == set(bench.coordinator.sessions) == {"a", "b"}
 
 
 def test_a_peer_that_does_not_listen_takes_no_part_and_one_that_does_joins(bench: Bench) -> None:
@@ -274,7 +274,7 @@ def test_one_that_was_welcomed_and_is_silent_is_forgotten(bench: Bench) -> None:
     assert isinstance(welcome, Welcome)
     bench.now = TERMS.lease_s
     bench.ack("a", sessions["a"], 1)
-    assert bench.custody.expire(bench.now) == []
+    assert bench.coordinator.expire(bench.now) == []
     again = the_message(bench.ack("c", welcome.session, 1, wants=5))
     assert isinstance(again, Welcome)
     assert again.session > welcome.session
@@ -289,7 +289,7 @@ def test_disbelief_is_told_less_and_less_often(bench: Bench) -> None:
 def test_what_was_leased_before_a_worker_was_given_up_is_believed_of_it_for_the_whole_run(bench: Bench) -> None:
     sessions = bench.start("a", "b")
     bench.ack("a", sessions["a"], 1, wants=5)
-    bench.custody.worker_lost("a", "test")
+    bench.coordinator.worker_lost("a", "test")
     made = bench.ack("a", sessions["a"], 2, delivered=((0, 7),))
     assert refused(made) == [RangeSet([(5, 7)])]
     assert bench.run.ledger.counts[RecordState.DELIVERED] == 5
@@ -297,7 +297,7 @@ def test_what_was_leased_before_a_worker_was_given_up_is_believed_of_it_for_the_
 
 def test_another_version_of_the_protocol_is_refused(bench: Bench) -> None:
     with pytest.raises(ProtocolError, match="same release"):
-        bench.custody.receive("a", Hello(VERSION + 1, 1), 0.0)
+        bench.coordinator.receive("a", Hello(VERSION + 1, 1), 0.0)
 
 
 def test_the_outcomes_of_another_run_are_not_booked(bench: Bench) -> None:
@@ -307,54 +307,54 @@ def test_the_outcomes_of_another_run_are_not_booked(bench: Bench) -> None:
 
 
 def test_a_run_without_workers_or_with_a_dead_api_is_stalled(bench: Bench) -> None:
-    assert bench.custody.stalled == "no worker is there"
+    assert bench.coordinator.stalled == "no worker is there"
     sessions = bench.start("a", "b")
     bench.ack("a", sessions["a"], 1, trouble="the API cannot be reached: refused")
     bench.ack("b", sessions["b"], 1)
-    assert bench.custody.stalled == ""
+    assert bench.coordinator.stalled == ""
     bench.ack("b", sessions["b"], 2, trouble="the API cannot be reached: refused")
-    assert bench.custody.stalled == "the API cannot be reached: refused"
+    assert bench.coordinator.stalled == "the API cannot be reached: refused"
 
 
 def test_a_run_whose_users_are_all_gone_is_stalled_until_there_are_some(bench: Bench) -> None:
     sessions = bench.start("a", "b")
     bench.ack("a", sessions["a"], 1, users=1)
     bench.ack("b", sessions["b"], 1, users=0)
-    assert bench.custody.stalled == ""
+    assert bench.coordinator.stalled == ""
     bench.ack("a", sessions["a"], 2, users=0)
-    assert bench.custody.stalled == "no user is there"
-    bench.custody.pause()
-    assert bench.custody.stalled == "", "a person wants it so"
-    bench.custody.go_on()
+    assert bench.coordinator.stalled == "no user is there"
+    bench.coordinator.pause()
+    assert bench.coordinator.stalled == "", "a person wants it so"
+    bench.coordinator.go_on()
     bench.ack("b", sessions["b"], 2, users=1)
-    assert bench.custody.stalled == ""
+    assert bench.coordinator.stalled == ""
 
 
 def test_a_run_that_has_just_begun_is_given_time_for_its_users_to_come(bench: Bench) -> None:
     sessions = bench.start("a")
     for number, bench.now in enumerate((0.0, 4.0, 8.0, USERS_S - 0.1), 1):
         bench.ack("a", sessions["a"], number, users=0)
-        bench.custody.expire(bench.now)
-        assert bench.custody.stalled == ""
+        bench.coordinator.expire(bench.now)
+        assert bench.coordinator.stalled == ""
     bench.now = USERS_S
-    bench.custody.expire(bench.now)
-    assert bench.custody.stalled == "no user is there"
+    bench.coordinator.expire(bench.now)
+    assert bench.coordinator.stalled == "no user is there"
 
 
 def test_a_worker_that_comes_after_all_were_lost_is_given_that_time_too(bench: Bench) -> None:
     sessions = bench.start("a")
     bench.ack("a", sessions["a"], 1, users=1)
     bench.now = 100.0
-    bench.custody.expire(bench.now)
-    assert bench.custody.stalled == "no worker is there"
+    bench.coordinator.expire(bench.now)
+    assert bench.coordinator.stalled == "no worker is there"
     bench.hello("b")
-    assert bench.custody.stalled == ""
+    assert bench.coordinator.stalled == ""
 
 
 def resume(bench: Bench, **held: tuple[int, int]) -> list[Decision]:
     """A new master takes the run up; `held` is what each worker had in hand."""
-    bench.custody = LeaseCoordinator(TERMS, first_session=1000)
-    return bench.custody.resume(bench.run, {name: RangeSet([places]) for name, places in held.items()}, bench.now)
+    bench.coordinator = LeaseCoordinator(TERMS, first_session=1000)
+    return bench.coordinator.resume(bench.run, {name: RangeSet([places]) for name, places in held.items()}, bench.now)
 
 
 def grants(made: list[Decision]) -> list[tuple[str, tuple[tuple[int, int], ...]]]:
@@ -366,7 +366,7 @@ def test_of_a_resumed_run_nothing_is_leased_before_the_old_leases_have_lapsed(be
     resume(bench, a=(0, 10))
     session = bench.hello("b")
     bench.now = 54.9
-    assert bench.custody.expire(bench.now) == []
+    assert bench.coordinator.expire(bench.now) == []
     assert isinstance(the_message(bench.ack("b", session, 1, wants=5)), AckReply)
     bench.now = 55.0
     assert grants(bench.ack("b", session, 2, heard=2, wants=5)) == [("b", ((0, 5),))]
@@ -379,7 +379,7 @@ def test_a_resumed_run_is_dealt_equally_to_those_who_are_there_by_then(bench: Be
         bench.now += 1.0
     assert bench.run.ledger.partition.unassigned.count == 100
     bench.now = 5.0  # lease_s after the resume; a, who was there first, is given up
-    made = bench.custody.expire(bench.now)
+    made = bench.coordinator.expire(bench.now)
     assert [str(one) for one in made] == [
         "worker b joined, with a slice of 50 records",
         "worker c joined, with a slice of 50 records",

@@ -32,7 +32,7 @@ class Bench:
         state = StateFolder(folder)
         self.journal = Journal.create(state.journal_path(FACTS.run), FACTS)
         self.delivery = ActiveRun(run, run.dataset, self.journal, state)
-        custody, self.outbox, self.story = (
+        coordinator, self.outbox, self.story = (
             LeaseCoordinator(LeaseTerms(), first_session=1),
             Outbox(lambda _: None),
             RunEventRecorder(),
@@ -44,7 +44,7 @@ class Bench:
         starts: Any = SimpleNamespace(unattended=False)
         live: Any = SimpleNamespace(end=lambda: None)
         self.broken: list[object] = []
-        self.ending = RunFinisher(test, custody, self.outbox, starts, self.story, live, self.broken.append)
+        self.ending = RunFinisher(test, coordinator, self.outbox, starts, self.story, live, self.broken.append)
 
     def complete(self) -> dict[str, Any]:
         """End it; its report."""

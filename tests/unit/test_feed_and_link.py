@@ -166,14 +166,14 @@ def test_a_run_that_is_resumed_after_another_goes_on_with_its_own_counts(link: L
 def test_the_feed_asks_to_be_looked_at_once_when_it_has_run_low(link: LeaseClient) -> None:
     joined(link)
     assert link.poll(0.4) is None, "four records wait: there is no hurry"
-    assert link.feed.low == 2
+    assert link.feed.low_watermark == 2
     assert link.feed.take(0.5)
-    assert not link.feed.stirred
+    assert not link.feed.needs_poll
     assert link.feed.take(0.5)
-    assert link.feed.stirred
-    link.feed.stirred = False
+    assert link.feed.needs_poll
+    link.feed.needs_poll = False
     assert link.feed.take(0.5)
-    assert not link.feed.stirred, "it is known already"
+    assert not link.feed.needs_poll, "it is known already"
     ack = link.poll(0.5)
     assert isinstance(ack, Ack)
     assert ack.wants == 3
@@ -185,11 +185,11 @@ def test_retries_count_as_records_that_wait_when_the_feed_runs_low(link: LeaseCl
         record = link.feed.take(0.3)
         assert record
         link.feed.book(record, BUSY, Outcome.RETRY, 0.3)
-    link.feed.low, link.feed.stirred = 2, False
+    link.feed.low_watermark, link.feed.needs_poll = 2, False
     assert link.feed.take(0.4)
-    assert not link.feed.stirred, "one has not been sent, and two are to be sent again"
+    assert not link.feed.needs_poll, "one has not been sent, and two are to be sent again"
     assert link.feed.take(0.4)
-    assert link.feed.stirred
+    assert link.feed.needs_poll
 
 
 def test_the_feed_asks_to_be_looked_at_when_nothing_is_in_hand_any_more(link: LeaseClient) -> None:
@@ -197,24 +197,24 @@ def test_the_feed_asks_to_be_looked_at_when_nothing_is_in_hand_any_more(link: Le
     first, second = link.feed.take(0.4), link.feed.take(0.4)
     assert first
     assert second
-    link.feed.stirred = False
+    link.feed.needs_poll = False
     link.feed.book(first, OK, Outcome.DELIVERED, 0.5)
-    assert not link.feed.stirred
+    assert not link.feed.needs_poll
     link.feed.book(second, OK, Outcome.DELIVERED, 0.5)
-    assert link.feed.stirred
+    assert link.feed.needs_poll
 
 
 def test_several_records_at_once_are_retries_that_are_due_and_then_those_of_the_leases(link: LeaseClient) -> None:
     joined(link)
-    link.feed.offer(grant(4, 7, seq=3))
+    link.feed.add_lease(grant(4, 7, seq=3))
     first = link.feed.take(0.3)
     assert first
     link.feed.book(first, Answer(503), Outcome.RETRY, 0.3)
-    taken = link.feed.take_some(2.0, 5)
+    taken = link.feed.take_batch(2.0, 5)
     assert [record.position for record in taken] == [0, 1, 2, 3, 4]
     assert (link.feed.in_hand, link.feed.waiting, link.feed.counts.taken, link.feed.done) == (5, 2, 6, (1, 0, 0))
-    assert [record.position for record in link.feed.take_some(2.0, 5)] == [5, 6], "as many as there are"
-    assert link.feed.take_some(2.0, 5) == []
+    assert [record.position for record in link.feed.take_batch(2.0, 5)] == [5, 6], "as many as there are"
+    assert link.feed.take_batch(2.0, 5) == []
 
 
 def test_of_several_records_one_alone_probes_an_api_that_cannot_be_reached(link: LeaseClient) -> None:
@@ -223,10 +223,10 @@ def test_of_several_records_one_alone_probes_an_api_that_cannot_be_reached(link:
     now = 1.0
     for _ in range(DEAD_AFTER):
         now += 100
-        (record,) = link.feed.take_some(now, 1)
+        (record,) = link.feed.take_batch(now, 1)
         link.feed.book(record, REFUSED, Outcome.RETRY, now)
-    assert len(link.feed.take_some(now + 100, 3)) == 1
-    assert link.feed.take_some(now + 100, 3) == []
+    assert len(link.feed.take_batch(now + 100, 3)) == 1
+    assert link.feed.take_batch(now + 100, 3) == []
 
 
 def test_a_record_that_another_may_have_sent_counts_as_maybe_sent_again(link: LeaseClient) -> None:

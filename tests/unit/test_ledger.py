@@ -15,7 +15,7 @@ from traffic.core.record_state import Buried, Cause, RecordState
 def a_ledger(records: int = 20) -> Ledger:
     """A ledger, all of it in the custody of one worker."""
     ledger = Ledger(records)
-    ledger.deal(["w1"])
+    ledger.assign(["w1"])
     ledger.lease("w1", RangeSet([(0, records)]))
     return ledger
 
@@ -27,14 +27,14 @@ def test_deliveries_that_are_said_again_are_no_news_and_are_not_looked_at_one_by
         news = ledger.deliver("w1", RangeSet([(0, 18)]))
     assert news == RangeSet([(15, 18)])
     assert ledger.repeats == 15
-    assert ledger.tallies["w1"].delivered == 18
+    assert ledger.shares["w1"].delivered == 18
     check_ledger(ledger)
 
 
 def test_among_deliveries_that_are_said_again_those_that_overrule_a_dead_letter_are_news() -> None:
     ledger = a_ledger()
     ledger.deliver("w1", RangeSet([(0, 4), (6, 10)]))
-    ledger.bury(RangeSet([(5, 6)]), Cause(RecordState.REJECTED, 1, 422, "HTTP 422", "w1"))
+    ledger.record_failure(RangeSet([(5, 6)]), Cause(RecordState.REJECTED, 1, 422, "HTTP 422", "w1"))
     assert ledger.deliver("w1", RangeSet([(0, 10)])) == RangeSet([(4, 6)])
     assert ledger.repeats == 9
     assert not ledger.dead
@@ -71,12 +71,12 @@ def test_a_hundred_thousand_that_are_rejected_alike_are_booked_without_an_object
     tracemalloc.start()
     try:
         with patch.object(RangeSet, "members", side_effect=AssertionError("looked at one by one")):
-            assert ledger.bury(RangeSet([(0, records)]), cause) == RangeSet([(0, records)])
+            assert ledger.record_failure(RangeSet([(0, records)]), cause) == RangeSet([(0, records)])
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
     assert peak < 6 * records
-    assert len(ledger.dead) == ledger.tallies["w1"].rejected == records
+    assert len(ledger.dead) == ledger.shares["w1"].rejected == records
     assert ledger.dead[99_999] == cause.of(99_999)
 
 

@@ -9,7 +9,7 @@ from traffic.core.ranges import RangeSet
 def dealt(records: int, workers: list[str]) -> Assignment:
     """A run's partition at its start."""
     partition = Assignment()
-    partition.deal(RangeSet([(0, records)]), workers)
+    partition.assign(RangeSet([(0, records)]), workers)
     return partition
 
 
@@ -23,7 +23,7 @@ def sizes(partition: Assignment) -> dict[str, int]:
 def test_slices_are_equal_to_within_one_record(records, workers):
     names = [f"worker-{nth}" for nth in range(workers)]
     partition = Assignment()
-    told = partition.deal(RangeSet([(0, records)]), names)
+    told = partition.assign(RangeSet([(0, records)]), names)
     assert told == sizes(partition)
     assert sum(told.values()) == partition.pending == records
     assert max(told.values()) - min(told.values()) <= 1
@@ -39,7 +39,7 @@ def test_a_slice_is_one_range_at_the_start():
 
 def test_without_a_worker_all_stays_unassigned():
     partition = Assignment()
-    assert partition.deal(RangeSet([(0, 10)]), []) == {}
+    assert partition.assign(RangeSet([(0, 10)]), []) == {}
     assert (list(partition.unassigned), partition.pending) == ([(0, 10)], 10)
     assert partition.owner(3) is None
 
@@ -47,7 +47,7 @@ def test_without_a_worker_all_stays_unassigned():
 def test_what_is_dealt_later_goes_first_to_those_who_have_least():
     partition = dealt(10, ["a", "b"])
     partition.take(RangeSet([(0, 4)]), "a")
-    partition.deal(RangeSet([(20, 23)]), ["b", "a"])
+    partition.assign(RangeSet([(20, 23)]), ["b", "a"])
     assert sizes(partition) == {"a": 3, "b": 6}
 
 
@@ -97,30 +97,30 @@ def test_one_that_has_run_dry_gets_half_of_the_largest_remainder():
     partition = dealt(90, ["a", "b", "c"])
     partition.take(RangeSet([(0, 30)]), "a")
     partition.take(RangeSet([(30, 50)]), "b")
-    assert partition.refill("a", least=1) == ("c", 15)
+    assert partition.steal("a", least=1) == ("c", 15)
     assert sizes(partition) == {"a": 15, "b": 10, "c": 15}
 
 
 def test_a_refill_is_at_least_what_a_lease_takes_so_that_ends_are_not_halved_for_ever():
     partition = dealt(20, ["a", "b"])
     partition.take(RangeSet([(0, 10)]), "a")
-    assert partition.refill("a", least=8) == ("b", 8)
-    assert partition.refill("a", least=8) == ("b", 2)
-    assert partition.refill("a", least=8) is None
+    assert partition.steal("a", least=8) == ("b", 8)
+    assert partition.steal("a", least=8) == ("b", 2)
+    assert partition.steal("a", least=8) is None
 
 
 def test_a_refill_takes_what_is_unassigned_first():
     partition = dealt(20, ["a", "b"])
     partition.take(RangeSet([(0, 10)]), "a")
-    partition.deal(RangeSet([(30, 33)]), [])
-    assert partition.refill("a", least=1) == (None, 3)
+    partition.assign(RangeSet([(30, 33)]), [])
+    assert partition.steal("a", least=1) == (None, 3)
     assert (sizes(partition), bool(partition.unassigned)) == ({"a": 3, "b": 10}, False)
 
 
 def test_nobody_else_has_nothing_to_give():
     partition = dealt(5, ["a"])
     partition.take(RangeSet([(0, 5)]), "a")
-    assert partition.refill("a", least=1) is None
+    assert partition.steal("a", least=1) is None
 
 
 def test_the_remainder_of_one_that_leaves_is_handed_back_whole():
@@ -133,7 +133,7 @@ def test_the_remainder_of_one_that_leaves_is_handed_back_whole():
 
 def test_a_position_is_discarded_wherever_it_is_pending():
     partition = dealt(10, ["a", "b"])
-    partition.deal(RangeSet([(20, 22)]), [])
+    partition.assign(RangeSet([(20, 22)]), [])
     assert partition.discard(RangeSet([(1, 2), (7, 8), (21, 22)])) == {"a": 1, "b": 1, None: 1}
     assert (sizes(partition), list(partition.unassigned)) == ({"a": 4, "b": 4}, [(20, 21)])
     assert [partition.owner(position) for position in (1, 0, 9, 20)] == [None, "a", "b", None]

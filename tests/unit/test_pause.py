@@ -145,19 +145,19 @@ def words(made: list[Decision]) -> dict[str, bool]:
 def test_every_worker_is_told_at_once_and_every_answer_says_it_again(bench: Bench) -> None:
     sessions = bench.start("a", "b")
     assert words(bench.ack("a", sessions["a"], 1)) == {"a": False}
-    assert words(bench.custody.pause()) == {"a": True, "b": True}
+    assert words(bench.coordinator.pause()) == {"a": True, "b": True}
     for seq in (2, 3):
         assert words(bench.ack("a", sessions["a"], seq)) == {"a": True}
-    assert words(bench.custody.go_on()) == {"a": False, "b": False}
+    assert words(bench.coordinator.go_on()) == {"a": False, "b": False}
     assert words(bench.ack("b", sessions["b"], 1)) == {"b": False}
 
 
 def test_a_paused_run_leases_nothing_until_it_goes_on(bench: Bench) -> None:
     session = bench.start("a")["a"]
-    bench.custody.pause()
+    bench.coordinator.pause()
     assert isinstance(the_message(bench.ack("a", session, 1, wants=5)), AckReply)
     assert bench.run.ledger.counts[RecordState.LEASED] == 0
-    bench.custody.go_on()
+    bench.coordinator.go_on()
     assert isinstance(the_message(bench.ack("a", session, 2, heard=9, wants=5)), LeaseGrant)
 
 
@@ -165,13 +165,13 @@ def test_leases_stay_with_workers_that_ack_and_nothing_is_sent_again(bench: Benc
     session = bench.start("a")["a"]
     lease = the_message(bench.ack("a", session, 1, wants=5))
     assert isinstance(lease, LeaseGrant)
-    bench.custody.pause()
+    bench.coordinator.pause()
     for seq in range(2, 30):
         bench.now += 4.0
         assert isinstance(the_message(bench.ack("a", session, seq, heard=lease.seq, holds=((0, 5),))), AckReply)
-        assert bench.custody.expire(bench.now) == []
+        assert bench.coordinator.expire(bench.now) == []
         assert bench.run.ledger.counts[RecordState.LEASED] == 5
-    bench.custody.go_on()
+    bench.coordinator.go_on()
     bench.ack("a", session, 30, heard=lease.seq, delivered=((0, 5),))
     assert bench.run.ledger.counts[RecordState.DELIVERED] == 5
     assert bench.run.ledger.repeats == 0
@@ -180,11 +180,11 @@ def test_leases_stay_with_workers_that_ack_and_nothing_is_sent_again(bench: Benc
 def test_what_a_worker_held_that_dies_in_a_pause_is_reclaimed_and_waits_with_its_heir(bench: Bench) -> None:
     sessions = bench.start("a", "b")
     bench.ack("a", sessions["a"], 1, wants=5)
-    bench.custody.pause()
+    bench.coordinator.pause()
     bench.now = 4.0
     bench.ack("b", sessions["b"], 1)
     bench.now = 6.0
-    made = bench.custody.expire(bench.now)
+    made = bench.coordinator.expire(bench.now)
     assert [type(one).__name__ for one in made] == ["LeaseReclaimed", "WorkerGone"]
     assert isinstance(the_message(bench.ack("b", sessions["b"], 2, wants=5)), AckReply)
     assert len(bench.run.ledger.partition.remainders["b"]) == 100
@@ -192,7 +192,7 @@ def test_what_a_worker_held_that_dies_in_a_pause_is_reclaimed_and_waits_with_its
 
 def test_a_worker_that_joins_a_paused_run_is_told_by_the_first_answer(bench: Bench) -> None:
     bench.start("a")
-    bench.custody.pause()
+    bench.coordinator.pause()
     session = bench.hello("b")
     assert words(bench.ack("b", session, 1, wants=5)) == {"b": True}
     assert len(bench.run.ledger.partition.remainders["b"]) == 50
@@ -201,22 +201,22 @@ def test_a_worker_that_joins_a_paused_run_is_told_by_the_first_answer(bench: Ben
 def test_the_last_outcome_ends_a_run_in_its_pause_and_the_pause_with_it(bench: Bench) -> None:
     session = bench.start("a")["a"]
     bench.run.ledger.entrust("a", RangeSet([(0, 100)]))
-    bench.custody.pause()
+    bench.coordinator.pause()
     made = bench.ack("a", session, 1, delivered=((0, 100),))
     assert AllSettled("run") in made
     assert words(made) == {"a": False}
-    assert bench.custody.over
-    bench.custody.pause()
-    assert not bench.custody.paused, "there is nothing left to pause"
+    assert bench.coordinator.over
+    bench.coordinator.pause()
+    assert not bench.coordinator.paused, "there is nothing left to pause"
 
 
 def test_a_stop_ends_the_pause_and_the_next_run_begins_without_one(bench: Bench) -> None:
     bench.start("a")
-    bench.custody.pause()
-    (told,) = sends(bench.custody.stop())
+    bench.coordinator.pause()
+    (told,) = sends(bench.coordinator.stop())
     assert isinstance(told.message, AckReply)
     assert (told.message.over, told.message.paused) == (True, False)
-    bench.custody.close()
+    bench.coordinator.close()
     session = bench.start("a")["a"]
     assert isinstance(the_message(bench.ack("a", session, 1, wants=5)), LeaseGrant)
 
@@ -224,19 +224,19 @@ def test_a_stop_ends_the_pause_and_the_next_run_begins_without_one(bench: Bench)
 def test_in_a_pause_a_dead_api_is_no_news_and_a_lost_worker_is(bench: Bench) -> None:
     session = bench.start("a")["a"]
     bench.ack("a", session, 1, trouble="refused")
-    bench.custody.pause()
-    assert bench.custody.stalled == ""
+    bench.coordinator.pause()
+    assert bench.coordinator.stalled == ""
     bench.now = 6.0
-    bench.custody.expire(bench.now)
-    assert bench.custody.stalled == "no worker is there"
+    bench.coordinator.expire(bench.now)
+    assert bench.coordinator.stalled == "no worker is there"
 
 
 def test_a_master_that_takes_a_paused_run_up_pauses_it_before_it_leases_anything(bench: Bench) -> None:
-    bench.custody = LeaseCoordinator(TERMS, first_session=1000)
-    bench.custody.resume(bench.run, {}, bench.now)
-    bench.custody.pause()
+    bench.coordinator = LeaseCoordinator(TERMS, first_session=1000)
+    bench.coordinator.resume(bench.run, {}, bench.now)
+    bench.coordinator.pause()
     session = bench.hello("a")
     assert isinstance(the_message(bench.ack("a", session, 1, wants=5)), AckReply)
-    bench.custody.go_on()
+    bench.coordinator.go_on()
     made = bench.ack("a", session, 2, heard=9, wants=5)
     assert [type(one.message) for one in sends(made)] == [LeaseGrant]

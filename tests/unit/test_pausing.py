@@ -34,14 +34,14 @@ class Bench:
         self.folder = StateFolder(folder)
         self.journal = Journal.create(self.folder.journal_path(facts.run), facts)
         self.delivery = ActiveRun(run, run.dataset, self.journal, self.folder)
-        self.custody = LeaseCoordinator(LeaseTerms(), first_session=100)
+        self.coordinator = LeaseCoordinator(LeaseTerms(), first_session=100)
         self.sent: list[tuple[bool, bool]] = []
         self.outbox = Outbox(self._act)
         self.outbox.journal = self.journal
-        self.pausing = RunPauser(self.custody, self.outbox)
+        self.pausing = RunPauser(self.coordinator, self.outbox)
         self.server = gevent.spawn(self.outbox.serve)
-        self.custody.receive("a", Hello(VERSION, 1), 0.0)
-        self.custody.start(run, ["a"], 0.0)
+        self.coordinator.receive("a", Hello(VERSION, 1), 0.0)
+        self.coordinator.start(run, ["a"], 0.0)
 
     def _act(self, decision: Decision) -> None:
         assert isinstance(decision, Send)
@@ -82,46 +82,46 @@ def test_no_worker_hears_of_a_pause_or_its_end_before_the_journal_has_it(bench):
 def test_the_status_says_who_paused_the_run_and_that_it_goes_on(bench):
     bench.pause()
     assert bench.said == ("paused", "paused by a person", True)
-    assert bench.delivery.weigh("", 1.0) is StallState.PAUSED
+    assert bench.delivery.update_state("", 1.0) is StallState.PAUSED
     assert bench.said == ("paused", "paused by a person", True)
-    bench.delivery.weigh(NOBODY, 2.0)
+    bench.delivery.update_state(NOBODY, 2.0)
     assert bench.said == ("paused", "paused by a person; no worker is there", True)
     bench.go_on()
     assert bench.said == ("running", "", False)
 
 
 def test_a_stall_is_no_persons_pause(bench):
-    bench.delivery.weigh(NOBODY, 0.0)
-    assert bench.delivery.weigh(NOBODY, GRACE_S) is StallState.PAUSED
+    bench.delivery.update_state(NOBODY, 0.0)
+    assert bench.delivery.update_state(NOBODY, GRACE_S) is StallState.PAUSED
     assert bench.said == ("paused", NOBODY, False)
 
 
 def test_a_persons_pause_is_never_given_up_and_a_stall_counts_anew_after_it(bench):
     give_up_s = bench.delivery.patience.give_up_s
-    bench.delivery.weigh(NOBODY, 0.0)
+    bench.delivery.update_state(NOBODY, 0.0)
     bench.pause()
     for now in (1.0, give_up_s, 1000 * give_up_s):
-        assert bench.delivery.weigh(NOBODY, now) is StallState.PAUSED
+        assert bench.delivery.update_state(NOBODY, now) is StallState.PAUSED
     bench.go_on()
     began = now + 1.0
-    assert bench.delivery.weigh(NOBODY, began) is StallState.GOING
-    assert bench.delivery.weigh(NOBODY, began + give_up_s - 1) is StallState.PAUSED
+    assert bench.delivery.update_state(NOBODY, began) is StallState.GOING
+    assert bench.delivery.update_state(NOBODY, began + give_up_s - 1) is StallState.PAUSED
     assert bench.said == ("paused", NOBODY, False)
-    assert bench.delivery.weigh(NOBODY, began + give_up_s) is StallState.GIVEN_UP
+    assert bench.delivery.update_state(NOBODY, began + give_up_s) is StallState.GIVEN_UP
 
 
 def test_a_stalled_run_says_in_how_many_seconds_it_is_given_up(bench, caplog):
     give_up_s = bench.delivery.patience.give_up_s
     for now in (0.0, GRACE_S - 1, GRACE_S + 1):
-        bench.delivery.weigh(NOBODY, now)
+        bench.delivery.update_state(NOBODY, now)
     assert f"paused: {NOBODY}; it is given up in {give_up_s - GRACE_S - 1:.0f} s if this lasts" in caplog.text
 
 
 def test_a_person_can_pause_a_run_that_is_stalled_so_that_it_is_not_given_up(bench):
-    bench.delivery.weigh(NOBODY, 0.0)
-    bench.delivery.weigh(NOBODY, GRACE_S)
+    bench.delivery.update_state(NOBODY, 0.0)
+    bench.delivery.update_state(NOBODY, GRACE_S)
     bench.pause()
-    assert bench.delivery.weigh(NOBODY, 1e9) is StallState.PAUSED
+    assert bench.delivery.update_state(NOBODY, 1e9) is StallState.PAUSED
 
 
 def test_nobody_knows_how_long_a_paused_run_takes_and_its_pace_begins_anew_with_it(bench):
@@ -155,8 +155,8 @@ def test_what_cannot_be_done_is_refused_with_its_reason_and_changes_nothing(benc
     with pytest.raises(ActRefusedError, match=rf"^Run {run} is paused already\.$"):
         bench.pause()
     bench.go_on()
-    bench.delivery.weigh(NOBODY, 0.0)
-    bench.delivery.weigh(NOBODY, GRACE_S)
+    bench.delivery.update_state(NOBODY, 0.0)
+    bench.delivery.update_state(NOBODY, GRACE_S)
     why = rf"^Run {run} is not paused by a person, but waits: no worker is there\.$"
     with pytest.raises(ActRefusedError, match=why):
         bench.go_on()
@@ -165,7 +165,7 @@ def test_what_cannot_be_done_is_refused_with_its_reason_and_changes_nothing(benc
 
 def test_a_run_that_is_being_stopped_or_has_ended_is_neither_paused_nor_let_go_on(bench):
     bench.pause()
-    bench.custody.stop()
+    bench.coordinator.stop()
     for act, word in ((bench.pause, "pause"), (bench.go_on, "let go on")):
         with pytest.raises(ActRefusedError, match=rf"is ending: there is nothing left to {word}\.$"):
             act()
@@ -181,10 +181,10 @@ def test_a_resumed_run_is_paused_as_it_was_left_and_waits_for_its_workers_beside
     bench.pausing.take_up(bench.delivery, headless=False)
     assert bench.outbox.drain(SOON_S)
     assert bench.sent == [(True, True)]
-    bench.delivery.weigh(NOBODY, 1e9)
+    bench.delivery.update_state(NOBODY, 1e9)
     assert bench.said == ("paused", "paused by a person; it was resumed and waits for its workers", True)
     bench.go_on()
-    bench.delivery.weigh(NOBODY, 1e9)
+    bench.delivery.update_state(NOBODY, 1e9)
     assert bench.said == ("paused", "it was resumed and waits for its workers", False)
     bench.close()
 
@@ -211,7 +211,7 @@ def test_a_journal_of_before_there_were_pauses_is_read_as_not_paused():
 
 
 def test_pausing_loses_no_fact_that_was_noted_before(bench):
-    facts = bench.delivery.crewed(8, 2.0)
+    facts = bench.delivery.note_users(8, 2.0)
     assert facts is not None
     bench.outbox.note(facts)
     bench.pause()

@@ -42,7 +42,7 @@ class Bench:
 
     def give(self, start: int, stop: int, **more: object) -> None:
         self.link.receive(grant(start, stop, self.link._heard + 1, **more), 0.0)
-        self.feed.deadline = self.link._until = 1e9
+        self.feed.deadline = self.link._expires = 1e9
 
     def ack(self, now: float) -> Ack:
         ack = self.link.poll(now)
@@ -152,7 +152,7 @@ def test_what_was_sent_goes_back_with_how_often_once_it_has_waited(bench: Bench)
     ack = bench.ack(5.0)
     assert {0, again} == {at for start, stop in ack.holds for at in range(start, stop)}, "both have yet to wait"
     assert {one.position for one in ack.tried} == set(cut) - {again}
-    assert {(one.attempts, one.doubted) for one in ack.tried} == {(1, True)}
+    assert {(one.attempts, one.outcome_unknown) for one in ack.tried} == {(1, True)}
     assert ack.tried == bench.ack(5.3).tried, "until it is known that the master has read it"
 
 
@@ -166,7 +166,7 @@ def test_under_at_most_once_nothing_goes_back_whose_answer_is_unknown() -> None:
 def test_who_gets_a_record_that_was_handed_back_goes_on_counting_its_attempts(bench: Bench) -> None:
     for _ in range(10):
         bench.attempt(OK, 1.0, Outcome.DELIVERED)
-    bench.give(20, 21, again=((20, 21),), tried=(Tried(20, RUN.max_attempts - 1, doubted=True),))
+    bench.give(20, 21, again=((20, 21),), tried=(Tried(20, RUN.max_attempts - 1, outcome_unknown=True),))
     bench.attempt(BUSY, 2.0)
     _, (failure,) = bench.feed.report()
     assert (failure.positions, failure.attempts, failure.in_doubt) == (((20, 21),), RUN.max_attempts, True)
@@ -218,7 +218,7 @@ def test_a_repeat_is_an_attempt_at_what_was_answered_and_a_possible_one_at_what_
     bench.feed.book(first, BUSY, Outcome.RETRY, 1.0)
     bench.feed.book(second, CUT, Outcome.RETRY, 1.0)
     assert bench.feed.done == (2, 0, 0)
-    for record in bench.feed.take_some(5.0, 2):
+    for record in bench.feed.take_batch(5.0, 2):
         bench.feed.book(record, OK, Outcome.DELIVERED, 5.0)
     assert bench.feed.done == (4, 1, 1)
 

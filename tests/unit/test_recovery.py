@@ -77,7 +77,7 @@ def test_the_latest_count_of_a_worker_is_taken_and_a_masters_own_entries_have_no
         booked("", RangeSet(), letter(6, "b", RecordState.IN_DOUBT)),
     )
     assert (recovery.attempts, recovery.resent) == ({"a": 7}, {"a": 2})
-    assert recovery.ledger.tallies["b"].in_doubt == 1, "a letter names the worker, whoever booked it"
+    assert recovery.ledger.shares["b"].in_doubt == 1, "a letter names the worker, whoever booked it"
 
 
 @pytest.mark.parametrize(
@@ -91,8 +91,8 @@ def test_the_latest_count_of_a_worker_is_taken_and_a_masters_own_entries_have_no
 def test_a_later_word_that_overruled_an_earlier_one_does_so_again(later, states, settled):
     recovery = recovered(booked("a", RangeSet(), letter(0, "a", RecordState.IN_DOUBT)), later, records=1)
     assert recovery.ledger.counts == states
-    tallies = recovery.ledger.tallies.items()
-    assert {name: (one.delivered, one.rejected, one.in_doubt) for name, one in tallies} == settled
+    shares = recovery.ledger.shares.items()
+    assert {name: (one.delivered, one.rejected, one.in_doubt) for name, one in shares} == settled
     assert recovery.ledger.dead == {one.position: one for one in each(later)}
 
 
@@ -159,7 +159,7 @@ class Restarted(Bench):
         super().__init__(folder, 100, policy)
         recovery = recovered(*entries)
         self.run = Run.recovered(self.run.terms, self.run.dataset, self.run.order, recovery)
-        self.made = self.custody.resume(self.run, recovery.held(), self.now)
+        self.made = self.coordinator.resume(self.run, recovery.held(), self.now)
 
 
 ENTRIES = (Leased(1, "a", places(0, 10)), booked("a", places(0, 4), attempts=5, resent=1))
@@ -233,8 +233,8 @@ def test_the_outcome_that_a_former_sessions_worker_brings_is_not_sent_again(rest
 
 
 def test_a_resumed_run_that_is_stopped_before_it_goes_on_has_in_doubt_what_was_in_hand(restarted):
-    restarted.custody.stop()
-    (made,) = restarted.custody.close()
+    restarted.coordinator.stop()
+    (made,) = restarted.coordinator.close()
     assert isinstance(made, Booked)
     assert [(one.position, one.reason, one.worker) for one in each(made)] == [
         (position, LOST_AT_END, "a") for position in range(4, 10)
@@ -268,7 +268,7 @@ def test_a_run_that_was_settled_when_it_was_cut_off_ends_as_soon_as_it_is_resume
     bench.hello("a")
     answers = [one.message for one in sends(bench.ack("a", 7, 1, wants=5))]
     assert not any(isinstance(one, LeaseGrant) for one in answers)
-    session = bench.custody.sessions["a"].number
+    session = bench.coordinator.sessions["a"].number
     (acked,) = sends(bench.ack("a", session, 1, wants=5))
     assert isinstance(acked.message, AckReply)
     assert acked.message.over
@@ -316,14 +316,14 @@ def test_what_was_reopened_is_granted_as_a_repeat_and_its_new_outcome_counts(reo
     assert made[0] == booked("b", places(3, 4), rejected, attempts=4)
     assert AllSettled("run") in made
     assert (reopening.run.ledger.dead, reopening.run.ledger.earlier.former) == ({2: rejected}, {})
-    assert reopening.custody.close() == []
+    assert reopening.coordinator.close() == []
 
 
 def test_a_run_that_is_stopped_before_they_are_leased_has_the_former_letters(reopening):
     session = reopening.hello("b")
     reopening.now = TERMS.lease_s
-    reopening.custody.stop()
-    (made,) = reopening.custody.close()
+    reopening.coordinator.stop()
+    (made,) = reopening.coordinator.close()
     assert made == booked("", RangeSet(), *Reopening.LETTERS)
     assert reopening.run.ledger.dead == {2: Reopening.LETTERS[0], 3: Reopening.LETTERS[1]}
     again = recovered(*Reopening.BEFORE, Reopened(places(2, 4)), made)
@@ -336,9 +336,9 @@ def test_what_was_leased_again_and_handed_back_is_what_it_was_and_what_was_kept_
     reopening.now = TERMS.lease_s
     grant = the_message(reopening.ack("b", session, 1, wants=5))
     assert isinstance(grant, LeaseGrant)
-    reopening.custody.stop()
+    reopening.coordinator.stop()
     reopening.ack("b", session, 2, heard=grant.seq, holds=((2, 3),))
-    (made,) = reopening.custody.close()
+    (made,) = reopening.coordinator.close()
     assert [(one.position, one.reason, one.worker) for one in each(made)] == [
         (2, LOST_AT_END, "b"),
         (3, "HTTP 422", "a"),
@@ -349,8 +349,8 @@ def test_what_a_lost_worker_had_again_is_in_doubt_at_the_end(reopening):
     session = reopening.hello("b")
     reopening.now = TERMS.lease_s
     reopening.ack("b", session, 1, wants=1)
-    reopening.custody.worker_lost("b", "gone")
-    (made,) = reopening.custody.close()
+    reopening.coordinator.worker_lost("b", "gone")
+    (made,) = reopening.coordinator.close()
     assert [(one.position, one.state, one.worker) for one in each(made)] == [
         (2, RecordState.IN_DOUBT, "b"),
         (3, RecordState.IN_DOUBT, "a"),
@@ -381,7 +381,7 @@ def test_a_word_of_one_that_had_the_record_again_and_was_lost_counts(reopening):
     session = reopening.hello("b")
     reopening.now = TERMS.lease_s
     reopening.ack("b", session, 1, wants=1)
-    reopening.custody.worker_lost("b", "gone")
+    reopening.coordinator.worker_lost("b", "gone")
     made = reopening.ack("b", session, 2, failed=(REFUSED,))
     assert isinstance(made[0], Booked)
     assert reopening.state(2) is RecordState.REJECTED

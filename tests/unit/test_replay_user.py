@@ -145,14 +145,14 @@ def test_an_answer_that_was_read_counts_though_its_user_is_killed_before_its_tur
 
 def test_a_source_that_fails_in_a_turn_is_told_and_the_users_go_on(monkeypatch):
     faults = [LookupError("a fault of the source's")]
-    take_some = Books.take_some
+    take_some = Books.take_batch
 
     def fail_once(self, now, most):
         if faults:
             raise faults.pop()
         return take_some(self, now, most)
 
-    monkeypatch.setattr(Books, "take_some", fail_once)
+    monkeypatch.setattr(Books, "take_batch", fail_once)
     books = Books([RECORD] * 6)
     with server(answering(OK)) as api:
         users = Users(books, api.url).run()

@@ -110,7 +110,7 @@ def test_a_status_adds_up_at_any_time(run):
 
 def test_a_report_adds_up_what_is_pending_at_the_end_is_unsent(run):
     lost = run.ledger.leases.of("b")[0]
-    run.ledger.give_back(lost, lost.open.copy())
+    run.ledger.return_lease(lost, lost.open.copy())
     report = run_status(run, standing("stopped", ENDED), Progress())
     counts = report["counts"]
     assert (counts["pending"], counts["leased"], counts["unsent"]) == (0, 0, 5)
@@ -179,7 +179,7 @@ def test_dead_letters_and_unsent_records_are_told_by_their_place_in_the_file(tmp
 
 def test_every_record_is_delivered_or_listed(run):
     lost = run.ledger.leases.of("b")[0]
-    run.ledger.give_back(lost, lost.open.copy())
+    run.ledger.return_lease(lost, lost.open.copy())
     listed = [letter["index"] for letter in dead_letters(run)] + list(unsent_indexes(run))
     assert sorted(listed) == [2, 3, 4, 6, 7, 8, 9], "all but the three delivered"
 

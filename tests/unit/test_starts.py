@@ -89,7 +89,7 @@ def test_a_new_run_has_a_journal_that_says_what_it_was_asked_to_be(bench):
     assert (facts.records, facts.digest, facts.file) == (10, bench.digest, str(bench.file))
     assert (facts.seed, facts.order, facts.host, facts.first_session) == (5, "random", FACTS.host, 77)
     assert (facts.state, facts.ended, facts.resumed) == ("running", None, ())
-    assert (delivery.state, delivery.manned, delivery.settled) == ("running", True, 0)
+    assert (delivery.state, delivery.had_worker, delivery.settled) == ("running", True, 0)
     assert delivery.journal.path == bench.folder.journal_path(terms.run)
     delivery.journal.close()
     assert read(delivery.journal.path) == ([], facts)
@@ -149,7 +149,7 @@ def test_a_run_is_resumed_with_its_own_terms_and_that_is_journaled(bench, state)
     path = bench.leave(state, ended="2026-01-02T04:00:00Z", first_session=500)
     delivery = bench.resume(bench.starts(traffic_resume="last", traffic_path="/other", traffic_seed="6"))
     assert delivery.run.terms == FACTS.terms
-    assert (delivery.run.order.seed, delivery.settled, delivery.manned) == (FACTS.seed, 1, False)
+    assert (delivery.run.order.seed, delivery.settled, delivery.had_worker) == (FACTS.seed, 1, False)
     delivery.journal.close()
     entries, facts = read(path)
     assert len(entries) == 2

@@ -54,7 +54,7 @@ def test_a_worker_in_trouble_gets_one_record_and_none_that_another_is_to_deliver
     probe = granted(bench.ack("a", sessions["a"], 1, wants=10, trouble=TROUBLE))
     assert RangeSet(probe.positions).count == 1
     bench.ack("b", sessions["b"], 1)
-    bench.run.ledger.refill("b", 20)  # all that was a's
+    bench.run.ledger.steal("b", 20)  # all that was a's
     seq = probe.seq
     made = bench.ack("a", sessions["a"], 2, heard=seq, holds=((0, 1),), wants=1, trouble=TROUBLE)
     assert not [one for one in sends(made) if isinstance(one.message, LeaseGrant)]
@@ -67,14 +67,14 @@ def test_a_worker_in_trouble_gets_one_record_and_none_that_another_is_to_deliver
 def test_what_was_sent_in_vain_is_known_to_have_been_and_how_often(bench: Bench) -> None:
     sessions = bench.start("a", "b")
     lease = granted(bench.ack("a", sessions["a"], 1, wants=3))
-    tried = (Tried(1, 2, doubted=True),)
+    tried = (Tried(1, 2, outcome_unknown=True),)
     made = bench.ack("a", sessions["a"], 2, heard=lease.seq, trouble=TROUBLE, tried=tried)
     assert [type(one) for one in made if isinstance(one, LeaseHandedBack | LeaseReturned)] == [
         LeaseHandedBack,
         LeaseReturned,
     ]
     assert bench.state(1) is RecordState.PENDING
-    bench.custody.worker_lost("a", "test")
+    bench.coordinator.worker_lost("a", "test")
     held = RangeSet()
     for seq in (1, 2):
         grant = granted(bench.ack("b", sessions["b"], seq, heard=seq, holds=tuple(held), wants=10))
@@ -89,9 +89,9 @@ def test_what_was_sent_in_vain_is_known_to_have_been_and_how_often(bench: Bench)
 def test_what_was_sent_in_vain_and_nobody_sent_again_is_in_doubt_when_the_run_is_stopped(bench: Bench) -> None:
     sessions = bench.start("a", "b")
     lease = granted(bench.ack("a", sessions["a"], 1, wants=3))
-    bench.ack("a", sessions["a"], 2, heard=lease.seq, trouble=TROUBLE, tried=(Tried(1, 2, doubted=True),))
-    bench.custody.stop()
-    bench.custody.close()
+    bench.ack("a", sessions["a"], 2, heard=lease.seq, trouble=TROUBLE, tried=(Tried(1, 2, outcome_unknown=True),))
+    bench.coordinator.stop()
+    bench.coordinator.close()
     assert bench.run.ledger.counts == [19, 0, 0, 0, 1]
 
 
@@ -111,39 +111,39 @@ def test_a_run_is_stalled_while_the_last_records_are_with_a_worker_in_trouble(be
     holds = tuple(RangeSet([(0, 20)]))
     bench.ack("a", sessions["a"], 3, heard=2, holds=holds)
     bench.ack("b", sessions["b"], 1)
-    assert bench.custody.stalled == ""
+    assert bench.coordinator.stalled == ""
     bench.ack("a", sessions["a"], 4, heard=3, holds=holds, trouble=TROUBLE)
-    assert bench.custody.stalled == TROUBLE
+    assert bench.coordinator.stalled == TROUBLE
     bench.ack("a", sessions["a"], 5, heard=4, holds=((0, 19),), trouble=TROUBLE)
-    assert bench.custody.stalled == "", "one is for b to send"
+    assert bench.coordinator.stalled == "", "one is for b to send"
 
 
 def test_what_a_worker_lacks_itself_is_told_with_its_name_and_stalls_nothing(bench: Bench) -> None:
     sessions = bench.start("a", "b")
     bench.ack("a", sessions["a"], 1, fault="this worker has no file descriptor left")
-    assert bench.custody.troubles == {"a": "worker a has no file descriptor left"}
-    assert bench.custody.stalled == ""
+    assert bench.coordinator.troubles == {"a": "worker a has no file descriptor left"}
+    assert bench.coordinator.stalled == ""
     bench.ack("a", sessions["a"], 2, trouble="this worker has no file descriptor left")
     bench.ack("b", sessions["b"], 1, users=0)
-    assert bench.custody.stalled == "worker a has no file descriptor left"
+    assert bench.coordinator.stalled == "worker a has no file descriptor left"
 
 
 def test_a_worker_that_comes_back_is_given_what_was_moved_and_no_second_slice(bench: Bench) -> None:
     bench.start("a", "b")
     for number in (2, 3, 4):
-        bench.custody.worker_lost("a", "test")
+        bench.coordinator.worker_lost("a", "test")
         bench.hello("a", number)
         check_ledger(bench.run.ledger)
-    tallies = bench.run.ledger.tallies
-    assert {name: tally.slice for name, tally in tallies.items()} == {"a": 10, "b": 10}
-    bench.custody.worker_lost("a", "test")
-    bench.custody.worker_lost("b", "test")
+    shares = bench.run.ledger.shares
+    assert {name: tally.slice for name, tally in shares.items()} == {"a": 10, "b": 10}
+    bench.coordinator.worker_lost("a", "test")
+    bench.coordinator.worker_lost("b", "test")
     bench.hello("a", 5)
-    assert (tallies["a"].slice, tallies["a"].moved) == (10, 10)
+    assert (shares["a"].slice, shares["a"].moved) == (10, 10)
 
 
 def test_of_a_dead_letter_that_is_sent_again_it_is_known_whether_the_api_had_answered_it() -> None:
     earlier = PriorAttempts(records=9)
     earlier.former.put(RangeSet([(3, 4)]), Cause(RecordState.REJECTED, 5, 422, "HTTP 422", "a"))
     earlier.former.put(RangeSet([(4, 5)]), Cause(RecordState.IN_DOUBT, 1, 0, "lost", "a"))
-    assert earlier.tries_among(RangeSet([(0, 9)])) == (Tried(3, 0, doubted=False),)
+    assert earlier.tries_among(RangeSet([(0, 9)])) == (Tried(3, 0, outcome_unknown=False),)

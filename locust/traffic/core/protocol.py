@@ -106,17 +106,17 @@ class Tried:
 
     position: int
     attempts: int
-    doubted: bool
+    outcome_unknown: bool
 
     def to_wire(self) -> list[Any]:
         """Return the fields in their order."""
-        return [self.position, self.attempts, self.doubted]
+        return [self.position, self.attempts, self.outcome_unknown]
 
     @classmethod
     def from_wire(cls, data: Any) -> "Tried":
         """Read the fields in their order. ProtocolError or ValueError where they are others."""
-        position, attempts, doubted = wire.many(data)
-        return cls(wire.whole(position), wire.whole(attempts), wire.flag(doubted))
+        position, attempts, outcome_unknown = wire.many(data)
+        return cls(wire.whole(position), wire.whole(attempts), wire.flag(outcome_unknown))
 
 
 def _tried(value: Any) -> tuple[Tried, ...]:

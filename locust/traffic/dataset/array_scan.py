@@ -104,7 +104,7 @@ class ArrayScan(Scan):
         seen = self._skip_white()
         if seen == "{":
             self._learn_joint()
-            if self._quick is not None and self.base + self.at >= self.doubtful and self._leap():
+            if self._quick is not None and self.base + self.at >= self.doubtful and self._scan_fast():
                 return True
         record = len(self.starts)
         if seen != "{":
@@ -259,7 +259,7 @@ class ArrayScan(Scan):
             joint = self.data[start : self.at]
             self.joint = joint if self.starts else b"," + joint
 
-    def _leap(self) -> bool:
+    def _scan_fast(self) -> bool:
         """Take in all records but the last of this window, if they are good beyond doubt; whether they are.
 
         A text that begins where a record does, is cut behind a closing brace, and is an array of values once it

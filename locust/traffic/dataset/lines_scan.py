@@ -41,8 +41,8 @@ class LinesScan(Scan):
                 self._grow()
                 continue
             block = self.data[: stop or len(self.data)]
-            if not self._leap(block):
-                self._crawl(block)
+            if not self._scan_fast(block):
+                self._scan_strict(block)
             self._pass(block)
             self.window = scan.WINDOW
             self._begin_window()
@@ -58,7 +58,7 @@ class LinesScan(Scan):
         self.window *= 2
         self._begin_window()
 
-    def _leap(self, block: bytes) -> bool:
+    def _scan_fast(self, block: bytes) -> bool:
         """Take in all lines of a block, if they are good beyond doubt; whether they are.
 
         With commas put between the lines they must be an array whose elements are as long as the lines are, each:
@@ -78,7 +78,7 @@ class LinesScan(Scan):
         self._note_all(starts + self.base, sizes)
         return True
 
-    def _crawl(self, block: bytes) -> None:
+    def _scan_strict(self, block: bytes) -> None:
         """Read the lines of a block one by one, rigorously."""
         for line in _LINE.finditer(block):
             body = line[0].rstrip(_WHITE)

@@ -13,7 +13,7 @@ from traffic.dataset.cache import Cache, Identity, Known
 from traffic.dataset.dataset import Dataset, DatasetError, Index, Stamp, head, index, open_file
 from traffic.dataset.decompress import Unpacked, digest_of
 from traffic.dataset.fast_path import lengths
-from traffic.dataset.formats import Format, Compression, hint, packing, tell
+from traffic.dataset.formats import Compression, Format, hint, packing, tell
 from traffic.dataset.memory_budget import INDEX_BYTES, Room
 from traffic.dataset.scan import Progress
 from traffic.dataset.schema import Schema

@@ -187,13 +187,13 @@ class Connection:
         try:
             self._receive()
         except Exception as error:  # noqa: BLE001 - the loop would print it and go on; the owner is to know
-            self._owner.broke(error)
+            self._owner.fail_user(error)
 
     def _guard(self, act: Callable[[], None]) -> None:
         try:
             act()
         except Exception as error:  # noqa: BLE001 - as above
-            self._owner.broke(error)
+            self._owner.fail_user(error)
 
     def _receive(self) -> None:
         if self._recv is None:

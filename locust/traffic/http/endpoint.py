@@ -19,7 +19,7 @@ class ResponseHandler(Protocol):
     def failed(self, error: Exception, *, sent: bool) -> None:
         """The request has no answer. `sent` False: no byte of it left."""
 
-    def broke(self, error: Exception) -> None:
+    def fail_user(self, error: Exception) -> None:
         """The owner's own code raised."""
 
 

@@ -31,9 +31,9 @@ class ActiveRun:
     """One run. `state` is running, paused, stopping, completed, stopped or failed.
 
     A run is paused by a person, or because it cannot go on. It is `live` until it is being closed, then `ending` until
-    its report is made. `facts` are those of its journal, which this object closes at its end. `manned`: a worker has
-    been there since the master began or resumed it. `troubles` says, by worker, why one gets nothing done, or what it
-    lacks.
+    its report is made. `facts` are those of its journal, which this object closes at its end. `had_worker`: a worker
+    has been there since the master began or resumed it. `troubles` says, by worker, why one gets nothing
+    done, or what it lacks.
     `reclaimed` counts the leases that were taken back since then.
     """
 
@@ -43,7 +43,7 @@ class ActiveRun:
         self.patience = StallDetector(self.facts.give_up_s)
         self.state, self.reason = ("paused", BY_A_PERSON) if self.facts.paused else ("running", "")
         self.live = True
-        self.manned = not self.facts.resumed
+        self.had_worker = not self.facts.resumed
         self.report: dict[str, Any] | None = None
         self.reclaimed = 0
         self.troubles: dict[str, str] = {}
@@ -94,14 +94,14 @@ class ActiveRun:
                 Sample(since, *settled, counts[RecordState.LEASED], counts[RecordState.PENDING], attempts), last=last
             )
 
-    def weigh(self, stalled: str, now: float) -> StallState:
+    def update_state(self, stalled: str, now: float) -> StallState:
         """Take why the run can make no progress (empty: it can), be paused or go on accordingly; the verdict.
 
         A resumed run waits for its first worker as long as it takes, and one that a person has paused for a person.
         """
         if self.state not in ("running", "paused"):
             return StallState.GOING
-        if not self.manned:
+        if not self.had_worker:
             verdict, stalled = StallState.PAUSED, "it was resumed and waits for its workers"
         else:
             verdict = self.patience.look("" if self.facts.paused else stalled, now)
@@ -110,7 +110,7 @@ class ActiveRun:
             return StallState.PAUSED
         if verdict is StallState.PAUSED and self.state == "running":
             self.state = "paused"
-            until = f"; it is given up in {self.patience.left_s(now):.0f} s if this lasts" if self.manned else ""
+            until = f"; it is given up in {self.patience.left_s(now):.0f} s if this lasts" if self.had_worker else ""
             logger.warning("the run is paused: %s%s", stalled, until)
         elif verdict is StallState.GOING and self.state == "paused":
             self.state = "running"
@@ -118,7 +118,7 @@ class ActiveRun:
         self.reason = stalled if self.state == "paused" else ""
         return verdict
 
-    def crewed(self, users: int, rate: float) -> RunMetadata | None:
+    def note_users(self, users: int, rate: float) -> RunMetadata | None:
         """Take how many users there are to be, and how fast they come; the facts, where that is news."""
         if not users or (users, rate) == (self.facts.users, self.facts.spawn_rate):
             return None

@@ -38,14 +38,14 @@ class RunFinisher:
     def __init__(
         self,
         test: LocustSession,
-        custody: LeaseCoordinator,
+        coordinator: LeaseCoordinator,
         outbox: Outbox,
         starts: RunStarter,
         story: RunEventRecorder,
         live: LiveLine,
         on_crash: Callable[["gevent.Greenlet[..., Any]"], None],
     ) -> None:
-        self._test, self._custody, self._outbox, self._starts = test, custody, outbox, starts
+        self._test, self._coordinator, self._outbox, self._starts = test, coordinator, outbox, starts
         self._story, self._live = story, live
         self._on_crash = on_crash
 
@@ -102,12 +102,12 @@ class RunFinisher:
         if not delivery.live:
             return False
         delivery.state, delivery.reason = "stopping", ""
-        self._outbox.put(self._custody.stop())
+        self._outbox.put(self._coordinator.stop())
         return True
 
     def _finish_after_last_acks(self, delivery: ActiveRun, state: str, reason: str = "") -> None:
         deadline = now_s() + self._test.environment.stop_timeout + LAST_ACKS_S
-        while not self._custody.settled_or_back and now_s() < deadline:
+        while not self._coordinator.settled_or_back and now_s() < deadline:
             gevent.sleep(0.05)
         self._finish(delivery, state, reason)
 
@@ -116,7 +116,7 @@ class RunFinisher:
         if not delivery.live:
             return
         delivery.live = False
-        self._outbox.put(self._custody.close())
+        self._outbox.put(self._coordinator.close())
         if not self._outbox.drain(LAST_ENTRIES_S):
             logger.error("the run ends without its last outcomes in the journal: %s", self._outbox.trouble)
             self._outbox.abandon()

@@ -52,7 +52,7 @@ class LocustSession:
         self._reader: object = None
         self._starts = 0
         self._own_start: gevent.Greenlet[..., Any] | None = None
-        self.tend_socket()
+        self.allow_reconnect()
         self._attend_messages()
         self._attend_starts()
 
@@ -72,7 +72,7 @@ class LocustSession:
         """The workers that Locust has not heard of for some seconds."""
         return [client.id for client in self.runner.clients.all if client.state == STATE_MISSING]
 
-    def tend_socket(self) -> None:
+    def allow_reconnect(self) -> None:
         """Let a worker whose connection broke on its side alone come back under its old identity.
 
         Without it, ZeroMQ ignores the newcomer until the kernel gives the old connection up, half a minute later or
@@ -101,7 +101,7 @@ class LocustSession:
         """Make ready for a test that an earlier process had begun.
 
         Where Locust starts one by itself, it is to do so with one worker: others may never come back. Where it does
-        not, `bring_back` starts it with so many users.
+        not, `restart_test` starts it with so many users.
         """
         options = self.environment.parsed_options
         assert options is not None
@@ -146,7 +146,7 @@ class LocustSession:
         """Keep Locust from sharing users out anew in the midst of a message, as it does where workers come and go.
 
         It would read no other for a second each time: neither the workers' acks, nor that they have these users.
-        `share_out` does it instead.
+        `rebalance_users` does it instead.
         """
         start = self.runner.start
 
@@ -161,7 +161,7 @@ class LocustSession:
 
         self.runner.start = start_unless_reading  # type: ignore[method-assign]
 
-    def share_out(self) -> None:
+    def rebalance_users(self) -> None:
         """Share the users out anew where workers have come or gone since that was last done."""
         dispatcher = self.runner._users_dispatcher
         if dispatcher is None or not dispatcher._rebalance or not self.runner.worker_count:
@@ -185,7 +185,7 @@ class LocustSession:
         if own is not None and own is not gevent.getcurrent():
             own.kill(block=True)  # it would call the test running once its users are there
 
-    def bring_back(self) -> bool:
+    def restart_test(self) -> bool:
         """Start the test where Locust lost it for want of workers, or in a restart, and one is back; whether it did."""
         # Without users it has never been started: Locust, headless, is about to.
         if (

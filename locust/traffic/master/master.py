@@ -53,9 +53,9 @@ class Master:
         self.environment, self.runner = environment, runner
         self.delivery: ActiveRun | None = None
         self.test = LocustSession(environment, runner)
-        self._custody = LeaseCoordinator(LeaseTerms(), first_session=time.time_ns() // 1_000_000)
+        self._coordinator = LeaseCoordinator(LeaseTerms(), first_session=time.time_ns() // 1_000_000)
         self._outbox = Outbox(self._act)
-        self._pausing = RunPauser(self._custody, self._outbox)
+        self._pausing = RunPauser(self._coordinator, self._outbox)
         self._starts = RunStarter(environment)
         self.story = RunEventRecorder()
         # Set once it is known whether a run is to be resumed; `refusal` says why one cannot be.
@@ -65,7 +65,7 @@ class Master:
         self._progress_due = 0.0
         self._live = LiveLine(self._look, headless=self.test.headless)
         self._ending = RunFinisher(
-            self.test, self._custody, self._outbox, self._starts, self.story, self._live, self._on_crash
+            self.test, self._coordinator, self._outbox, self._starts, self.story, self._live, self._on_crash
         )
         self._inbox = Inbox(runner, self._read, self._tick)
         environment.events.test_start.add_listener(self._on_test_start)
@@ -130,23 +130,23 @@ class Master:
         if checked.to_resume is not None:
             self._take_up(checked, checked.to_resume.held)
             return
-        self._deliver(delivery := self._starts.begin(checked, self._custody.next_session))
+        self._deliver(delivery := self._starts.begin(checked, self._coordinator.next_session))
         run, facts = delivery.run, delivery.facts
         line = "run %s: %d records of %s, order %s, seed %d"
         logger.info(line, facts.run, facts.records, facts.file, facts.order, facts.seed)
-        self._outbox.put(self._custody.start(run, self.test.present(), now_s()))
+        self._outbox.put(self._coordinator.start(run, self.test.present(), now_s()))
 
     def _take_up(self, checked: PreparedStart, held: dict[str, RangeSet]) -> None:
         """Go on with a run of which workers had `held` in hand."""
-        delivery = self._starts.resume(checked, self._custody.next_session)
+        delivery = self._starts.resume(checked, self._coordinator.next_session)
         facts, in_hand = delivery.facts, sum(positions.count for positions in held.values())
-        self._custody.number_sessions_from(facts.first_session)
+        self._coordinator.number_sessions_from(facts.first_session)
         line = "run %s is resumed: %d of %d records of %s are settled, %d were in hand when it was cut off"
         logger.warning(line, facts.run, delivery.settled, facts.records, facts.file, in_hand)
         if again := facts.resumed[-1].resent_dead_letters:
             logger.warning("of run %s, %d that were dead letters are sent again, with the same keys", facts.run, again)
         self._deliver(delivery)
-        self._outbox.put(self._custody.resume(delivery.run, held, now_s()))
+        self._outbox.put(self._coordinator.resume(delivery.run, held, now_s()))
         self._pausing.take_up(delivery, headless=self.test.headless)
 
     def _deliver(self, delivery: ActiveRun) -> None:
@@ -198,7 +198,7 @@ class Master:
             return  # it could not be answered; it is as good as lost on its way, and will be said again
         kind = next(kind for kind in FROM_WORKER if kind.type == message.type)
         try:
-            decisions = self._custody.receive(message.node_id, kind.from_wire(message.data), now_s())
+            decisions = self._coordinator.receive(message.node_id, kind.from_wire(message.data), now_s())
         except ProtocolError as error:
             drops.drop(message.node_id, f"{message.type}: {error}")
             return
@@ -208,18 +208,18 @@ class Master:
         self._outbox.put(decisions)
 
     def _tick(self, now: float) -> None:
-        self._outbox.put(self._custody.expire(now))
+        self._outbox.put(self._coordinator.expire(now))
         # A worker that Locust reports missing keeps its leases until they lapse, at most 2 s later: it may be alive,
         # and would go on handing out records that are another's by then. One that never spoke to us holds nothing.
         for worker in self.test.missing:
-            if worker not in self._custody.sessions:
-                self._outbox.put(self._custody.worker_lost(worker, "Locust reports it missing"))
+            if worker not in self._coordinator.sessions:
+                self._outbox.put(self._coordinator.worker_lost(worker, "Locust reports it missing"))
         drops.tell()
-        self.test.tend_socket()
+        self.test.allow_reconnect()
         self.test.stop_again(now)
-        self.test.share_out()
+        self.test.rebalance_users()
         run = self.delivery.facts.run if self.delivery is not None and not self.test.idle else ""
-        self.test.ask_to_register(self._custody.sessions, run, now)
+        self.test.ask_to_register(self._coordinator.sessions, run, now)
         if self.delivery is not None and self.delivery.live:
             self._watch(self.delivery, now)
         self.story.see(self.delivery)
@@ -227,12 +227,12 @@ class Master:
     def _watch(self, delivery: ActiveRun, now: float) -> None:
         """Look how the run goes: tell, pause, give up, or bring Locust's test back where it ended without us."""
         delivery.look(now)
-        delivery.manned |= bool(self._custody.sessions)
-        delivery.troubles = self._custody.troubles
-        if (facts := delivery.crewed(self.runner.target_user_count, self.runner.spawn_rate)) is not None:
+        delivery.had_worker |= bool(self._coordinator.sessions)
+        delivery.troubles = self._coordinator.troubles
+        if (facts := delivery.note_users(self.runner.target_user_count, self.runner.spawn_rate)) is not None:
             self._outbox.note(facts)
-        stalled = self._outbox.trouble or with_proxy(self._custody.stalled, delivery.facts.host)
-        if delivery.weigh(stalled, now) is StallState.GIVEN_UP:
+        stalled = self._outbox.trouble or with_proxy(self._coordinator.stalled, delivery.facts.host)
+        if delivery.update_state(stalled, now) is StallState.GIVEN_UP:
             reason = f"{stalled}; given up after {delivery.patience.give_up_s:g} s without progress"
             self._ending.fail(delivery, reason)
             return
@@ -240,7 +240,7 @@ class Master:
             self._progress_due = now + PROGRESS_EVERY_S
             line = console.progress_line(delivery.account(self.test.worker_states()))
             logger.info("%s", line, extra=console.ON_LIVE_LINE)
-        if delivery.state != "stopping" and self.test.bring_back():
+        if delivery.state != "stopping" and self.test.restart_test():
             what = "waits, paused, with its users" if delivery.paused_by_person else "goes on"
             logger.info("run %s %s: a worker is there", delivery.run.terms.run, what)
 

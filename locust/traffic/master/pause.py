@@ -16,8 +16,8 @@ logger = logging.getLogger(__name__)
 class RunPauser:
     """Both acts. They yield to nobody before they are done, so that none is half done where another looks."""
 
-    def __init__(self, custody: LeaseCoordinator, outbox: Outbox) -> None:
-        self._custody, self._outbox = custody, outbox
+    def __init__(self, coordinator: LeaseCoordinator, outbox: Outbox) -> None:
+        self._coordinator, self._outbox = coordinator, outbox
 
     def pause(self, delivery: ActiveRun | None) -> None:
         """Have the workers hand out no further record; ActRefusedError where that cannot be."""
@@ -25,7 +25,7 @@ class RunPauser:
         if live.paused_by_person:
             raise ActRefusedError(f"Run {live.facts.run} is paused already.")
         self._outbox.note(live.pause())
-        self._outbox.put(self._custody.pause())
+        self._outbox.put(self._coordinator.pause())
         logger.warning("run %s is paused by a person, after %d of %d records", *_how_far(live))
 
     def go_on(self, delivery: ActiveRun | None) -> None:
@@ -45,20 +45,20 @@ class RunPauser:
             self._let_go_on(delivery)
             line = "run %s had been paused by a person; it goes on, as a headless master has no page to say so"
         else:
-            self._outbox.put(self._custody.pause())
+            self._outbox.put(self._coordinator.pause())
             line = "run %s is still paused by a person, and goes on when a person says so"
         logger.warning(line, delivery.facts.run)
 
     def _live(self, delivery: ActiveRun | None, act: str) -> ActiveRun:
         if delivery is None or not delivery.live:
             raise ActRefusedError(f"There is no run to {act}.")
-        if self._custody.over:
+        if self._coordinator.over:
             raise ActRefusedError(f"Run {delivery.facts.run} is ending: there is nothing left to {act}.")
         return delivery
 
     def _let_go_on(self, delivery: ActiveRun) -> None:
         self._outbox.note(delivery.go_on())
-        self._outbox.put(self._custody.go_on())
+        self._outbox.put(self._coordinator.go_on())
 
 
 def _how_far(delivery: ActiveRun) -> tuple[str, int, int]:

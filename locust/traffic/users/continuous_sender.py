@@ -18,7 +18,7 @@ OWN_FAULT_S = 1.0
 
 
 class ContinuousSender(Sender):
-    """A user's place for as long as the run lasts. `sit` is called in the user's greenlet, all else by the loop."""
+    """A user's place for as long as the run lasts. `run` is called in the user's greenlet, all else by the loop."""
 
     __slots__ = ("_data", "_heard", "_stopping", "_timer", "_waits")
 
@@ -30,22 +30,22 @@ class ContinuousSender(Sender):
         self._heard: tuple[RequestPlan, ResponseHead, int, float] | None = None  # an answer that is not booked yet
         self._data = b""  # the request that is sent next
 
-    def sit(self) -> None:
+    def run(self) -> None:
         """Deliver records until the run hands out no more, or the user is stopped; what the locustfile raised."""
         self._engine.enter(self)
         try:
             self.proceed_in_turn()
-            self._bell.wait()
+            self._done.wait()
         finally:
             self._leave()
         if self._error is not None:
             raise self._error
 
-    def retire(self) -> None:
+    def finish_current(self) -> None:
         """Take no more records; end once the one that is being sent is answered."""
         self._stopping = True
         if self._record is None:
-            self._bell.set()
+            self._done.set()
 
     def proceed(self, now: float) -> None:
         """Take the next record and send it, or wait until there is one."""
@@ -53,7 +53,7 @@ class ContinuousSender(Sender):
             return
         record = self._source.take(now)
         if record is None:
-            self.rest()
+            self.wait_for_record()
         else:
             self._send(record, now)
 
@@ -61,13 +61,13 @@ class ContinuousSender(Sender):
         """Whether the user takes no more records; its greenlet is told so."""
         ends = self._stopping or self._user._state == LOCUST_STATE_STOPPING
         if ends:
-            self._bell.set()
+            self._done.set()
         return ends
 
-    def rest(self) -> None:
+    def wait_for_record(self) -> None:
         """There is no record at the moment: wait for one, or end."""
         if self._source.over:
-            self._bell.set()
+            self._done.set()
         else:
             self._engine.idle(self)
 
@@ -76,7 +76,7 @@ class ContinuousSender(Sender):
         try:
             self.proceed(now_s())
         except Exception as error:  # noqa: BLE001 - it would end whoever calls; the user is to know
-            self.broke(error)
+            self.fail_user(error)
 
     # An answer is booked, and the next record sent, in a turn of the engine's.
 
@@ -84,9 +84,9 @@ class ContinuousSender(Sender):
         """Keep an answer for the turn."""
         if self._record is not None and self._course is not None:
             self._heard = self._course, head, body, now
-            self._engine.heard(self)
+            self._engine.on_response(self)
 
-    def settle(self) -> bool:
+    def record_response(self) -> bool:
         """Book the answer, unless that was done when the user ended; whether the user wants a record at once."""
         heard, self._heard = self._heard, None
         if heard is None:
@@ -99,7 +99,7 @@ class ContinuousSender(Sender):
                 return True
             self._pause(heard[0])
         except Exception as error:  # noqa: BLE001 - it would end the turn for all; the user is to know
-            self.broke(error)
+            self.fail_user(error)
         return False
 
     def prepare(self, record: Record) -> bool:
@@ -107,7 +107,7 @@ class ContinuousSender(Sender):
         try:
             self._data = self._request(record)
         except Exception as error:  # noqa: BLE001 - as above
-            self.broke(error)
+            self.fail_user(error)
             return False
         return True
 
@@ -117,7 +117,7 @@ class ContinuousSender(Sender):
         try:
             self.connection.request(self._data, now)
         except Exception as error:  # noqa: BLE001 - as above
-            self.broke(error)
+            self.fail_user(error)
 
     def _booked(self, course: RequestPlan, answer: Answer) -> None:
         self._pause(course, OWN_FAULT_S if answer.fault == "worker" else 0.0)
@@ -127,7 +127,7 @@ class ContinuousSender(Sender):
     def _pause(self, course: RequestPlan, least: float = 0.0) -> None:
         """Wait as long as the user waits between requests, but `least` seconds at least."""
         if self._stopping:
-            self._bell.set()
+            self._done.set()
             return
         seconds = 0.0
         if not self._waits:

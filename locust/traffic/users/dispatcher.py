@@ -41,7 +41,7 @@ class Timed(Protocol):
 class InTurn(Timed, Protocol):
     """What takes record after record, in turns."""
 
-    def settle(self) -> bool:
+    def record_response(self) -> bool:
         """Book the answer; whether a record is wanted at once."""
 
     def prepare(self, record: Record) -> bool:
@@ -50,25 +50,25 @@ class InTurn(Timed, Protocol):
     def send(self) -> None:
         """Send what was prepared."""
 
-    def rest(self) -> None:
+    def wait_for_record(self) -> None:
         """Wait for a record, or end."""
 
     def proceed_in_turn(self) -> None:
         """Take the next record and send it, or wait until there is one."""
 
-    def broke(self, error: Exception) -> None:
+    def fail_user(self, error: Exception) -> None:
         """Have the user's greenlet say that something raised."""
 
 
 class Dispatcher:
-    """The places of one worker process. `quiet`: nobody but Locust listens to requests, so they are told in bulk."""
+    """The senders of one worker process. `bulk_stats`: only Locust listens to requests, so they are counted in bulk."""
 
     def __init__(self, environment: Environment, source: RecordSource) -> None:
         self.environment, self.source, self.loop = environment, source, gevent.get_hub().loop
-        self.quiet = True
+        self.bulk_stats = True
         self._places: set[Timed] = set()
         self._idle: deque[InTurn] = deque()
-        self._heard: list[InTurn] = []
+        self._responses: list[InTurn] = []
         self._wanted = Event()
         self._routes: dict[tuple[type, str], Endpoint] = {}
         self._courses: dict[tuple[type, str, str, int], RequestPlan] = {}
@@ -81,7 +81,7 @@ class Dispatcher:
     def enter(self, place: Timed) -> None:
         """Watch a place's time."""
         self._places.add(place)
-        self.quiet = only_locust_listens(self.environment)
+        self.bulk_stats = only_locust_listens(self.environment)
         if not self._ticking:
             self._ticking = gevent.spawn(self._tick)
 
@@ -92,31 +92,31 @@ class Dispatcher:
             self._idle.remove(place)  # type: ignore[arg-type] # it is one of them
         self._fold()
 
-    def heard(self, seat: InTurn) -> None:
+    def on_response(self, seat: InTurn) -> None:
         """Let a seat have its turn: once the loop has read the answers of all that have one, or of many."""
-        self._heard.append(seat)
-        if len(self._heard) == 1:
-            self.loop.run_callback(self._turn)
-        elif len(self._heard) == MOST_IN_A_TURN:
-            self._turn()
+        self._responses.append(seat)
+        if len(self._responses) == 1:
+            self.loop.run_callback(self._run_batch)
+        elif len(self._responses) == MOST_IN_A_TURN:
+            self._run_batch()
 
-    def _turn(self) -> None:
+    def _run_batch(self) -> None:
         """Book the answers, take the next records, make their requests, send them: each for all seats at a time.
 
         So the code and the data of each step stay in the processor's caches, which every system call clears.
         """
-        heard, self._heard = self._heard, []
-        free = [seat for seat in heard if seat.settle()]
+        heard, self._responses = self._responses, []
+        free = [seat for seat in heard if seat.record_response()]
         try:
-            records = self.source.take_some(now_s(), len(free)) if free else []
+            records = self.source.take_batch(now_s(), len(free)) if free else []
         except Exception as error:  # noqa: BLE001 - the loop would print it and go on; the users are to know
             for seat in free:
-                seat.broke(error)
+                seat.fail_user(error)
             return
         for seat in [seat for seat, record in zip(free, records, strict=False) if seat.prepare(record)]:
             seat.send()
         for seat in free[len(records) :]:
-            seat.rest()
+            seat.wait_for_record()
 
     def idle(self, seat: InTurn) -> None:
         """Let a seat wait for a record."""
@@ -174,7 +174,7 @@ class Dispatcher:
             now = now_s()
             for place in [place for place in self._places if place.connection.due <= now]:
                 place.expire(now)
-            self.quiet = only_locust_listens(self.environment)
+            self.bulk_stats = only_locust_listens(self.environment)
             if int(time.time()) != second:
                 second = int(time.time())
                 self._fold()

@@ -87,14 +87,14 @@ class ReplayUser(RecordUserBase):
         if force or self._seat is None:
             return bool(super().stop(force))
         self._state = LOCUST_STATE_STOPPING
-        self._seat.retire()
+        self._seat.finish_current()
         return False
 
     def _replay(self) -> None:
         as_told = getattr(type(self), "wait_time", None) is RecordUserBase.wait_time
         self._seat = ContinuousSender(engine_of(self.environment, self._source()), self, waits_as_told=as_told)
         try:
-            self._seat.sit()
+            self._seat.run()
         finally:
             self._seat = None
 

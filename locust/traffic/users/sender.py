@@ -24,10 +24,10 @@ STOPPED = "the user was stopped while the answer was awaited"
 class Sender:
     """What is done with one record, from taken to booked. `_booked` is a subclass's: what comes after.
 
-    The loop calls it, but for `_send` and `_leave`; `_bell` wakes the user's greenlet.
+    The loop calls it, but for `_send` and `_leave`; `_done` wakes the user's greenlet.
     """
 
-    __slots__ = ("_bell", "_course", "_engine", "_error", "_record", "_source", "_started", "_user", "connection")
+    __slots__ = ("_course", "_done", "_engine", "_error", "_record", "_source", "_started", "_user", "connection")
 
     def __init__(self, engine: Dispatcher, user: Any) -> None:
         self._engine, self._user, self._source = engine, user, engine.source
@@ -35,7 +35,7 @@ class Sender:
         self._course: RequestPlan | None = None
         self._record: Record | None = None
         self._started = 0.0
-        self._bell = Event()
+        self._done = Event()
         self._error: Exception | None = None
 
     def _send(self, record: Record, now: float) -> None:
@@ -60,7 +60,7 @@ class Sender:
         try:
             self.connection.expire(now)
         except Exception as error:  # noqa: BLE001 - it would end whoever calls; the user is to know
-            self.broke(error)
+            self.fail_user(error)
 
     # What the connection calls.
 
@@ -77,7 +77,7 @@ class Sender:
             return None
         answer, outcome, fault = course.known.get(head) or course.verdict(head)
         self._source.book(record, answer, outcome, now)
-        if self._engine.quiet:
+        if self._engine.bulk_stats:
             tally = course.tally
             tally.log(now - self._started)
             tally.content += body
@@ -87,7 +87,7 @@ class Sender:
             self._engine.tell(self._user, course, head, answer, outcome, body, self._started, now)
         if fault is None:
             return answer
-        self.broke(fault)
+        self.fail_user(fault)
         return None
 
     def failed(self, error: Exception, *, sent: bool) -> None:
@@ -99,20 +99,20 @@ class Sender:
         answer, outcome, fault = judged(course.rule, unanswered(error, sent=sent, waited=now - self._started))
         self._record = None
         self._source.book(record, answer, outcome)
-        if self._engine.quiet:
+        if self._engine.bulk_stats:
             course.tally.log(now - self._started)
             course.tally.failures[answer.reason] += 1
         else:
             self._engine.tell(self._user, course, None, answer, outcome, 0, self._started, now)
         if fault is not None:
-            self.broke(fault)
+            self.fail_user(fault)
         else:
             self._booked(course, answer)
 
-    def broke(self, error: Exception) -> None:
+    def fail_user(self, error: Exception) -> None:
         """The locustfile's own code, or ours, raised: the user's greenlet is to say so."""
         self._error = error
-        self._bell.set()
+        self._done.set()
 
     def _leave(self) -> None:
         """Close the connection; book a record whose answer was awaited.

@@ -29,7 +29,7 @@ class RecordSource(Protocol):
     def take(self, now: float | None = None) -> Record | None:
         """A record to send now; None where there is none at the moment. `now`, where it was just read off the clock."""
 
-    def take_some(self, now: float, most: int) -> list[Record]:
+    def take_batch(self, now: float, most: int) -> list[Record]:
         """Up to `most` records to send now."""
 
     def book(self, record: Record, answer: Answer, outcome: Outcome, now: float | None = None) -> None:

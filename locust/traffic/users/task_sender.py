@@ -23,10 +23,10 @@ class TaskSender(Sender):
     def deliver(self, record: Record) -> Answer:
         """Send a record and wait; what was answered, once it is booked. What the locustfile's rule raised is raised."""
         self._answer = self._error = None
-        self._bell.clear()
+        self._done.clear()
         try:
             self._send(record, now_s())
-            self._bell.wait()
+            self._done.wait()
         except Exception as error:
             self._error = error
             raise
@@ -48,4 +48,4 @@ class TaskSender(Sender):
 
     def _booked(self, course: RequestPlan, answer: Answer) -> None:
         self._answer = answer
-        self._bell.set()
+        self._done.set()

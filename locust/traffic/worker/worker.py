@@ -79,16 +79,16 @@ class Worker:
 
     def take(self, now: float | None = None) -> Record | None:
         """A record to send now; None where there is none at the moment."""
-        taken = self.take_some(now_s() if now is None else now, 1)
+        taken = self.take_batch(now_s() if now is None else now, 1)
         return taken[0] if taken else None
 
-    def take_some(self, now: float, most: int) -> list[Record]:
+    def take_batch(self, now: float, most: int) -> list[Record]:
         """Up to `most` records to send now."""
         feed = self._feed
         if feed.run is not self._own and not self._is_own(feed.run):
             return []
-        taken = feed.take_some(now, most)
-        if feed.stirred:
+        taken = feed.take_batch(now, most)
+        if feed.needs_poll:
             self._stir()
         return taken
 
@@ -96,11 +96,11 @@ class Worker:
         """Say what came of an attempt; once for each record taken."""
         feed = self._feed
         feed.book(record, answer, outcome, now_s() if now is None else now)
-        if feed.stirred:
+        if feed.needs_poll:
             self._stir()
 
     def _stir(self) -> None:
-        self._feed.stirred = False
+        self._feed.needs_poll = False
         self._nudge.set()
 
     def _is_own(self, run: RunConfig | None) -> bool:

@@ -22,7 +22,7 @@ class Assignment:
         """How many positions no lease holds and no outcome settles."""
         return self.unassigned.count + sum(remainder.count for remainder in self.remainders.values())
 
-    def deal(self, positions: RangeSet, workers: Iterable[str]) -> dict[str, int]:
+    def assign(self, positions: RangeSet, workers: Iterable[str]) -> dict[str, int]:
         """Cut `positions` among `workers`, equal to within one; the size of each one's part.
 
         Without a worker they stay unassigned.
@@ -55,7 +55,7 @@ class Assignment:
             taken[richest] = self._move(richest, worker, most)
         return taken
 
-    def refill(self, worker: str, least: int) -> tuple[str | None, int] | None:
+    def steal(self, worker: str, least: int) -> tuple[str | None, int] | None:
         """For a worker that has run dry: what is unassigned, else half of the largest remainder, but `least` at least.
 
         Returns from whom (None: unassigned) and how much; None where nothing is left.

@@ -57,7 +57,7 @@ class LeaseCoordinator:
         self._users_by, self._users_due = 0.0, False
         # A resumed run deals its slices when it may lease: to all who are there by then.
         self._leasing_from = 0.0
-        self._dealt = True
+        self._assigned = True
 
     def number_sessions_from(self, first: int) -> None:
         """Give out no session number below `first`."""
@@ -74,7 +74,7 @@ class LeaseCoordinator:
         Nothing is leased until their leases have lapsed; then those who are there have a slice each.
         """
         made: list[Decision] = []
-        self.run, self._over, self._dealt = run, False, False
+        self.run, self._over, self._assigned = run, False, False
         self._users_by, self._users_due = now + USERS_S, False
         # One that was cut off when the run ended may still be at work on a record that was reopened since.
         self._leasing_from = now + self.terms.lease_s if held or run.ledger.earlier.former else now
@@ -90,19 +90,19 @@ class LeaseCoordinator:
         """Begin `run`, one slice for each of `workers`; every worker that is connected is welcomed into it."""
         self.run, self._over = run, False
         self._users_by, self._users_due = now + USERS_S, False
-        return [*self._deal(run, workers), *self._welcome_all(now)]
+        return [*self._assign(run, workers), *self._welcome_all(now)]
 
-    def _deal(self, run: Run, workers: list[str]) -> list[Decision]:
+    def _assign(self, run: Run, workers: list[str]) -> list[Decision]:
         """Cut what is unassigned into slices, one for each of `workers`."""
-        self._dealt = True
-        before = {name: run.ledger.tallies[name].slice for name in workers if name in run.ledger.tallies}
-        run.ledger.deal(workers)
-        return [WorkerJoined(name, run.ledger.tallies[name].slice - before.get(name, 0)) for name in workers]
+        self._assigned = True
+        before = {name: run.ledger.shares[name].slice for name in workers if name in run.ledger.shares}
+        run.ledger.assign(workers)
+        return [WorkerJoined(name, run.ledger.shares[name].slice - before.get(name, 0)) for name in workers]
 
-    def _deal_when_due(self, now: float) -> list[Decision]:
-        if self.run is None or self._dealt or self._over or now < self._leasing_from:
+    def _assign_when_due(self, now: float) -> list[Decision]:
+        if self.run is None or self._assigned or self._over or now < self._leasing_from:
             return []
-        return self._deal(self.run, list(self.sessions))
+        return self._assign(self.run, list(self.sessions))
 
     def _welcome_all(self, now: float) -> list[Decision]:
         made: list[Decision] = []
@@ -128,7 +128,7 @@ class LeaseCoordinator:
             if now >= session.deadline:
                 reason = f"not heard from for {self.terms.lease_s:g} s"
                 made += self.worker_lost(session.worker, reason)
-        return [*made, *self._deal_when_due(now)]
+        return [*made, *self._assign_when_due(now)]
 
     def worker_lost(self, worker: str, reason: str) -> list[Decision]:
         """Give up a worker: reclaim its leases, cut its remainder among the others. Nothing where it is unknown."""
@@ -221,7 +221,7 @@ class LeaseCoordinator:
         made += [*self._book(worker, ack), *self._take_back(session, ack)]
         if ack.leaving:
             return [*made, *self._on_leaving(session, ack)]
-        made += self._deal_when_due(now)
+        made += self._assign_when_due(now)
         made += self._grant(session, ack) or [self._acked(session)]
         return [*made, *self._end_if_settled()]
 
@@ -266,7 +266,7 @@ class LeaseCoordinator:
         self._strangers.pop(worker, None)
         self.sessions[worker] = session
         new = self.run is not None and worker not in self.run.ledger.partition.remainders
-        if self.run is None or not new or not self._dealt or self._over:
+        if self.run is None or not new or not self._assigned or self._over:
             return []
         return [WorkerJoined(worker, self.run.ledger.join(worker))]
 
@@ -308,12 +308,12 @@ class LeaseCoordinator:
     def _leave(self, worker: str, reason: str) -> list[Decision]:
         assert self.run
         ledger = self.run.ledger
-        heirs = [name for name in ledger.partition.remainders if name != worker and name in self.sessions]
-        return [WorkerGone(worker, reason, ledger.leave(worker, heirs), len(heirs))]
+        successors = [name for name in ledger.partition.remainders if name != worker and name in self.sessions]
+        return [WorkerGone(worker, reason, ledger.leave(worker, successors), len(successors))]
 
     def _grant(self, session: Session, ack: Ack) -> list[Decision]:
         """The lease that an ack asks for; nothing where there is none to be had, or leasing would be wrong now."""
-        if self.run is None or self._over or self.paused or not self._dealt:
+        if self.run is None or self._over or self.paused or not self._assigned:
             return []
         wants = ack.wants - session.on_its_way(self.run, ack)
         if session.trouble:

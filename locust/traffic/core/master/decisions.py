@@ -80,14 +80,14 @@ class WorkerGone:
     worker: str
     reason: str
     left: int
-    heirs: int
+    successors: int
 
     def __str__(self) -> str:
         if not self.left:
             return f"worker {self.worker} is gone ({self.reason}); it had nothing left to do"
         to = (
-            f"cut among {self.heirs} other worker{'' if self.heirs == 1 else 's'}"
-            if self.heirs
+            f"cut among {self.successors} other worker{'' if self.successors == 1 else 's'}"
+            if self.successors
             else "kept for the next"
         )
         return f"worker {self.worker} is gone ({self.reason}); {records(self.left)} of its slice {to}"

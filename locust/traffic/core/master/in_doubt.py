@@ -14,7 +14,7 @@ LOST_AT_RESTART = "the master was restarted while the worker had the record in h
 def put_in_doubt(ledger: Ledger, worker: str, positions: RangeSet, reason: str) -> tuple[Buried, ...]:
     """Have positions that `worker` may have sent end in doubt; their letters."""
     cause = Cause(RecordState.IN_DOUBT, 1, 0, reason, worker)
-    news = ledger.bury(positions, cause)
+    news = ledger.record_failure(positions, cause)
     return (Buried(news, cause),) if news else ()
 
 

@@ -22,7 +22,7 @@ def check_ledger(ledger: Ledger) -> None:
     """BrokenInvariantError unless the ledger keeps P1, its share of P2, and its own arithmetic."""
     _check_counts(ledger)
     _check_places(ledger)
-    _check_tallies(ledger)
+    _check_shares(ledger)
     dead = ledger.positions(RecordState.REJECTED, RecordState.IN_DOUBT)
     _claim(
         RangeSet.of(ledger.dead) == dead,
@@ -35,7 +35,7 @@ def check_ledger(ledger: Ledger) -> None:
 
 def _check_words(ledger: Ledger, dead: RangeSet) -> None:
     """Nobody holds, or has settled, what it was never leased."""
-    for worker, tally in ledger.tallies.items():
+    for worker, tally in ledger.shares.items():
         had = set(ledger.had.get(worker, RangeSet()).members())
         settled = tally.delivered + tally.rejected + tally.in_doubt
         _claim(settled <= len(had), f"{worker}: {settled} settled by one that was leased {len(had)}")
@@ -67,9 +67,9 @@ def _check_places(ledger: Ledger) -> None:
     _claim(not any(at in settled for at in ledger.earlier.former), "a settled position is still a reopened one")
 
 
-def _check_tallies(ledger: Ledger) -> None:
+def _check_shares(ledger: Ledger) -> None:
     owned = ledger.partition.unassigned.count
-    for worker, tally in ledger.tallies.items():
+    for worker, tally in ledger.shares.items():
         remainder = len(ledger.partition.remainders.get(worker, ()))
         leased = sum(lease.open.count for lease in ledger.leases.of(worker))
         settled = tally.delivered + tally.rejected + tally.in_doubt
@@ -85,5 +85,5 @@ def _check_tallies(ledger: Ledger) -> None:
         (RecordState.REJECTED, "rejected"),
         (RecordState.IN_DOUBT, "in_doubt"),
     ):
-        total = sum(getattr(tally, kind) for tally in ledger.tallies.values())
+        total = sum(getattr(tally, kind) for tally in ledger.shares.values())
         _claim(total == ledger.counts[state], f"{kind}: {total} by worker, {ledger.counts[state]} in all")

@@ -26,7 +26,7 @@ _WORTHS = np.array([PRECEDENCE.get(state, 0) for state in RecordState], np.uint8
 class Ledger:
     """The account of a run of `records` positions.
 
-    `states` has shape (records,); `counts[state]` is how many positions stand so; `tallies` has a row for each
+    `states` has shape (records,); `counts[state]` is how many positions stand so; `shares` has a row for each
     worker that ever had a slice; `dead` has the dead letters by position; `earlier` is what is known of attempts at
     unsettled positions; `had` has, by worker, every position that it was ever leased in this run; `repeats` is how
     many outcomes came for positions that were settled already.
@@ -40,7 +40,7 @@ class Ledger:
         self.leases = Leases()
         self.earlier = PriorAttempts(records)
         self.had: dict[str, RangeSet] = {}
-        self.tallies: dict[str, WorkerShare] = {}
+        self.shares: dict[str, WorkerShare] = {}
         self.dead = DeadLetters(records)
         self.counts = [records, 0, 0, 0, 0]
         self.repeats = 0
@@ -55,21 +55,21 @@ class Ledger:
         """How many positions have their outcome."""
         return self.records - self.unsettled
 
-    def deal(self, workers: Iterable[str]) -> None:
+    def assign(self, workers: Iterable[str]) -> None:
         """Cut what is unassigned into one slice for each of `workers`, equal to within one; without one it stays so."""
         names = list(workers)
         for name in names:
             self._tally(name)
         positions, self.partition.unassigned = self.partition.unassigned, RangeSet()
-        for name, size in self.partition.deal(positions, names).items():
-            self.tallies[name].slice += size
+        for name, size in self.partition.assign(positions, names).items():
+            self.shares[name].slice += size
 
     def join(self, worker: str) -> int:
         """Give a worker that has no remainder a slice, cut from the largest; its size.
 
         One that had its slice before comes back: what it gets now has been moved to it.
         """
-        back, tally = worker in self.tallies, self._tally(worker)
+        back, tally = worker in self.shares, self._tally(worker)
         taken = self.partition.join(worker)
         for source, size in taken.items():
             if back:
@@ -77,17 +77,17 @@ class Ledger:
             else:
                 tally.slice += size
             if source is not None:
-                self.tallies[source].moved -= size
+                self.shares[source].moved -= size
         return sum(taken.values())
 
-    def refill(self, worker: str, least: int) -> tuple[str | None, int] | None:
-        """Give a worker that has run dry part of the largest remainder; see `Assignment.refill`."""
-        moved = self.partition.refill(worker, least)
+    def steal(self, worker: str, least: int) -> tuple[str | None, int] | None:
+        """Give a worker that has run dry part of the largest remainder; see `Assignment.steal`."""
+        moved = self.partition.steal(worker, least)
         if moved is not None:
             source, size = moved
-            self.tallies[worker].moved += size
+            self.shares[worker].moved += size
             if source is not None:
-                self.tallies[source].moved -= size
+                self.shares[source].moved -= size
         return moved
 
     def lease(self, worker: str, positions: RangeSet) -> Lease:
@@ -115,7 +115,7 @@ class Ledger:
         self.earlier.forget(news)
         return news
 
-    def bury(self, positions: RangeSet, cause: Cause, *, foreign: bool = False) -> RangeSet:
+    def record_failure(self, positions: RangeSet, cause: Cause, *, foreign: bool = False) -> RangeSet:
         """Book positions as rejected or in doubt; those for which this was news. `foreign`: by a former session's word.
 
         It is none where another worker has the position in its custody by now: what comes of it is that one's to say.
@@ -130,7 +130,7 @@ class Ledger:
         self.earlier.forget(news)
         return news
 
-    def give_back(self, lease: Lease, positions: RangeSet) -> None:
+    def return_lease(self, lease: Lease, positions: RangeSet) -> None:
         """Make `positions`, open in `lease`, pending again in its worker's remainder."""
         self.leases.close(lease, positions)
         self._mark(positions, RecordState.LEASED, RecordState.PENDING)
@@ -140,19 +140,19 @@ class Ledger:
         """Take a lost worker's lease back; its positions, pending in its remainder now, may have been sent."""
         positions = lease.open.copy()
         self.earlier.note(lease.worker, positions)
-        self.give_back(lease, positions)
+        self.return_lease(lease, positions)
         return positions
 
-    def leave(self, worker: str, heirs: Iterable[str]) -> int:
-        """Cut the remainder of a worker that is gone among `heirs`, or leave it unassigned; its size.
+    def leave(self, worker: str, successors: Iterable[str]) -> int:
+        """Cut the remainder of a worker that is gone among `successors`, or leave it unassigned; its size.
 
         Its leases must have been settled, given back or reclaimed before.
         """
         remainder = self.partition.leave(worker)
         if remainder:
-            self.tallies[worker].moved -= remainder.count
-            for heir, size in self.partition.deal(remainder, heirs).items():
-                self.tallies[heir].moved += size
+            self.shares[worker].moved -= remainder.count
+            for heir, size in self.partition.assign(remainder, successors).items():
+                self.shares[heir].moved += size
         return remainder.count
 
     def reopen(self, positions: RangeSet) -> None:
@@ -218,7 +218,7 @@ class Ledger:
     def _unsettle(self, positions: RangeSet) -> None:
         """Make dead letters pending, and nobody's."""
         for group in self._overrule(positions):
-            self.tallies[group.cause.worker].slice -= group.positions.count
+            self.shares[group.cause.worker].slice -= group.positions.count
             self._mark(group.positions, group.cause.state, RecordState.PENDING)
         self.partition.unassigned.update(positions)
 
@@ -241,7 +241,7 @@ class Ledger:
         news = self.leases.take(worker, positions)
         self._mark(news, RecordState.LEASED, state)
         if news:
-            self.tallies[worker].credit(state, news.count)
+            self.shares[worker].credit(state, news.count)
         return news
 
     def _settle_late(self, worker: str, state: RecordState, positions: RangeSet) -> RangeSet:
@@ -284,13 +284,13 @@ class Ledger:
     def _move_from(self, sizes: dict[str | None, int]) -> None:
         for holder, size in sizes.items():
             if holder is not None:
-                self.tallies[holder].moved -= size
+                self.shares[holder].moved -= size
 
     def _overrule(self, positions: RangeSet) -> list[Buried]:
         """Take back that dead letters ended so; what they were."""
         groups = self.dead.alike(positions)
         for group in groups:
-            self.tallies[group.cause.worker].credit(group.cause.state, -group.positions.count)
+            self.shares[group.cause.worker].credit(group.cause.state, -group.positions.count)
         self.dead.drop(positions)
         return groups
 
@@ -301,4 +301,4 @@ class Ledger:
         self.counts[after] += positions.count
 
     def _tally(self, worker: str) -> WorkerShare:
-        return self.tallies.setdefault(worker, WorkerShare())
+        return self.shares.setdefault(worker, WorkerShare())

@@ -39,7 +39,7 @@ class PriorAttempts:
 
     def _try_at(self, position: int) -> Tried | None:
         letter = self.former.get(position)
-        before = Tried(position, 0, doubted=False) if letter is not None and letter.status else None
+        before = Tried(position, 0, outcome_unknown=False) if letter is not None and letter.status else None
         return self.tries.get(position, before)
 
     def forget(self, positions: RangeSet) -> None:

@@ -95,7 +95,7 @@ def _counts(run: Run, *, ended: bool) -> dict[str, int]:
 
 
 def _workers(run: Run, standing: RunContext) -> Iterator[dict[str, Any]]:
-    for worker, tally in run.ledger.tallies.items():
+    for worker, tally in run.ledger.shares.items():
         yield {
             "id": worker,
             "slice": tally.slice,

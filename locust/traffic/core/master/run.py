@@ -51,7 +51,9 @@ class Run:
         letters = []
         for said in ack.failed:
             cause = _cause(worker, said)
-            news = self.ledger.bury(self._believed(worker, said.positions, unbelieved), cause, foreign=foreign)
+            news = self.ledger.record_failure(
+                self._believed(worker, said.positions, unbelieved), cause, foreign=foreign
+            )
             if news:
                 letters.append(Buried(news, cause))
         made: list[Booked | Disbelieved] = []

@@ -66,7 +66,7 @@ class Session:
                 made += self._take_back_tried(run, lease, [tried[at] for at in back.members() if at in tried])
                 back = lease.open.minus(holds)
             if back:
-                run.ledger.give_back(lease, back)
+                run.ledger.return_lease(lease, back)
                 made.append(LeaseReturned(lease.number, self.worker, back, self._is_news(back)))
         live = {lease.number for lease in run.ledger.leases.of(self.worker)}
         self.granted = {number: seq for number, seq in self.granted.items() if number in live}
@@ -79,7 +79,7 @@ class Session:
         positions = RangeSet.of(one.position for one in tried)
         run.ledger.earlier.note(self.worker, positions)
         run.ledger.earlier.note_tries(tried)
-        run.ledger.give_back(lease, positions)
+        run.ledger.return_lease(lease, positions)
         return [LeaseHandedBack(lease.number, self.worker, positions, self._is_news(positions))]
 
     def _is_news(self, back: RangeSet) -> bool:
@@ -92,7 +92,7 @@ class Session:
         Nothing where no record is left to lease.
         """
         ledger, most = run.ledger, min(wants, terms.lease_records)
-        if not ledger.partition.remainders[self.worker] and ledger.refill(self.worker, most) is None:
+        if not ledger.partition.remainders[self.worker] and ledger.steal(self.worker, most) is None:
             return []
         positions = ledger.partition.remainders[self.worker].head(most)
         indexes = run.order.indexes(positions.array())

@@ -31,7 +31,7 @@ class Feed:
         self._chance = chance
         self._leased = Waiting()
         self._retries: list[tuple[float, int, Record]] = []
-        self._flying: dict[int, Record] = {}
+        self._in_flight: dict[int, Record] = {}
         # Positions of former sessions whose outcome came in this one: a lease may still be on its way with them.
         self._late: set[int] = set()
         self._delivered: list[int] = []
@@ -44,10 +44,10 @@ class Feed:
         self.closed = True
         # Set by the link: a person pauses the run, so what waits stays here.
         self.paused = False
-        # When so few records wait, `stirred` is set; -1: there is no hurry.
-        self.low = -1
+        # When so few records wait, `needs_poll` is set; -1: there is no hurry.
+        self.low_watermark = -1
         # Whether something has happened since it was last reset that the link should act upon: it is time to `poll`.
-        self.stirred = False
+        self.needs_poll = False
         self.counts = Counts()
         # What those were, by run, when another run or none took its place.
         self._former_counts: dict[str, Counts] = {}
@@ -70,7 +70,7 @@ class Feed:
     @property
     def in_hand(self) -> int:
         """Records that users are sending."""
-        return len(self._flying)
+        return len(self._in_flight)
 
     @property
     def news(self) -> int:
@@ -80,7 +80,7 @@ class Feed:
     @property
     def done(self) -> tuple[int, int, int]:
         """The attempts that left this worker, how many of them were repeats, and how many maybe were."""
-        return self.counts.done(self._flying.values())
+        return self.counts.done(self._in_flight.values())
 
     def begin(self, session: int, run: RunConfig | None) -> None:
         """Begin a session, which holds nothing. Outcomes of the same run are kept; what waits is dropped."""
@@ -91,16 +91,16 @@ class Feed:
         self._held, self._late, self._tried = RangeSet(), set(), []
         self.run, self.session, self._run_id = run, session, run.run if run is not None else ""
         self.closed, self.paused = run is None, False
-        self._flying = {at: record for at, record in self._flying.items() if run and record.run == run.run}
+        self._in_flight = {at: record for at, record in self._in_flight.items() if run and record.run == run.run}
 
     def _count_for(self, run: RunConfig | None) -> None:
         """Count the attempts of another run: a run that is resumed after others goes on with its own counts."""
         if self.run is not None:
-            self._former_counts[self.run.run] = self.counts.without(self._flying.values())
+            self._former_counts[self.run.run] = self.counts.without(self._in_flight.values())
         self.counts = self._former_counts.get(run.run, Counts()) if run is not None else Counts()
         self.trouble, self.reach = "", Reach()
 
-    def offer(self, grant: LeaseGrant) -> None:
+    def add_lease(self, grant: LeaseGrant) -> None:
         """Take a lease in. ProtocolError where it contradicts itself, or there is no run that it could be of."""
         if self.run is None:
             raise ProtocolError(f"lease {grant.lease} belongs to no run")
@@ -108,11 +108,11 @@ class Feed:
         indexes = grant.index_list()
         self._held.update(positions)
         rest: Places = zip(positions.members(), indexes, grant.bodies, strict=True)
-        known = {position for position in (*self._flying, *self._late) if position in positions}
+        known = {position for position in (*self._in_flight, *self._late) if position in positions}
         for position in known:
-            if position in self._flying:
+            if position in self._in_flight:
                 # A user has been sending it since a former session: that attempt serves the new lease.
-                self._flying[position].session = self.session
+                self._in_flight[position].session = self.session
             else:
                 self._held.remove(position, position + 1)
         if known:
@@ -123,10 +123,10 @@ class Feed:
 
     def take(self, now: float) -> Record | None:
         """A record to send now; None where there is none yet, the run is paused, or the worker's custody has lapsed."""
-        taken = self.take_some(now, 1)
+        taken = self.take_batch(now, 1)
         return taken[0] if taken else None
 
-    def take_some(self, now: float, most: int) -> list[Record]:
+    def take_batch(self, now: float, most: int) -> list[Record]:
         """As `take`: up to `most` records."""
         if self.closed or self.paused or now >= self.deadline or (self.trouble and not self._may_probe(now)):
             return []
@@ -138,15 +138,15 @@ class Feed:
         if taken:
             self.counts.taken += len(taken)
             for record in taken:
-                self._flying[record.position] = record
+                self._in_flight[record.position] = record
             if self.trouble:
                 self.reach.probe(now)
-            if leased.count <= self.low:
+            if leased.count <= self.low_watermark:
                 self._look_whether_low()
         return taken
 
     def _may_probe(self, now: float) -> bool:
-        return self.reach.may_probe(now, flying=bool(self._flying))
+        return self.reach.may_probe(now, flying=bool(self._in_flight))
 
     def wants_probe(self, now: float) -> bool:
         """Whether a worker in trouble has no record for its next attempt, and should have one by now."""
@@ -164,19 +164,19 @@ class Feed:
         return taken
 
     def _look_whether_low(self) -> None:
-        if self.waiting <= self.low:
-            self.low = -1  # once is enough
-            self.stirred = True
+        if self.waiting <= self.low_watermark:
+            self.low_watermark = -1  # once is enough
+            self.needs_poll = True
 
     def book(self, record: Record, answer: Answer, outcome: Outcome, now: float) -> None:
         """Book what an attempt showed. A second word on the same attempt changes nothing."""
-        flying = self._flying.pop(record.position, None)
+        flying = self._in_flight.pop(record.position, None)
         if flying is not record:
             if flying is not None:
-                self._flying[record.position] = flying
+                self._in_flight[record.position] = flying
             return
-        if not self._flying:
-            self.stirred = True
+        if not self._in_flight:
+            self.needs_poll = True
         if self.trouble or not answer.status:
             self._note_reach(record, answer, now)
         if outcome is _DELIVERED and record.session == self.session:
@@ -188,7 +188,7 @@ class Feed:
         """Book what is not simply delivered in the session in which it was leased."""
         if record.session != self.session and outcome is not Outcome.RETRY:
             self._late.add(record.position)
-        record.doubted |= answer.unknown
+        record.outcome_unknown |= answer.unknown
         record.answered |= answer.status > 0
         if outcome is Outcome.DELIVERED:
             self._delivered.append(record.position)
@@ -199,7 +199,7 @@ class Feed:
 
     def look(self, now: float) -> None:
         """Note how far the attempts have come; call it often."""
-        self.reach.look(self.counts.answered(len(self._flying)), now)
+        self.reach.look(self.counts.answered(len(self._in_flight)), now)
 
     def _note_reach(self, record: Record, answer: Answer, now: float) -> None:
         """Take what an attempt without an answer, or one in trouble, says of the way to the API."""
@@ -212,7 +212,7 @@ class Feed:
             self.reach.fail(answer, now)
             self._clearing = bool(self.reach.trouble)
         self.trouble = self.reach.trouble
-        self.stirred |= self._clearing or bool(was)
+        self.needs_poll |= self._clearing or bool(was)
 
     def hand_back(self, now: float) -> bool:
         """Let go of what waits while this worker is in trouble, so that others send it; whether there was anything.
@@ -226,12 +226,12 @@ class Feed:
         once, held = self.run.policy == "at-most-once", self._held.count
         waiting, self._retries = self._retries, []
         for due, position, record in waiting:
-            if record.attempts and (due > now or (once and record.doubted)):
+            if record.attempts and (due > now or (once and record.outcome_unknown)):
                 heapq.heappush(self._retries, (due, position, record))
                 continue
             self._held.remove(position, position + 1)
             if record.attempts:
-                self._tried.append(Tried(position, record.attempts, record.doubted))
+                self._tried.append(Tried(position, record.attempts, record.outcome_unknown))
         self._held.subtract(self._leased.drop())
         return self._held.count < held
 
@@ -250,7 +250,7 @@ class Feed:
             return
         self.closed = True
         for _, _, record in self._retries:
-            if record.doubted:
+            if record.outcome_unknown:
                 self._fail(record, Answer(0, STOPPED), in_doubt=True)
         self._drop_waiting()
 
@@ -282,12 +282,12 @@ class Feed:
 
     def _retry(self, record: Record, answer: Answer, now: float) -> None:
         assert self.run is not None
-        if self.closed and not record.doubted:
+        if self.closed and not record.outcome_unknown:
             self._held.remove(record.position, record.position + 1)
         elif self.closed:
             self._fail(record, answer, in_doubt=True)
         elif answer.sent and record.attempts >= self.run.max_attempts:
-            self._fail(record, answer, in_doubt=record.doubted)
+            self._fail(record, answer, in_doubt=record.outcome_unknown)
         else:
             due = now + backoff(record.attempts + record.unreached, answer.retry_after, self._chance)
             heapq.heappush(self._retries, (due, record.position, record))

@@ -46,7 +46,7 @@ class _Sent:
 class LeaseClient:
     """Turns the passing of time and the master's messages into acks, and leases into records for the feed.
 
-    The adapter calls `poll` often (and whenever the feed is `stirred`), sends what it returns, and hands every
+    The adapter calls `poll` often (and whenever the feed is `needs_poll`), sends what it returns, and hands every
     message to `receive`. `users` is how many users would take a record if there were one. `foreseen` is a fault of this
     worker's own that is to be expected.
     """
@@ -60,7 +60,7 @@ class LeaseClient:
         self.session = 0
         self._hello = 1
         self._hello_due = 0.0
-        self._until = 0.0
+        self._expires = 0.0
         self._seq = self._heard = 0
         self._ack_due = self._acked_at = 0.0
         self._asked = False
@@ -74,7 +74,7 @@ class LeaseClient:
 
     def poll(self, now: float) -> Message | None:
         """What to send now, if anything."""
-        if self.joined and now >= self._until:
+        if self.joined and now >= self._expires:
             self._lapse(now)
         if not self.joined:
             return self._say_hello(now)
@@ -83,7 +83,7 @@ class LeaseClient:
         if self.feed.hand_back(now):
             self._ack_due = now
         message = self._ack(now) if self._ack_is_due(now) else None
-        self.feed.low = -1 if self._asked else self._target() // 2
+        self.feed.low_watermark = -1 if self._asked else self._target() // 2
         return message
 
     def flush(self, now: float) -> Message | None:
@@ -121,7 +121,7 @@ class LeaseClient:
         self.feed.begin(message.session, message.run)
         self.session, self._heard, self._seq = message.session, message.seq, 0
         self.joined, self._asked = True, False
-        self._ack_due, self._until = now, now + self.terms.lease_s
+        self._ack_due, self._expires = now, now + self.terms.lease_s
         # Custody begins with the first ack that is answered: a welcome may have been long on its way.
         self.feed.deadline = now
 
@@ -131,12 +131,12 @@ class LeaseClient:
             sent = self._unconfirmed.popleft()
             self.feed.confirm(sent.delivered, sent.failed)
             if sent.seq == message.answers:
-                self.feed.deadline = self._until = sent.at + self.terms.lease_s
+                self.feed.deadline = self._expires = sent.at + self.terms.lease_s
         # A lease says it, too: while a person pauses the run, there is none.
         self.feed.paused = isinstance(message, AckReply) and message.paused
         if isinstance(message, LeaseGrant):
             self._asked = False
-            self.feed.offer(message)
+            self.feed.add_lease(message)
         elif message.over:
             self.feed.close()
 

@@ -9,8 +9,8 @@ class Record:
     """A record in a worker's hands: `index` is its place in the file, `body` its bytes as they stand there.
 
     `attempts` counts those made, the present one included, without the `unreached`, which did not leave this worker
-    and do not count against the record. `answered` says that the API has answered one of them, `doubted` that one of
-    them had no answer, `again` that another worker may have sent the record.
+    and do not count against the record. `answered` says that the API has answered one of them, `outcome_unknown` that
+    one of them had no answer, `again` that another worker may have sent the record.
     """
 
     run: str
@@ -21,7 +21,7 @@ class Record:
     again: bool
     attempts: int = 0
     unreached: int = 0
-    doubted: bool = False
+    outcome_unknown: bool = False
     answered: bool = False
 
     @property
@@ -32,7 +32,7 @@ class Record:
     @property
     def maybe(self) -> bool:
         """Whether the API may have had the record before, and nobody knows."""
-        return not self.answered and (self.again or self.doubted)
+        return not self.answered and (self.again or self.outcome_unknown)
 
 
 @dataclass(slots=True)

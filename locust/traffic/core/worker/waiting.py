@@ -62,4 +62,4 @@ class Waiting:
         record.again = True
         if (tried := self._tries.get(record.position)) is not None:
             record.attempts += tried.attempts
-            record.doubted, record.answered = tried.doubted, not tried.doubted
+            record.outcome_unknown, record.answered = tried.outcome_unknown, not tried.outcome_unknown

@@ -6,7 +6,7 @@ from traffic.core.master.progress import Progress
 from traffic.core.master.report import run_status
 from traffic.core.record_state import RecordState
 from traffic.terminal import plain as console
-from unit.a_run import ENDED, a_run, bury, deliver, standing
+from unit.a_run import ENDED, a_run, deliver, record_failure, standing
 
 
 def status(**counts: int) -> dict:
@@ -44,7 +44,7 @@ def test_the_progress_is_one_line(made, line):
 def report(tmp_path):
     run = a_run(tmp_path, 10, ["worker-1", "host_0123456789abcdef"])
     deliver(run, "worker-1", 0, 1, 2, 3)
-    bury(run, "worker-1", 4, RecordState.REJECTED)
+    record_failure(run, "worker-1", 4, RecordState.REJECTED)
     run.ledger.leave("host_0123456789abcdef", ["worker-1"])
     deliver(run, "worker-1", 5, 6, 7)
     run.note_attempts("worker-1", 11, 2)

@@ -8,7 +8,7 @@ import pytest
 from traffic.core.master.letter_search import Query, search, search_dead, search_lines
 from traffic.core.master.report import dead_letters
 from traffic.core.record_state import RecordState
-from unit.a_run import a_run, bury
+from unit.a_run import a_run, record_failure
 
 LETTERS = [
     {
@@ -49,9 +49,9 @@ def test_letters_in_memory_and_in_a_file_are_found_as_if_each_were_read(
 ) -> None:
     run = a_run(tmp_path, 1200, ["w1", "w2"])
     for at in (17, 23, 599):
-        bury(run, "w1", at, RecordState.REJECTED, 409, 'HTTP 409: "name" is not known')
+        record_failure(run, "w1", at, RecordState.REJECTED, 409, 'HTTP 409: "name" is not known')
     for at in range(700, 1190):
-        bury(run, "w2", at, RecordState.IN_DOUBT, 0, "no answer")
+        record_failure(run, "w2", at, RecordState.IN_DOUBT, 0, "no answer")
     letters = list(dead_letters(run))
     query = Query(text, first, most)
     found = search(letters, query)

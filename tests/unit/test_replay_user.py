@@ -129,7 +129,7 @@ def test_more_answers_at_once_than_a_turn_takes_are_each_booked_once():
 
 def test_an_answer_that_was_read_counts_though_its_user_is_killed_before_its_turn(monkeypatch):
     heard = []
-    monkeypatch.setattr(Dispatcher, "heard", lambda self, seat: heard.append(seat))
+    monkeypatch.setattr(Dispatcher, "on_response", lambda self, seat: heard.append(seat))
     books = Books([RECORD] * 5, "at-most-once")
     with server(answering(OK)) as api:
         users = Users(books, api.url)
@@ -139,7 +139,7 @@ def test_an_answer_that_was_read_counts_though_its_user_is_killed_before_its_tur
         users.users[0].stop(force=True)
         users.join()
     assert [(index, answer.status, outcome) for index, answer, outcome in books.booked] == [(0, 201, Outcome.DELIVERED)]
-    assert heard[0].settle() is False, "its turn finds nothing to book"
+    assert heard[0].record_response() is False, "its turn finds nothing to book"
     assert len(books.booked) == len(api.requests) == 1
 
 

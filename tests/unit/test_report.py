@@ -10,7 +10,7 @@ from traffic.core.master.progress import Progress
 from traffic.core.master.report import dead_letters, run_status, unsent_indexes
 from traffic.core.master.verdict import all_delivered
 from traffic.core.record_state import RecordState
-from unit.a_run import ENDED, STARTED, a_run, bury, deliver, lease, standing
+from unit.a_run import ENDED, STARTED, a_run, deliver, lease, record_failure, standing
 
 
 @pytest.fixture
@@ -18,9 +18,9 @@ def run(tmp_path):
     """Ten records over two workers: 3 delivered, 1 rejected, 1 in doubt, 2 leased, 3 pending."""
     made = a_run(tmp_path, 10, ["a", "b"])
     deliver(made, "a", 0, 1)
-    bury(made, "a", 2, RecordState.REJECTED)
+    record_failure(made, "a", 2, RecordState.REJECTED)
     deliver(made, "b", 5)
-    bury(made, "b", 6, RecordState.IN_DOUBT, 0, "no answer")
+    record_failure(made, "b", 6, RecordState.IN_DOUBT, 0, "no answer")
     lease(made, "b", 7, 8)
     made.note_attempts("a", 5, 2)
     made.note_attempts("b", 4, 1)
@@ -168,7 +168,7 @@ def test_a_dead_letter_says_all_that_is_known_of_it(run):
 
 def test_dead_letters_and_unsent_records_are_told_by_their_place_in_the_file(tmp_path):
     run = a_run(tmp_path, 50, ["a"], "random")
-    bury(run, "a", 3, RecordState.REJECTED)
+    record_failure(run, "a", 3, RecordState.REJECTED)
     order = [int(run.order.indexes([position])[0]) for position in range(50)]
     letter = next(dead_letters(run))
     assert letter["index"] == order[3]

@@ -9,7 +9,7 @@ from traffic.core.master.report import dead_letters, run_status
 from traffic.core.record_state import RecordState
 from traffic.master.web.printable import SHOWN, printable
 from traffic.master.web.reports import table
-from unit.a_run import ENDED, a_run, bury, deliver, standing
+from unit.a_run import ENDED, a_run, deliver, record_failure, standing
 
 EVIL = '<script>alert("x")</script>'
 
@@ -19,7 +19,7 @@ def a_report(folder, reason: str = "HTTP 422") -> dict:
     run = a_run(folder, 4, ["=w1", "w2"])
     try:
         deliver(run, "=w1", 0)
-        bury(run, "w2", 2, RecordState.REJECTED, reason=reason)
+        record_failure(run, "w2", 2, RecordState.REJECTED, reason=reason)
         lines = [json.dumps(letter) + "\n" for letter in dead_letters(run)]
         (folder / "dead-letters.jsonl").write_text("".join(lines))
         made = run_status(run, standing("stopped", ENDED), Progress())

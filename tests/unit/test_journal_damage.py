@@ -15,7 +15,7 @@ from traffic.runs.history import past_runs, recover
 from traffic.runs.journal import Journal, JournalError, JournalWriteError
 from traffic.runs.run_metadata import Resumption
 from traffic.runs.state_dir import StateFolder
-from unit.test_custody import Bench
+from unit.test_coordinator import Bench
 from unit.test_history import FIRST, leave, leave_report
 from unit.test_journal import FACTS, path, read, small_disk, sql, written  # noqa: F401 - fixtures
 

@@ -1,4 +1,4 @@
-"""The ledger's own bookkeeping, where the custody of tests/unit/test_custody.py does not show it."""
+"""The ledger's own bookkeeping, where the custody of tests/unit/test_coordinator.py does not show it."""
 
 import tracemalloc
 from unittest.mock import patch

@@ -16,7 +16,7 @@ from traffic.core.ranges import RangeSet
 from traffic.core.record_state import RecordState
 from traffic.core.worker.feed import Feed
 from traffic.core.worker.link import LeaseClient
-from unit.test_custody import TERMS, Bench, sends, the_message
+from unit.test_coordinator import TERMS, Bench, sends, the_message
 from unit.test_feed_and_link import BUSY, LOST, OK, RUN, grant, joined
 
 # The worker's side. Its session is 7; the lease of `joined` was the master's second message.

@@ -14,7 +14,7 @@ from traffic.core.master.run import Run
 from traffic.core.protocol import AckReply, LeaseGrant, Welcome
 from traffic.core.ranges import RangeSet
 from traffic.core.record_state import DeadLetter, RecordState
-from unit.test_custody import TERMS, Bench, sends, the_message
+from unit.test_coordinator import TERMS, Bench, sends, the_message
 
 
 def places(start: int, stop: int) -> RangeSet:

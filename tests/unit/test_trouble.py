@@ -11,7 +11,7 @@ from traffic.core.master.prior_attempts import PriorAttempts
 from traffic.core.protocol import LeaseGrant, Tried
 from traffic.core.ranges import RangeSet
 from traffic.core.record_state import Cause, RecordState
-from unit.test_custody import Bench, sends, the_message
+from unit.test_coordinator import Bench, sends, the_message
 
 TROUBLE = "the API cannot be reached: refused"
 

@@ -8,7 +8,7 @@ from traffic.clock import ever_greater, now_s, timestamp
 from traffic.core.master.progress import Progress
 from traffic.core.master.report import RunContext, dead_letters, run_status, unsent_indexes
 from traffic.core.master.run import Run
-from traffic.core.master.stall_detector import StallDetector, StallState
+from traffic.core.master.stall import StallDetector, StallState
 from traffic.core.master.timeline import Sample, Timeline
 from traffic.core.master.verdict import succeeded, verdict
 from traffic.core.record_state import RecordState
@@ -40,7 +40,7 @@ class ActiveRun:
     def __init__(self, run: Run, dataset: Dataset, journal: Journal, folder: StateFolder) -> None:
         self.run, self.dataset, self.journal, self.folder = run, dataset, journal, folder
         self.facts = journal.facts
-        self.patience = StallDetector(self.facts.give_up_s)
+        self.stall = StallDetector(self.facts.give_up_s)
         self.state, self.reason = ("paused", BY_A_PERSON) if self.facts.paused else ("running", "")
         self.live = True
         self.had_worker = not self.facts.resumed
@@ -100,19 +100,19 @@ class ActiveRun:
         A resumed run waits for its first worker as long as it takes, and one that a person has paused for a person.
         """
         if self.state not in ("running", "paused"):
-            return StallState.GOING
+            return StallState.PROGRESSING
         if not self.had_worker:
-            verdict, stalled = StallState.PAUSED, "it was resumed and waits for its workers"
+            verdict, stalled = StallState.STALLED, "it was resumed and waits for its workers"
         else:
-            verdict = self.patience.look("" if self.facts.paused else stalled, now)
+            verdict = self.stall.update("" if self.facts.paused else stalled, now)
         if self.facts.paused:
             self.state, self.reason = "paused", f"{BY_A_PERSON}; {stalled}" if stalled else BY_A_PERSON
-            return StallState.PAUSED
-        if verdict is StallState.PAUSED and self.state == "running":
+            return StallState.STALLED
+        if verdict is StallState.STALLED and self.state == "running":
             self.state = "paused"
-            until = f"; it is given up in {self.patience.left_s(now):.0f} s if this lasts" if self.had_worker else ""
+            until = f"; it is given up in {self.stall.left_s(now):.0f} s if this lasts" if self.had_worker else ""
             logger.warning("the run is paused: %s%s", stalled, until)
-        elif verdict is StallState.GOING and self.state == "paused":
+        elif verdict is StallState.PROGRESSING and self.state == "paused":
             self.state = "running"
             logger.info("the run goes on")
         self.reason = stalled if self.state == "paused" else ""

@@ -19,7 +19,7 @@ from locust.runners import MasterRunner
 from traffic.clock import now_s
 from traffic.core.master.coordinator import LeaseCoordinator
 from traffic.core.master.decisions import AllSettled, Booked, Decision, Leased, LeaseReclaimed, Send
-from traffic.core.master.stall_detector import StallState
+from traffic.core.master.stall import StallState
 from traffic.core.protocol import FROM_WORKER, LeaseTerms
 from traffic.core.ranges import RangeSet
 from traffic.core.wire import ProtocolError
@@ -232,8 +232,8 @@ class Master:
         if (facts := delivery.note_users(self.runner.target_user_count, self.runner.spawn_rate)) is not None:
             self._outbox.note(facts)
         stalled = self._outbox.trouble or with_proxy(self._coordinator.stalled, delivery.facts.host)
-        if delivery.update_state(stalled, now) is StallState.GIVEN_UP:
-            reason = f"{stalled}; given up after {delivery.patience.give_up_s:g} s without progress"
+        if delivery.update_state(stalled, now) is StallState.EXPIRED:
+            reason = f"{stalled}; given up after {delivery.stall.give_up_s:g} s without progress"
             self._ending.fail(delivery, reason)
             return
         if now >= self._progress_due:

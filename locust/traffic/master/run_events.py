@@ -3,9 +3,9 @@
 from typing import Any
 
 from traffic.clock import ever_greater, timestamp
-from traffic.core.master.decisions import records
 from traffic.core.master.event_log import EventLog
 from traffic.core.master.verdict import audit_sentence, verdict
+from traffic.core.text import count_records
 from traffic.master.active_run import ActiveRun
 from traffic.master.wording import for_page
 
@@ -39,11 +39,11 @@ class RunEventRecorder:
         facts = delivery.facts
         if facts.resumed:
             left = facts.records - delivery.settled
-            text = f"run {facts.run} is resumed: {records(left)} of {facts.records} of {facts.file} are left"
+            text = f"run {facts.run} is resumed: {count_records(left)} of {facts.records} of {facts.file} are left"
             self.chronicle.note("run-resumed", "warning", text)
             return
         order = f"in the order of seed {facts.seed}" if facts.order == "random" else "in the file's order"
-        text = f"run {facts.run} began: {records(facts.records)} of {facts.file}, {order}"
+        text = f"run {facts.run} began: {count_records(facts.records)} of {facts.file}, {order}"
         self.chronicle.note("run-began", "info", text)
 
     def _changed(self, delivery: ActiveRun, before: str) -> None:
@@ -62,7 +62,7 @@ class RunEventRecorder:
         counts, seen = report["counts"], verdict(report)
         why = f" ({for_page(report['reason'])})" if report["reason"] else ""
         sum_ = (
-            f"{records(counts['records'])} = {counts['delivered']} delivered + {counts['rejected']} rejected"
+            f"{count_records(counts['records'])} = {counts['delivered']} delivered + {counts['rejected']} rejected"
             f" + {counts['in_doubt']} in doubt + {counts['unsent']} unsent"
         )
         audit = f". {said}" if (said := audit_sentence(report)) else ""

@@ -9,10 +9,10 @@ from pathlib import Path
 from locust.env import Environment
 
 from traffic.clock import timestamp
-from traffic.core.master.decisions import records
 from traffic.core.master.run import Run
 from traffic.core.order import Order
 from traffic.core.protocol import RunConfig
+from traffic.core.text import count_records
 from traffic.dataset.dataset import Dataset, DatasetError
 from traffic.master.active_run import ActiveRun
 from traffic.master.file_loading import BackgroundLoader
@@ -251,7 +251,8 @@ def _choice(settings: Settings, dataset: Dataset) -> tuple[int, int]:
     """Which of the file's records a new run delivers: from which index on, and how many. DatasetError where none is."""
     left = dataset.records - settings.offset
     if left < 1:
-        what = f"the file has {records(dataset.records)}, and --traffic-offset {settings.offset} leaves out all of them"
+        there = count_records(dataset.records)
+        what = f"the file has {there}, and --traffic-offset {settings.offset} leaves out all of them"
         raise DatasetError(settings.file, what, f"Set it to {dataset.records - 1} or less.")
     return settings.offset, left if settings.limit is None else min(left, settings.limit)
 

@@ -7,13 +7,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from traffic.clock import timestamp
-from traffic.core.master.decisions import Reopened, records
+from traffic.core.master.decisions import Reopened
 from traffic.core.master.recovery import Recovery, RecoveryError
 from traffic.core.master.run import Run
 from traffic.core.master.verdict import verdict
 from traffic.core.order import Order
 from traffic.core.ranges import RangeSet
 from traffic.core.record_state import RecordState
+from traffic.core.text import count_records
 from traffic.dataset.dataset import Dataset
 from traffic.errors import RefusedError
 from traffic.ownership import RUN_ID
@@ -107,7 +108,7 @@ def _check_use(journal: Journal, *, resend: bool) -> None:
         raise ResumeError(f"{what}. Have its dead letters sent again with {option}.")
     if resend and not _has_to_send(journal):
         in_doubt = replay(journal).ledger.counts[RecordState.IN_DOUBT]
-        why = f"{records(in_doubt)} in doubt may have been sent, and under at-most-once nothing is sent twice"
+        why = f"{count_records(in_doubt)} in doubt may have been sent, and under at-most-once nothing is sent twice"
         raise ResumeError(f"nothing of run {facts.run} can be sent again: {why if in_doubt else 'it is delivered'}.")
 
 

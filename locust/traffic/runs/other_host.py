@@ -1,7 +1,7 @@
 """A run that is resumed to another host than it went to before: what that means, said before it is done."""
 
-from traffic.core.master.decisions import records
 from traffic.core.record_state import RecordState
+from traffic.core.text import count_records
 from traffic.runs.history import ResumeError
 from traffic.runs.run_metadata import RunMetadata
 
@@ -15,7 +15,7 @@ class OtherHostError(ResumeError):
         what = f"run {facts.run} went to {facts.host}, and is asked to go on to {host}"
         meaning = (
             f"Another API has seen none of its keys: what the first has stored is not sent to it "
-            f"({settled} of {records(facts.records)} are settled), and what is in doubt may be stored by both"
+            f"({settled} of {count_records(facts.records)} are settled), and what is in doubt may be stored by both"
         )
         remedy = f"Leave --host (the form's Host) empty, or set it to {facts.host}"
         confirm = (

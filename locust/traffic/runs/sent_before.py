@@ -10,9 +10,9 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import Any
 
-from traffic.core.master.decisions import records
 from traffic.core.master.recovery import Recovery
 from traffic.core.record_state import RecordState
+from traffic.core.text import count_records
 from traffic.runs.history import ResumeError, replay
 from traffic.runs.journal import Journal
 from traffic.runs.run_metadata import RunMetadata
@@ -93,7 +93,7 @@ def _told(facts: RunMetadata, counts: list[int]) -> dict[str, Any]:
 
 def _words(facts: RunMetadata, counts: dict[str, int]) -> str:
     how = "was given up" if facts.state == "failed" else "was stopped"
-    done = f"{counts['settled']} of {records(facts.records)} of {facts.file} were settled by then"
+    done = f"{counts['settled']} of {count_records(facts.records)} of {facts.file} were settled by then"
     of_them = f"{counts['delivered']} delivered, {counts['rejected']} rejected, {counts['in_doubt']} in doubt"
     meaning = "A new run sends all of it again, with new keys, so the API stores those twice"
     resume = f"Go on with that run: --traffic-resume {facts.run} (TRAFFIC_RESUME={facts.run})"

@@ -3,8 +3,8 @@
 import logging
 from typing import Any
 
-from traffic.core.master.decisions import records
 from traffic.core.master.verdict import disagreement, verdict
+from traffic.core.text import count_records
 
 # Marks a line of the log that says what a live line says, too; and the report's: its `report` is the report itself.
 ON_LIVE_LINE = {"told_live": True}
@@ -33,7 +33,7 @@ def progress_line(status: dict[str, Any]) -> str:
     eta = "" if status["eta_s"] is None else f", about {status['eta_s']:.0f} s to go"
     failed = counts["rejected"] + counts["in_doubt"]
     bad = f", {failed} not delivered" if failed else ""
-    return f"progress: {done} of {records(counts['records'])} ({share}%){bad}, {rate(status['rate'])}{eta}"
+    return f"progress: {done} of {count_records(counts['records'])} ({share}%){bad}, {rate(status['rate'])}{eta}"
 
 
 def report_table(report: dict[str, Any]) -> str:
@@ -42,7 +42,7 @@ def report_table(report: dict[str, Any]) -> str:
     attempts = f"{counts['attempts']} attempt{'' if counts['attempts'] == 1 else 's'}, {repeats(counts)}"
     lines = [
         f"delivery report, run {report['run']}: {verdict(report)['text']}{f': {reason}' if reason else ''}",
-        f"  {records(counts['records'])} = {counts['delivered']} delivered + {counts['rejected']} rejected"
+        f"  {count_records(counts['records'])} = {counts['delivered']} delivered + {counts['rejected']} rejected"
         f" + {counts['in_doubt']} in doubt + {counts['unsent']} unsent",
         f"  {attempts}; {report['seconds']} s, {rate(report['rate'])}",
         *_target_lines(report.get("target"), report.get("users")),

@@ -12,8 +12,8 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from traffic.core.master.decisions import records
 from traffic.core.master.verdict import verdict
+from traffic.core.text import count_records
 from traffic.terminal import plain as console
 
 GAP = "  "
@@ -82,7 +82,7 @@ def _add_counts(line: Text, look: dict[str, Any], counts: dict[str, int], width:
 
 
 def _progress(settled: int, counts: dict[str, int], width: int) -> Text:
-    total = records(counts["records"]) if width >= ROOMY else counts["records"]
+    total = count_records(counts["records"]) if width >= ROOMY else counts["records"]
     return Text(f"{settled} of {total}")
 
 
@@ -119,7 +119,7 @@ def _indented(text: Text, by: int = len(GAP)) -> RenderableType:
 
 def _sum(counts: dict[str, int]) -> Text:
     """`N = delivered + rejected + in doubt + unsent`."""
-    line = Text.assemble((records(counts["records"]), "bold"), " = ", (f"{counts['delivered']} delivered", GOOD))
+    line = Text.assemble((count_records(counts["records"]), "bold"), " = ", (f"{counts['delivered']} delivered", GOOD))
     for name in ("rejected", "in_doubt", "unsent"):
         line.append(" + ").append(f"{counts[name]} {name.replace('_', ' ')}", BAD if counts[name] else "")
     return line

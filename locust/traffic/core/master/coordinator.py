@@ -14,7 +14,6 @@ The rules that this module guards:
 - A worker in trouble gets one record at a time, and none out of the others' slices for as long as one of these is well.
 """
 
-from traffic.core.master import stall
 from traffic.core.master.decisions import (
     AllSettled,
     Booked,
@@ -28,6 +27,7 @@ from traffic.core.master.decisions import (
 from traffic.core.master.in_doubt import doubt_at_end, doubt_at_restart, put_in_doubt
 from traffic.core.master.run import Run
 from traffic.core.master.session import Session
+from traffic.core.master.stall import describe_trouble, stall_reason
 from traffic.core.protocol import VERSION, Ack, Hello, LeaseTerms
 from traffic.core.ranges import RangeSet
 from traffic.core.record_state import RecordState
@@ -169,12 +169,12 @@ class LeaseCoordinator:
             return ""  # nothing is sent, so nobody knows of the API's troubles
         if self._users_due and not any(session.users for session in self.sessions.values()):
             return "no user is there"
-        return stall.reason(self.run, self.sessions.values())
+        return stall_reason(self.run, self.sessions.values())
 
     @property
     def troubles(self) -> dict[str, str]:
         """Why workers get nothing done, or what they lack, by worker; nobody is named who lacks nothing."""
-        return {session.worker: text for session in self.sessions.values() if (text := stall.told(session))}
+        return {session.worker: text for session in self.sessions.values() if (text := describe_trouble(session))}
 
     @property
     def settled_or_back(self) -> bool:
@@ -226,9 +226,9 @@ class LeaseCoordinator:
         return [*made, *self._end_if_settled()]
 
     def _hear_of_trouble(self, session: Session, ack: Ack) -> list[Decision]:
-        before, after = stall.told(session), ack.trouble or ack.fault
+        before, after = describe_trouble(session), ack.trouble or ack.fault
         session.users, session.trouble, session.fault = ack.users, ack.trouble, ack.fault
-        return [WorkerTroubled(session.worker, stall.told(session))] if bool(before) != bool(after) else []
+        return [WorkerTroubled(session.worker, describe_trouble(session))] if bool(before) != bool(after) else []
 
     def _on_foreign_ack(self, session: Session | None, worker: str, ack: Ack, now: float) -> list[Decision]:
         """An ack of a session that is over. Its outcomes are true; the worker itself is to begin anew."""

@@ -9,18 +9,7 @@ from dataclasses import dataclass
 from traffic.core.protocol import Message
 from traffic.core.ranges import RangeSet
 from traffic.core.record_state import Buried
-
-
-def spell(positions: RangeSet, most: int = 5) -> str:
-    """Positions for people: `positions 40-59, 70`, cut short after `most` ranges."""
-    shown = [f"{start}-{stop - 1}" if stop - start > 1 else f"{start}" for start, stop in positions]
-    more = f" and {len(shown) - most} ranges more" if len(shown) > most else ""
-    return f"position{'s' if positions.count > 1 else ''} {', '.join(shown[:most])}{more}"
-
-
-def records(count: int) -> str:
-    """A count for people: `1 record`, `40 records`."""
-    return f"{count} record{'' if count == 1 else 's'}"
+from traffic.core.text import count_records, name_positions
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +59,7 @@ class WorkerJoined:
     slice: int
 
     def __str__(self) -> str:
-        return f"worker {self.worker} joined, with a slice of {records(self.slice)}"
+        return f"worker {self.worker} joined, with a slice of {count_records(self.slice)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +79,7 @@ class WorkerGone:
             if self.successors
             else "kept for the next"
         )
-        return f"worker {self.worker} is gone ({self.reason}); {records(self.left)} of its slice {to}"
+        return f"worker {self.worker} is gone ({self.reason}); {count_records(self.left)} of its slice {to}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +92,7 @@ class LeaseReclaimed:
     reason: str
 
     def __str__(self) -> str:
-        return f"lease {self.lease} ({spell(self.positions)}) reclaimed from {self.worker}: {self.reason}"
+        return f"lease {self.lease} ({name_positions(self.positions)}) reclaimed from {self.worker}: {self.reason}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +105,7 @@ class LeaseReturned:
     told: bool = True
 
     def __str__(self) -> str:
-        return f"lease {self.lease} ({spell(self.positions)}) is not held by {self.worker}: pending again"
+        return f"lease {self.lease} ({name_positions(self.positions)}) is not held by {self.worker}: pending again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +118,8 @@ class LeaseHandedBack:
     told: bool
 
     def __str__(self) -> str:
-        return f"lease {self.lease} ({spell(self.positions)}) handed back by {self.worker}, which has sent it in vain"
+        places = name_positions(self.positions)
+        return f"lease {self.lease} ({places}) handed back by {self.worker}, which has sent it in vain"
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +145,8 @@ class Disbelieved:
     messages: int
 
     def __str__(self) -> str:
-        what = f"{self.worker[:70]!r} says what became of {spell(self.positions)}, which it was never given in this run"
+        places = name_positions(self.positions)
+        what = f"{self.worker[:70]!r} says what became of {places}, which it was never given in this run"
         so_far = f" ({self.messages} such messages so far)" if self.messages > 1 else ""
         return f"{what}: not booked{so_far}. If that is no worker of yours, find out who reaches the master's port"
 

@@ -6,8 +6,8 @@ say otherwise.
 
 from typing import Any, TypedDict
 
-from traffic.core.master.decisions import records
 from traffic.core.master.event_log import Level
+from traffic.core.text import count_records
 
 ENDED = frozenset({"completed", "stopped", "failed"})
 _LEVELS: dict[str, Level] = {
@@ -63,7 +63,7 @@ def disagreement(audit: dict[str, Any], counts: dict[str, int]) -> str:
     if lacks:
         return f"{_were(lacks, 'delivered')}, and the API has not stored {_them(lacks)}"
     if stored > most:
-        return f"the API has stored {records(stored - most)} more than it can have been sent"
+        return f"the API has stored {count_records(stored - most)} more than it can have been sent"
     return ""
 
 
@@ -116,7 +116,7 @@ def _completed(counts: dict[str, int]) -> str:
 
 
 def _were(count: int, what: str) -> str:
-    return f"{records(count)} {'was' if count == 1 else 'were'} {what}"
+    return f"{count_records(count)} {'was' if count == 1 else 'were'} {what}"
 
 
 def _them(count: int) -> str:

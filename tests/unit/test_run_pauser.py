@@ -10,7 +10,7 @@ import pytest
 
 from traffic.core.master.coordinator import LeaseCoordinator
 from traffic.core.master.decisions import Decision, Send
-from traffic.core.master.stall_detector import GRACE_S, StallState
+from traffic.core.master.stall import GRACE_S, StallState
 from traffic.core.protocol import VERSION, Hello, LeaseTerms
 from traffic.errors import ActRefusedError
 from traffic.master.active_run import ActiveRun
@@ -82,7 +82,7 @@ def test_no_worker_hears_of_a_pause_or_its_end_before_the_journal_has_it(bench):
 def test_the_status_says_who_paused_the_run_and_that_it_goes_on(bench):
     bench.pause()
     assert bench.said == ("paused", "paused by a person", True)
-    assert bench.delivery.update_state("", 1.0) is StallState.PAUSED
+    assert bench.delivery.update_state("", 1.0) is StallState.STALLED
     assert bench.said == ("paused", "paused by a person", True)
     bench.delivery.update_state(NOBODY, 2.0)
     assert bench.said == ("paused", "paused by a person; no worker is there", True)
@@ -92,26 +92,26 @@ def test_the_status_says_who_paused_the_run_and_that_it_goes_on(bench):
 
 def test_a_stall_is_no_persons_pause(bench):
     bench.delivery.update_state(NOBODY, 0.0)
-    assert bench.delivery.update_state(NOBODY, GRACE_S) is StallState.PAUSED
+    assert bench.delivery.update_state(NOBODY, GRACE_S) is StallState.STALLED
     assert bench.said == ("paused", NOBODY, False)
 
 
 def test_a_persons_pause_is_never_given_up_and_a_stall_counts_anew_after_it(bench):
-    give_up_s = bench.delivery.patience.give_up_s
+    give_up_s = bench.delivery.stall.give_up_s
     bench.delivery.update_state(NOBODY, 0.0)
     bench.pause()
     for now in (1.0, give_up_s, 1000 * give_up_s):
-        assert bench.delivery.update_state(NOBODY, now) is StallState.PAUSED
+        assert bench.delivery.update_state(NOBODY, now) is StallState.STALLED
     bench.go_on()
     began = now + 1.0
-    assert bench.delivery.update_state(NOBODY, began) is StallState.GOING
-    assert bench.delivery.update_state(NOBODY, began + give_up_s - 1) is StallState.PAUSED
+    assert bench.delivery.update_state(NOBODY, began) is StallState.PROGRESSING
+    assert bench.delivery.update_state(NOBODY, began + give_up_s - 1) is StallState.STALLED
     assert bench.said == ("paused", NOBODY, False)
-    assert bench.delivery.update_state(NOBODY, began + give_up_s) is StallState.GIVEN_UP
+    assert bench.delivery.update_state(NOBODY, began + give_up_s) is StallState.EXPIRED
 
 
 def test_a_stalled_run_says_in_how_many_seconds_it_is_given_up(bench, caplog):
-    give_up_s = bench.delivery.patience.give_up_s
+    give_up_s = bench.delivery.stall.give_up_s
     for now in (0.0, GRACE_S - 1, GRACE_S + 1):
         bench.delivery.update_state(NOBODY, now)
     assert f"paused: {NOBODY}; it is given up in {give_up_s - GRACE_S - 1:.0f} s if this lasts" in caplog.text
@@ -121,7 +121,7 @@ def test_a_person_can_pause_a_run_that_is_stalled_so_that_it_is_not_given_up(ben
     bench.delivery.update_state(NOBODY, 0.0)
     bench.delivery.update_state(NOBODY, GRACE_S)
     bench.pause()
-    assert bench.delivery.update_state(NOBODY, 1e9) is StallState.PAUSED
+    assert bench.delivery.update_state(NOBODY, 1e9) is StallState.STALLED
 
 
 def test_nobody_knows_how_long_a_paused_run_takes_and_its_pace_begins_anew_with_it(bench):

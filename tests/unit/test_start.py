@@ -161,7 +161,7 @@ def test_a_run_is_resumed_with_its_own_terms_and_that_is_journaled(bench, state)
 def test_a_resumed_run_waits_as_long_as_its_new_master_was_told(bench):
     bench.leave("stopped", give_up_s=4)
     delivery = bench.resume(bench.starts(traffic_resume="last", traffic_give_up="10"))
-    assert (delivery.patience.give_up_s, delivery.journal.facts.give_up_s) == (10, 10)
+    assert (delivery.stall.give_up_s, delivery.journal.facts.give_up_s) == (10, 10)
 
 
 def test_dead_letters_that_are_sent_again_are_journaled_before_anything_is_sent(bench):

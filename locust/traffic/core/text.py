@@ -1,0 +1,15 @@
+"""Counts and positions in words."""
+
+from traffic.core.ranges import RangeSet
+
+
+def name_positions(positions: RangeSet, most: int = 5) -> str:
+    """Return `positions 40-59, 70`, cut short after `most` ranges."""
+    shown = [f"{start}-{stop - 1}" if stop - start > 1 else f"{start}" for start, stop in positions]
+    more = f" and {len(shown) - most} ranges more" if len(shown) > most else ""
+    return f"position{'s' if positions.count > 1 else ''} {', '.join(shown[:most])}{more}"
+
+
+def count_records(count: int) -> str:
+    """Return `1 record`, `40 records`."""
+    return f"{count} record{'' if count == 1 else 's'}"

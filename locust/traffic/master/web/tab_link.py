@@ -2,7 +2,7 @@
 
 from flask import Flask, Response, request
 
-SCRIPT = b'<script type="module" src="./traffic/static/tab.js"></script>'
+SCRIPT = b'<script type="module" src="./traffic/static/locust_tab.js"></script>'
 END = b"</body>"
 
 

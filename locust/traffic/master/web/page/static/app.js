@@ -1,14 +1,14 @@
 // Joins the views of the page to the master's answers.
 
-import { Acts } from "./acts.js";
+import { Controls } from "./controls.js";
 import { announce } from "./announce.js";
 import { LoginError, RefusedError } from "./api.js";
-import { prepare } from "./ask.js";
+import { prepare } from "./dialog.js";
 import { ChartsView } from "./charts.js";
 import { byId, setText, show } from "./dom.js";
 import { EventsView } from "./events.js";
 import { clock, plural } from "./format.js";
-import { LettersView } from "./letters.js";
+import { DeadLettersView } from "./dead_letters.js";
 import { Poll } from "./poll.js";
 import { RunView } from "./run.js";
 import { RunsView, reportLinks } from "./runs.js";
@@ -23,17 +23,17 @@ class Page {
     this._timeline = new Timeline();
     this._events = new EventsView();
     this._charts = new ChartsView(this._timeline);
-    this._letters = new LettersView();
+    this._letters = new DeadLettersView();
     const look = () => this._poll.now();
-    this._start = new StartForm(look, (half, anew) => this._acts.askAboutHalfWay(half, anew));
-    this._acts = new Acts(look, () => this._start.crew);
+    this._start = new StartForm(look, (half, anew) => this._controls.askAboutHalfWay(half, anew));
+    this._controls = new Controls(look, () => this._start.crew);
     this._runs = new RunsView({
-      resume: (row) => this._acts.resume(row),
-      again: (row) => this._acts.again(row),
+      resume: (row) => this._controls.resume(row),
+      again: (row) => this._controls.again(row),
       letters: (run) => void this._letters.pick(run),
     });
     this._run = new RunView();
-    this._views = [this._run, new WorkersView(), this._acts, this._events, this._start];
+    this._views = [this._run, new WorkersView(), this._controls, this._events, this._start];
     this._seen = ""; // the run and its state at the latest look at the list of runs
     this._lost = false;
     this._at = /** @type {Date | null} */ (null); // when the master last answered
@@ -43,7 +43,7 @@ class Page {
     });
     byId("letters-again").onclick = () => {
       const row = this._runs.of(this._letters.run);
-      if (row) this._acts.again(row);
+      if (row) this._controls.again(row);
     };
   }
 
@@ -83,7 +83,7 @@ class Page {
     const row = this._runs.of(status.run);
     const left = status.run === null && status.state === "ready" ? this._runs.left : null;
     this._run.offer(left);
-    this._acts.offer(ended ? row : left);
+    this._controls.offer(ended ? row : left);
     this._start.offerToLeave(this._runs.rows.some((one) => one.state === "cut off" || one.state === "unknown"));
     this._offerReport(ended ? status.run : null);
     const shown = this._runs.of(this._letters.run);

@@ -1,8 +1,8 @@
 // The chooser of the traffic file: what the master's folder has, what was uploaded, or a path that a person knows.
 
 import { get, removeFile } from "./api.js";
-import { ask } from "./ask.js";
-import { say } from "./busy.js";
+import { ask } from "./dialog.js";
+import { say } from "./buttons.js";
 import { byId, make, show } from "./dom.js";
 import { bytes, plural } from "./format.js";
 

@@ -4,8 +4,8 @@ import { announce } from "./announce.js";
 import { masterNow } from "./api.js";
 import { byId, make, setAttribute, setText, show } from "./dom.js";
 import { between, clock, count, dateAndTime, duration, percent, plural, rate } from "./format.js";
-import { Pairs } from "./pairs.js";
-import { Stack } from "./stack.js";
+import { DefinitionList } from "./definition_list.js";
+import { StackedBar } from "./stacked_bar.js";
 
 /** What a record can be, in the order of the bar: what is settled first. */
 export const FATES = /** @type {const} */ ([
@@ -37,10 +37,10 @@ export const settled = (counts) => counts.delivered + counts.rejected + counts.i
 
 export class RunView {
   constructor() {
-    this._stack = new Stack(byId("progress"), FATES.map(([name]) => name));
-    this._legend = new Pairs(byId("legend"));
-    this._figures = new Pairs(byId("figures"));
-    this._facts = new Pairs(byId("facts"));
+    this._stack = new StackedBar(byId("progress"), FATES.map(([name]) => name));
+    this._legend = new DefinitionList(byId("legend"));
+    this._figures = new DefinitionList(byId("figures"));
+    this._facts = new DefinitionList(byId("facts"));
     this._told = "";
     this._left = /** @type {import("./types.js").PastRun | null} */ (null);
     this._resumed = "";

@@ -1,7 +1,7 @@
 // The past runs, with their reports, and what can be done with each.
 
 import { address, get } from "./api.js";
-import { say } from "./busy.js";
+import { say } from "./buttons.js";
 import { byId, make, show } from "./dom.js";
 import { between, count, dateAndTime, duration } from "./format.js";
 
@@ -18,7 +18,7 @@ const LIVE = new Set(["running", "paused", "stopping"]);
 export class RunsView {
   /** @param {OfARun} acts */
   constructor(acts) {
-    this._acts = acts;
+    this._controls = acts;
     this._body = byId("runs-table").tBodies[0];
     this.rows = /** @type {import("./types.js").PastRun[]} */ ([]);
   }
@@ -63,7 +63,7 @@ export class RunsView {
       make("td", { className: "when" }, dateAndTime(row.started)),
       make("td", { className: "n when" }, duration(took)),
       make("td", {}, this._links(row)),
-      make("td", {}, this._actsOf(row)),
+      make("td", {}, this._controlsOf(row)),
     );
   }
 
@@ -73,16 +73,16 @@ export class RunsView {
   }
 
   /** @param {import("./types.js").PastRun} row */
-  _actsOf(row) {
+  _controlsOf(row) {
     const made = make("div", { className: "acts" });
     const add = (/** @type {string} */ text, /** @type {() => void} */ onclick) => {
       const label = `${text}: run ${row.run}`;
       made.append(make("button", { type: "button", className: "small", "aria-label": label, onclick }, text));
     };
     const dead = (row.counts?.rejected ?? 0) + (row.counts?.in_doubt ?? 0);
-    if (dead > 0) add("Dead letters", () => this._acts.letters(row.run));
-    if (row.resumable) add("Resume", () => this._acts.resume(row));
-    if ((row.resendable ?? 0) > 0) add("Send again", () => this._acts.again(row));
+    if (dead > 0) add("Dead letters", () => this._controls.letters(row.run));
+    if (row.resumable) add("Resume", () => this._controls.resume(row));
+    if ((row.resendable ?? 0) > 0) add("Send again", () => this._controls.again(row));
     return made;
   }
 }

@@ -1,7 +1,7 @@
 // The form of a new run.
 
 import { get, RefusedError, swarm } from "./api.js";
-import { allow, during, say } from "./busy.js";
+import { allow, during, say } from "./buttons.js";
 import { byId, make, show } from "./dom.js";
 import { FileChooser } from "./files.js";
 import { Upload } from "./upload.js";
@@ -122,7 +122,7 @@ export class StartForm {
 
 /**
  * What of the users cannot be: Locust would take 0 users, and send nothing. null: nothing.
- * @param {import("./ask.js").Crew} crew
+ * @param {import("./dialog.js").Crew} crew
  */
 export function fault({ users, rate }) {
   if (!/^[1-9]\d*$/.test(users)) return { field: "users", why: "Users must be a whole number from 1 on." };

@@ -2,7 +2,7 @@
 
 import { address, LoginError, refusal } from "./api.js";
 import { announce } from "./announce.js";
-import { say } from "./busy.js";
+import { say } from "./buttons.js";
 import { byId, make, setText, show } from "./dom.js";
 import { bytes, percent, plural } from "./format.js";
 

@@ -2,7 +2,7 @@
 
 import { byId, make, setAttribute, setText, show } from "./dom.js";
 import { count, plural, shortId, signed } from "./format.js";
-import { Stack } from "./stack.js";
+import { StackedBar } from "./stacked_bar.js";
 
 const NUMBERS = /** @type {const} */ (["slice", "moved", "leased", "delivered", "rejected", "in_doubt"]);
 const FATES = ["delivered", "rejected", "in_doubt", "leased", "pending"];
@@ -57,7 +57,7 @@ class Row {
     this._state = make("span", { className: "chip small" });
     this._trouble = make("p", { className: "trouble" });
     const bar = make("div", { className: "stack", "aria-hidden": "true" });
-    this._stack = new Stack(bar, FATES);
+    this._stack = new StackedBar(bar, FATES);
     this._cells = NUMBERS.map((field) => ({ field, cell: make("td", { className: "n" }) }));
     const state = make("td", {}, this._state, this._trouble);
     const numbers = this._cells.map(({ cell }) => cell);

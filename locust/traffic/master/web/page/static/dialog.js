@@ -1,7 +1,7 @@
 // The one dialog: it says what an act means, takes users and host where it starts something, and shows a refusal. An act
 // may ask on: then the dialog stays, and is about the next question.
 
-import { during, relabel } from "./busy.js";
+import { during, relabel } from "./buttons.js";
 import { byId, setText, show } from "./dom.js";
 
 /** @typedef {{users: string, rate: string, host: string}} Crew */

@@ -7,7 +7,7 @@ const INDENT = "  ";
  * @param {string} text
  * @returns {string} `text` itself where it is not JSON
  */
-export function pretty(text) {
+export function jsonView(text) {
   try {
     JSON.parse(text);
   } catch {

@@ -1,8 +1,8 @@
 // The acts on a run: pause, go on, stop, resume it, send its dead letters again.
 
 import { act, RefusedError, swarm } from "./api.js";
-import { ask } from "./ask.js";
-import { allow, onPress, say } from "./busy.js";
+import { ask } from "./dialog.js";
+import { allow, onPress, say } from "./buttons.js";
 import { byId, show } from "./dom.js";
 import { count, dateAndTime, plural } from "./format.js";
 import { fault } from "./start.js";
@@ -13,10 +13,10 @@ const ACTS = /** @type {const} */ ([
   { id: "stop", route: "stop", name: "stop", doing: "Stopping…" },
 ]);
 
-export class Acts {
+export class Controls {
   /**
    * @param {() => Promise<void>} look have the master asked again
-   * @param {() => import("./ask.js").Crew} crew the users and the host of the form
+   * @param {() => import("./dialog.js").Crew} crew the users and the host of the form
    */
   constructor(look, crew) {
     this._look = look;
@@ -113,7 +113,7 @@ export class Acts {
   /**
    * Have a run go on; at another host than it went to only once that is confirmed.
    * @param {import("./types.js").PastRun} row
-   * @param {import("./ask.js").Crew} crew
+   * @param {import("./dialog.js").Crew} crew
    * @param {Record<string, string>} form
    */
   async _goOn(row, crew, form) {
@@ -130,7 +130,7 @@ export class Acts {
   }
 
   /**
-   * @param {import("./ask.js").Crew} crew
+   * @param {import("./dialog.js").Crew} crew
    * @param {Record<string, string>} form
    */
   async _begin(crew, form) {

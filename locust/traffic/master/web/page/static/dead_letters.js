@@ -1,15 +1,15 @@
 // The dead letters of a run: searched and paged by the master, opened one by one.
 
 import { address, get } from "./api.js";
-import { say } from "./busy.js";
+import { say } from "./buttons.js";
 import { byId, debounced, make, setText, show } from "./dom.js";
 import { count, plural, shortId } from "./format.js";
-import { pretty } from "./pretty.js";
+import { jsonView } from "./json_view.js";
 
 const PAGE = 25;
 const TYPING_MS = 250;
 
-export class LettersView {
+export class DeadLettersView {
   constructor() {
     this._run = /** @type {string | null} */ (null); // whose dead letters are shown
     this._picked = false; // chosen among the past runs, rather than the present one
@@ -155,7 +155,7 @@ function body(one) {
     fact("Worker", one.worker ? shortId(one.worker) : "–", one.worker ?? ""),
     fact("Reason", one.reason ?? "–"),
   );
-  const text = one.record === null ? "The record cannot be read any more: its file has changed." : pretty(one.record);
+  const text = one.record === null ? "The record cannot be read any more: its file has changed." : jsonView(one.record);
   const label = `Body of record ${one.index}`;
   const shown = make("pre", { tabIndex: 0, role: "region", "aria-label": label }, text);
   return make("div", { className: "opened" }, facts, shown);

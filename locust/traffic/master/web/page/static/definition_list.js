@@ -2,7 +2,7 @@
 
 import { make, setText, show } from "./dom.js";
 
-export class Pairs {
+export class DefinitionList {
   /** @param {any} list */
   constructor(list) {
     this._list = list;

@@ -2,7 +2,7 @@
 
 import { make } from "./dom.js";
 
-export class Stack {
+export class StackedBar {
   /**
    * @param {any} bar
    * @param {readonly string[]} names

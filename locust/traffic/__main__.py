@@ -1,4 +1,4 @@
-"""`python -m traffic health`: exit 0 where this worker can do its job. `python -m traffic check FILE`: see `check`."""
+"""Run `python -m traffic health` (exit 0 if this worker can do its job) or `python -m traffic check FILE`."""
 
 import sys
 

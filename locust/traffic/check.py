@@ -1,4 +1,4 @@
-"""`python -m traffic check FILE`: whether a traffic file could be replayed, said before anything is started."""
+"""Check a traffic file before anything is started: `python -m traffic check FILE`."""
 
 import argparse
 import sys

@@ -1,4 +1,4 @@
-"""The clocks of the adapters; the core is told the time."""
+"""The clocks of the processes. The core reads none: it is given the time."""
 
 import time
 from datetime import UTC, datetime

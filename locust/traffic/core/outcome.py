@@ -1,7 +1,6 @@
-"""What an attempt showed, and what follows from it.
+"""Decide what an attempt's answer means for its record.
 
-The rule is one small object, so that a locustfile with other ideas replaces it: anything with a
-`judge(answer) -> Outcome` will do.
+The rule is one small object, so a locustfile can replace it: anything with a `judge(answer) -> Outcome` will do.
 """
 
 import math

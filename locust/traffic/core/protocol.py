@@ -1,8 +1,8 @@
-"""The messages between master and workers, and their form on the wire. docs/protocol.md tells when each is sent.
+"""The messages between master and workers, and their form on the wire. docs/protocol.md says when each is sent.
 
-Each message is a frozen dataclass; `to_wire` gives a dict of what Locust's msgpack carries (str, bytes, bool, int,
-float, list, dict, None), `from_wire` checks what came by the readers of `wire`, and raises ProtocolError where it is
-something else.
+Each message is a frozen dataclass. `to_wire` returns a dict of what Locust's msgpack carries (str, bytes, bool, int,
+float, list, dict, None). `from_wire` checks a received value with the readers of `wire`, and raises ProtocolError if
+it is not valid.
 """
 
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Where a position of a run stands, and, where it ended as a dead letter, why."""
+"""The states of a position, and the reason of a dead letter."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -1,7 +1,7 @@
-"""How what came over the wire is read: each reader takes a value and returns it as what it is to be.
+"""Read received values: each reader checks a value and returns it with its type.
 
-The rule that this module guards: nothing is taken for what it is not. A reader raises ProtocolError where the value is
-something else, and says what was expected and what came.
+Guarded here: a value of another type is never accepted. A reader raises ProtocolError, and names what was expected
+and what was received.
 """
 
 from typing import Any

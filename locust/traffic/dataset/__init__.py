@@ -1,1 +1,1 @@
-"""What takes a traffic file in: whatever it is, it ends as a dataset of the core, checked and indexed."""
+"""Traffic files: whatever a file is, the result is a dataset of records, checked and indexed."""

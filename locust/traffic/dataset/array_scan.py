@@ -1,7 +1,7 @@
-"""Reads one JSON array (RFC 8259) of objects, however it is laid out.
+"""Scan one JSON array (RFC 8259) of objects, however it is laid out.
 
-The rule that this module guards: the file is that array and nothing else, or it is refused, and then the first fault
-in it is the first that is named.
+Guarded here: the file is that array and nothing else, or it is refused; then the first fault is the one that is
+named.
 """
 
 import json

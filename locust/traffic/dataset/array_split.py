@@ -1,4 +1,4 @@
-"""What stands between the records of an array: where a text could be cut there, and where its records begin."""
+"""Find the boundaries between the records of an array: where a text can be cut, and where its records begin."""
 
 import re
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Looks how much memory and disk this process can still take: in its container, of its machine, by its own limits."""
+"""Measure how much memory and disk this process can still use: its container's, its machine's, its own limits."""
 
 import os
 import resource

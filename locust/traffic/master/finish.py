@@ -1,7 +1,7 @@
-"""How a run ends: it is completed, somebody stops it, it cannot go on, or its process ends.
+"""End a run: because it is complete, because somebody stopped it, because it cannot go on, or because the process ends.
 
-The rule that this module guards: a run is reported once, after its ledger is closed and the journal has the last of it.
-The workers' last acks are waited for before; they, and the disk, only for so long.
+Guarded here: a run is reported once, after its ledger is closed and the journal is complete. The workers' last acks
+are awaited before that; for them, and for the disk, there is a time limit.
 """
 
 import logging

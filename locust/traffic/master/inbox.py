@@ -1,6 +1,6 @@
-"""The workers' messages, in the order in which they came, and between them a look at the clock.
+"""Read the workers' messages in the order in which they came, and check the clock in between.
 
-The rule that this module guards: Locust's receive loop only ever puts a message in; one greenlet of our own reads it.
+Guarded here: Locust's receive loop only puts messages in; one greenlet of our own reads them.
 """
 
 from collections.abc import Callable

@@ -1,8 +1,8 @@
-"""The master adapter: Locust's events and the workers' messages go to the core, its decisions become acts.
+"""Connect Locust to the core: messages and events go in, decisions come out and are carried out.
 
-The messages come through the inbox, which one greenlet of our own reads. The core is not entered from two greenlets
-at once, because nothing in it yields. What it decides goes through the outbox, which keeps the order and has the
-journal written first. How a person pauses a run, and how it ends, have modules of their own.
+Messages come through the inbox, which one greenlet reads. The core is never entered by two greenlets at once, because
+nothing in it yields. Decisions go through the outbox, which keeps their order and writes the journal first. `pause`
+and `finish` say how a person pauses a run and how it ends.
 """
 
 import argparse

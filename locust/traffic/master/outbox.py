@@ -1,6 +1,6 @@
-"""Carries decisions out in their order; what comes after an entry of the journal waits until that is on disk.
+"""Carry out decisions in order; what follows a journal entry waits until that entry is on disk.
 
-While one group is being written, in a thread, the decisions that are made meanwhile gather for the next.
+While one group is written, in a thread, further decisions gather for the next.
 """
 
 import logging

@@ -1,6 +1,6 @@
-"""A person pauses the live run and lets it go on: who is told, what is noted, and when it is refused.
+"""Pause the live run and let it go on: inform the workers, note it in the journal, and refuse it if it cannot be.
 
-The rule that this module guards: the journal has a pause, or its end, before any worker hears of it.
+Guarded here: the journal has a pause, or its end, before any worker learns of it.
 """
 
 import logging

@@ -1,4 +1,4 @@
-"""Notes what becomes of the master's runs: their beginnings, pauses and ends, for the chronicle that people read."""
+"""Record what happens to the master's runs (begin, pause, end) in the event log that people read."""
 
 from typing import Any
 

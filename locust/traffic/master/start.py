@@ -1,4 +1,4 @@
-"""What a start needs before anything is sent: options that can be used, an opened file, and a run, new or resumed."""
+"""Prepare a run before anything is sent: valid options, an opened file, and a journal, new or resumed."""
 
 import argparse
 import secrets

@@ -1,4 +1,4 @@
-"""Work that would hold the process's loop up, done in a thread while the other greenlets go on."""
+"""Run blocking work in a thread while the other greenlets go on."""
 
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar, cast

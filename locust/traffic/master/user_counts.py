@@ -1,6 +1,6 @@
-"""How many users a run may have, and how fast they may be started.
+"""Check how many users a run may have and how fast they may be started.
 
-Locust takes any number for either, and then waits for ever, or fails in a greenlet that nobody waits for.
+Locust accepts any number for either, and then waits for ever or fails in a greenlet that nobody waits for.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""The runs of a state folder: which of them can be taken up again, what became of each, how long they are kept."""
+"""The runs in a state folder: list them, find one to resume, read its report."""
 
 import logging
 from collections.abc import Callable

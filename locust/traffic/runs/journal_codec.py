@@ -1,4 +1,4 @@
-"""The ledger's entries as the journal has them: each as one JSON text."""
+"""Encode the ledger's entries for the journal, each as one JSON text, and decode them."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""A run that is resumed to another host than it went to before: what that means, said before it is done."""
+"""Warn about a run that is resumed to another host than before, and say what that means for its keys."""
 
 from traffic.core.record_state import RecordState
 from traffic.core.text import count_records

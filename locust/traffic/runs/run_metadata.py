@@ -1,4 +1,4 @@
-"""What a run is, as its journal says it: which file, in which order, to which API, and what has become of it."""
+"""A run as its journal describes it: file, order, target, and what has become of it."""
 
 import json
 from dataclasses import asdict, dataclass, fields, replace

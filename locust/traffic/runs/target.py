@@ -1,4 +1,4 @@
-"""Where a run's records go, and whether two addresses are one API's."""
+"""Where a run's records go, and whether two addresses are the same API's."""
 
 from typing import Any
 from urllib.parse import urlsplit

@@ -1,4 +1,4 @@
-"""What a person reads in the terminal."""
+"""The words and lines that a terminal or a log shows."""
 
 import logging
 from typing import Any

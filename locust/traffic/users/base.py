@@ -1,4 +1,4 @@
-"""What every user of records has: it takes one at a time, and the outcome of each is reported once."""
+"""What every user of records shares: it takes one record at a time, and the outcome of each is reported once."""
 
 import random
 from collections.abc import Callable

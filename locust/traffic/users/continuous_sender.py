@@ -1,4 +1,4 @@
-"""The place of a user that does nothing but replay: it takes a record, has it sent, waits, and takes the next."""
+"""The sender of a user that only replays: it takes a record, sends it, waits, and takes the next."""
 
 import random
 from typing import Any

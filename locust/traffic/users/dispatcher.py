@@ -1,4 +1,4 @@
-"""What the replay users of one worker process share: their places, their routes, one clock for all timeouts."""
+"""What the replay users of one worker share: batches of answers, endpoints, and one clock for all timeouts."""
 
 import time
 from collections import deque

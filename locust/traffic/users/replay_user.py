@@ -1,4 +1,4 @@
-"""The user class that delivers records over connections of its own: with tasks, or as fast as it can without."""
+"""The user class on our own HTTP client: with tasks, or as fast as it can without."""
 
 from collections.abc import Mapping
 from functools import cached_property

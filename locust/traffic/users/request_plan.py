@@ -1,4 +1,4 @@
-"""What the users of one class do in one run: how a record is sent, and what an answer to it means."""
+"""What is the same for all requests of one user class in one run: how a record is sent, and what an answer means."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime

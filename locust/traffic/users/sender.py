@@ -1,7 +1,7 @@
-"""One user's place at the engine: its connection, and the record that is on its way there.
+"""One user's connection, and the record that is on its way there.
 
-The rule that this module guards: a record that was taken is booked exactly once, whatever ends its attempt: an answer,
-a failure, a fault of the locustfile's own, or the user's end.
+Guarded here: the outcome of a record that was taken is reported exactly once, however its attempt ends: by an answer,
+a failure, an error in the locustfile, or the user's end.
 """
 
 from typing import Any

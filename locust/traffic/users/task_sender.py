@@ -1,4 +1,4 @@
-"""The place of a user that has tasks: it sends a record when a task says so, and waits for what comes of it."""
+"""The sender of a user that has tasks: it sends a record when a task asks for it, and waits for the answer."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The worker adapter: the master's messages fill the feed, the users empty it, and the outcomes go back as acks."""
+"""Connect Locust to the worker's side of the core: leases fill the feed, users empty it, outcomes return in acks."""
 
 import logging
 import random

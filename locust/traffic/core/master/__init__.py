@@ -1,1 +1,1 @@
-"""The master's side of the protocol: who has which records, what became of each, and what is to be said of it."""
+"""The master's side of the protocol: who holds which records, what became of each, and how that is reported."""

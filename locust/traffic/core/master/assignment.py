@@ -1,8 +1,8 @@
-"""Who is to deliver what has not been leased yet.
+"""Assign the records that are not leased yet to workers.
 
-Every pending position belongs to exactly one remainder: that of a worker's slice, or, while no worker is there,
-the unassigned one. A remainder never leaves the master, so that it can be cut again at any time: for a worker
-that joins, for one that has run dry, and among the others when its own worker is gone.
+Every pending position belongs to exactly one remainder: that of a worker's slice, or the unassigned one while no
+worker is connected. A remainder never leaves the master, so it can be divided again at any time: when a worker joins,
+when one runs out (work stealing), and among the others when its own worker is lost.
 """
 
 from collections.abc import Iterable

@@ -1,8 +1,8 @@
-"""What has happened, in one line each, the latest few hundred of it: for people who look at the master's page.
+"""Keep the latest few hundred events of the master's runs, one line each, for people who look at its page.
 
-The rule that this module guards: what happens is numbered without a gap and never renumbered, so whoever asks for it
-from a number on is told each thing once, or finds by the first number that some are gone. Another chronicle that is to
-follow this one, for those who asked this one, begins with a greater number.
+Guarded here: events are numbered without a gap and never renumbered. A reader that asks from a number on gets each
+event once, or sees by the first number that some are gone. A log that continues this one begins with a greater
+number.
 """
 
 from collections import deque

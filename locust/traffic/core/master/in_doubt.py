@@ -1,6 +1,6 @@
-"""What ends in doubt by the master's own word: what a worker may have sent, where nobody will say what became of it.
+"""Mark records in doubt when the master must decide alone: a worker may have sent them and will not report an outcome.
 
-The rule that this module guards: each such record has its dead letter, which names the worker and says why.
+Guarded here: each such record has a dead letter that names the worker and the reason.
 """
 
 from traffic.core.master.ledger import Ledger

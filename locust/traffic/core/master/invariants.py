@@ -1,4 +1,4 @@
-"""The ledger's invariants, written down a second time and independently, for tests and simulations to check."""
+"""Check the ledger's invariants, written a second time and independently of the ledger, for tests and simulations."""
 
 from collections import Counter
 

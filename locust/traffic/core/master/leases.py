@@ -1,7 +1,6 @@
-"""What is in which worker's custody.
+"""The live leases: which positions are in which worker's hands.
 
-The rule that this module guards: a lease has a number that is never given out again, and is live for as long as one
-of its positions is open.
+Guarded here: a lease number is never used again, and a lease is live as long as one of its positions is open.
 """
 
 from collections.abc import Iterator

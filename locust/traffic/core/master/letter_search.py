@@ -1,4 +1,4 @@
-"""Dead letters as people look for them: a piece of a list, of those that hold a text."""
+"""Search dead letters: return one page of those that contain a text."""
 
 import json
 from collections.abc import Iterable, Iterator

@@ -1,8 +1,8 @@
-"""What is known of earlier attempts at positions that have no outcome.
+"""Remember earlier attempts at positions that have no outcome yet.
 
-The rule that this module guards: whoever may have sent a position is not forgotten before the position is settled. So
-a worker that sends it again is told that it does, a word from before does not pass for one from since, and what nobody
-sends again ends as these attempts left it.
+Guarded here: a worker that may have sent a position is remembered until the position is settled. So the next worker
+knows that it repeats an attempt, a stale report is not mistaken for a new one, and a position that nobody sends again
+ends as these attempts left it.
 """
 
 from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""How fast a run goes, and how long it will take: from what was settled in the last seconds."""
+"""Estimate a run's rate and remaining time from what was settled in the last seconds."""
 
 from collections import deque
 

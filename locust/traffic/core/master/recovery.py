@@ -1,8 +1,8 @@
-"""From a run's journal to its ledger: what a former master had booked, in the order in which it did.
+"""Rebuild a run's ledger from its journal, entry by entry.
 
-What was leased and has neither an outcome nor been returned may have been sent: it is pending again, and it is known
-who had it. Everything else that is not settled is pending and nobody's. A dead letter that was reopened has been in
-nobody's hand, until it is leased again.
+A position that was leased and has neither an outcome nor been returned may have been sent: it becomes pending, and
+its worker is remembered. Everything else that is not settled is pending and unassigned. A dead letter that was
+reopened is in nobody's hands until it is leased again.
 """
 
 from traffic.core.master.decisions import Booked, Entry, Leased, Reopened

@@ -1,4 +1,4 @@
-"""One delivery of a dataset: what it was asked to be, and its account so far."""
+"""One run: its configuration, its records, and its ledger."""
 
 from dataclasses import dataclass, field
 

@@ -1,11 +1,12 @@
-"""One worker's session as the master keeps it, and what is said in it.
+"""One worker's session as the master keeps it.
 
-The rules that this module guards:
+Guarded here:
 
-- Messages to a worker are numbered, so that it drops one that was overtaken and says by `heard` which it has read.
-- A lease that the worker has heard of, or that was overtaken by a later message, and that it does not hold, is lost
-  or handed back: what is not settled in it is pending again.
-- What a worker in trouble hands back after having sent it is pending again, and known to have been sent by it.
+- Messages to a worker are numbered. The worker drops one that was overtaken, and reports by `heard` which it has
+  read.
+- If a worker has received a lease (or a later message) and does not hold its positions, the lease was lost or handed
+  back: positions without an outcome are pending again.
+- A record that a worker in trouble hands back after sending it is pending again, and known to have been sent by it.
 """
 
 from dataclasses import dataclass, field, replace

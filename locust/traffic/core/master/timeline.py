@@ -1,8 +1,8 @@
-"""How the counts of a run went over its time: a curve of bounded size, whatever the run's length.
+"""Record how a run's counts changed over time, in a bounded number of rows.
 
-The rule that this module guards: there are never more than `MOST` rows, the first and the last look are among them,
-and no time or settled count ever falls from one row to the next. When the rows are full every other one is dropped,
-and looks are kept half as often from then on; `generation` goes up, so that whoever has a copy knows to ask anew.
+Guarded here: there are never more than `MOST` rows; the first and the last sample are among them; time and settled
+counts never fall from one row to the next. When the rows are full, every other one is dropped and samples are kept
+half as often. `generation` then increases, so that a reader with a copy knows to fetch all rows again.
 """
 
 from dataclasses import dataclass

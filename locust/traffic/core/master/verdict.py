@@ -1,7 +1,6 @@
-"""What people are told of a run: the same words and the same colour on the page, in lists, on paper, in the terminal.
+"""Describe how a run ended: the same words and colour on the page, in lists, on paper and in the terminal.
 
-The rule that this module guards: green stands only over a run whose records were all delivered, and whose API does not
-say otherwise.
+Guarded here: green is shown only if every record was delivered and the target's audit does not disagree.
 """
 
 from typing import Any, TypedDict

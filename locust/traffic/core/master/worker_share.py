@@ -1,4 +1,4 @@
-"""What one worker was dealt and has done, in records."""
+"""Count what one worker was assigned and what it has done, in records."""
 
 from dataclasses import dataclass
 

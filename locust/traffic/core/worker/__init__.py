@@ -1,1 +1,1 @@
-"""The worker's side of the protocol: the records it was leased, and what it reports of them."""
+"""The worker's side of the protocol: the records it has leased, and what it reports of them."""

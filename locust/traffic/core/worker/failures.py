@@ -1,7 +1,7 @@
-"""What a worker has to say of the records that it gave up: those that ended alike are said together.
+"""Group a worker's failed records for its reports: those that failed alike are reported together.
 
-The rule that this module guards: a thousand rejections by one answer are said in the words of one, so that they cost
-neither side more than a thousand deliveries. Where each has a reason of its own, a report has room for so many.
+Guarded here: a thousand rejections with one reason are reported in one entry, so they cost neither side more than a
+thousand deliveries. If each has a reason of its own, a report has room for a limited number.
 """
 
 from collections.abc import Iterable

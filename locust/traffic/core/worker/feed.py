@@ -1,8 +1,8 @@
 """The worker's queue of leased records, from which its users take.
 
-The rules that this module guards: a record is handed out only while the worker's custody lasts (`deadline`), and none
-while a person pauses the run (`paused`); it is in one place at a time (waiting, in a user's hands, or waiting for its
-next attempt); and what became of it is kept until the master has confirmed that it is booked.
+Guarded here: a record is handed out only while the worker's custody lasts (`deadline`), and never while a person
+pauses the run (`paused`). It is in one place at a time: waiting, in a user's hands, or waiting for its next attempt.
+Its outcome is kept until the master has confirmed it.
 """
 
 import heapq

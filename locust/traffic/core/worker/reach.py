@@ -1,7 +1,7 @@
-"""Whether a worker gets anything done, by what its attempts showed.
+"""Detect whether a worker gets anything done, from the answers to its attempts.
 
-The rule that this module guards: a worker that gets nothing done knows it within seconds, from a few attempts that
-fail fast or from one that fails slowly, and one answer proves the opposite. A lost answer alone proves nothing.
+Guarded here: a worker that gets nothing done knows it within seconds, from a few attempts that fail fast or from one
+that fails slowly; one answer proves the opposite. One lost answer alone proves nothing.
 """
 
 from traffic.core.outcome import LONGEST_REASON, Answer

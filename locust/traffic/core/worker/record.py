@@ -1,4 +1,4 @@
-"""A record in a worker's hands, and what is counted of the attempts at a run's records."""
+"""A record in a worker's hands, and the counts of attempts at a run's records."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

@@ -1,7 +1,7 @@
-"""The records of a worker's leases that no user has taken yet.
+"""The leased records that no user has taken yet.
 
-The rule that this module guards: they are taken in the order in which they came, each once. A record is made when it
-is taken, so a full feed is no work for the collector.
+Guarded here: records are taken in the order in which they came, each once. A Record object is made when it is taken,
+so a full feed is no work for the garbage collector.
 """
 
 from collections import deque

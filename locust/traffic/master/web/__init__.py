@@ -1,4 +1,4 @@
-"""The master's web routes: the Traffic page with its acts and data, the check of a Start, metrics, the health check."""
+"""The master's web routes: the Traffic page, its controls and data, the check of a Start, metrics, the health check."""
 
 import logging
 import sys

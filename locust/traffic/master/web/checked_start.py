@@ -1,4 +1,4 @@
-"""Start and Stop as Locust has them, with what it leaves out: a Start is checked before it begins."""
+"""Check a Start before Locust begins it, and answer Locust's own /swarm, /stop and /user."""
 
 import argparse
 import json

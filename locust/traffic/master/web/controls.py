@@ -1,4 +1,4 @@
-"""Pause, go on, stop: what a person may do with the run that is live."""
+"""Pause, go on, stop: what a person can do with the live run."""
 
 from collections.abc import Callable
 

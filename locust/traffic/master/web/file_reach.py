@@ -1,7 +1,7 @@
-"""Which traffic files may be named in the web form: those in the folder of --traffic-file, and those uploaded.
+"""Decide which traffic files the web form may name: those in the folder of --traffic-file, and uploads.
 
-The rule that this module guards: a file elsewhere is refused in the same words, whatever is there and whether anything
-is. What is wrong with a file that is opened is told with its first word, and is no one's to ask of any file.
+Guarded here: a file elsewhere is refused in the same words whether or not it exists, because the message about a
+file's fault quotes its content.
 """
 
 import os

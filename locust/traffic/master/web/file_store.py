@@ -1,7 +1,7 @@
-"""The traffic files that a person may choose: those beside the configured one, and those that were sent from a browser.
+"""The traffic files that a person can choose: those beside the configured one, and uploads.
 
-A file that was sent stands in `uploads` of the state folder under its own name; it appears there only once it is whole,
-on disk, and found good. What is on its way is in a hidden folder beside it.
+An upload is kept under its own name in `uploads` of the state folder. It appears there only when it is complete, on
+disk and checked; until then it is in a hidden folder beside it.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""Traffic files: those that there are to choose from, and those that a person sends from a browser."""
+"""Routes for traffic files: list, upload and delete."""
 
 from pathlib import Path
 

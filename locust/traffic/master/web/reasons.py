@@ -1,4 +1,4 @@
-"""Why an act on the run cannot be done just now: whole sentences for buttons; empty if it can be done."""
+"""Say why an act on the run is not possible now: a whole sentence for its button, empty if it is possible."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""Delivery reports, as JSON, as a table, and on paper; the list of the runs."""
+"""Routes for delivery reports (JSON, CSV, printable) and for the list of runs."""
 
 import csv
 import io

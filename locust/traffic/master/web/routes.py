@@ -1,4 +1,4 @@
-"""What the groups of routes share: Locust's web UI, the master, the options, and how a route is added to both."""
+"""What all groups of routes share: Locust's web UI, the master, the options, and how a route is added."""
 
 import argparse
 import json

@@ -1,4 +1,4 @@
-"""What the page asks for each second, the status for programs, and what its start form is made of."""
+"""Routes that the page polls each second, the status for programs, and the contents of the start form."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Adds a link to the Traffic page to Locust's own page, whose tabs no option of it lets be added to in every state."""
+"""Add a link to the Traffic page to Locust's own page; no option of Locust's adds a tab in every state."""
 
 from flask import Flask, Response, request
 

@@ -1,4 +1,4 @@
-"""Takes a traffic file in from a browser, without holding up the loop in which the workers are heard."""
+"""Receive a traffic file from a browser without blocking the loop that reads the workers' messages."""
 
 import errno
 import os

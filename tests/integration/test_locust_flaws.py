@@ -7,7 +7,6 @@ it can go. `test_faults.py` has the cures that need a whole fault: there the las
 import contextlib
 import os
 import signal
-import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -469,7 +468,7 @@ def test_a_worker_without_a_master_says_so_where_plain_locust_is_silent(tmp_path
     started = []
     for name, text in {"plain": PLAIN, "ours": OURS}.items():
         (tmp_path / f"{name}.py").write_text(text)
-        command = [sys.executable, "-m", "locust", "-f", f"{name}.py", "--worker", "--master-port", port]
+        command = ["-f", f"{name}.py", "--worker", "--master-port", port]
         started.append(Process(name, command, env, tmp_path))
     plain, ours = started
     try:

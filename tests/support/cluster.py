@@ -6,8 +6,6 @@ import os
 import re
 import signal
 import socket
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -18,6 +16,7 @@ from typing import Any, ClassVar, Self
 import httpx
 
 from support import plain_http
+from support.locust_process import LocustProcess
 from support.mongod import free_port
 
 ROOT = Path(__file__).parents[2]
@@ -62,12 +61,10 @@ def records_file(folder: Path, count: int, mark: str = "") -> Path:
 class Process:
     """One of the cluster's processes."""
 
-    def __init__(self, name: str, command: Sequence[str], env: dict[str, str], folder: Path) -> None:
+    def __init__(self, name: str, arguments: Sequence[str], env: dict[str, str], folder: Path) -> None:
         self.name, self._log = name, folder / f"{name}.log"
-        with self._log.open("wb") as log:
-            self.process = subprocess.Popen(
-                command, cwd=folder, env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT
-            )
+        self._log.touch()
+        self.process = LocustProcess(arguments, env, folder, self._log)
 
     @property
     def log(self) -> str:
@@ -165,8 +162,7 @@ class Cluster:
         return list({id(one): one for one in [*given, *cls.made] if isinstance(one, cls)}.values())
 
     def _start(self, name: str, *options: str) -> Process:
-        command = [sys.executable, "-m", "locust", "-f", str(self._locustfile), *options]
-        return Process(name, command, self.env, self.folder)
+        return Process(name, ["-f", str(self._locustfile), *options], self.env, self.folder)
 
     def restart_master(self, *options: str, **variables: object) -> None:
         """Start a master again, once the former has ended; with more options or other variables than that had."""

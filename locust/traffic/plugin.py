@@ -15,9 +15,10 @@ from traffic.core.outcome import Answer, AtLeastOnce, AtMostOnce, Outcome
 from traffic.environment import own_loopback, unknown
 from traffic.locust_patches.connecting import attend_connecting
 from traffic.locust_patches.frames import install
+from traffic.master.finish import EXIT_REFUSED
 from traffic.master.master import Master
 from traffic.master.web import Web
-from traffic.settings import OPTIONS, add_options
+from traffic.settings import OPTIONS, SettingsError, add_options
 from traffic.terminal.live_line import make_way
 from traffic.users.record_user import RecordUser
 from traffic.users.replay_user import ReplayUser
@@ -51,7 +52,11 @@ def _attach(environment: Environment, runner: Any, **_: Any) -> None:
         environment.stop_timeout = environment.stop_timeout or STOP_TIMEOUT_S
         runners.HEARTBEAT_DEAD_INTERNAL = NEVER
         _warn(environment.parsed_options.host or "")
-        master = _masters[environment] = Master(environment, runner)
+        try:
+            master = _masters[environment] = Master(environment, runner)
+        except SettingsError as error:
+            logging.getLogger(__name__).error("refused to start: %s", error)  # noqa: TRY400 - it is told to people
+            sys.exit(EXIT_REFUSED)
         if environment.web_ui is not None:
             Web(environment.web_ui, master)
     elif isinstance(runner, WorkerRunner):

@@ -15,7 +15,7 @@ from urllib.parse import unquote, urlsplit
 
 from traffic.core.order import Kind
 from traffic.core.outcome import Policy
-from traffic.core.protocol import TIMEOUT_S
+from traffic.core.protocol import LEASE_S, TIMEOUT_S
 from traffic.environment import mistyped, own_loopback
 from traffic.errors import RefusedError
 
@@ -35,6 +35,7 @@ YES = "yes"
 METHODS = ("POST", "PUT", "PATCH")
 LONGEST_WAIT_S = 3600
 SHORTEST_TIMEOUT_S, LONGEST_TIMEOUT_S = 0.1, 3600
+SHORTEST_LEASE_S, LONGEST_LEASE_S = 0.5, 300
 _HOST = re.compile(r"(https?|http\+unix)://[^\s/?#]+(/[^\s?#]*)?")
 UNIX = "http+unix://"
 _WAIT = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(?:-\s*(\d+(?:\.\d+)?)\s*)?")
@@ -73,6 +74,7 @@ OPTIONS = (
     Option("traffic_path", "/", "Path that the records are sent to"),
     Option("traffic_method", "POST", "HTTP method that the records are sent with: POST, PUT or PATCH"),
     Option("traffic_timeout", f"{TIMEOUT_S:g}", "Seconds that a user waits for an answer, whole or decimal"),
+    Option("traffic_lease", f"{LEASE_S:g}", "Seconds that a worker may be silent before others get its records"),
     Option("traffic_max_attempts", "5", "Attempts for one record before it becomes a dead letter"),
     Option(
         "traffic_policy",
@@ -171,6 +173,7 @@ class Settings:
     max_attempts: int
     policy: Policy
     give_up_s: int
+    lease_s: float
     resume: str
     resend: bool
     other_host: bool
@@ -197,6 +200,7 @@ class Settings:
             max_attempts=reader.whole("traffic_max_attempts", least=1, most=1000),
             policy=cast("Policy", reader.one_of("traffic_policy", POLICIES)),
             give_up_s=reader.whole("traffic_give_up", least=1, most=86400),
+            lease_s=reader.decimal("traffic_lease", least=SHORTEST_LEASE_S, most=LONGEST_LEASE_S),
             resume=reader.text("traffic_resume"),
             resend=reader.resend(),
             other_host=reader.one_of("traffic_other_host", ("", YES)) == YES,
@@ -207,6 +211,14 @@ class Settings:
         )
         reader.finish()
         return made
+
+
+def read_lease(options: argparse.Namespace) -> float:
+    """Return how many seconds leases last, before there is a run. SettingsError if the option cannot be used."""
+    reader = _Reader(options)
+    lease_s = reader.decimal("traffic_lease", least=SHORTEST_LEASE_S, most=LONGEST_LEASE_S)
+    reader.finish()
+    return lease_s
 
 
 def read_host(options: argparse.Namespace, by_class: str | None = None, *, unix_sockets: bool = True) -> str:

@@ -120,7 +120,7 @@ def a_report(folder: Path) -> str:
 def printed(report: dict[str, Any], folder: Path) -> str:
     """The page of a report; made in another process, because with it comes Locust, which patches this one's sockets."""
     script = """import json, pathlib, sys
-from traffic.web.printable import printable
+from traffic.master.web.printable import printable
 print(printable(json.loads(sys.stdin.read()), pathlib.Path(sys.argv[1])))"""
     said, command = json.dumps(report), [sys.executable, "-c", script, str(folder)]
     return subprocess.run(

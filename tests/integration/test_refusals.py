@@ -42,6 +42,7 @@ CASES = [
     Case("wait 3-1", ("--traffic-wait", "'3-1'", "TRAFFIC_WAIT"), options={"TRAFFIC_WAIT": "3-1"}),
     Case("order sideways", ("--traffic-order", "'sideways'", "random"), options={"TRAFFIC_ORDER": "sideways"}),
     Case("mistyped", ("TRAFFIC_WATI", "nearly TRAFFIC_WAIT"), options={"TRAFFIC_WATI": "0"}),
+    Case("lease 0", ("--traffic-lease", "'0'", "TRAFFIC_LEASE"), options={"TRAFFIC_LEASE": "0"}),
     Case("two faults", ("--traffic-path", "--traffic-seed"), options={"TRAFFIC_PATH": "x", "TRAFFIC_SEED": "-1"}),
 ]
 

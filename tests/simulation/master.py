@@ -4,7 +4,9 @@ As in the real adapter, decisions are carried out in their order, and what comes
 until that entry is on disk.
 """
 
+import random
 from collections.abc import Callable
+from dataclasses import replace
 
 from traffic.core.master.coordinator import LeaseCoordinator
 from traffic.core.master.decisions import AllSettled, Decision, Entry, Leased, LeaseReclaimed, Reopened, Send
@@ -14,6 +16,8 @@ from traffic.core.protocol import Ack, AckReply, LeaseGrant, LeaseTerms, Message
 from traffic.core.ranges import RangeSet
 from traffic.core.record_state import SETTLED
 
+# What a master that comes up may have been told of leases, in seconds.
+LEASES_S = (1.5, 5.0, 9.0)
 Timer = Callable[[float, Callable[[], None]], None]
 
 
@@ -26,8 +30,11 @@ class Master:
     leases that were taken back from a worker.
     """
 
-    def __init__(self, terms: LeaseTerms, later: Timer, send: Callable[[str, Message], None]) -> None:
-        self.terms, self.later, self.send = terms, later, send
+    def __init__(
+        self, terms: LeaseTerms, later: Timer, send: Callable[[str, Message], None], chance: random.Random
+    ) -> None:
+        self.terms, self.later, self.send, self._chance = terms, later, send, chance
+        self._longest_lease_s = terms.lease_s  # of all masters of the run, as it stands in the journal
         self.coordinator = LeaseCoordinator(terms, first_session=1)
         self.up, self.settled, self.slow_disk_s = True, False, 0.0
         self.journal: list[Entry] = []
@@ -80,7 +87,9 @@ class Master:
         return self._resume(run, recovery, now), reopened
 
     def _come_up(self) -> None:
+        """A new process, which may have been told of other leases than the one before."""
         self.up = True
+        self.terms = replace(self.terms, lease_s=self._chance.choice(LEASES_S))
         self.coordinator = LeaseCoordinator(self.terms, first_session=1_000_000 * self._life)
 
     def _recover(self, run: Run) -> Recovery:
@@ -91,7 +100,8 @@ class Master:
 
     def _resume(self, run: Run, recovery: Recovery, now: float) -> Run:
         again = Run.recovered(run.terms, run.dataset, run.order, recovery)
-        self.carry_out(self.coordinator.resume(again, recovery.held(), now))
+        former_s, self._longest_lease_s = self._longest_lease_s, max(self._longest_lease_s, self.terms.lease_s)
+        self.carry_out(self.coordinator.resume(again, recovery.held(), former_s, now))
         if self._noted_paused:
             self.carry_out(self.coordinator.pause())
         return again

@@ -108,8 +108,8 @@ def lease_at_once_after_a_restart(patch: pytest.MonkeyPatch) -> None:
     """A restarted master does not wait for the leases of the one before to lapse (P5)."""
     resume = LeaseCoordinator.resume
 
-    def resume_at_once(self: LeaseCoordinator, run: Run, held: dict[str, RangeSet], now: float) -> Any:
-        made = resume(self, run, held, now)
+    def resume_at_once(self: LeaseCoordinator, run: Run, held: dict[str, RangeSet], former: float, now: float) -> Any:
+        made = resume(self, run, held, former, now)
         self._leasing_from = now
         return made
 
@@ -245,6 +245,16 @@ def say_it_all_again_and_again(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(LeaseClient, "_ack_is_due", lambda self, now: now >= self._ack_due or ack_is_due(self, now))
 
 
+def forget_the_former_leases(patch: pytest.MonkeyPatch) -> None:
+    """A restarted master waits for leases as long as its own, however long those of the one before were (P5)."""
+    resume = LeaseCoordinator.resume
+
+    def resume_by_own(self: LeaseCoordinator, run: Run, held: dict[str, RangeSet], _: float, now: float) -> Any:
+        return resume(self, run, held, self.terms.lease_s, now)
+
+    patch.setattr(LeaseCoordinator, "resume", resume_by_own)
+
+
 def keep_what_comes_too_late(patch: pytest.MonkeyPatch) -> None:
     """A worker that is going keeps a lease that was on its way to it (P4)."""
     offer = Feed.add_lease
@@ -283,6 +293,7 @@ MUTATIONS: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
         deal_to_strangers,
         say_it_all_again_and_again,
         keep_what_comes_too_late,
+        forget_the_former_leases,
     )
 }
 

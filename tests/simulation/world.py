@@ -63,6 +63,7 @@ class World:
             self.terms,
             lambda seconds, act: self._at(self.now + seconds, act),
             lambda worker, message: self._send("master", worker, message),
+            random.Random(f"leases {seed}"),
         )
         self.hosts: dict[str, Host] = {}
         self.policy, self.max_attempts, self.records = policy, max_attempts, records

@@ -351,10 +351,27 @@ def test_a_worker_that_comes_after_all_were_lost_is_given_that_time_too(bench: B
     assert bench.coordinator.stalled == ""
 
 
+def test_nothing_is_leased_before_the_longest_leases_of_a_former_master_have_lapsed(bench: Bench) -> None:
+    bench.coordinator = LeaseCoordinator(TERMS, first_session=1000)
+    bench.coordinator.resume(bench.run, {"a": RangeSet([(0, 5)])}, 30.0, bench.now)
+    began = bench.now
+    session = bench.hello("b")
+    for seq, later in enumerate((4.0, 8.0, 12.0, 16.0, 20.0, 24.0, 28.0, 29.9), start=1):
+        bench.now = began + later
+        bench.coordinator.expire(bench.now)
+        made = bench.ack("b", session, seq, wants=5)
+        assert not [one for one in sends(made) if isinstance(one.message, LeaseGrant)]
+    bench.now = began + 30.0
+    bench.coordinator.expire(bench.now)
+    made = bench.ack("b", session, 9, wants=5)
+    assert [one for one in sends(made) if isinstance(one.message, LeaseGrant)]
+
+
 def resume(bench: Bench, **held: tuple[int, int]) -> list[Decision]:
     """A new master takes the run up; `held` is what each worker had in hand."""
     bench.coordinator = LeaseCoordinator(TERMS, first_session=1000)
-    return bench.coordinator.resume(bench.run, {name: RangeSet([places]) for name, places in held.items()}, bench.now)
+    held_by = {name: RangeSet([places]) for name, places in held.items()}
+    return bench.coordinator.resume(bench.run, held_by, 5.0, bench.now)
 
 
 def grants(made: list[Decision]) -> list[tuple[str, tuple[tuple[int, int], ...]]]:

@@ -55,6 +55,19 @@ def test_the_first_ack_asks_for_records_and_a_full_feed_asks_for_none(link: Leas
     assert later.holds == ((0, 4),)
 
 
+def test_custody_lasts_as_long_as_the_master_says_in_its_welcome() -> None:
+    link = LeaseClient(Feed(random.Random(1)), LeaseTerms())
+    link.users = 2
+    link.poll(0.0)
+    link.receive(Welcome(7, 1, RUN, LeaseTerms.of(20.0)), 0.1)
+    joined(link, now=0.2)
+    assert link.feed.take(20.19) is not None
+    assert link.feed.take(20.2) is None
+    assert link.feed.run is not None
+    assert [link.poll(now) is None for now in (0.9, 1.19)] == [True, True], "an ack comes as often in a longer lease"
+    assert isinstance(link.poll(1.21), Ack)
+
+
 def test_a_lease_that_comes_once_the_worker_is_going_is_not_held(link: LeaseClient) -> None:
     link.poll(0.2)
     link.leaving = True

@@ -233,7 +233,7 @@ def test_in_a_pause_a_dead_api_is_no_news_and_a_lost_worker_is(bench: Bench) -> 
 
 def test_a_master_that_takes_a_paused_run_up_pauses_it_before_it_leases_anything(bench: Bench) -> None:
     bench.coordinator = LeaseCoordinator(TERMS, first_session=1000)
-    bench.coordinator.resume(bench.run, {}, bench.now)
+    bench.coordinator.resume(bench.run, {}, 5.0, bench.now)
     bench.coordinator.pause()
     session = bench.hello("a")
     assert isinstance(the_message(bench.ack("a", session, 1, wants=5)), AckReply)

@@ -159,7 +159,7 @@ class Restarted(Bench):
         super().__init__(folder, 100, policy)
         recovery = recovered(*entries)
         self.run = Run.recovered(self.run.terms, self.run.dataset, self.run.order, recovery)
-        self.made = self.coordinator.resume(self.run, recovery.held(), self.now)
+        self.made = self.coordinator.resume(self.run, recovery.held(), 5.0, self.now)
 
 
 ENTRIES = (Leased(1, "a", places(0, 10)), booked("a", places(0, 4), attempts=5, resent=1))

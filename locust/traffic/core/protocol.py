@@ -15,22 +15,41 @@ from traffic.core import wire
 from traffic.core.outcome import LONGEST_REASON
 from traffic.core.ranges import Range, RangeSet
 
-VERSION = 3
+VERSION = 4
+# How long a worker may be silent before its records go to others, if nobody says how long; in seconds.
+LEASE_S = 5.0
 # Master to worker: register with Locust's own master again. {"run": the run of its test, empty where there is none}
 REGISTER = "traffic.register"
 
 
 @dataclass(frozen=True, slots=True)
 class LeaseTerms:
-    """The protocol's times in seconds, and the bounds of a lease. The same on both sides of a release."""
+    """The protocol's times in seconds, and the bounds of a lease. The master's count: a welcome carries them."""
 
-    lease_s: float = 5.0
+    lease_s: float = LEASE_S
     ack_s: float = 0.25
     idle_ack_s: float = 1.0
     hello_s: float = 0.5
     lease_records: int = 4000
     lease_bytes: int = 1 << 20
     window_records: int = 16000
+
+    @classmethod
+    def of(cls, lease_s: float) -> "LeaseTerms":
+        """Return the terms for leases of `lease_s` seconds: acks come as often in a lease, however long it is."""
+        usual = cls()
+        part = lease_s / usual.lease_s
+        return cls(lease_s=lease_s, ack_s=usual.ack_s * part, idle_ack_s=usual.idle_ack_s * part)
+
+    def to_wire(self) -> dict[str, float]:
+        """Return the terms as a dict that msgpack can carry."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+    @classmethod
+    def from_wire(cls, data: Any) -> "LeaseTerms":
+        """Read the terms. ProtocolError if one is missing, or is no positive number."""
+        read: dict[str, Any] = {one.name: wire.positive(wire.field(data, one.name)) for one in fields(cls)}
+        return cls(**{name: value if name.endswith("_s") else int(value) for name, value in read.items()})
 
 
 # Seconds for an answer, where a run does not say how many.
@@ -212,11 +231,17 @@ class Welcome(Message):
     """Master to worker: from now on you are this session, which holds nothing yet, in this run (None: no run)."""
 
     type = "traffic.welcome"
-    readers = {"session": wire.whole, "seq": wire.whole, "run": RunConfig.from_wire}
+    readers = {
+        "session": wire.whole,
+        "seq": wire.whole,
+        "run": RunConfig.from_wire,
+        "terms": LeaseTerms.from_wire,
+    }
 
     session: int
     seq: int
     run: RunConfig | None
+    terms: LeaseTerms = LeaseTerms()
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,13 @@ def number(value: Any) -> float:
     raise ProtocolError(f"expected a number, got {value!r:.40}")
 
 
+def positive(value: Any) -> float:
+    """A number above 0 that is not too large to reckon with."""
+    if (read := number(value)) > 0 and read <= MOST:
+        return read
+    raise ProtocolError(f"expected a positive number, got {value!r:.40}")
+
+
 def text(value: Any) -> str:
     """A text that is no longer than any that is sent."""
     if isinstance(value, str) and len(value) <= LONGEST:

@@ -36,6 +36,7 @@ from traffic.master.outbox import Outbox
 from traffic.master.pause import RunPauser
 from traffic.master.run_events import RunEventRecorder
 from traffic.master.start import PreparedStart, RunStarter
+from traffic.settings import read_lease
 from traffic.terminal import plain as console
 from traffic.terminal.live_line import LiveLine
 
@@ -47,13 +48,18 @@ UNREAD_S = 10.0
 
 
 class Master:
-    """What a run needs of the master process. `delivery` is the present or the latest run, None before the first."""
+    """What a run needs of the master process. `delivery` is the present or the latest run, None before the first.
+
+    SettingsError if an option that counts before any run cannot be used.
+    """
 
     def __init__(self, environment: Environment, runner: MasterRunner) -> None:
         self.environment, self.runner = environment, runner
         self.delivery: ActiveRun | None = None
         self.test = LocustSession(environment, runner)
-        self._coordinator = LeaseCoordinator(LeaseTerms(), first_session=time.time_ns() // 1_000_000)
+        assert environment.parsed_options is not None
+        terms = LeaseTerms.of(read_lease(environment.parsed_options))
+        self._coordinator = LeaseCoordinator(terms, first_session=time.time_ns() // 1_000_000)
         self._outbox = Outbox(self._act)
         self._pausing = RunPauser(self._coordinator, self._outbox)
         self._starts = RunStarter(environment)
@@ -146,7 +152,7 @@ class Master:
         if again := facts.resumed[-1].resent_dead_letters:
             logger.warning("of run %s, %d that were dead letters are sent again, with the same keys", facts.run, again)
         self._deliver(delivery)
-        self._outbox.put(self._coordinator.resume(delivery.run, held, now_s()))
+        self._outbox.put(self._coordinator.resume(delivery.run, held, facts.lease_s, now_s()))
         self._pausing.take_up(delivery, headless=self.test.headless)
 
     def _deliver(self, delivery: ActiveRun) -> None:

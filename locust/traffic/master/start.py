@@ -173,6 +173,7 @@ class RunStarter:
             host=checked.host,
             started=timestamp(),
             first_session=first_session,
+            lease_s=settings.lease_s,
         )
         try:
             if settings.resume == NONE:
@@ -197,7 +198,8 @@ class RunStarter:
         try:
             facts = resumed(journal.facts, run.ledger.settled, checked.host, first, reopened.positions.count)
             # How long it waits is what this master was told, not what the one before was.
-            facts = replace(facts, give_up_s=checked.settings.give_up_s)
+            longest = max(facts.lease_s, checked.settings.lease_s)
+            facts = replace(facts, give_up_s=checked.settings.give_up_s, lease_s=longest)
             in_thread(journal.write, [reopened] if reopened.positions else [], facts)
         except JournalWriteError as error:
             what = f"the journal {journal.path} cannot be written ({error})"

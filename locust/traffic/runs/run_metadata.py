@@ -6,7 +6,7 @@ from typing import Any, cast
 
 from traffic.clock import timestamp
 from traffic.core.order import Kind
-from traffic.core.protocol import RunConfig
+from traffic.core.protocol import LEASE_S, RunConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +58,8 @@ class RunMetadata:
     paused: bool = False
     told: bool = False
     left: bool = False
+    # The longest leases, in seconds, that a master of this run has given out.
+    lease_s: float = LEASE_S
 
     @property
     def run(self) -> str:

@@ -42,9 +42,9 @@ class Session:
         self.sent += 1
         return self.sent
 
-    def welcome(self, run: RunConfig | None, seq: int) -> Send:
-        """Say that the session has begun, in this run or in none."""
-        return Send(self.worker, Welcome(self.number, seq, run))
+    def welcome(self, run: RunConfig | None, terms: LeaseTerms, seq: int) -> Send:
+        """Say that the session has begun, in this run or in none, and how long leases last."""
+        return Send(self.worker, Welcome(self.number, seq, run, terms))
 
     def acked(self, *, over: bool, paused: bool) -> Send:
         """Confirm the latest ack that was received; say whether records are handed out."""

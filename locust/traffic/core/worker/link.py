@@ -6,6 +6,7 @@ The rules that this module guards:
   overtaken is as good as lost, and the next ack says so by `heard` and `holds`.
 - Every outcome goes with every ack until an answer confirms one that carried it. While outcomes wait for an answer,
   acks are fewer: a master that is slow to read is not slowed down by being told the same four times a second.
+- How long custody lasts is the master's to say, in its welcome.
 - Custody is counted from when the ack that was answered was *sent*, so that it ends here before it ends there.
 - A worker that gets nothing done hands back what others can send, and asks for one record at a time, to probe its way.
 - Whether a person pauses the run is what the newest answer says. A new session hands out nothing before its first.
@@ -48,7 +49,7 @@ class LeaseClient:
 
     The adapter calls `poll` often (and whenever the feed is `needs_poll`), sends what it returns, and hands every
     message to `receive`. `users` is how many users would take a record if there were one. `foreseen` is a fault of this
-    worker's own that is to be expected.
+    worker's own that is to be expected. `terms` count until a master's welcome brings its own.
     """
 
     def __init__(self, feed: Feed, terms: LeaseTerms) -> None:
@@ -120,6 +121,7 @@ class LeaseClient:
         self._take_outcomes_back()
         self.feed.begin(message.session, message.run)
         self.session, self._heard, self._seq = message.session, message.seq, 0
+        self.terms = message.terms
         self.joined, self._asked = True, False
         self._ack_due, self._expires = now, now + self.terms.lease_s
         # Custody begins with the first ack that is answered: a welcome may have been long on its way.

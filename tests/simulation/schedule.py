@@ -17,6 +17,8 @@ STILL = 0.15
 # The share of runs that have a worker which cannot reach the API, and of those whose API answers nothing for a while.
 BLIND = 0.3
 MUTE = 0.06
+# The share of runs whose master dies while a worker is cut off, and is back at once.
+ALONE = 0.1
 # Of so many schedules one is without faults, in which the API says no to much, and the master is busy; and one without
 # faults, in which workers are sent away.
 KINDS = 8
@@ -88,6 +90,11 @@ def _live(world: World, chance: random.Random, more: random.Random) -> None:
         _make_hostile(world, chance)
     world.run_for(chance.choice([0.0, 0.2, 1.0]))
     world.start()
+    if more.random() < ALONE:
+        world.api.weather = Weather(slow_s=6.0)  # so that it has records for as long as its lease lasts
+        world.run_for(more.uniform(0.3, 1.0))
+        world.cut(more.choice(world.alive()), 9.0)
+        world.crash_master(0.1)
     _live_to_the_end(world, chance, more)
     for _ in range(MOST_RESENT):
         if chance.random() >= RESENT:

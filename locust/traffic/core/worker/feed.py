@@ -22,6 +22,7 @@ __all__ = ["DEAD_AFTER", "PROBE_S", "Feed", "Record"]
 
 STOPPED = "the run was stopped while the answer was awaited"
 _DELIVERED = Outcome.DELIVERED  # one look-up less for each record
+_NEVER = float("inf")
 
 
 class Feed:
@@ -55,6 +56,7 @@ class Feed:
         self.trouble = ""
         self.reach = Reach()
         self._clearing = False  # what waits is to be handed back
+        self._clear_at = _NEVER  # when, in trouble, the first record whose backoff is over is to be handed back
         self._tried: list[Tried] = []  # what was handed back, and may have been sent
 
     @property
@@ -98,7 +100,7 @@ class Feed:
         if self.run is not None:
             self._former_counts[self.run.run] = self.counts.without(self._in_flight.values())
         self.counts = self._former_counts.get(run.run, Counts()) if run is not None else Counts()
-        self.trouble, self.reach = "", Reach()
+        self.trouble, self.reach, self._clear_at = "", Reach(), _NEVER
 
     def add_lease(self, grant: LeaseGrant) -> None:
         """Take a lease in. ProtocolError where it contradicts itself, or there is no run that it could be of."""
@@ -132,7 +134,9 @@ class Feed:
             return []
         if self.trouble:
             most = min(most, 1)
-        taken, leased = self._due_retries(now, most) if self._retries else [], self._leased
+        # In trouble, a record whose backoff is over goes back: it would be kept here, from one vain attempt to the next.
+        retried = self._retries and not (self.trouble and self._clear_at < _NEVER)
+        taken, leased = self._due_retries(now, most) if retried else [], self._leased
         while len(taken) < most and leased.count:
             taken += leased.take(self._run_id, self.session, most - len(taken), self.counts)
         if taken:
@@ -220,19 +224,23 @@ class Feed:
         What the API has had stays for as long as it has to wait, and under at-most-once also if its answer is unknown.
         A record that was leased since the latest attempt stays: it is there for the next.
         """
-        if not self._clearing or self.closed or self.paused or self.run is None:
+        clearing, due_back = self._clearing, bool(self.trouble) and now >= self._clear_at
+        if not (clearing or due_back) or self.closed or self.paused or self.run is None:
             return False
-        self._clearing = False
+        self._clearing, self._clear_at = False, _NEVER
         once, held = self.run.policy == "at-most-once", self._held.count
         waiting, self._retries = self._retries, []
         for due, position, record in waiting:
-            if record.attempts and (due > now or (once and record.outcome_unknown)):
+            kept = once and record.outcome_unknown
+            if record.attempts and (due > now or kept):
                 heapq.heappush(self._retries, (due, position, record))
+                self._clear_at = min(self._clear_at, _NEVER if kept else due)
                 continue
             self._held.remove(position, position + 1)
             if record.attempts:
                 self._tried.append(Tried(position, record.attempts, record.outcome_unknown))
-        self._held.subtract(self._leased.drop())
+        if clearing:
+            self._held.subtract(self._leased.drop())
         return self._held.count < held
 
     def report_tried(self) -> tuple[Tried, ...]:

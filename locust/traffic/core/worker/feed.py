@@ -134,7 +134,7 @@ class Feed:
             return []
         if self.trouble:
             most = min(most, 1)
-        # In trouble, a record whose backoff is over goes back: it would be kept here, from one vain attempt to the next.
+        # In trouble, a record whose backoff is over goes back: else it stays here, from one vain attempt to the next.
         retried = self._retries and not (self.trouble and self._clear_at < _NEVER)
         taken, leased = self._due_retries(now, most) if retried else [], self._leased
         while len(taken) < most and leased.count:

@@ -18,6 +18,7 @@ from traffic.runs.state_dir import StateFolder
 
 sys.path.insert(0, str(ROOT / "scripts"))
 try:
+    import left  # noqa: F401 - the stack loads it when it is needed, which is too late here
     import plan
     import processes
     import stack

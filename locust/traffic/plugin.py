@@ -1,13 +1,12 @@
 """Attaches the traffic protocol to Locust: the options, and a master or a worker in the process that has one."""
 
-import functools
 import logging
 import os
 import sys
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from locust import argument_parser, events, runners, task
+from locust import events, runners, task
 from locust.env import Environment
 from locust.runners import MasterRunner, WorkerRunner
 
@@ -15,7 +14,8 @@ from traffic.core.outcome import Answer, AtLeastOnce, AtMostOnce, Outcome
 from traffic.environment import own_loopback, unknown
 from traffic.locust_patches.connecting import attend_connecting
 from traffic.locust_patches.frames import install
-from traffic.master.finish import EXIT_REFUSED
+from traffic.locust_patches.parser import make_parser_once
+from traffic.master.finish import refuse_to_start
 from traffic.master.master import Master
 from traffic.master.web import Web
 from traffic.settings import OPTIONS, SettingsError, add_options
@@ -55,8 +55,7 @@ def _attach(environment: Environment, runner: Any, **_: Any) -> None:
         try:
             master = _masters[environment] = Master(environment, runner)
         except SettingsError as error:
-            logging.getLogger(__name__).error("refused to start: %s", error)  # noqa: TRY400 - it is told to people
-            sys.exit(EXIT_REFUSED)
+            refuse_to_start(error)
         if environment.web_ui is not None:
             Web(environment.web_ui, master)
     elif isinstance(runner, WorkerRunner):
@@ -81,9 +80,7 @@ def _warn(host: str) -> None:
         logger.warning("the host %s is not reached from here: %s.", host, why)
 
 
-# Locust makes its whole parser anew for every option in every "spawn" message: half a second in which a worker does
-# nothing else, and on a busy machine seconds, so that its leases lapse.
-argument_parser.default_args_dict = functools.cache(argument_parser.default_args_dict)
+make_parser_once()
 install()
 attend_connecting()
 events.init_command_line_parser.add_listener(add_options)

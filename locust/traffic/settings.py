@@ -200,7 +200,7 @@ class Settings:
             max_attempts=reader.whole("traffic_max_attempts", least=1, most=1000),
             policy=cast("Policy", reader.one_of("traffic_policy", POLICIES)),
             give_up_s=reader.whole("traffic_give_up", least=1, most=86400),
-            lease_s=reader.decimal("traffic_lease", least=SHORTEST_LEASE_S, most=LONGEST_LEASE_S),
+            lease_s=reader.lease(),
             resume=reader.text("traffic_resume"),
             resend=reader.resend(),
             other_host=reader.one_of("traffic_other_host", ("", YES)) == YES,
@@ -216,7 +216,7 @@ class Settings:
 def read_lease(options: argparse.Namespace) -> float:
     """Return how many seconds leases last, before there is a run. SettingsError if the option cannot be used."""
     reader = _Reader(options)
-    lease_s = reader.decimal("traffic_lease", least=SHORTEST_LEASE_S, most=LONGEST_LEASE_S)
+    lease_s = reader.lease()
     reader.finish()
     return lease_s
 
@@ -285,6 +285,9 @@ class _Reader:
             self._fault(name, value, f"must be a number from {least:g} to {most:g}, whole or decimal")
             return least
         return float(value)
+
+    def lease(self) -> float:
+        return self.decimal("traffic_lease", least=SHORTEST_LEASE_S, most=LONGEST_LEASE_S)
 
     def seed(self, name: str) -> int:
         return self.whole(name, 0, 2**63 - 1) if self._values[name] else secrets.randbits(32)

@@ -100,8 +100,8 @@ class Master:
 
     def _resume(self, run: Run, recovery: Recovery, now: float) -> Run:
         again = Run.recovered(run.terms, run.dataset, run.order, recovery)
-        former_s, self._longest_lease_s = self._longest_lease_s, max(self._longest_lease_s, self.terms.lease_s)
-        self.carry_out(self.coordinator.resume(again, recovery.held(), former_s, now))
+        self._longest_lease_s = max(self._longest_lease_s, self.terms.lease_s)
+        self.carry_out(self.coordinator.resume(again, recovery.held(), self._longest_lease_s, now))
         if self._noted_paused:
             self.carry_out(self.coordinator.pause())
         return again

@@ -516,7 +516,6 @@ class World:
                 self._send(host.name, "master", message)
             if host.link.at_rest or self.now >= until:
                 self._promise(self.faults or host.link.at_rest, f"{host.name} leaves with records that it keeps")
-                self.faults |= not host.link.at_rest
                 host.alive = False
                 return
         self._at(self.now + 0.1, lambda: self._depart(host, until))

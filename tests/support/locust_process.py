@@ -1,6 +1,7 @@
 """Starts Locust processes by forking one that has imported it (`locust_server`)."""
 
 import atexit
+import contextlib
 import itertools
 import json
 import os
@@ -45,7 +46,8 @@ class LocustProcess:
     def send_signal(self, number: int) -> None:
         """Send it a signal, if it runs."""
         if self.returncode is None:
-            os.kill(self.pid, number)
+            with contextlib.suppress(ProcessLookupError):  # it has ended, and that is on its way here
+                os.kill(self.pid, number)
 
     def kill(self) -> None:
         """Kill it, if it runs."""

@@ -86,10 +86,10 @@ def _become(what: dict[str, Any]) -> None:
     os.closerange(3, 256)
     sys.stdin, sys.stdout, sys.stderr = (os.fdopen(fd, mode, 1, closefd=False) for fd, mode in enumerate("rww"))
     os.chdir(what["cwd"])
+    own, its = (env.get("PYTHONPATH", "").split(os.pathsep) for env in (os.environ, what["env"]))
     os.environ.clear()
     os.environ.update(what["env"])
-    paths = filter(None, what["env"].get("PYTHONPATH", "").split(os.pathsep))
-    sys.path[:] = [what["cwd"], *paths, *(path for path in sys.path if path.startswith(sys.prefix) or "lib" in path)]
+    sys.path[:] = [what["cwd"], *filter(None, its), *(path for path in sys.path if path not in own)]
     sys.argv[:] = ["locust", *what["argv"]]
     random.seed()  # else all children have the numbers of the process that they were forked from
 

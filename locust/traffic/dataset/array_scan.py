@@ -11,8 +11,7 @@ from typing import NoReturn
 import numpy as np
 import numpy.typing as npt
 
-from traffic.dataset import diagnosis as faults
-from traffic.dataset import scan
+from traffic.dataset import diagnosis, scan
 from traffic.dataset.array_split import begins, cuts
 from traffic.dataset.diagnosis import DatasetError
 from traffic.dataset.formats import HEAD, csv_doubt
@@ -92,7 +91,7 @@ class ArrayScan(Scan):
 
     def _fail_kind(self) -> NoReturn:
         head = self._read(self.base + self.at, HEAD)
-        begins_with = faults.describe(head[: faults.LOOKAHEAD].decode("latin-1"))
+        begins_with = diagnosis.describe(head[: diagnosis.LOOKAHEAD].decode("latin-1"))
         doubt = csv_doubt(head, cut=self.base + self.at + len(head) < self.size)
         if doubt is None:
             self.fail(f"the file begins with {begins_with}, not with an array", SHAPE)
@@ -137,11 +136,11 @@ class ArrayScan(Scan):
             self.fail("the array is empty", remedy)
         if seen == ",":
             self.fail("is missing: there is a comma in its place", "Remove the comma.", record=record)
-        what = f"is {faults.describe(self._peek(self.at))}, not a JSON object"
+        what = f"is {diagnosis.describe(self._peek(self.at))}, not a JSON object"
         self.fail(what, f"Write it as an object, such as {EXAMPLE}.", record=record)
 
     def _fail_after_record(self, seen: str, record: int) -> NoReturn:
-        what = f"is followed by {faults.describe(self._peek(self.at))}, not by a comma or the closing bracket"
+        what = f"is followed by {diagnosis.describe(self._peek(self.at))}, not by a comma or the closing bracket"
         remedy = {
             "": "Was the file cut short? Add the closing bracket ].",
             "{": "Put a comma between the two records.",
@@ -239,14 +238,14 @@ class ArrayScan(Scan):
         if isinstance(error, json.JSONDecodeError):
             error.pos -= self.at
             reach = self.text[self.at : self.at + error.pos] + self._peek(self.at + error.pos)
-            fault = faults.explain(error, reach)
+            fault = diagnosis.explain(error, reach)
         else:
-            fault = faults.explain_constant(self.text[self.at :])
+            fault = diagnosis.explain_constant(self.text[self.at :])
         self.fail(fault.what, fault.remedy, at=self.at + fault.at, record=record)
 
     def _end(self) -> None:
         if self._skip_white() != "":
-            what = f"the array is followed by {faults.describe(self._peek(self.at))}"
+            what = f"the array is followed by {diagnosis.describe(self._peek(self.at))}"
             self.fail(what, "Keep one array in the file and nothing after it.")
         self._load(self.at)
 

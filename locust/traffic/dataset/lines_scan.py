@@ -11,8 +11,7 @@ from typing import NoReturn
 import numpy as np
 import numpy.typing as npt
 
-from traffic.dataset import diagnosis as faults
-from traffic.dataset import scan
+from traffic.dataset import diagnosis, scan
 from traffic.dataset.diagnosis import DatasetError, Fault
 from traffic.dataset.memory_budget import SMALL
 from traffic.dataset.scan import BOM, DECODER, EXAMPLE, LONGEST_TOKEN, MAX_DEPTH, TO_UTF8, Scan, decoded_end
@@ -100,7 +99,7 @@ class LinesScan(Scan):
         self._check_values(body, record)
         text = body.decode("latin-1")
         if text[0] != "{":
-            what = f"is {faults.describe(text, 'line')}, not a JSON object"
+            what = f"is {diagnosis.describe(text, 'line')}, not a JSON object"
             self._fail_in(0, what, f"Write it as an object, such as {EXAMPLE}. {ONE_A_LINE}", record)
         try:
             stop = decoded_end(text, 0)
@@ -111,7 +110,7 @@ class LinesScan(Scan):
             self._fail_decoding(error, text, record)
         rest = text[stop:].lstrip()
         if rest:
-            what = f"is followed by {faults.describe(rest, 'line')} on the same line"
+            what = f"is followed by {diagnosis.describe(rest, 'line')} on the same line"
             self._fail_in(len(text) - len(rest), what, ONE_A_LINE, record)
         self._check_sizes(self.at, self.at + len(body), record)
 
@@ -136,9 +135,9 @@ class LinesScan(Scan):
     def _fail_decoding(self, error: ValueError, text: str, record: int) -> NoReturn:
         fault: Fault
         if isinstance(error, json.JSONDecodeError):
-            fault = faults.explain(error, text, "line")
+            fault = diagnosis.explain(error, text, "line")
         else:
-            fault = faults.explain_constant(text)
+            fault = diagnosis.explain_constant(text)
         remedy = fault.remedy if fault.at < len(text) else f"{fault.remedy} {ONE_A_LINE}"
         self._fail_in(fault.at, fault.what, remedy, record)
 

@@ -16,7 +16,7 @@ from typing import NoReturn
 import numpy as np
 import numpy.typing as npt
 
-from traffic.dataset import diagnosis as faults
+from traffic.dataset import diagnosis
 from traffic.dataset.diagnosis import DatasetError
 from traffic.dataset.fault_list import FaultList
 from traffic.dataset.memory_budget import SMALL, STEP, Room
@@ -165,7 +165,7 @@ class Scan:
             raise DatasetError(self.file, "the file became shorter while it was being read", remedy)
         return piece
 
-    def _peek(self, at: int, length: int = faults.LOOKAHEAD) -> str:
+    def _peek(self, at: int, length: int = diagnosis.LOOKAHEAD) -> str:
         """What stands at a place of the window, also where the window ends before."""
         return self._read(self.base + at, length).decode("latin-1")
 
@@ -220,7 +220,7 @@ class Scan:
         """DatasetError where a record, valid, between two places of the window is beyond what can be sent."""
         if stop - start > MAX_RECORD:
             self._fail_long(record)
-        if self._many_brackets(start, stop) and faults.depth(self.text[start:stop]) > MAX_DEPTH:
+        if self._many_brackets(start, stop) and diagnosis.depth(self.text[start:stop]) > MAX_DEPTH:
             self._fail_deep(record)
 
     def _many_brackets(self, start: int, stop: int) -> bool:

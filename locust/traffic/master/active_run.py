@@ -19,7 +19,7 @@ from traffic.runs.journal import Journal, JournalError, JournalWriteError, tell
 from traffic.runs.run_metadata import RunMetadata, ended
 from traffic.runs.state_dir import StateFolder
 from traffic.runs.target import told
-from traffic.terminal import plain as console
+from traffic.terminal import plain
 
 logger = logging.getLogger(__name__)
 
@@ -150,7 +150,7 @@ class ActiveRun:
         self._discardable = self._write(report) and state == "completed"
         self._end_journal(state, report["ended"])
         self.report, self.state, self.reason = report, state, reason
-        logger.info("%s", console.report_table(report), extra={"report": report})
+        logger.info("%s", plain.report_table(report), extra={"report": report})
         return report
 
     def close(self) -> None:

@@ -5,8 +5,9 @@ are awaited before that; for them, and for the disk, there is a time limit.
 """
 
 import logging
+import sys
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
 import gevent
 
@@ -27,6 +28,12 @@ EXIT_DELIVERED, EXIT_BROKEN, EXIT_NOT_ALL, EXIT_REFUSED = 0, 2, 3, 4
 LAST_ACKS_S = 3.0
 # For the last outcomes to get onto the disk.
 LAST_ENTRIES_S = 10.0
+
+
+def refuse_to_start(error: Exception) -> NoReturn:
+    """Say why this process does not start, and end it."""
+    logger.error("refused to start: %s", error)
+    sys.exit(EXIT_REFUSED)
 
 
 class RunFinisher:

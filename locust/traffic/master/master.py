@@ -37,7 +37,7 @@ from traffic.master.pause import RunPauser
 from traffic.master.run_events import RunEventRecorder
 from traffic.master.start import PreparedStart, RunStarter
 from traffic.settings import read_lease
-from traffic.terminal import plain as console
+from traffic.terminal import plain
 from traffic.terminal.live_line import LiveLine
 
 logger = logging.getLogger(__name__)
@@ -244,8 +244,8 @@ class Master:
             return
         if now >= self._progress_due:
             self._progress_due = now + PROGRESS_EVERY_S
-            line = console.progress_line(delivery.account(self.test.worker_states()))
-            logger.info("%s", line, extra=console.ON_LIVE_LINE)
+            line = plain.progress_line(delivery.account(self.test.worker_states()))
+            logger.info("%s", line, extra=plain.ON_LIVE_LINE)
         if delivery.state != "stopping" and self.test.restart_test():
             what = "waits, paused, with its users" if delivery.paused_by_person else "goes on"
             logger.info("run %s %s: a worker is there", delivery.run.terms.run, what)

@@ -197,8 +197,8 @@ class RunStarter:
         first = max(first_session, journal.facts.first_session + SESSIONS_OF_ONE_MASTER)
         try:
             facts = resumed(journal.facts, run.ledger.settled, checked.host, first, reopened.positions.count)
-            # How long it waits is what this master was told, not what the one before was.
             longest = max(facts.lease_s, checked.settings.lease_s)
+            # How long it waits is what this master was told, not what the one before was.
             facts = replace(facts, give_up_s=checked.settings.give_up_s, lease_s=longest)
             in_thread(journal.write, [reopened] if reopened.positions else [], facts)
         except JournalWriteError as error:

@@ -17,7 +17,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from traffic import ownership as ours
+from traffic import ownership
 from traffic.errors import RefusedError
 from traffic.ownership import JOURNAL, REPORT, RUN_ID
 
@@ -38,10 +38,10 @@ class StateFolder:
     def prepare(self) -> None:
         """Make the folder, and mark it as ours; StateError if it is somebody else's, or cannot be written."""
         try:
-            ours.claim(self.path)
+            ownership.claim(self.path)
             with tempfile.TemporaryFile(dir=self.path) as file:
                 file.write(bytes(_ROOM))
-        except ours.ForeignError as error:
+        except ownership.ForeignError as error:
             raise StateError(str(error)) from error
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or error
@@ -62,9 +62,9 @@ class StateFolder:
 
     def is_ours(self) -> bool:
         """Whether the folder is there and ours, so that files in it may be deleted; an earlier release's is marked."""
-        with suppress(ours.ForeignError, OSError, ValueError):
+        with suppress(ownership.ForeignError, OSError, ValueError):
             if self.path.is_dir():
-                ours.claim(self.path)
+                ownership.claim(self.path)
                 return True
         return False
 
@@ -74,11 +74,11 @@ class StateFolder:
             folders = list((self.path / "runs").iterdir())
         except (FileNotFoundError, NotADirectoryError):
             return []
-        return sorted((folder.name for folder in folders if ours.has_run(folder)), reverse=True)
+        return sorted((folder.name for folder in folders if ownership.has_run(folder)), reverse=True)
 
     def read_report(self, run: str) -> dict[str, Any] | None:
         """A run's report, None if it has none. ValueError if `run` is no run id."""
-        return ours.read_report(self.run_folder(run))
+        return ownership.read_report(self.run_folder(run))
 
     def report_text(self, run: str) -> bytes:
         """A run's report as it was written. ValueError if `run` is no run id, FileNotFoundError if there is none."""
@@ -92,7 +92,7 @@ class StateFolder:
         ValueError if `run` is no run id, OSError if it cannot be deleted.
         """
         folder = self.run_folder(run)
-        return ours.remove_run(folder.parent, run)
+        return ownership.remove_run(folder.parent, run)
 
     def write_report(
         self, report: dict[str, Any], dead_letters: Iterable[dict[str, Any]], unsent: Iterable[int]

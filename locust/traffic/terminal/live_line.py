@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 import gevent
 
-from traffic.terminal import plain as console
+from traffic.terminal import plain
 from traffic.terminal.status_row import StatusRow, is_screen, passing_above
 
 EVERY_S = 0.25
@@ -116,7 +116,7 @@ class _Formatter(logging.Formatter):
         self._usual, self._paint = usual, paint
 
     def format(self, record: logging.LogRecord) -> str:
-        report = console.report_of(record)
+        report = plain.report_of(record)
         return self._usual.format(record) if report is None else self._paint(report)
 
 
@@ -124,13 +124,13 @@ class _Formatter(logging.Formatter):
 def _for_people(handler: logging.Handler, paint: Callable[[dict[str, Any]], str]) -> Iterator[None]:
     """Have a handler leave out what the live line says, for the length of a block, and paint the report."""
     usual = handler.formatter
-    handler.addFilter(console.not_told_live)
+    handler.addFilter(plain.not_told_live)
     handler.setFormatter(_Formatter(usual or logging.Formatter(), paint))
     try:
         yield
     finally:
         handler.setFormatter(usual)
-        handler.removeFilter(console.not_told_live)
+        handler.removeFilter(plain.not_told_live)
 
 
 def make_way(*, headless: bool) -> None:

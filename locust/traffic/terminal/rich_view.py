@@ -1,6 +1,6 @@
 """What a person at a terminal sees of a run: the live line and the delivery report, in colour, as wide as it allows.
 
-The words are those of `console`, which writes for files and pipes. Import this only where there is a terminal: rich is
+The words are those of `plain`, which writes for files and pipes. Import this only where there is a terminal: rich is
 slow to load. It leaves out the colours where NO_COLOR is set.
 """
 
@@ -14,7 +14,7 @@ from rich.text import Text
 
 from traffic.core.master.verdict import verdict
 from traffic.core.text import count_records
-from traffic.terminal import plain as console
+from traffic.terminal import plain
 
 GAP = "  "
 LEAST_BAR, MOST_BAR = 8, 30
@@ -63,13 +63,13 @@ def live_line(look: dict[str, Any], width: int, strokes: str = "━─") -> Text
 
 
 def _add_counts(line: Text, look: dict[str, Any], counts: dict[str, int], width: int, strokes: str) -> None:
-    settled = console.settled(counts)
+    settled = plain.settled(counts)
     share = Text(f"{100 * settled // counts['records']:3}%", "bold")
     failed = counts["rejected"] + counts["in_doubt"]
     left = width - line.cell_len - len(GAP) - share.cell_len
     wanted = [Text(f"{failed} not delivered", BAD) if failed else Text(), _progress(settled, counts, width)]
     if not look["reason"]:
-        wanted += [Text(console.rate(look["rate"])), Text(_to_go(look["eta_s"]), FAINT)]
+        wanted += [Text(plain.rate(look["rate"])), Text(_to_go(look["eta_s"]), FAINT)]
     chosen = []
     for piece in wanted:
         if piece and left >= len(GAP) + piece.cell_len:
@@ -103,7 +103,7 @@ def _to_go(eta_s: float | None) -> str:
 
 
 def _report(report: dict[str, Any], workers: RenderableType) -> RenderableType:
-    lines = console.report_table({**report, "workers": []}).splitlines()
+    lines = plain.report_table({**report, "workers": []}).splitlines()
     head, _, *facts = lines[:-2]  # the last two are the head of an empty table, and the audit's line
     title = Text(head, VERDICT_STYLES[verdict(report)["level"]])
     audit = report["audit"]

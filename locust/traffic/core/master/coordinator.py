@@ -68,18 +68,17 @@ class LeaseCoordinator:
         """The number that the next session gets."""
         return self._next_session
 
-    def resume(self, run: Run, held: dict[str, RangeSet], former_lease_s: float, now: float) -> list[Decision]:
+    def resume(self, run: Run, held: dict[str, RangeSet], longest_lease_s: float, now: float) -> list[Decision]:
         """Go on with a run of a former master's; `held` is what its workers had in hand, by worker.
 
-        Nothing is leased until their leases have lapsed, which the former master gave out for `former_lease_s` seconds;
-        then those who are there have a slice each.
+        Nothing is leased until their leases have lapsed: `longest_lease_s` is that of all masters of the run, this one
+        included. Then those who are there have a slice each.
         """
         made: list[Decision] = []
         self.run, self._over, self._assigned = run, False, False
         self._users_by, self._users_due = now + USERS_S, False
         # One that was cut off when the run ended may still be at work on a record that was reopened since.
-        lapse_s = max(self.terms.lease_s, former_lease_s) if held or run.ledger.earlier.former else 0.0
-        self._leasing_from = now + lapse_s
+        self._leasing_from = now + longest_lease_s if held or run.ledger.earlier.former else now
         for worker, positions in held.items():
             run.ledger.earlier.note(worker, positions)
         if run.terms.policy == "at-most-once":

@@ -1,10 +1,8 @@
 """The master's web routes: the Traffic page, its controls and data, the check of a Start, metrics, the health check."""
 
-import logging
-import sys
-
 from locust.web import WebUI
 
+from traffic.master.finish import refuse_to_start
 from traffic.master.web.checked_start import CheckedStart
 from traffic.master.web.controls import Controls
 from traffic.master.web.dead_letters import Letters
@@ -19,9 +17,6 @@ from traffic.master.web.tab_link import add_tab
 from traffic.settings import SettingsError
 
 __all__ = ["MasterView", "Web"]
-
-
-EXIT_REFUSED = 4
 
 
 class Web:
@@ -45,5 +40,4 @@ class Web:
         try:
             SameOriginGuard(site)
         except SettingsError as error:
-            logging.getLogger(__name__).error("refused to start: %s", error)  # noqa: TRY400 - it is told to people
-            sys.exit(EXIT_REFUSED)
+            refuse_to_start(error)

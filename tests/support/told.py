@@ -7,6 +7,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from playwright.sync_api import Page, Route
 
+from traffic.core.master.run_state import RunState
 from traffic.core.master.verdict import verdict
 
 COLUMNS = ["t_s", "delivered", "rejected", "in_doubt", "leased", "pending", "attempts"]
@@ -61,10 +62,13 @@ class ToldMaster:
         self._move()
         first = int(asked.get("sample", 0)) if asked.get("run") == self.status["run"] else 0
         known = int(asked.get("event", 0))
+        state = RunState(self.status["state"])
         lines = [self._line(at) for at in range(self.answers)]
         body = {
             "status": {**copy.deepcopy(self.status), "verdict": verdict(self.status)},
             "reading": self.reading,
+            "live": state.live,
+            "ended": state.ended,
             "ending": False,
             "acts": self.acts,
             "events": {"next": self.answers, "rows": lines[known:]},

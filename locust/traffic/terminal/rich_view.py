@@ -12,6 +12,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from traffic.core.master.run_state import RunState
 from traffic.core.master.verdict import verdict
 from traffic.core.text import count_records
 from traffic.terminal import plain
@@ -21,7 +22,7 @@ LEAST_BAR, MOST_BAR = 8, 30
 # On a narrower terminal figures come before words.
 ROOMY = 60
 MINUTE_S, HOUR_S = 60, 3600
-STATE_STYLES = {"running": "bold green", "reading": "bold cyan"}
+STATE_STYLES = {RunState.RUNNING: "bold green", RunState.READING: "bold cyan"}
 _ANY_WIDTH = 10_000
 GOOD, BAD, FAINT = "green", "bold red", "dim"
 VERDICT_STYLES = {"good": "bold green", "warning": "bold yellow", "bad": "bold red"}

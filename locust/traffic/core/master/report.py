@@ -10,6 +10,7 @@ from typing import Any
 from traffic.core.master.dead_letters import DeadLetters, Places
 from traffic.core.master.progress import Progress
 from traffic.core.master.run import Run
+from traffic.core.master.run_state import RunState
 from traffic.core.master.verdict import verdict
 from traffic.core.order import Indexes
 from traffic.core.ranges import RangeSet
@@ -71,7 +72,7 @@ def _eta_s(run: Run, standing: RunContext, progress: Progress) -> float | None:
     """Seconds to go: none are left of a run that has ended, and nobody knows while one is paused."""
     if standing.ended is not None:
         return 0.0
-    return None if standing.state == "paused" else _rounded(progress.eta_s(run.ledger.unsettled))
+    return None if standing.state == RunState.PAUSED else _rounded(progress.eta_s(run.ledger.unsettled))
 
 
 def _rounded(value: float | None) -> float | None:

@@ -6,24 +6,25 @@ Guarded here: green is shown only if every record was delivered and the target's
 from typing import Any, TypedDict
 
 from traffic.core.master.event_log import Level
+from traffic.core.master.run_state import RunState
 from traffic.core.text import count_records
 
-ENDED = frozenset({"completed", "stopped", "failed"})
+ENDED = frozenset(state for state in RunState if state.ended)
 _LEVELS: dict[str, Level] = {
-    "paused": "warning",
-    "stopping": "warning",
-    "cut off": "warning",
-    "failed": "bad",
-    "unknown": "bad",
+    RunState.PAUSED: "warning",
+    RunState.STOPPING: "warning",
+    RunState.CUT_OFF: "warning",
+    RunState.FAILED: "bad",
+    RunState.UNKNOWN: "bad",
 }
 _SENTENCES = {
-    "ready": "Ready to start a run.",
-    "reading": "The traffic file is being read and checked; nothing has been sent.",
-    "running": "Records are going out.",
-    "paused": "Nothing is going out.",
-    "stopping": "Stopping: answers that are on their way are waited for.",
-    "stopped": "Stopped before every record had its outcome.",
-    "failed": "The run could not go on.",
+    RunState.READY: "Ready to start a run.",
+    RunState.READING: "The traffic file is being read and checked; nothing has been sent.",
+    RunState.RUNNING: "Records are going out.",
+    RunState.PAUSED: "Nothing is going out.",
+    RunState.STOPPING: "Stopping: answers that are on their way are waited for.",
+    RunState.STOPPED: "Stopped before every record had its outcome.",
+    RunState.FAILED: "The run could not go on.",
 }
 
 
@@ -102,7 +103,7 @@ def _level(account: dict[str, Any]) -> Level:
 
 def _sentence(account: dict[str, Any]) -> str:
     counts, said = account.get("counts"), _SENTENCES.get(account["state"], "")
-    if account["state"] == "completed" and counts is not None:
+    if account["state"] == RunState.COMPLETED and counts is not None:
         said = _completed(counts)
     return " ".join(filter(None, [said, audit_sentence(account)]))
 

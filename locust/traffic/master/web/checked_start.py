@@ -11,6 +11,7 @@ from gevent.lock import BoundedSemaphore
 from locust.runners import STATE_RUNNING, STATE_SPAWNING
 
 from traffic.clock import now_s
+from traffic.core.master.run_state import RunState
 from traffic.errors import RefusedError
 from traffic.master.web.form import Form
 from traffic.master.web.reasons import Seen
@@ -53,7 +54,7 @@ class CheckedStart:
     def stop(self) -> Any:
         """Locust's own answer to Stop; a run that waits for a worker has no Locust test to stop any more."""
         runner, delivery = self._site.web_ui.environment.runner, self._master.delivery
-        if runner is not None and not runner.user_count and delivery is not None and delivery.state == "paused":
+        if runner is not None and not runner.user_count and delivery is not None and delivery.state == RunState.PAUSED:
             self._master.stop_run()
         return self._locust_stop()
 

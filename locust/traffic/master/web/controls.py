@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from flask import Response
 
+from traffic.core.master.run_state import RunState
 from traffic.errors import ActRefusedError
 from traffic.master.web.checked_start import CheckedStart
 from traffic.master.web.routes import Routes, answer, refuse
@@ -29,7 +30,7 @@ class Controls:
 
     def _stop_live(self) -> None:
         delivery = self._site.live
-        if delivery is None or delivery.state == "stopping":
+        if delivery is None or delivery.state == RunState.STOPPING:
             raise ActRefusedError("No run is live." if delivery is None else "The run is stopping already.")
         self._starting.stop()
 

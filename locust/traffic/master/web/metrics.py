@@ -19,11 +19,13 @@ from prometheus_client.core import (
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
+from traffic.core.master.run_state import RunState
 from traffic.locust_patches.frames import drops
 from traffic.master.web.routes import Routes
 from traffic.master.web.status import StatusRoutes
 
-STATES = ("ready", "reading", "running", "paused", "stopping", "completed", "stopped", "failed")
+# The other states are those of former runs.
+STATES = tuple(state for state in RunState if state not in (RunState.CUT_OFF, RunState.UNKNOWN))
 WHERE = ("pending", "leased", "delivered", "rejected", "in_doubt", "unsent")
 OUTCOMES = ("delivered", "rejected", "in_doubt")
 

@@ -2,8 +2,10 @@
 
 from dataclasses import dataclass
 
+from traffic.core.master.run_state import RunState
+
 NO_RUN = "No run is live."
-OVER = {"stopping": "The run is stopping.", "ending": "The run is ending."}
+OVER = {RunState.STOPPING: "The run is stopping.", "ending": "The run is ending."}
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +24,7 @@ class Seen:
         """Why a person cannot let the run go on."""
         if self.by_person or (over := self._over()):
             return "" if self.by_person else over
-        if self.state == "paused":
+        if self.state == RunState.PAUSED:
             return f"The run waits by itself: {self.reason.rstrip('.')}. It goes on when that is over."
         return "The run is not paused."
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from flask import Response, request
 
+from traffic.core.master.run_state import RunState
 from traffic.master.threads import in_thread
 from traffic.master.web.printable import printable
 from traffic.master.web.routes import Routes, answer, refuse
@@ -32,10 +33,12 @@ class Reports:
     def _runs(self) -> Response:
         """Every run that is kept, the latest first."""
         delivery = self._master.delivery
-        rows = in_thread(past_runs, self._site.folder, delivery.facts.run if delivery else None)
+        past = in_thread(past_runs, self._site.folder, delivery.facts.run if delivery else None)
+        rows = [{**row, "live": False} for row in past]
         if delivery is not None:
             account = delivery.account(self._master.test.worker_states())
-            rows.append(summarise(account, resumable=not delivery.live and delivery.journal.path.exists()))
+            row = summarise(account, resumable=not delivery.live and delivery.journal.path.exists())
+            rows.append({**row, "live": RunState(account["state"]).live})
         rows = [{**row, "reason": for_page(row["reason"] or "")} for row in rows]
         return answer({"runs": sorted(rows, key=lambda row: row["run"], reverse=True)})
 

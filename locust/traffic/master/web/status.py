@@ -4,6 +4,7 @@ from typing import Any
 
 from flask import Response, request
 
+from traffic.core.master.run_state import RunState
 from traffic.core.master.verdict import verdict
 from traffic.master.file_loading import reading_line
 from traffic.master.web.checked_start import CheckedStart
@@ -33,10 +34,13 @@ class StatusRoutes:
 
     def _live(self) -> Response:
         status = self.status()
+        state = RunState(status["state"])
         return answer(
             {
                 "status": {**status, "reason": for_page(status["reason"])},
                 "reading": self._master.reading.status or self._checking.reading.status,
+                "live": state.live,
+                "ended": state.ended,
                 "ending": self._ending,
                 "acts": self._acts(),
                 "events": self._master.story.chronicle.told(request.args.get("event", 0, int)),
@@ -50,15 +54,15 @@ class StatusRoutes:
         delivery = self._master.delivery
         reading = self._master.reading.status
         if reading is not None and (delivery is None or not delivery.live):
-            return self._before_the_first_run("reading", reading_line(reading))
+            return self._before_the_first_run(RunState.READING, reading_line(reading))
         if delivery is None:
-            return self._before_the_first_run("ready", str(self._master.refusal or ""))
+            return self._before_the_first_run(RunState.READY, str(self._master.refusal or ""))
         return delivery.account(self._master.test.worker_states())
 
     @property
     def _ending(self) -> bool:
         delivery = self._master.delivery
-        stopping = delivery is not None and (delivery.ending or delivery.state == "stopping")
+        stopping = delivery is not None and (delivery.ending or delivery.state == RunState.STOPPING)
         return stopping or self._master.test.ending
 
     @property
@@ -110,7 +114,7 @@ class StatusRoutes:
         users, rate = options.num_users or 1, options.spawn_rate or 1
         return answer({"host": host, "users": users, "spawn_rate": rate, "fields": fields})
 
-    def _before_the_first_run(self, state: str, reason: str) -> dict[str, Any]:
+    def _before_the_first_run(self, state: RunState, reason: str) -> dict[str, Any]:
         workers = [
             {"id": worker, "slice": 0, "moved": 0, "leased": 0, "delivered": 0, "rejected": 0, "in_doubt": 0}
             | {"state": state}

@@ -16,8 +16,6 @@ import { StartForm } from "./start.js";
 import { Timeline } from "./timeline.js";
 import { WorkersView } from "./workers.js";
 
-const ENDED = new Set(["completed", "stopped", "failed"]);
-
 class Page {
   constructor() {
     this._timeline = new Timeline();
@@ -73,8 +71,8 @@ class Page {
    * The list of runs is asked for when one begins or ends, and what it says of the present one is offered.
    * @param {import("./types.js").Live} live
    */
-  async _followRuns({ status, ending }) {
-    const ended = ENDED.has(status.state) && !ending;
+  async _followRuns({ status, ended: over, ending }) {
+    const ended = over && !ending;
     const seen = `${status.run} ${ended} ${status.resumed?.length ?? 0}`;
     if (seen !== this._seen) {
       this._seen = seen;

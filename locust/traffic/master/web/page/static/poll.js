@@ -6,7 +6,6 @@ const BUSY_MS = 1_000;
 const IDLE_MS = 2_000;
 const TRYING_MS = 3_000;
 const LATE_MS = 4_000; // an answer that is older is not shown as live
-const IDLE = new Set(["ready", "completed", "stopped", "failed"]);
 
 /**
  * What a question should be told of what is known already.
@@ -73,7 +72,7 @@ export class Poll {
     }
     [this._answered, this._fresh, this._error] = [performance.now(), true, null];
     this._listener.answered(live);
-    const idle = IDLE.has(live.status.state) && !live.ending && live.reading === null;
+    const idle = !live.live && !live.ending && live.reading === null;
     return idle ? IDLE_MS : BUSY_MS;
   }
 

@@ -30,7 +30,6 @@ const ENDING = {
   level: "warning",
   sentence: "Stopping: answers that are on their way are waited for.",
 };
-const ENDED = new Set(["completed", "stopped", "failed"]);
 
 /** @param {import("./types.js").Counts} counts */
 export const settled = (counts) => counts.delivered + counts.rejected + counts.in_doubt;
@@ -49,16 +48,16 @@ export class RunView {
   }
 
   /** @param {import("./types.js").Live} live */
-  update({ status, reading, ending }) {
-    const over = ending && !ENDED.has(status.state);
+  update({ status, reading, ended, ending }) {
+    const over = ending && !ended;
     const verdict = over ? ENDING : status.verdict;
     this._showState(over ? "stopping" : status.state, verdict, status);
     this._showReading(reading);
     this._glance(status, verdict.text);
     show(byId("run-body"), status.run !== null);
     if (status.run === null) return;
-    this._showProgress(status);
-    this._showFigures(status);
+    this._showProgress(status, ended);
+    this._showFigures(status, ended);
     this._showFacts(status);
     this._showResumed(status.resumed ?? []);
   }
@@ -112,11 +111,13 @@ export class RunView {
     setText(byId("glance-settled"), status.run ? percent(settled(status.counts), status.counts.records) : "–");
   }
 
-  /** @param {import("./types.js").Status} status */
-  _showProgress({ counts, state }) {
+  /**
+   * @param {import("./types.js").Status} status
+   * @param {boolean} ended
+   */
+  _showProgress({ counts }, ended) {
     this._stack.show(counts, counts.records);
     for (const [name] of FATES) this._legend.set(name, count(counts[name]));
-    const ended = ENDED.has(state);
     for (const name of /** @type {const} */ (["leased", "pending"])) {
       this._legend.show(name, !ended || counts[name] > 0);
     }
@@ -129,9 +130,11 @@ export class RunView {
     setText(byId("progress-text"), `Of ${plural(counts.records, "record")}: ${parts.join(", ") || "none yet"}.`);
   }
 
-  /** @param {import("./types.js").Status} status */
-  _showFigures(status) {
-    const ended = ENDED.has(status.state);
+  /**
+   * @param {import("./types.js").Status} status
+   * @param {boolean} ended
+   */
+  _showFigures(status, ended) {
     const now = ended ? status.ended : masterNow();
     this._figures.put("rate", ended ? "Mean rate" : "Rate", `${rate(status.rate)} /s`);
     this._figures.put("eta", "Time left", ended ? "–" : status.state === "running" ? duration(status.eta_s) : "–");

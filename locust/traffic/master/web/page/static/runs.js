@@ -6,7 +6,6 @@ import { byId, make, show } from "./dom.js";
 import { between, count, dateAndTime, duration } from "./format.js";
 
 const COUNTS = /** @type {const} */ (["records", "delivered", "rejected", "in_doubt", "unsent"]);
-const LIVE = new Set(["running", "paused", "stopping"]);
 
 /**
  * @typedef {object} OfARun
@@ -31,7 +30,7 @@ export class RunsView {
       say(byId("runs-said"), /** @type {Error} */ (error).message, true);
       return;
     }
-    const past = this.rows.filter((row) => !LIVE.has(row.state));
+    const past = this.rows.filter((row) => !row.live);
     show(byId("runs-said"), past.length === 0);
     show(byId("runs-table"), past.length > 0);
     this._body.replaceChildren(...past.map((row) => this._row(row)));
@@ -44,7 +43,7 @@ export class RunsView {
 
   /** The latest run that was left before its end and can be resumed. */
   get left() {
-    return this.rows.find((row) => row.resumable && !LIVE.has(row.state)) ?? null;
+    return this.rows.find((row) => row.resumable && !row.live) ?? null;
   }
 
   /** @param {import("./types.js").PastRun} row */

@@ -6,7 +6,6 @@ import { byId, make, show } from "./dom.js";
 import { FileChooser } from "./files.js";
 import { Upload } from "./upload.js";
 
-const LIVE = new Set(["running", "paused", "stopping"]);
 /** These have places of their own, or are asked for when they are needed. */
 const OWN = new Set(["traffic_file", "traffic_resume", "traffic_resend", "traffic_other_host", "traffic_again"]);
 
@@ -39,7 +38,7 @@ export class StartForm {
   /** @param {import("./types.js").Live} live */
   update(live) {
     if (!this._asked) void this._prepare();
-    const shown = !LIVE.has(live.status.state) && !live.ending;
+    const shown = !live.live && !live.ending;
     const seen = `${shown} ${live.status.run}`;
     if (shown && seen !== this._seen && this._ready) void this._file.load(); // a run leaves its file counted
     this._seen = seen;

@@ -67,7 +67,9 @@
  * @typedef {object} Live
  * @property {Status} status
  * @property {{file: string, done: number, of: number | null} | null} reading
- * @property {boolean} ending
+ * @property {boolean} live whether the run is running, paused or stopping
+ * @property {boolean} ended whether the run has its report
+ * @property {boolean} ending whether the run is stopping, or its report is being made
  * @property {Record<"start" | "pause" | "go_on" | "stop", string>} acts why not; empty: it can be done
  * @property {{next: number, rows: Happening[]}} events
  * @property {{run: string | null, generation: number, next: number, columns: string[], rows: number[][]}} timeline
@@ -85,6 +87,7 @@
  * @property {string | null} started
  * @property {string | null} ended
  * @property {number} [seconds]
+ * @property {boolean} live whether it is the present run, and has not ended
  * @property {boolean} resumable
  * @property {Target | null} [target] where it went; null where that is not known any more
  * @property {number | null} [users]

@@ -6,7 +6,6 @@ import { StackedBar } from "./stacked_bar.js";
 
 const NUMBERS = /** @type {const} */ (["slice", "moved", "leased", "delivered", "rejected", "in_doubt"]);
 const FATES = ["delivered", "rejected", "in_doubt", "leased", "pending"];
-const ENDED = new Set(["completed", "stopped", "failed"]);
 const AWAY = new Set(["gone", "missing"]);
 
 export class WorkersView {
@@ -16,8 +15,8 @@ export class WorkersView {
   }
 
   /** @param {import("./types.js").Live} live */
-  update({ status }) {
-    const [present, ended] = [new Set(), ENDED.has(status.state)];
+  update({ status, ended }) {
+    const present = new Set();
     for (const worker of status.workers) {
       present.add(worker.id);
       this._row(worker.id).update(worker, ended);

@@ -16,8 +16,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from stub import negotiate, page
 from stub.commit import GroupCommit, Limits
+from stub.exposition import MEDIA_TYPE as METRICS_TYPE
+from stub.exposition import Exposition
 from stub.message import Message, answer, iso
-from stub.metrics import MEDIA_TYPE as METRICS_TYPE
 from stub.metrics import Metrics
 from stub.misbehave import Misbehaviour
 from stub.openapi import description
@@ -42,6 +43,7 @@ class Stub:
         self.metrics = Metrics()
         limits = Limits(waiting=settings.max_waiting, writers=settings.writers)
         self.commit = GroupCommit(store, limits, self.metrics)
+        self.exposition = Exposition(self.metrics, self.commit)
         self.misbehaviour = Misbehaviour(settings.misbehave, settings.seed, settings.misbehave_header, self.metrics)
         self.ready = asyncio.Event()
 
@@ -121,8 +123,7 @@ class Stub:
 
     async def show_metrics(self, _request: Request) -> Response:
         """Give what was counted since the start, as Prometheus reads it."""
-        text = self.metrics.text(self.commit.waiting, self.commit.store_up)
-        return Response(text, headers={"content-type": METRICS_TYPE})
+        return Response(self.exposition.text(), headers={"content-type": METRICS_TYPE})
 
     async def openapi(self, _request: Request) -> Response:
         """Describe the API, as OpenAPI 3.1."""

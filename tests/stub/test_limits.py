@@ -43,7 +43,7 @@ def read_all(s: socket.socket) -> bytes:
 def memory(stub: StubProcess) -> int:
     """Bytes of resident memory."""
     lines = plain_http.get(f"{stub.url}/metrics").text.splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("process_resident_memory_bytes "))
+    return next(int(float(line.split()[1])) for line in lines if line.startswith("process_resident_memory_bytes "))
 
 
 def test_a_head_that_does_not_end_is_timed_out(impatient: StubProcess) -> None:

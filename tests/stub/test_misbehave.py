@@ -162,4 +162,4 @@ def test_a_run_of_retries_ends_with_each_message_once(store_url: str) -> None:
     assert found["indexes"] == {"max": 99, "missing": 0, "missing_below_max": []}
     assert found["posts"] <= attempts
     assert found["replayed"] == found["posts"] - 100 > 0
-    assert sum(int(line.split()[-1]) for line in hurt) == attempts - 100
+    assert sum(float(line.split()[-1]) for line in hurt) == attempts - 100

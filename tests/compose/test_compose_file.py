@@ -126,7 +126,7 @@ def test_the_example_names_every_variable_and_sets_none():
 
 def test_every_option_of_the_program_can_be_set_from_outside(services):
     handed_on = {name for name in services["master"]["environment"] if name.startswith("TRAFFIC_")}
-    settings = (ROOT / "locust" / "traffic" / "settings.py").read_text(encoding="utf-8")
+    settings = (ROOT / "locust" / "traffic" / "settings" / "options.py").read_text(encoding="utf-8")
     options = re.findall(r'Option\(\s*"(traffic_[a-z_]+)"', settings)
     assert handed_on == {option.upper() for option in options}
 

@@ -48,7 +48,7 @@ def test_without_options_a_run_is_what_the_readme_says():
     assert (made.file, made.state_dir) == (Path("data/traffic.json"), Path("state"))
     assert (made.order, made.policy, made.max_attempts) == ("random", "at-least-once", 5)
     assert (made.method, made.path, made.wait) == ("POST", "/", (0.1, 0.9))
-    assert (made.resume, made.keep_runs, made.keep_days, made.give_up_s) == ("", 100, 0, 60)
+    assert (made.resume, made.keep_runs, made.keep_days, made.give_up) == ("", 100, 0, 60)
 
 
 GOOD = [
@@ -84,7 +84,7 @@ GOOD = [
     ("traffic_policy", "at-least-once", "policy", "at-least-once"),
     ("traffic_policy", "at-most-once", "policy", "at-most-once"),
     ("traffic_state_dir", "/var/lib/traffic", "state_dir", Path("/var/lib/traffic")),
-    ("traffic_give_up", "86400", "give_up_s", 86400),
+    ("traffic_give_up", "86400", "give_up", 86400),
     ("traffic_resume", "last", "resume", "last"),
     ("traffic_resume", "no", "resume", "no"),
     ("traffic_resume", " 20260102-030405-abcd ", "resume", "20260102-030405-abcd"),

@@ -169,11 +169,11 @@ class RunStarter:
             digest=dataset.digest,
             order=settings.order,
             seed=settings.seed,
-            give_up_s=settings.give_up_s,
+            give_up_s=settings.give_up,
             host=checked.host,
             started=timestamp(),
             first_session=first_session,
-            lease_s=settings.lease_s,
+            lease_s=settings.lease,
         )
         try:
             if settings.resume == NONE:
@@ -197,9 +197,9 @@ class RunStarter:
         first = max(first_session, journal.facts.first_session + SESSIONS_OF_ONE_MASTER)
         try:
             facts = resumed(journal.facts, run.ledger.settled, checked.host, first, reopened.positions.count)
-            longest = max(facts.lease_s, checked.settings.lease_s)
+            longest = max(facts.lease_s, checked.settings.lease)
             # How long it waits is what this master was told, not what the one before was.
-            facts = replace(facts, give_up_s=checked.settings.give_up_s, lease_s=longest)
+            facts = replace(facts, give_up_s=checked.settings.give_up, lease_s=longest)
             in_thread(journal.write, [reopened] if reopened.positions else [], facts)
         except JournalWriteError as error:
             what = f"the journal {journal.path} cannot be written ({error})"

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from traffic.settings import OPTIONS
 
-_LABELS = {"traffic_file": "Traffic file", "traffic_wait": "Wait between requests"}
+_LABELS = {option.name: option.label for option in OPTIONS}
 _IN_FORM = frozenset(option.name for option in OPTIONS if option.in_form)
 _QUOTED = re.compile(r"""((?<!\w)'(?:[^'\\]|\\.)*'(?!\w)|(?<!\w)"(?:[^"\\]|\\.)*"(?!\w))""")
 _OPTION, _VARIABLE = r"(?<![\w/])--(traffic-[a-z]+(?:-[a-z]+)*)", r"TRAFFIC_[A-Z_]+(?:=[\w.-]*\w)?"

@@ -1,0 +1,33 @@
+"""Options: the table of all of them, and how their values are read and checked before a run."""
+
+from traffic.settings.host import UNIX, read_host
+from traffic.settings.option import Option, SettingsError
+from traffic.settings.options import (
+    DEAD_LETTERS,
+    DEFAULT_FILE,
+    DEFAULT_STATE_DIR,
+    LATEST,
+    NONE,
+    OPTIONS,
+    Settings,
+    check_variables,
+    read_lease,
+)
+from traffic.settings.parser import add_options
+
+__all__ = [
+    "DEAD_LETTERS",
+    "DEFAULT_FILE",
+    "DEFAULT_STATE_DIR",
+    "LATEST",
+    "NONE",
+    "OPTIONS",
+    "UNIX",
+    "Option",
+    "Settings",
+    "SettingsError",
+    "add_options",
+    "check_variables",
+    "read_host",
+    "read_lease",
+]

@@ -1,0 +1,234 @@
+"""The table of all options, and `Settings`, the values that a run is made of.
+
+Locust's parser and the web form accept any text. The rule that this module guards: `Settings.read` checks every value,
+on the master, before a run. To add an option, add it to OPTIONS, add its field to `Settings`, and run
+`scripts/option_lists.py`.
+"""
+
+import argparse
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from traffic.core.order import Kind
+from traffic.core.outcome import Policy
+from traffic.core.protocol import LEASE_S, TIMEOUT_S
+from traffic.environment import mistyped
+from traffic.settings.option import Option, SettingsError
+from traffic.settings.readers import LARGEST, decimal, file_path, one_of, optional, seed, switch, url_path, wait, whole
+
+DEFAULT_FILE = "data/traffic.json"
+DEFAULT_STATE_DIR = "state"
+ORDERS = ("random", "file")
+DEAD_LETTERS = "dead-letters"
+# What --traffic-resume may be besides a run's id.
+LATEST, NONE = "last", "no"
+# What --traffic-other-host and --traffic-again may be.
+YES = "yes"
+
+OPTIONS = (
+    Option(
+        "traffic_file",
+        DEFAULT_FILE,
+        "File of the records: a JSON array, JSON Lines or CSV",
+        file_path,
+        in_form=True,
+        called="Traffic file",
+    ),
+    Option(
+        "traffic_order",
+        "random",
+        "Order of the records: shuffled by the seed, or as in the file",
+        one_of(*ORDERS),
+        in_form=True,
+        choices=ORDERS,
+    ),
+    Option(
+        "traffic_seed",
+        "",
+        "Seed of the random order, a whole number; empty: a new one each run",
+        seed,
+        in_form=True,
+        example="1",
+    ),
+    Option(
+        "traffic_wait",
+        "0.1-0.9",
+        "Seconds a user waits between requests: MIN-MAX, 0 for none",
+        wait,
+        in_form=True,
+        called="Wait between requests",
+    ),
+    Option(
+        "traffic_limit",
+        "",
+        "Most records to send; empty: all of the file",
+        optional(whole(1, LARGEST)),
+        in_form=True,
+        example="1000",
+    ),
+    Option("traffic_offset", "0", "Records at the file's beginning to leave out", whole(0, LARGEST), in_form=True),
+    Option(
+        "traffic_schema",
+        "",
+        "File of a JSON Schema that every record must pass; empty: none",
+        optional(file_path),
+        example="data/schema.json",
+    ),
+    Option("traffic_path", "/", "Path that the records are sent to", url_path),
+    # These methods carry a body (RFC 9110 9.3).
+    Option(
+        "traffic_method",
+        "POST",
+        "HTTP method that the records are sent with: POST, PUT or PATCH",
+        one_of("POST", "PUT", "PATCH"),
+    ),
+    Option(
+        "traffic_timeout",
+        f"{TIMEOUT_S:g}",
+        "Seconds that a user waits for an answer, whole or decimal",
+        decimal(0.1, 3600),
+    ),
+    Option(
+        "traffic_lease",
+        f"{LEASE_S:g}",
+        "Seconds that a worker may be silent before others get its records",
+        decimal(0.5, 300),
+    ),
+    Option("traffic_max_attempts", "5", "Attempts for one record before it becomes a dead letter", whole(1, 1000)),
+    Option(
+        "traffic_policy",
+        "at-least-once",
+        "Whether a record whose answer is unknown is sent again: at-least-once, or at-most-once",
+        one_of("at-least-once", "at-most-once"),
+    ),
+    Option(
+        "traffic_give_up",
+        "60",
+        "Seconds that a run without a worker, or with a dead API, waits before it ends",
+        whole(1, 86400),
+    ),
+    Option(
+        "traffic_resume",
+        "",
+        "Run to go on with, if it was stopped: last, or its id; no: leave one that was cut off; empty: a new run",
+        str,
+        in_form=True,
+        bare=LATEST,
+        example=LATEST,
+    ),
+    Option(
+        "traffic_resend",
+        "",
+        "What to send again of the run that is resumed: dead-letters, with their keys; empty: nothing",
+        switch(DEAD_LETTERS),
+        in_form=True,
+        choices=("", DEAD_LETTERS),
+        bare=DEAD_LETTERS,
+        example=DEAD_LETTERS,
+    ),
+    Option(
+        "traffic_other_host",
+        "",
+        "Whether the run that is resumed may go to another host than before: yes; empty: it is refused",
+        switch(YES),
+        in_form=True,
+        choices=("", YES),
+        bare=YES,
+        example=YES,
+    ),
+    Option(
+        "traffic_again",
+        "",
+        "Whether a file of which a run was stopped half way is sent again as a whole: yes; empty: it is refused",
+        switch(YES),
+        in_form=True,
+        choices=("", YES),
+        bare=YES,
+        example=YES,
+    ),
+    Option(
+        "traffic_keep_runs",
+        "100",
+        "How many runs to keep in the state folder; those cut off are always kept",
+        whole(1, 1_000_000),
+    ),
+    Option(
+        "traffic_keep_days",
+        "0",
+        "How many days to keep a run in the state folder; 0: whatever its age",
+        whole(0, 36500),
+    ),
+    Option("traffic_state_dir", DEFAULT_STATE_DIR, "Folder for the journals, reports and dead letters", file_path),
+    Option(
+        "traffic_allowed_hosts",
+        "",
+        "Names, with commas between them, by which the web UI may be asked besides localhost and --web-host; *: any",
+        str,
+        example="load.example",
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The value of each option in OPTIONS, under its name without the prefix.
+
+    `wait`, `timeout`, `lease` and `give_up` are in seconds; `seed` is in 0..2^63-1; `limit` None: no limit.
+    """
+
+    file: Path
+    order: Kind
+    seed: int
+    wait: tuple[float, float]
+    limit: int | None
+    offset: int
+    schema: Path | None
+    path: str
+    method: str
+    timeout: float
+    lease: float
+    max_attempts: int
+    policy: Policy
+    give_up: int
+    resume: str
+    resend: bool
+    other_host: bool
+    again: bool
+    keep_runs: int
+    keep_days: int
+    state_dir: Path
+    allowed_hosts: str
+
+    @classmethod
+    def read(cls, options: argparse.Namespace) -> "Settings":
+        """Read the settings from `options`. SettingsError, naming every fault at once, if one cannot be used."""
+        values: dict[str, Any] = {}
+        faults = []
+        for option in OPTIONS:
+            try:
+                values[option.field] = option.value(getattr(options, option.name, None))
+            except SettingsError as error:
+                faults.append(str(error))
+        if values.get("resend") and values["resume"] in ("", NONE):
+            rule = "--traffic-resend sends the dead letters of an earlier run again, and --traffic-resume names none"
+            remedy = f"Set --traffic-resume (TRAFFIC_RESUME) to {LATEST} or a run's id, or leave --traffic-resend empty"
+            faults.append(f"{rule}. {remedy}.")
+        if faults:
+            raise SettingsError(" ".join(faults))
+        return cls(**values)
+
+
+def read_lease(options: argparse.Namespace) -> float:
+    """Return how many seconds leases last, before there is a run. SettingsError if the option cannot be used."""
+    option = next(option for option in OPTIONS if option.name == "traffic_lease")
+    lease = option.value(getattr(options, option.name, None))
+    assert isinstance(lease, float)
+    return lease
+
+
+def check_variables() -> None:
+    """Raise SettingsError if a variable is nearly an option's: what is sent would not be what was asked for."""
+    if faults := list(mistyped(os.environ, [option.name for option in OPTIONS])):
+        raise SettingsError(" ".join(faults))

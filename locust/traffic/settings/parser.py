@@ -1,0 +1,38 @@
+"""Adds the options to Locust's command line and web form."""
+
+import argparse
+import os
+from typing import TYPE_CHECKING, Any
+
+from traffic.settings.options import OPTIONS
+
+if TYPE_CHECKING:
+    from locust.argument_parser import LocustArgumentParser
+
+
+class _Choices(list[str]):
+    """What the web form offers for an option. Any value passes the parser: `Settings.read` names all faults at once."""
+
+    def __contains__(self, value: object) -> bool:
+        return True
+
+
+def add_options(parser: "LocustArgumentParser", **_: Any) -> None:
+    """Add every option to Locust's parser (for its event `init_command_line_parser`)."""
+    for option in OPTIONS:
+        if not os.environ.get(option.variable):
+            # Compose sets variables to nothing; the parser would check "" against the choices.
+            os.environ.pop(option.variable, None)
+        extra: dict[str, Any] = {"choices": _Choices(option.choices)} if option.choices else {}
+        extra |= {"nargs": "?", "const": option.bare} if option.bare else {}
+        parser.add_argument(
+            option.flag,
+            type=str,
+            default=option.default,
+            env_var=option.variable,
+            include_in_web_ui=option.in_form,
+            help=option.help,
+            **extra,
+        )
+    # The master sets it at each start, and it reaches the workers with the first users.
+    parser.add_argument("--traffic-run", type=str, default="", include_in_web_ui=False, help=argparse.SUPPRESS)

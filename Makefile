@@ -55,29 +55,33 @@ data: ## write a new traffic file: N records from SEED into OUT (data/made-N-SEE
 	@$(bin)/python scripts/make_data.py $(if $(N),--records $(N)) $(if $(SEED),--seed $(SEED)) $(if $(OUT),--out '$(OUT)')
 
 ##@ Develop
-.PHONY: test test-unit test-integration test-compose test-browser lint fmt lock mongod
-# ARGS goes to pytest: make test ARGS='-k refus'
-# importlib: so that two folders may have a test file of the same name.
-pytest = @$(setup) $(setup_test) && exec $(bin)/python -m pytest $(ARGS)
+.PHONY: test test-fast test-all test-unit test-integration test-compose test-browser lint fmt lock mongod
+# ARGS goes to pytest: make test ARGS='-k refus'. docs/testing.md has the kinds of tests, and what each target leaves out.
+pytest = @$(setup) $(setup_test) && exec $(bin)/python -m pytest --durations=25 $(ARGS)
 browser_tests := $(wildcard tests/browser/test_*.py tests/compose/test_*browser*.py)
 
-# Most tests wait for processes: JOBS files of them at a time. Those that share one Docker engine, one by one.
-# Where ARGS choose tests of the one part alone, pytest says of the other that there are none: exit code 5.
-JOBS ?= 2
-at_once = $(if $(filter-out 1,$(JOBS)),-n $(JOBS) --dist loadfile --no-loadscope-reorder)
-one_by_one := tests/compose
-none_chosen := 5
+# Most tests wait for processes, so more lanes than cores; tests/support/lanes.py says which tests share a lane.
+JOBS ?= 5
+lanes = $(if $(filter-out 1,$(JOBS)),-n $(JOBS) --dist loadgroup --no-loadscope-reorder)
 
-test: ## all tests, JOBS files at a time; those for Docker, MongoDB or a browser where it is there
+test: ## every kind of test, in JOBS lanes; those for Docker, MongoDB or a browser if it is there
+	$(pytest) $(lanes) --leave-out slow tests
+
+test-fast: ## unit and property tests, and a share of the simulation: no process is started
+	$(pytest) $(lanes) --leave-out slow --leave-out thorough $(wildcard tests/unit tests/property tests/simulation)
+
+test-all: ## everything: slow tests too, then fuzzing, chaos and the simulation at length
 	@$(setup) $(setup_test)
-	@code=0; for part in '$(at_once) $(filter-out $(one_by_one),$(patsubst %/,%,$(wildcard tests/*/)))' '$(one_by_one)'; do \
-	  $(bin)/python -m pytest $(ARGS) $$part || [ $$? -eq $(none_chosen) ] || code=1; done; exit $$code
+	@$(bin)/python -m pytest --durations=25 $(ARGS) $(lanes) tests
+	@$(MAKE) fuzz INPUTS=$(or $(INPUTS),20000)
+	@$(MAKE) chaos ROUNDS=$(or $(ROUNDS),20)
+	@$(MAKE) simulate SEEDS=$(or $(SEEDS),5000)
 
 test-unit: ## the tests that start no stack
 	$(pytest) $(wildcard tests/unit tests/property tests/simulation)
 
 test-integration: ## the tests with real processes
-	$(pytest) $(at_once) $(wildcard tests/integration tests/stub)
+	$(pytest) $(lanes) $(wildcard tests/integration tests/stub)
 
 test-compose: ## the tests of the stack in Docker
 	$(pytest) tests/compose

@@ -1,11 +1,13 @@
-"""What holds for every test."""
+"""What holds for every test: lanes, left-out markers, scaled timeouts, and the logs of a failed test's clusters."""
 
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from support import lanes
 from support.cluster import Cluster
 
 # Under nohup, or in the background of a script, these are ignored, and the processes that tests start would inherit it:
@@ -15,20 +17,64 @@ for number, usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHU
         signal.signal(number, usual)
 
 LOG_SHOWN = 6000
-LONG = ("chaos", "integration", "browser")
+# Markers of tests that a run may leave out, and the command that runs them.
+LEFT_OUT = {"slow": "make test-all", "thorough": "make test"}
+left_out = pytest.StashKey[dict[str, int]]()
 
 
-@pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Where pytest-xdist deals out files, let it begin with the long ones; else it keeps the random order."""
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option by which a run leaves slow tests out."""
+    told = "leave out the tests with this marker, and report how many"
+    parser.addoption("--leave-out", action="append", default=[], choices=LEFT_OUT, help=told)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Begin with nothing left out."""
+    config.stash[left_out] = {}
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> Iterator[None]:
+    """Assign the tests to lanes if pytest-xdist runs several; then leave out what the options name."""
     if hasattr(config, "workerinput"):
-        folder = Path(__file__).parent
-        items.sort(key=lambda item: item.path.relative_to(folder).parts[0] not in LONG)
+        lanes.assign(items, Path(__file__).parent)
+    yield  # -k and -m choose
+    for marker in config.getoption("--leave-out"):
+        without = [item for item in items if item.get_closest_marker(marker)]
+        items[:] = [item for item in items if not item.get_closest_marker(marker)]
+        config.hook.pytest_deselected(items=without)
+        config.stash[left_out][marker] = len(without)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Report from a lane to the process that started it how many tests were left out."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["left_out"] = session.config.stash[left_out]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Take over what a lane has left out: every lane leaves out the same."""
+    node.config.stash[left_out] = getattr(node, "workeroutput", {}).get("left_out", {})
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Report how many tests were left out, and what runs them."""
+    for marker, count in config.stash[left_out].items():
+        terminalreporter.write_line(f"{count} {marker} tests were left out: `{LEFT_OUT[marker]}` runs them")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Name a test without its lane, so that its name can be given to pytest."""
+    name, at, lane = report.nodeid.rpartition("@")
+    if hasattr(report, "node") and at and "]" not in lane:
+        report.nodeid = name
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
-    """Where a test has failed, show what its clusters have said: those of its fixtures, and its own."""
+    """If a test has failed, show what its clusters have logged: those of its fixtures, and its own."""
     report = yield
     if report.failed:
         for cluster in Cluster.told(item.funcargs.values()):  # type: ignore[attr-defined]

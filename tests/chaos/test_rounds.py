@@ -46,7 +46,17 @@ ROUNDS = {
 }
 
 
-@pytest.mark.parametrize("name", ROUNDS)
+# `make test` lives through these; `make test-all` through the others, too.
+USUAL = (
+    "a worker is frozen past its lease and another leaves",
+    "the master is killed twice and a worker in between while the API fails",
+    "everything is killed at once and MongoDB too",
+)
+
+
+@pytest.mark.parametrize(
+    "name", [*USUAL, *(pytest.param(name, marks=pytest.mark.slow) for name in ROUNDS if name not in USUAL)]
+)
 def test_the_promises_hold_where(name: str, tmp_path: Path) -> None:
     scenario = ROUNDS[name]
     if scenario.store == "mongodb":

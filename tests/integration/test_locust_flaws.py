@@ -85,6 +85,7 @@ def all_once(cluster: Cluster, api: FakeApi, records: int) -> bool:
 # Without --enable-rebalancing, only the first worker that joins makes Locust share its users out anew.
 
 
+@pytest.mark.slow
 def test_a_later_worker_gets_no_users_from_plain_locust(tmp_path: Path) -> None:
     with Cluster(tmp_path, "http://127.0.0.1", plain=True, workers=1, users=6, locustfile=PLAIN) as cluster:
         await_users(cluster, 6)
@@ -130,6 +131,7 @@ def begun(cluster: Cluster) -> int:
     return cluster.workers[1].log.count(BEGINS)
 
 
+@pytest.mark.slow
 def test_plain_locust_restarts_the_users_of_healthy_workers_and_hangs_without_a_worker(tmp_path: Path) -> None:
     users = 4
     with Cluster(
@@ -189,6 +191,7 @@ def _register(environment, runner, **_):
 """
 
 
+@pytest.mark.slow
 def test_plain_locust_drops_what_is_dealt_before_init(tmp_path: Path) -> None:
     text = LATE_INIT + DEALING + PLAIN
     with Cluster(tmp_path, "http://127.0.0.1", plain=True, workers=1, locustfile=text) as cluster:
@@ -222,6 +225,7 @@ class Ending(User):
 """
 
 
+@pytest.mark.slow
 def test_plain_locust_does_not_end_when_every_user_has(tmp_path: Path) -> None:
     with Cluster(tmp_path, "http://127.0.0.1", plain=True, workers=1, users=4, locustfile=ENDING) as cluster:
         cluster.until(lambda: cluster.workers[0].log.count("a user ends") == 4, "every user has ended")
@@ -234,6 +238,7 @@ STOP_TIMEOUT_S = 20
 STOP_TIMEOUT = ("--stop-timeout", str(STOP_TIMEOUT_S))
 
 
+@pytest.mark.slow
 def test_plain_locust_starts_nothing_right_after_a_stop(tmp_path: Path) -> None:
     with Cluster(
         tmp_path, "http://127.0.0.1", plain=True, workers=1, web=True, locustfile=PLAIN, options=STOP_TIMEOUT
@@ -316,6 +321,7 @@ def both_are_read(cluster: Cluster) -> int:
     return sum("both were read" in worker.log for worker in cluster.workers)
 
 
+@pytest.mark.slow
 def test_plain_locust_begins_users_where_a_stop_follows_its_start_at_once(tmp_path: Path) -> None:
     with Cluster(tmp_path, "http://127.0.0.1", plain=True, web=True, locustfile=BOTH_AT_ONCE + PLAIN) as cluster:
         cluster.await_web(2)
@@ -383,6 +389,7 @@ def register_again(cluster: Cluster) -> None:
     cluster.until(lambda: cluster.master.log.count("Sending spawn jobs") > shared, "they are shared out anew")
 
 
+@pytest.mark.slow
 def test_plain_locust_is_deaf_where_a_worker_registers_again(tmp_path: Path) -> None:
     options = ("--enable-rebalancing",)
     with Cluster(
@@ -442,6 +449,7 @@ class Fast(FastHttpUser):
 """
 
 
+@pytest.mark.slow
 def test_plain_locust_sends_nothing_to_a_host_with_a_slash_at_its_end(tmp_path: Path, api: FakeApi) -> None:
     with Cluster(
         tmp_path, f"{api.url}/", plain=True, workers=1, web=True, locustfile=FAST, options=("--autostart", "-u", "4")
@@ -483,6 +491,7 @@ def test_a_worker_without_a_master_says_so_where_plain_locust_is_silent(tmp_path
 # One frame that is no message of Locust's ends the master's receive loop.
 
 
+@pytest.mark.slow
 def test_one_odd_frame_ends_plain_locusts_receive_loop(tmp_path: Path) -> None:
     with Cluster(tmp_path, "http://127.0.0.1", plain=True, workers=0, expect=1, locustfile=PLAIN) as cluster:
         with stranger(cluster.port, b"stranger") as socket:

@@ -12,9 +12,9 @@ NAMES = st.sampled_from([f"worker-{nth}" for nth in range(5)])
 
 @given(records=st.integers(0, 500), workers=st.integers(1, 40))
 def test_slices_are_equal_to_within_one_record(records, workers):
-    told = Assignment().assign(RangeSet([(0, records)]), [f"worker-{nth}" for nth in range(workers)])
-    assert sum(told.values()) == records
-    assert max(told.values()) - min(told.values()) <= 1
+    reported = Assignment().assign(RangeSet([(0, records)]), [f"worker-{nth}" for nth in range(workers)])
+    assert sum(reported.values()) == records
+    assert max(reported.values()) - min(reported.values()) <= 1
 
 
 class PartitionMachine(RuleBasedStateMachine):
@@ -22,14 +22,14 @@ class PartitionMachine(RuleBasedStateMachine):
 
     @initialize(records=st.integers(0, 60), workers=st.lists(NAMES, unique=True))
     def deal_at_the_start(self, records, workers):
-        self.partition = Assignment()
-        told = self.partition.assign(RangeSet([(0, records)]), workers)
+        self.assignment = Assignment()
+        reported = self.assignment.assign(RangeSet([(0, records)]), workers)
         self.pending, self.elsewhere = set(range(records)), set()
-        assert sum(told.values()) == (records if workers else 0)
-        assert not told or max(told.values()) - min(told.values()) <= 1
+        assert sum(reported.values()) == (records if workers else 0)
+        assert not reported or max(reported.values()) - min(reported.values()) <= 1
 
     def sizes(self):
-        return {name: remainder.count for name, remainder in self.partition.remainders.items()}
+        return {name: remainder.count for name, remainder in self.assignment.remainders.items()}
 
     def moved(self, before, after, unassigned):
         """Who lost how much, from sizes before and after."""
@@ -38,23 +38,23 @@ class PartitionMachine(RuleBasedStateMachine):
 
     @rule(worker=NAMES)
     def join(self, worker):
-        assume(not self.partition.remainders.get(worker))
-        before, unassigned = self.sizes(), self.partition.unassigned.count
-        taken = self.partition.join(worker)
+        assume(not self.assignment.remainders.get(worker))
+        before, unassigned = self.sizes(), self.assignment.unassigned.count
+        taken = self.assignment.join(worker)
         after = self.sizes()
         share = len(self.pending) // len(after)
         assert after[worker] == sum(taken.values()) >= min(share, len(self.pending))
         assert taken == self.moved(before, after, unassigned)
-        assert not self.partition.unassigned
+        assert not self.assignment.unassigned
         assert all(after[name] >= share for name in taken if name is not None)
 
-    @precondition(lambda self: self.partition.remainders)
+    @precondition(lambda self: self.assignment.remainders)
     @rule(data=st.data(), least=st.integers(1, 10))
     def steal(self, data, least):
-        worker = data.draw(st.sampled_from(sorted(self.partition.remainders)))
-        assume(not self.partition.remainders[worker])
-        before, unassigned = self.sizes(), self.partition.unassigned.count
-        moved = self.partition.steal(worker, least)
+        worker = data.draw(st.sampled_from(sorted(self.assignment.remainders)))
+        assume(not self.assignment.remainders[worker])
+        before, unassigned = self.sizes(), self.assignment.unassigned.count
+        moved = self.assignment.steal(worker, least)
         after = self.sizes()
         if moved is None:
             assert not self.pending
@@ -68,21 +68,21 @@ class PartitionMachine(RuleBasedStateMachine):
 
     @rule(data=st.data(), successors=st.booleans())
     def leave(self, data, successors):
-        assume(self.partition.remainders)
-        worker = data.draw(st.sampled_from(sorted(self.partition.remainders)))
-        had = set(self.partition.remainders[worker].members())
-        left = self.partition.leave(worker)
+        assume(self.assignment.remainders)
+        worker = data.draw(st.sampled_from(sorted(self.assignment.remainders)))
+        had = set(self.assignment.remainders[worker].members())
+        left = self.assignment.leave(worker)
         assert set(left.members()) == had
-        told = self.partition.assign(left, list(self.partition.remainders) if successors else [])
-        assert sum(told.values()) == (len(had) if told else 0)
-        assert not told or max(told.values()) - min(told.values()) <= 1
+        reported = self.assignment.assign(left, list(self.assignment.remainders) if successors else [])
+        assert sum(reported.values()) == (len(had) if reported else 0)
+        assert not reported or max(reported.values()) - min(reported.values()) <= 1
 
     @rule(data=st.data(), most=st.integers(1, 10))
     def lease(self, data, most):
-        assume(self.partition.remainders)
-        worker = data.draw(st.sampled_from(sorted(self.partition.remainders)))
-        positions = self.partition.remainders[worker].head(most)
-        self.partition.take(positions, worker)
+        assume(self.assignment.remainders)
+        worker = data.draw(st.sampled_from(sorted(self.assignment.remainders)))
+        positions = self.assignment.remainders[worker].head(most)
+        self.assignment.remove(positions, worker)
         self.pending -= set(positions.members())
         self.elsewhere |= set(positions.members())
 
@@ -90,7 +90,7 @@ class PartitionMachine(RuleBasedStateMachine):
     @rule(data=st.data(), workers=st.lists(NAMES, unique=True))
     def come_back(self, data, workers):
         back = data.draw(st.sets(st.sampled_from(sorted(self.elsewhere))))
-        self.partition.assign(RangeSet.of(back), workers)
+        self.assignment.assign(RangeSet.of(back), workers)
         self.elsewhere -= back
         self.pending |= back
 
@@ -98,24 +98,24 @@ class PartitionMachine(RuleBasedStateMachine):
     @rule(data=st.data())
     def discard(self, data):
         position = data.draw(st.sampled_from(sorted(self.pending)))
-        owner = self.partition.owner(position)
-        assert self.partition.discard(RangeSet([(position, position + 1)])) == {owner: 1}
+        owner = self.assignment.owner(position)
+        assert self.assignment.discard(RangeSet([(position, position + 1)])) == {owner: 1}
         self.pending.remove(position)
         self.elsewhere.add(position)
 
     @invariant()
     def every_pending_position_is_in_exactly_one_place(self):
-        places = [self.partition.unassigned, *self.partition.remainders.values()]
+        places = [self.assignment.unassigned, *self.assignment.remainders.values()]
         found = [position for place in places for position in place.members()]
         assert sorted(found) == sorted(self.pending)
-        assert self.partition.pending == len(self.pending)
+        assert self.assignment.pending == len(self.pending)
 
     @invariant()
     def the_owner_of_a_position_is_whose_remainder_has_it(self):
-        for name, remainder in self.partition.remainders.items():
-            assert all(self.partition.owner(position) == name for position in remainder.members())
-        assert all(self.partition.owner(position) is None for position in self.partition.unassigned.members())
-        assert all(self.partition.owner(position) is None for position in self.elsewhere)
+        for name, remainder in self.assignment.remainders.items():
+            assert all(self.assignment.owner(position) == name for position in remainder.members())
+        assert all(self.assignment.owner(position) is None for position in self.assignment.unassigned.members())
+        assert all(self.assignment.owner(position) is None for position in self.elsewhere)
 
 
 TestPartitionMachine = PartitionMachine.TestCase

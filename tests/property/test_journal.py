@@ -8,10 +8,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from traffic.core.master.decisions import Booked, Entry, Leased, LeaseReturned, Reopened
+from traffic.core.master.decisions import Entry, Leased, LeaseReturned, OutcomesRecorded, Reopened
 from traffic.core.protocol import RunConfig
 from traffic.core.ranges import RangeSet
-from traffic.core.record_state import Buried, Cause, RecordState
+from traffic.core.record_state import Cause, DeadLetterGroup, RecordState
 from traffic.core.wire import MOST
 from traffic.runs.journal import Journal, JournalError
 from traffic.runs.run_metadata import Resumption, RunMetadata
@@ -27,12 +27,12 @@ ranges = st.builds(
     st.lists(st.tuples(number, st.integers(1, 1000)), max_size=4),
 )
 causes = st.builds(Cause, st.sampled_from([RecordState.REJECTED, RecordState.IN_DOUBT]), number, number, text, text)
-letters = st.builds(Buried, ranges, causes)
+letters = st.builds(DeadLetterGroup, ranges, causes)
 entries = st.one_of(
     st.builds(Leased, number, text, ranges),
     st.builds(LeaseReturned, number, text, ranges),
     st.builds(Reopened, ranges),
-    st.builds(Booked, text, ranges, st.lists(letters, max_size=3).map(tuple), number, number),
+    st.builds(OutcomesRecorded, text, ranges, st.lists(letters, max_size=3).map(tuple), number, number),
 )
 terms = st.builds(RunConfig, text, text, text, st.tuples(seconds, seconds), st.integers(0, MOST), text)
 facts = st.builds(

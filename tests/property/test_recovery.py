@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import initialize, precondition, rule
 
 from property.test_protocol import Protocol
-from traffic.core.master.decisions import Booked, Decision
+from traffic.core.master.decisions import Decision, OutcomesRecorded
 from traffic.core.master.invariants import check_ledger
 from traffic.core.master.ledger import Ledger
 from traffic.core.master.recovery import Recovery
@@ -69,7 +69,7 @@ class Recovering(Protocol):
         for entry in self.world.master.journal[self.taken :]:
             self.recovery.take(entry)
             check_ledger(self.recovery.ledger)
-            if isinstance(entry, Booked) and entry.attempts:
+            if isinstance(entry, OutcomesRecorded) and entry.attempts:
                 self.counted[entry.worker] = (run.attempts[entry.worker], run.resent[entry.worker])
         self.taken = len(self.world.master.journal)
 
@@ -79,7 +79,7 @@ class Recovering(Protocol):
         live, found = run.ledger, self.recovery.ledger
         for state in SETTLED:
             assert found.positions(state) == live.positions(state), state.name
-        assert (found.dead, found.earlier.former) == (live.dead, live.earlier.former)
+        assert (found.dead, found.prior_attempts.former) == (live.dead, live.prior_attempts.former)
         assert settled_by(found) == settled_by(live)
         assert found.leases.made == live.leases.made
         counts = {worker: (self.recovery.attempts[worker], self.recovery.resent[worker]) for worker in self.counted}

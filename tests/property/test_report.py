@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from traffic.core.master.coordinator import LeaseCoordinator
-from traffic.core.master.decisions import Booked, Reopened
+from traffic.core.master.decisions import OutcomesRecorded, Reopened
 from traffic.core.master.invariants import check_ledger
 from traffic.core.master.progress import Progress
 from traffic.core.master.recovery import Recovery
@@ -15,7 +15,7 @@ from traffic.core.master.run import Run
 from traffic.core.master.verdict import all_delivered
 from traffic.core.protocol import LeaseTerms
 from traffic.core.ranges import RangeSet
-from traffic.core.record_state import Buried, Cause, DeadLetter, RecordState
+from traffic.core.record_state import Cause, DeadLetter, DeadLetterGroup, RecordState
 from unit.a_run import ENDED, a_run, standing
 
 RECORDS = 12
@@ -38,16 +38,16 @@ def move(run: Run, worker: str, size: int, end: str) -> None:
     """Let a worker have some records, and let something become of them; or let it leave."""
     ledger = run.ledger
     if end == "leave":
-        ledger.leave(worker, [name for name in ledger.partition.remainders if name != worker])
+        ledger.leave(worker, [name for name in ledger.assignment.remainders if name != worker])
         return
-    if not ledger.partition.remainders.get(worker):
+    if not ledger.assignment.remainders.get(worker):
         ledger.join(worker)
-    positions = ledger.partition.remainders[worker].head(size)
+    positions = ledger.assignment.remainders[worker].head(size)
     if not positions:
         return
     lease = ledger.lease(worker, positions)
     if end == "delivered":
-        ledger.deliver(worker, positions)
+        ledger.record_delivered(worker, positions)
     elif end == "given back":
         ledger.return_lease(lease, positions)
     elif end == "reclaimed":
@@ -63,9 +63,11 @@ def journals(draw: st.DrawFn) -> tuple[Recovery, dict[int, DeadLetter]]:
     recovery, ends = Recovery(RECORDS), draw(st.lists(st.sampled_from(RecordState), max_size=RECORDS))
     for position, state in enumerate(ends):
         place = RangeSet([(position, position + 1)])
-        letters = (Buried(place, Cause(state, position, 422, "no", WORKERS[position % 3])),) if state > 2 else ()
+        letters = (
+            (DeadLetterGroup(place, Cause(state, position, 422, "no", WORKERS[position % 3])),) if state > 2 else ()
+        )
         if state >= RecordState.DELIVERED:
-            recovery.take(Booked("a", RangeSet() if letters else place, letters))
+            recovery.take(OutcomesRecorded("a", RangeSet() if letters else place, letters))
     dead = dict(recovery.ledger.dead)
     again = RangeSet.of(position for position in dead if draw(st.booleans()))
     recovery.take(Reopened(again))
@@ -76,19 +78,19 @@ def journals(draw: st.DrawFn) -> tuple[Recovery, dict[int, DeadLetter]]:
 def test_what_was_reopened_and_not_sent_again_is_what_it_was(origin, journal, dealt, moves):
     recovery, former = journal
     ledger = recovery.ledger
-    assert ledger.earlier.former == former
-    run = Run.recovered(origin.terms, origin.dataset, origin.order, recovery)
+    assert ledger.prior_attempts.former == former
+    run = Run.recovered(origin.config, origin.dataset, origin.order, recovery)
     ledger.assign(dealt)
     for worker, size, end in moves:
         move(run, worker, size, end)
         check_ledger(ledger)
     coordinator = LeaseCoordinator(LeaseTerms(), first_session=1)
     coordinator.run = run
-    sent = ledger.earlier.tried_among(ledger.positions(RecordState.PENDING))
-    untouched = {at: letter for at, letter in former.items() if at in ledger.earlier.former and at not in sent}
+    sent = ledger.prior_attempts.tried_among(ledger.positions(RecordState.PENDING))
+    untouched = {at: letter for at, letter in former.items() if at in ledger.prior_attempts.former and at not in sent}
     coordinator.close()
     check_ledger(ledger)
-    assert not ledger.earlier.former
+    assert not ledger.prior_attempts.former
     assert not ledger.positions(RecordState.PENDING).minus(
         ledger.positions(RecordState.PENDING).minus(RangeSet.of(former))
     )
@@ -97,7 +99,7 @@ def test_what_was_reopened_and_not_sent_again_is_what_it_was(origin, journal, de
 
 @given(dealt=st.lists(st.sampled_from(WORKERS), unique=True), moves=moves)
 def test_a_report_adds_up_and_misses_nobody(origin, dealt, moves):
-    run = Run.of(origin.terms, origin.dataset, origin.order)
+    run = Run.of(origin.config, origin.dataset, origin.order)
     run.ledger.assign(dealt)
     for worker, size, end in moves:
         move(run, worker, size, end)

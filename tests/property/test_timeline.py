@@ -43,7 +43,7 @@ def test_a_copy_kept_by_asking_for_news_is_the_timeline(gaps: list[float], asked
     for at, look in enumerate(looks(gaps)):
         timeline.note(look)
         if at in asked or at == len(gaps) - 1:
-            told = timeline.told(generation, len(rows))
+            told = timeline.to_json(generation, len(rows))
             rows = [*rows, *told["rows"]] if told["generation"] == generation else told["rows"]
             generation = told["generation"]
             assert told["next"] == len(rows)

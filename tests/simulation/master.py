@@ -79,7 +79,7 @@ class Master:
             self.crash()
             self._come_up()
         recovery = self._recover(run)
-        reopened = Reopened(recovery.ledger.dead_letters_to_send(run.terms.policy))
+        reopened = Reopened(recovery.ledger.dead_letters_to_send(run.config.policy))
         recovery.take(reopened)
         self.journal.append(reopened)
         self.told_settled.subtract(reopened.positions)
@@ -99,7 +99,7 @@ class Master:
         return recovery
 
     def _resume(self, run: Run, recovery: Recovery, now: float) -> Run:
-        again = Run.recovered(run.terms, run.dataset, run.order, recovery)
+        again = Run.recovered(run.config, run.dataset, run.order, recovery)
         self._longest_lease_s = max(self._longest_lease_s, self.terms.lease_s)
         self.carry_out(self.coordinator.resume(again, recovery.held(), self._longest_lease_s, now))
         if self._noted_paused:
@@ -109,7 +109,7 @@ class Master:
     def press(self, *, paused: bool) -> None:
         """A person pauses the run, or lets it go on."""
         self.wanted_paused, self.said_paused, self._note = paused, False, paused
-        self.carry_out(self.coordinator.pause() if paused else self.coordinator.go_on())
+        self.carry_out(self.coordinator.pause() if paused else self.coordinator.unpause())
 
     def leased_since(self, entry: Entry) -> RangeSet:
         """What has been leased, by the journal, after `entry`."""
@@ -173,7 +173,7 @@ class Master:
         if not isinstance(answer, AckReply | LeaseGrant) or self.coordinator.run is None:
             return
         ack = self._acks.get((sent.worker, answer.session, answer.answers))
-        if ack is not None and ack.run == self.coordinator.run.terms.run:
+        if ack is not None and ack.run == self.coordinator.run.config.run:
             self.told_delivered.update(RangeSet(ack.delivered))
             # A late failure is not taken from the worker that has the record in hand by now.
             settled = self.coordinator.run.ledger.positions(*SETTLED)

@@ -56,18 +56,18 @@ def ack_before_the_answer(patch: pytest.MonkeyPatch) -> None:
 
 def reclaim_without_a_generation(patch: pytest.MonkeyPatch) -> None:
     """Messages of a session that is over count as if they were of the present one (P1, P5)."""
-    on_foreign_ack, receive = LeaseCoordinator._on_foreign_ack, LeaseClient.receive
+    on_stale_ack, receive = LeaseCoordinator._on_stale_ack, LeaseClient.receive
 
     def on_any_ack(self: LeaseCoordinator, session: Session | None, worker: str, ack: Ack, now: float) -> Any:
-        made = self._take_back(session, ack) if session is not None else []
-        return [*made, *on_foreign_ack(self, session, worker, ack, now)]
+        made = self._return_unheld(session, ack) if session is not None else []
+        return [*made, *on_stale_ack(self, session, worker, ack, now)]
 
     def receive_any(self: LeaseClient, message: Any, now: float) -> None:
         if isinstance(message, LeaseGrant) and self.joined and self.feed.run and message.session != self.session:
             self.feed.add_lease(message)
         receive(self, message, now)
 
-    patch.setattr(LeaseCoordinator, "_on_foreign_ack", on_any_ack)
+    patch.setattr(LeaseCoordinator, "_on_stale_ack", on_any_ack)
     patch.setattr(LeaseClient, "receive", receive_any)
 
 
@@ -77,7 +77,7 @@ def healing_off(patch: pytest.MonkeyPatch) -> None:
     def nothing(self: LeaseCoordinator, session: Session, ack: Ack) -> list[Any]:
         return []
 
-    patch.setattr(LeaseCoordinator, "_take_back", nothing)
+    patch.setattr(LeaseCoordinator, "_return_unheld", nothing)
 
 
 def double_recut(patch: pytest.MonkeyPatch) -> None:
@@ -139,10 +139,12 @@ def say_it_once(patch: pytest.MonkeyPatch) -> None:
 
     def pause(self: LeaseCoordinator) -> list[Decision]:
         self.paused = True
-        return [session.acked(over=False, paused=True) for session in self.sessions.values()]
+        return [session.ack_reply(over=False, paused=True) for session in self.sessions.values()]
 
     patch.setattr(LeaseCoordinator, "pause", pause)
-    patch.setattr(LeaseCoordinator, "_acked", lambda self, session: session.acked(over=self._over, paused=False))
+    patch.setattr(
+        LeaseCoordinator, "_ack_reply", lambda self, session: session.ack_reply(over=self._over, paused=False)
+    )
 
 
 def lease_on(patch: pytest.MonkeyPatch) -> None:
@@ -180,7 +182,7 @@ def take_the_reopened_for_leased(patch: pytest.MonkeyPatch) -> None:
 
 def believe_old_words(patch: pytest.MonkeyPatch) -> None:
     """What a worker says again of an attempt before the reopening counts as if it were of one since."""
-    patch.setattr(PriorAttempts, "old_words", lambda self, worker, positions, in_hand: RangeSet())
+    patch.setattr(PriorAttempts, "stale_reports", lambda self, worker, positions, in_hand: RangeSet())
 
 
 def keep_what_was_not_sent_again_as_unsent(patch: pytest.MonkeyPatch) -> None:
@@ -208,10 +210,10 @@ def believe_anyone(patch: pytest.MonkeyPatch) -> None:
     """What is said of a position is booked, whether or not the one who says it was ever leased it (P2)."""
 
     def believe(self: Ledger, worker: str, said: RangeSet) -> RangeSet:
-        self.had.setdefault(worker, RangeSet())
+        self.ever_leased.setdefault(worker, RangeSet())
         return said
 
-    patch.setattr(Ledger, "believable", believe)
+    patch.setattr(Ledger, "ever_leased_among", believe)
 
 
 def forget_whom_to_believe(patch: pytest.MonkeyPatch) -> None:
@@ -219,24 +221,24 @@ def forget_whom_to_believe(patch: pytest.MonkeyPatch) -> None:
     take = Recovery.take
 
     def take_without(self: Recovery, entry: Entry) -> None:
-        had = {worker: positions.copy() for worker, positions in self.ledger.had.items()}
+        had = {worker: positions.copy() for worker, positions in self.ledger.ever_leased.items()}
         take(self, entry)
         if isinstance(entry, Leased):
-            self.ledger.had = had
+            self.ledger.ever_leased = had
 
     patch.setattr(Recovery, "take", take_without)
 
 
 def deal_to_strangers(patch: pytest.MonkeyPatch) -> None:
     """Whoever sends an ack of a session that is over gets a slice at once."""
-    on_foreign_ack = LeaseCoordinator._on_foreign_ack
+    on_stale_ack = LeaseCoordinator._on_stale_ack
 
     def admit(self: LeaseCoordinator, session: Session | None, worker: str, ack: Ack, now: float) -> Any:
-        made = on_foreign_ack(self, session, worker, ack, now)
-        stranger = self._strangers.get(worker)
-        return [*made, *self._admit(stranger)] if stranger is not None else made
+        made = on_stale_ack(self, session, worker, ack, now)
+        peer = self._unconfirmed.get(worker)
+        return [*made, *self._admit(peer)] if peer is not None else made
 
-    patch.setattr(LeaseCoordinator, "_on_foreign_ack", admit)
+    patch.setattr(LeaseCoordinator, "_on_stale_ack", admit)
 
 
 def say_it_all_again_and_again(patch: pytest.MonkeyPatch) -> None:

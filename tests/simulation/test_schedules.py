@@ -82,7 +82,7 @@ def test_without_faults_each_record_is_posted_once_and_slices_are_equal() -> Non
     world.run_for(1.0)
     world.start()
     assert world.run
-    assert [tally.slice for tally in world.run.ledger.shares.values()] == [15, 15, 15, 15]
+    assert [share.slice for share in world.run.ledger.shares.values()] == [15, 15, 15, 15]
     world.run_until_settled(30.0)
     world.check_end()
     assert set(world.api.posts.values()) == {1}

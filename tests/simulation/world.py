@@ -148,7 +148,7 @@ class World:
             ),
             seq=chance.randint(1, 99),
             heard=chance.randint(0, 99),
-            run=run.terms.run,
+            run=run.config.run,
             delivered=places if delivered else (),
             failed=failures,
             holds=(),
@@ -222,7 +222,7 @@ class World:
             self.run_for(0.1)
         self._carry_out(self.master.coordinator.stop())
         until = self.now + patience
-        while not self.master.coordinator.settled_or_back and self.now < until:
+        while not self.master.coordinator.nothing_leased and self.now < until:
             self.run_for(0.1)
         self._carry_out(self.master.coordinator.close())
         self.check()
@@ -330,7 +330,7 @@ class World:
         """Who is no worker takes no part, counts nothing, and has no say in what became of a record."""
         assert self.run
         ledger = self.run.ledger
-        named = {*ledger.partition.remainders, *ledger.shares, *self.run.attempts, *self.master.coordinator.sessions}
+        named = {*ledger.assignment.remainders, *ledger.shares, *self.run.attempts, *self.master.coordinator.sessions}
         named |= {letter.worker for letter in ledger.dead.values()}
         self._promise(named <= set(self.hosts), f"forged: {named - set(self.hosts)} takes part")
 

@@ -1,18 +1,18 @@
 """Dead letters one by one, as tests speak of them, and as the ledger and the journal have them."""
 
-from traffic.core.master.decisions import Booked
+from traffic.core.master.decisions import OutcomesRecorded
 from traffic.core.protocol import Failure
 from traffic.core.ranges import RangeSet
-from traffic.core.record_state import Buried, Cause, DeadLetter
+from traffic.core.record_state import Cause, DeadLetter, DeadLetterGroup
 
 
-def buried(letter: DeadLetter) -> Buried:
+def buried(letter: DeadLetter) -> DeadLetterGroup:
     """One letter as the ledger takes it."""
     cause = Cause(letter.state, letter.attempts, letter.status, letter.reason, letter.worker)
-    return Buried(RangeSet([(letter.position, letter.position + 1)]), cause)
+    return DeadLetterGroup(RangeSet([(letter.position, letter.position + 1)]), cause)
 
 
-def each(booked: Booked) -> list[DeadLetter]:
+def each(booked: OutcomesRecorded) -> list[DeadLetter]:
     """The letters of an entry, one by one."""
     return [letter for group in booked.letters for letter in group.letters()]
 

@@ -32,7 +32,7 @@ def lease(run: Run, worker: str, *positions: int) -> None:
 def deliver(run: Run, worker: str, *positions: int) -> None:
     """Lease and deliver positions of the worker's slice."""
     lease(run, worker, *positions)
-    run.ledger.deliver(worker, RangeSet.of(positions))
+    run.ledger.record_delivered(worker, RangeSet.of(positions))
 
 
 def record_failure(

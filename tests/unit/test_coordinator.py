@@ -9,11 +9,11 @@ from support.dead_letters import failure
 from traffic.core.master.coordinator import USERS_S, LeaseCoordinator
 from traffic.core.master.decisions import (
     AllSettled,
-    Booked,
     Decision,
-    Disbelieved,
     LeaseReclaimed,
     LeaseReturned,
+    OutcomesRecorded,
+    OutcomesRefused,
     Send,
     WorkerGone,
     WorkerJoined,
@@ -125,7 +125,7 @@ def test_a_worker_that_is_silent_for_the_lease_is_given_up_and_its_share_is_cut_
     bench.now = 5.0
     made = bench.coordinator.expire(bench.now)
     assert [type(one) for one in made] == [LeaseReclaimed, WorkerGone]
-    assert {name: len(rest) for name, rest in bench.run.ledger.partition.remainders.items()} == {"b": 50, "c": 50}
+    assert {name: len(rest) for name, rest in bench.run.ledger.assignment.remainders.items()} == {"b": 50, "c": 50}
 
 
 def test_a_late_ack_from_a_reclaimed_lease_is_booked_and_does_not_count_twice(bench: Bench) -> None:
@@ -160,8 +160,8 @@ def test_an_old_hello_does_not_end_a_session(bench: Bench) -> None:
 def test_delivered_overrules_rejected_and_nothing_overrules_delivered(bench: Bench) -> None:
     sessions = bench.start("a", "b")
     refused = failure(0)
-    bench.run.ledger.entrust("a", RangeSet([(0, 1)]))
-    bench.run.ledger.entrust("b", RangeSet([(0, 1)]))
+    bench.run.ledger.record_leased("a", RangeSet([(0, 1)]))
+    bench.run.ledger.record_leased("b", RangeSet([(0, 1)]))
     bench.ack("a", sessions["a"], 1, failed=(refused,))
     assert bench.state(0) is RecordState.REJECTED
     bench.ack("b", sessions["b"], 1, delivered=((0, 1),))
@@ -191,20 +191,20 @@ def test_a_worker_that_leaves_hands_back_what_it_does_not_hold(bench: Bench) -> 
     made = bench.ack("a", sessions["a"], 2, leaving=True, delivered=((0, 1),))
     assert isinstance(sends(made)[0].message, AckReply)
     assert any(isinstance(one, WorkerGone) for one in made)
-    assert len(bench.run.ledger.partition.remainders["b"]) == 99
+    assert len(bench.run.ledger.assignment.remainders["b"]) == 99
     ledger = bench.run.ledger
-    assert not ledger.earlier.tried_among(ledger.positions(RecordState.PENDING)), "nothing may have been sent"
+    assert not ledger.prior_attempts.tried_among(ledger.positions(RecordState.PENDING)), "nothing may have been sent"
 
 
 def test_a_worker_that_joins_gets_an_equal_share(bench: Bench) -> None:
     bench.start("a", "b")
     bench.hello("c")
-    assert sorted(len(rest) for rest in bench.run.ledger.partition.remainders.values()) == [33, 33, 34]
+    assert sorted(len(rest) for rest in bench.run.ledger.assignment.remainders.values()) == [33, 33, 34]
 
 
 def test_the_last_outcome_ends_the_run_and_every_worker_is_told(bench: Bench) -> None:
     sessions = bench.start("a", "b")
-    bench.run.ledger.entrust("a", RangeSet([(0, 100)]))
+    bench.run.ledger.record_leased("a", RangeSet([(0, 100)]))
     made = bench.ack("a", sessions["a"], 1, delivered=((0, 100),))
     assert AllSettled("run") in made
     told = {one.worker for one in sends(made) if isinstance(one.message, AckReply) and one.message.over}
@@ -232,7 +232,7 @@ def test_closing_leaves_in_doubt_what_may_have_been_sent_and_unsent_what_was_not
 
 def refused(made: list[Decision]) -> list[RangeSet]:
     """What the master says that it does not believe."""
-    return [one.positions for one in made if isinstance(one, Disbelieved)]
+    return [one.positions for one in made if isinstance(one, OutcomesRefused)]
 
 
 @pytest.mark.parametrize("position", [5, 10, 99, 100, 10**20])
@@ -241,7 +241,7 @@ def test_what_a_worker_was_never_leased_is_not_booked_by_its_word_and_the_rest_i
     bench.ack("a", session, 1, wants=5)
     made = bench.ack("a", session, 2, holds=((0, 5),), delivered=((0, 1), (position, position + 2)), attempts=3)
     assert refused(made) == [RangeSet([(position, position + 2)])]
-    assert next(one for one in made if isinstance(one, Booked)).delivered == RangeSet([(0, 1)])
+    assert next(one for one in made if isinstance(one, OutcomesRecorded)).delivered == RangeSet([(0, 1)])
     made = bench.ack("a", session, 3, holds=((1, 5),), failed=(failure(1), failure(position)), attempts=4)
     assert refused(made) == [RangeSet([(position, position + 1)])]
     assert bench.run.ledger.counts == [95, 3, 1, 1, 0]
@@ -262,7 +262,7 @@ def test_a_peer_that_does_not_listen_takes_no_part_and_one_that_does_joins(bench
     for seq in range(1, 4):
         welcome = the_message(bench.ack("c", 7, seq))
         assert isinstance(welcome, Welcome)
-        assert set(bench.run.ledger.partition.remainders) == {"a", "b"}
+        assert set(bench.run.ledger.assignment.remainders) == {"a", "b"}
     made = bench.ack("c", welcome.session, 1, wants=5)
     assert WorkerJoined("c", 33) in made
     assert isinstance(the_message(made), LeaseGrant)
@@ -325,7 +325,7 @@ def test_a_run_whose_users_are_all_gone_is_stalled_until_there_are_some(bench: B
     assert bench.coordinator.stalled == "no user is there"
     bench.coordinator.pause()
     assert bench.coordinator.stalled == "", "a person wants it so"
-    bench.coordinator.go_on()
+    bench.coordinator.unpause()
     bench.ack("b", sessions["b"], 2, users=1)
     assert bench.coordinator.stalled == ""
 
@@ -394,7 +394,7 @@ def test_a_resumed_run_is_dealt_equally_to_those_who_are_there_by_then(bench: Be
     for worker in ("a", "b", "c"):
         bench.hello(worker)
         bench.now += 1.0
-    assert bench.run.ledger.partition.unassigned.count == 100
+    assert bench.run.ledger.assignment.unassigned.count == 100
     bench.now = 5.0  # lease_s after the resume; a, who was there first, is given up
     made = bench.coordinator.expire(bench.now)
     assert [str(one) for one in made] == [
@@ -402,4 +402,4 @@ def test_a_resumed_run_is_dealt_equally_to_those_who_are_there_by_then(bench: Be
         "worker c joined, with a slice of 50 records",
     ]
     bench.hello("d")
-    assert sorted(len(rest) for rest in bench.run.ledger.partition.remainders.values()) == [33, 33, 34]
+    assert sorted(len(rest) for rest in bench.run.ledger.assignment.remainders.values()) == [33, 33, 34]

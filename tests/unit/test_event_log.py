@@ -2,7 +2,14 @@
 
 import pytest
 
-from traffic.core.master.decisions import AllSettled, Booked, LeaseReclaimed, LeaseReturned, WorkerGone, WorkerJoined
+from traffic.core.master.decisions import (
+    AllSettled,
+    LeaseReclaimed,
+    LeaseReturned,
+    OutcomesRecorded,
+    WorkerGone,
+    WorkerJoined,
+)
 from traffic.core.master.event_log import LONGEST, EventLog
 from traffic.core.ranges import RangeSet
 
@@ -18,7 +25,7 @@ def test_whoever_asks_in_turn_is_told_each_thing_once() -> None:
     for round_ in range(5):
         for at in range(round_):
             chronicle.note("a-kind", "info", f"{round_}.{at}")
-        told = chronicle.told(ask)
+        told = chronicle.to_json(ask)
         heard += [row["text"] for row in told["rows"]]
         ask = told["next"]
     assert heard == [f"{round_}.{at}" for round_ in range(5) for at in range(round_)]
@@ -29,14 +36,14 @@ def test_what_is_too_old_is_gone_and_the_numbers_show_it() -> None:
     chronicle = a_chronicle(kept=4)
     for at in range(10):
         chronicle.note("a-kind", "info", str(at))
-    assert [row["n"] for row in chronicle.told(2)["rows"]] == [6, 7, 8, 9]
-    assert chronicle.told(10) == {"next": 10, "rows": []}
+    assert [row["n"] for row in chronicle.to_json(2)["rows"]] == [6, 7, 8, 9]
+    assert chronicle.to_json(10) == {"next": 10, "rows": []}
 
 
 def test_a_row_has_what_programs_and_people_want() -> None:
     chronicle = a_chronicle()
     chronicle.note("refused", "bad", "no")
-    assert chronicle.told(0)["rows"] == [{"n": 0, "at": AT, "kind": "refused", "level": "bad", "text": "no"}]
+    assert chronicle.to_json(0)["rows"] == [{"n": 0, "at": AT, "kind": "refused", "level": "bad", "text": "no"}]
 
 
 def test_a_text_without_end_is_cut_short() -> None:
@@ -60,12 +67,12 @@ def test_a_text_without_end_is_cut_short() -> None:
 )
 def test_a_decision_that_people_are_told_is_noted_in_its_own_words(decision, kind, level) -> None:
     chronicle = a_chronicle()
-    chronicle.decided(decision)
+    chronicle.note_decision(decision)
     (row,) = chronicle.since(0)
     assert (row.kind, row.level, row.text) == (kind, level, str(decision))
 
 
 def test_what_happens_with_every_record_is_not_noted() -> None:
     chronicle = a_chronicle()
-    chronicle.decided(Booked("w", RangeSet([(0, 4)]), ()))
+    chronicle.note_decision(OutcomesRecorded("w", RangeSet([(0, 4)]), ()))
     assert chronicle.since(0) == []

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from support.dead_letters import buried
-from traffic.core.master.decisions import Booked, Leased
+from traffic.core.master.decisions import Leased, OutcomesRecorded
 from traffic.core.master.invariants import check_ledger
 from traffic.core.ranges import RangeSet
 from traffic.core.record_state import DeadLetter, RecordState
@@ -100,16 +100,18 @@ def test_the_last_run_that_was_not_completed_can_be_resumed(folder, state, last)
     assert found(find_to_resume(folder, "last")) == last
 
 
-NO_LETTERS = Booked("a", RangeSet([(0, 10)]), ())
+NO_LETTERS = OutcomesRecorded("a", RangeSet([(0, 10)]), ())
 
 
-def letters(*positions: int, state: RecordState = RecordState.REJECTED) -> Booked:
+def letters(*positions: int, state: RecordState = RecordState.REJECTED) -> OutcomesRecorded:
     """These ended so; the other ones of ten records were delivered."""
     every = tuple(buried(DeadLetter(at, state, 2, 422, "HTTP 422", "a")) for at in positions)
-    return Booked("a", RangeSet([(0, 10)]).minus(RangeSet.of(positions)), every, 12, 0)
+    return OutcomesRecorded("a", RangeSet([(0, 10)]).minus(RangeSet.of(positions)), every, 12, 0)
 
 
-def leave_with(folder: StateFolder, run: str, entry: Booked, state: str = "completed", **changed: Any) -> Path:
+def leave_with(
+    folder: StateFolder, run: str, entry: OutcomesRecorded, state: str = "completed", **changed: Any
+) -> Path:
     """The journal of a run of ten records that has come so far; its master has said so, where it was completed."""
     path = leave(folder, run, state, **{"records": 10, "told": state == "completed"} | changed)
     with closing(Journal.open(path)) as journal:
@@ -147,7 +149,7 @@ def test_a_completed_run_that_nobody_was_told_of_is_found_by_an_unattended_maste
         (letters(3), "completed", {}, SECOND),
         (letters(3, state=RecordState.IN_DOUBT), "completed", {}, SECOND),
         (letters(3), "stopped", {}, SECOND),
-        (Booked("a", RangeSet([(0, 4)]), ()), "failed", {}, SECOND),
+        (OutcomesRecorded("a", RangeSet([(0, 4)]), ()), "failed", {}, SECOND),
         (NO_LETTERS, "running", {}, SECOND),
         (letters(3), "completed", {"policy": "at-most-once"}, SECOND),
         (letters(3, state=RecordState.IN_DOUBT), "completed", {"policy": "at-most-once"}, FIRST),
@@ -192,7 +194,7 @@ def test_dead_letters_are_pending_in_a_run_that_is_recovered_for_them(folder, da
         left = recover(journal, dataset, resend=True)
         assert len(list(journal.entries())) == 1, "the journal is told when the run goes on"
     check_ledger(left.run.ledger)
-    assert set(left.reopened.positions.members()) == set(left.run.ledger.earlier.former) == again
+    assert set(left.reopened.positions.members()) == set(left.run.ledger.prior_attempts.former) == again
     assert left.run.ledger.unsettled == 10 - 3 - 3 + len(again)
     assert left.held == {}
 
@@ -292,12 +294,12 @@ def dataset(tmp_path):
 def test_a_run_is_recovered_with_its_terms_its_order_and_its_account(folder, dataset):
     path = leave(folder, FIRST, records=10, digest=dataset.digest, seed=5)
     with closing(Journal.open(path)) as journal:
-        journal.write([Leased(1, "a", RangeSet([(0, 6)])), Booked("a", RangeSet([(0, 4)]), (), 5, 1)])
+        journal.write([Leased(1, "a", RangeSet([(0, 6)])), OutcomesRecorded("a", RangeSet([(0, 4)]), (), 5, 1)])
         left = recover(journal, dataset)
     run, held = left.run, left.held
     assert not left.reopened.positions
     check_ledger(run.ledger)
-    assert (run.terms, run.dataset) == (facts(FIRST).terms, dataset)
+    assert (run.config, run.dataset) == (facts(FIRST).terms, dataset)
     assert (run.order.kind, run.order.seed) == ("random", 5)
     assert (run.ledger.counts, run.attempts, run.resent) == ([6, 0, 4, 0, 0], {"a": 5}, {"a": 1})
     assert held == {"a": RangeSet([(4, 6)])}
@@ -319,7 +321,7 @@ def test_another_file_is_refused_with_both_and_a_remedy(folder, dataset, changed
 def test_a_journal_that_contradicts_itself_is_refused(folder, dataset):
     path = leave(folder, FIRST, records=10, digest=dataset.digest)
     with closing(Journal.open(path)) as journal:
-        journal.write([Booked("a", RangeSet([(0, 4)]), ()), Booked("b", RangeSet([(3, 5)]), ())])
+        journal.write([OutcomesRecorded("a", RangeSet([(0, 4)]), ()), OutcomesRecorded("b", RangeSet([(3, 5)]), ())])
         with pytest.raises(JournalError, match=r"contradicts itself \(positions 3-4.*--traffic-resume no"):
             recover(journal, dataset)
 

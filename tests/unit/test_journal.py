@@ -15,10 +15,10 @@ from pathlib import Path
 import pytest
 
 from support.dead_letters import buried
-from traffic.core.master.decisions import Booked, Entry, Leased, LeaseReturned, Reopened
+from traffic.core.master.decisions import Entry, Leased, LeaseReturned, OutcomesRecorded, Reopened
 from traffic.core.protocol import RunConfig
 from traffic.core.ranges import RangeSet
-from traffic.core.record_state import Buried, DeadLetter, RecordState
+from traffic.core.record_state import DeadLetter, DeadLetterGroup, RecordState
 from traffic.runs import journal as journal_module
 from traffic.runs.journal import APPLICATION, VERSION, Journal, JournalError, JournalInUseError, JournalWriteError
 from traffic.runs.run_metadata import RunMetadata
@@ -39,7 +39,7 @@ def group(number: int, size: int = 0) -> list[Entry]:
     return [
         Leased(number + 1, worker, RangeSet([(at, at + 5), (at + 6, at + ROOM)])),
         LeaseReturned(number + 1, worker, RangeSet([(at + 6, at + ROOM)])),
-        Booked(worker, RangeSet([(at, at + 1), (at + 2, at + 5)]), (buried(letter),), number + 4, number),
+        OutcomesRecorded(worker, RangeSet([(at, at + 1), (at + 2, at + 5)]), (buried(letter),), number + 4, number),
         Reopened(RangeSet([(at + 1, at + 2)])),
     ]
 
@@ -306,10 +306,12 @@ def test_a_journal_of_version_1_is_read_and_what_is_added_is_of_the_latest(path:
         database.execute("PRAGMA user_version = 1")
         database.execute("INSERT INTO entry VALUES (1, ?)", (old,))
         database.execute("UPDATE head SET entries = 1, chain = ?", (zlib.crc32(old.encode()),))
-    alone = Booked("w1", RangeSet([(0, 2)]), (buried(DeadLetter(4, RecordState.REJECTED, 5, 422, "no", "w1")),), 7, 1)
+    alone = OutcomesRecorded(
+        "w1", RangeSet([(0, 2)]), (buried(DeadLetter(4, RecordState.REJECTED, 5, 422, "no", "w1")),), 7, 1
+    )
     assert read(path)[0] == [alone]
     assert version_of(path) == 1, "who only reads changes nothing"
-    together = replace(alone, letters=(Buried(RangeSet([(5, 9)]), alone.letters[0].cause),))
+    together = replace(alone, letters=(DeadLetterGroup(RangeSet([(5, 9)]), alone.letters[0].cause),))
     with closing(Journal.open(path)) as journal:
         journal.write([together])
     assert read(path)[0] == [alone, together]

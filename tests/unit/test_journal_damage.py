@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from support.dead_letters import buried
-from traffic.core.master.decisions import Booked, Entry
+from traffic.core.master.decisions import Entry, OutcomesRecorded
 from traffic.core.master.recovery import Recovery, RecoveryError
 from traffic.core.ranges import RangeSet
 from traffic.core.record_state import DeadLetter, RecordState
@@ -48,7 +48,7 @@ def test_a_number_that_became_another_kind_of_number(tmp_path):
     dataset = Dataset.open(file)
     at = tmp_path / "runs" / "r" / "journal.sqlite"
     with closing(Journal.create(at, replace(FACTS, records=200, digest=dataset.digest))) as journal:
-        journal.write([Booked("w", RangeSet([(0, 123)]), ())])
+        journal.write([OutcomesRecorded("w", RangeSet([(0, 123)]), ())])
     at.write_bytes(at.read_bytes().replace(b"[[0,123]]", b"[[0,1e2]]"))
     with closing(Journal.open(at)) as journal, pytest.raises(JournalError):
         recover(journal, dataset)
@@ -67,7 +67,7 @@ def test_what_a_worker_may_have_sent_before_it_began_anew_is_still_known(tmp_pat
         if isinstance(entry, Entry):
             recovery.take(entry)
     live = bench.run.ledger
-    tried = live.earlier.tried_among(live.positions(RecordState.PENDING))
+    tried = live.prior_attempts.tried_among(live.positions(RecordState.PENDING))
     assert tried == RangeSet([(0, 5)])
     assert recovery.held().get("a") == tried
 
@@ -101,4 +101,6 @@ def test_a_report_that_is_no_object_is_passed_over(tmp_path):
 
 def test_a_letter_says_rejected_or_in_doubt():
     with pytest.raises(RecoveryError):
-        Recovery(5).take(Booked("a", RangeSet(), (buried(DeadLetter(0, RecordState.DELIVERED, 1, 0, "", "a")),)))
+        Recovery(5).take(
+            OutcomesRecorded("a", RangeSet(), (buried(DeadLetter(0, RecordState.DELIVERED, 1, 0, "", "a")),))
+        )

@@ -9,7 +9,7 @@ from traffic.core.master.dead_letters import DeadLetters
 from traffic.core.master.invariants import check_ledger
 from traffic.core.master.ledger import Ledger
 from traffic.core.ranges import RangeSet
-from traffic.core.record_state import Buried, Cause, RecordState
+from traffic.core.record_state import Cause, DeadLetterGroup, RecordState
 
 
 def a_ledger(records: int = 20) -> Ledger:
@@ -22,9 +22,9 @@ def a_ledger(records: int = 20) -> Ledger:
 
 def test_deliveries_that_are_said_again_are_no_news_and_are_not_looked_at_one_by_one() -> None:
     ledger = a_ledger()
-    ledger.deliver("w1", RangeSet([(0, 15)]))
+    ledger.record_delivered("w1", RangeSet([(0, 15)]))
     with patch.object(RangeSet, "members", side_effect=AssertionError("looked at one by one")):
-        news = ledger.deliver("w1", RangeSet([(0, 18)]))
+        news = ledger.record_delivered("w1", RangeSet([(0, 18)]))
     assert news == RangeSet([(15, 18)])
     assert ledger.repeats == 15
     assert ledger.shares["w1"].delivered == 18
@@ -33,9 +33,9 @@ def test_deliveries_that_are_said_again_are_no_news_and_are_not_looked_at_one_by
 
 def test_among_deliveries_that_are_said_again_those_that_overrule_a_dead_letter_are_news() -> None:
     ledger = a_ledger()
-    ledger.deliver("w1", RangeSet([(0, 4), (6, 10)]))
+    ledger.record_delivered("w1", RangeSet([(0, 4), (6, 10)]))
     ledger.record_failure(RangeSet([(5, 6)]), Cause(RecordState.REJECTED, 1, 422, "HTTP 422", "w1"))
-    assert ledger.deliver("w1", RangeSet([(0, 10)])) == RangeSet([(4, 6)])
+    assert ledger.record_delivered("w1", RangeSet([(0, 10)])) == RangeSet([(4, 6)])
     assert ledger.repeats == 9
     assert not ledger.dead
     assert ledger.counts[RecordState.DELIVERED] == 10
@@ -45,7 +45,7 @@ def test_among_deliveries_that_are_said_again_those_that_overrule_a_dead_letter_
 @pytest.mark.parametrize("delivered", [[], [(0, 1)], [(19, 20)], [(0, 20)], [(3, 7), (8, 9), (12, 20)]])
 def test_the_positions_of_a_state_are_found_at_either_end_and_between(delivered: list[tuple[int, int]]) -> None:
     ledger = a_ledger()
-    ledger.deliver("w1", RangeSet(delivered))
+    ledger.record_delivered("w1", RangeSet(delivered))
     assert ledger.positions(RecordState.DELIVERED) == RangeSet(delivered)
     assert ledger.positions(RecordState.LEASED) == RangeSet([(0, 20)]).minus(RangeSet(delivered))
     assert ledger.positions(RecordState.LEASED, RecordState.DELIVERED) == RangeSet([(0, 20)])
@@ -88,9 +88,9 @@ def test_dead_letters_are_a_mapping_by_position() -> None:
     dead.put(RangeSet([(4, 5)]), other)
     kept = dead.copy()
     assert dict(dead) == {2: cause.of(2), 3: cause.of(3), 4: other.of(4), 9: cause.of(9)}
-    assert dead.alike(RangeSet([(0, 10)])) == [
-        Buried(RangeSet([(2, 4), (9, 10)]), cause),
-        Buried(RangeSet([(4, 5)]), other),
+    assert dead.by_cause(RangeSet([(0, 10)])) == [
+        DeadLetterGroup(RangeSet([(2, 4), (9, 10)]), cause),
+        DeadLetterGroup(RangeSet([(4, 5)]), other),
     ]
     dead.drop(RangeSet([(0, 3), (4, 6)]))
     assert (len(dead), dead) == (2, {3: cause.of(3), 9: cause.of(9)})

@@ -11,7 +11,7 @@ import gevent
 import pytest
 from gevent.event import Event
 
-from traffic.core.master.decisions import AllSettled, Booked, Decision, Entry, Leased, LeaseReturned, Send
+from traffic.core.master.decisions import AllSettled, Decision, Entry, Leased, LeaseReturned, OutcomesRecorded, Send
 from traffic.core.protocol import AckReply
 from traffic.core.ranges import RangeSet
 from traffic.master import outbox as module
@@ -29,7 +29,7 @@ def send(number: int) -> Send:
 
 
 def entry(number: int) -> Entry:
-    return Booked("w", RangeSet([(number, number + 1)]), ())
+    return OutcomesRecorded("w", RangeSet([(number, number + 1)]), ())
 
 
 class GatedJournal:
@@ -216,5 +216,5 @@ def test_a_worker_hears_only_of_what_a_crash_at_that_moment_would_leave(bench, t
     bench.outbox.put([AllSettled("run")])
     assert bench.settled.wait(SOON_S)
     bench.outbox.journal.close()
-    assert read(path)[0] == [one for one in bench.done if isinstance(one, Booked)]
+    assert read(path)[0] == [one for one in bench.done if isinstance(one, OutcomesRecorded)]
     assert len(bench.done) == 101

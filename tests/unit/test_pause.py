@@ -148,7 +148,7 @@ def test_every_worker_is_told_at_once_and_every_answer_says_it_again(bench: Benc
     assert words(bench.coordinator.pause()) == {"a": True, "b": True}
     for seq in (2, 3):
         assert words(bench.ack("a", sessions["a"], seq)) == {"a": True}
-    assert words(bench.coordinator.go_on()) == {"a": False, "b": False}
+    assert words(bench.coordinator.unpause()) == {"a": False, "b": False}
     assert words(bench.ack("b", sessions["b"], 1)) == {"b": False}
 
 
@@ -157,7 +157,7 @@ def test_a_paused_run_leases_nothing_until_it_goes_on(bench: Bench) -> None:
     bench.coordinator.pause()
     assert isinstance(the_message(bench.ack("a", session, 1, wants=5)), AckReply)
     assert bench.run.ledger.counts[RecordState.LEASED] == 0
-    bench.coordinator.go_on()
+    bench.coordinator.unpause()
     assert isinstance(the_message(bench.ack("a", session, 2, heard=9, wants=5)), LeaseGrant)
 
 
@@ -171,7 +171,7 @@ def test_leases_stay_with_workers_that_ack_and_nothing_is_sent_again(bench: Benc
         assert isinstance(the_message(bench.ack("a", session, seq, heard=lease.seq, holds=((0, 5),))), AckReply)
         assert bench.coordinator.expire(bench.now) == []
         assert bench.run.ledger.counts[RecordState.LEASED] == 5
-    bench.coordinator.go_on()
+    bench.coordinator.unpause()
     bench.ack("a", session, 30, heard=lease.seq, delivered=((0, 5),))
     assert bench.run.ledger.counts[RecordState.DELIVERED] == 5
     assert bench.run.ledger.repeats == 0
@@ -187,7 +187,7 @@ def test_what_a_worker_held_that_dies_in_a_pause_is_reclaimed_and_waits_with_its
     made = bench.coordinator.expire(bench.now)
     assert [type(one).__name__ for one in made] == ["LeaseReclaimed", "WorkerGone"]
     assert isinstance(the_message(bench.ack("b", sessions["b"], 2, wants=5)), AckReply)
-    assert len(bench.run.ledger.partition.remainders["b"]) == 100
+    assert len(bench.run.ledger.assignment.remainders["b"]) == 100
 
 
 def test_a_worker_that_joins_a_paused_run_is_told_by_the_first_answer(bench: Bench) -> None:
@@ -195,12 +195,12 @@ def test_a_worker_that_joins_a_paused_run_is_told_by_the_first_answer(bench: Ben
     bench.coordinator.pause()
     session = bench.hello("b")
     assert words(bench.ack("b", session, 1, wants=5)) == {"b": True}
-    assert len(bench.run.ledger.partition.remainders["b"]) == 50
+    assert len(bench.run.ledger.assignment.remainders["b"]) == 50
 
 
 def test_the_last_outcome_ends_a_run_in_its_pause_and_the_pause_with_it(bench: Bench) -> None:
     session = bench.start("a")["a"]
-    bench.run.ledger.entrust("a", RangeSet([(0, 100)]))
+    bench.run.ledger.record_leased("a", RangeSet([(0, 100)]))
     bench.coordinator.pause()
     made = bench.ack("a", session, 1, delivered=((0, 100),))
     assert AllSettled("run") in made
@@ -237,6 +237,6 @@ def test_a_master_that_takes_a_paused_run_up_pauses_it_before_it_leases_anything
     bench.coordinator.pause()
     session = bench.hello("a")
     assert isinstance(the_message(bench.ack("a", session, 1, wants=5)), AckReply)
-    bench.coordinator.go_on()
+    bench.coordinator.unpause()
     made = bench.ack("a", session, 2, heard=9, wants=5)
     assert [type(one.message) for one in sends(made)] == [LeaseGrant]

@@ -6,7 +6,16 @@ from pathlib import Path
 import pytest
 
 from support.dead_letters import buried, each, failure
-from traffic.core.master.decisions import AllSettled, Booked, Disbelieved, Entry, Leased, LeaseReturned, Reopened, Send
+from traffic.core.master.decisions import (
+    AllSettled,
+    Entry,
+    Leased,
+    LeaseReturned,
+    OutcomesRecorded,
+    OutcomesRefused,
+    Reopened,
+    Send,
+)
 from traffic.core.master.in_doubt import LOST_AT_END, LOST_AT_RESTART
 from traffic.core.master.invariants import check_ledger
 from traffic.core.master.recovery import Recovery, RecoveryError
@@ -25,8 +34,10 @@ def letter(position: int, worker: str, state: RecordState = RecordState.REJECTED
     return DeadLetter(position, state, 1, 422, "HTTP 422", worker)
 
 
-def booked(worker: str, delivered: RangeSet, *letters: DeadLetter, attempts: int = 0, resent: int = 0) -> Booked:
-    return Booked(worker, delivered, tuple(map(buried, letters)), attempts, resent)
+def booked(
+    worker: str, delivered: RangeSet, *letters: DeadLetter, attempts: int = 0, resent: int = 0
+) -> OutcomesRecorded:
+    return OutcomesRecorded(worker, delivered, tuple(map(buried, letters)), attempts, resent)
 
 
 def recovered(*entries: Entry, records: int = 100) -> Recovery:
@@ -137,16 +148,16 @@ def test_a_dead_letter_that_was_reopened_is_pending_and_in_nobodys_hand_until_it
     recovery = recovered(*before, Reopened(places(2, 4)))
     assert recovery.ledger.counts == [98, 0, 2, 0, 0]
     assert (recovery.held(), recovery.ledger.dead) == ({}, {})
-    assert recovery.ledger.earlier.former == {2: letter(2, "a"), 3: letter(3, "b")}
+    assert recovery.ledger.prior_attempts.former == {2: letter(2, "a"), 3: letter(3, "b")}
     again = recovered(*before, Reopened(places(2, 4)), Leased(2, "c", places(2, 4)), booked("c", places(2, 3)))
-    assert (again.held(), again.ledger.earlier.former) == ({"c": places(3, 4)}, {3: letter(3, "b")})
+    assert (again.held(), again.ledger.prior_attempts.former) == ({"c": places(3, 4)}, {3: letter(3, "b")})
     assert again.attempts == {"a": 4}, "counts go on"
 
 
 def test_what_was_reopened_and_failed_again_can_be_reopened_again():
     again = Reopened(places(2, 3))
     recovery = recovered(booked("a", RangeSet(), letter(2, "a")), again, booked("b", RangeSet(), letter(2, "b")), again)
-    assert recovery.ledger.earlier.former == {2: letter(2, "b")}
+    assert recovery.ledger.prior_attempts.former == {2: letter(2, "b")}
     assert (
         recovered(booked("a", RangeSet(), letter(2, "a")), again, booked("", RangeSet(), letter(2, "a"))).held() == {}
     )
@@ -158,7 +169,7 @@ class Restarted(Bench):
     def __init__(self, folder: Path, *entries: Entry, policy: str = "at-least-once") -> None:
         super().__init__(folder, 100, policy)
         recovery = recovered(*entries)
-        self.run = Run.recovered(self.run.terms, self.run.dataset, self.run.order, recovery)
+        self.run = Run.recovered(self.run.config, self.run.dataset, self.run.order, recovery)
         self.made = self.coordinator.resume(self.run, recovery.held(), 5.0, self.now)
 
 
@@ -187,7 +198,7 @@ def test_a_worker_of_the_former_master_is_believed_and_begins_anew(restarted):
     assert made[0] == booked("a", places(4, 8), attempts=9, resent=1), "what was news, and before any answer"
     welcome = the_message(made)
     assert isinstance(welcome, Welcome)
-    assert (welcome.session, welcome.run) == (100, restarted.run.terms)
+    assert (welcome.session, welcome.run) == (100, restarted.run.config)
     assert [type(one) for one in restarted.ack("a", 7, 32, delivered=((0, 8),))] == [Send], "it was news once"
     assert restarted.run.ledger.counts == [92, 0, 8, 0, 0]
 
@@ -196,10 +207,10 @@ def test_after_a_restart_a_worker_is_believed_of_what_it_was_leased_by_the_journ
     made = restarted.ack("a", 7, 31, delivered=((0, 12),), failed=(failure(50),), attempts=9)
     assert made[:2] == [
         booked("a", places(4, 10), attempts=9, resent=1),
-        Disbelieved("a", RangeSet([(10, 12), (50, 51)]), 1),
+        OutcomesRefused("a", RangeSet([(10, 12), (50, 51)]), 1),
     ]
     made = restarted.ack("b", 7, 31, delivered=((0, 100),), attempts=100)
-    assert made[0] == Disbelieved("b", places(0, 100), 2), "a worker that was restarted has another id"
+    assert made[0] == OutcomesRefused("b", places(0, 100), 2), "a worker that was restarted has another id"
     assert restarted.run.attempts == {"a": 9}
     assert restarted.run.ledger.counts == [90, 0, 10, 0, 0]
 
@@ -235,7 +246,7 @@ def test_the_outcome_that_a_former_sessions_worker_brings_is_not_sent_again(rest
 def test_a_resumed_run_that_is_stopped_before_it_goes_on_has_in_doubt_what_was_in_hand(restarted):
     restarted.coordinator.stop()
     (made,) = restarted.coordinator.close()
-    assert isinstance(made, Booked)
+    assert isinstance(made, OutcomesRecorded)
     assert [(one.position, one.reason, one.worker) for one in each(made)] == [
         (position, LOST_AT_END, "a") for position in range(4, 10)
     ]
@@ -244,7 +255,7 @@ def test_a_resumed_run_that_is_stopped_before_it_goes_on_has_in_doubt_what_was_i
 
 def test_at_most_once_what_was_in_hand_is_in_doubt_at_once_and_journaled_so(cautious):
     (made,) = cautious.made
-    assert isinstance(made, Booked)
+    assert isinstance(made, OutcomesRecorded)
     assert [(one.position, one.reason, one.worker) for one in each(made)] == [
         (position, LOST_AT_RESTART, "a") for position in range(4, 10)
     ]
@@ -315,7 +326,7 @@ def test_what_was_reopened_is_granted_as_a_repeat_and_its_new_outcome_counts(reo
     rejected = DeadLetter(2, RecordState.REJECTED, 3, 409, "HTTP 409", "b")
     assert made[0] == booked("b", places(3, 4), rejected, attempts=4)
     assert AllSettled("run") in made
-    assert (reopening.run.ledger.dead, reopening.run.ledger.earlier.former) == ({2: rejected}, {})
+    assert (reopening.run.ledger.dead, reopening.run.ledger.prior_attempts.former) == ({2: rejected}, {})
     assert reopening.coordinator.close() == []
 
 
@@ -327,7 +338,7 @@ def test_a_run_that_is_stopped_before_they_are_leased_has_the_former_letters(reo
     assert made == booked("", RangeSet(), *Reopening.LETTERS)
     assert reopening.run.ledger.dead == {2: Reopening.LETTERS[0], 3: Reopening.LETTERS[1]}
     again = recovered(*Reopening.BEFORE, Reopened(places(2, 4)), made)
-    assert (again.ledger.counts, again.ledger.earlier.former, again.held()) == ([0, 0, 98, 1, 1], {}, {})
+    assert (again.ledger.counts, again.ledger.prior_attempts.former, again.held()) == ([0, 0, 98, 1, 1], {}, {})
     assert session
 
 
@@ -361,7 +372,7 @@ def test_what_a_lost_worker_had_again_is_in_doubt_at_the_end(reopening):
 def test_a_word_from_before_the_reopening_does_not_bury_the_record_again(reopening, foreign):
     session = 7 if foreign else reopening.hello("a")
     made = reopening.ack("a", session, 1, failed=(REFUSED,))
-    assert not any(isinstance(one, Booked) for one in made)
+    assert not any(isinstance(one, OutcomesRecorded) for one in made)
     assert reopening.state(2) is RecordState.PENDING
     assert any(isinstance(one, Welcome if foreign else AckReply) for one in (sent.message for sent in sends(made)))
 
@@ -383,13 +394,13 @@ def test_a_word_of_one_that_had_the_record_again_and_was_lost_counts(reopening):
     reopening.ack("b", session, 1, wants=1)
     reopening.coordinator.worker_lost("b", "gone")
     made = reopening.ack("b", session, 2, failed=(REFUSED,))
-    assert isinstance(made[0], Booked)
+    assert isinstance(made[0], OutcomesRecorded)
     assert reopening.state(2) is RecordState.REJECTED
 
 
 def test_a_worker_that_saw_it_delivered_is_believed_whenever_that_was(reopening):
     reopening.ack("a", 7, 31, delivered=((2, 3),))
-    assert (reopening.state(2), list(reopening.run.ledger.earlier.former)) == (RecordState.DELIVERED, [3])
+    assert (reopening.state(2), list(reopening.run.ledger.prior_attempts.former)) == (RecordState.DELIVERED, [3])
 
 
 def test_at_most_once_what_was_leased_again_when_the_master_died_is_in_doubt(tmp_path):

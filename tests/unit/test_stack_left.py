@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from support.stack import ROOT
-from traffic.core.master.decisions import Booked, Leased
+from traffic.core.master.decisions import Leased, OutcomesRecorded
 from traffic.core.ranges import RangeSet
 from traffic.runs.journal import Journal
 from traffic.runs.state_dir import StateFolder
@@ -42,7 +42,7 @@ def test_a_hurried_stop_says_what_was_sent_and_how_to_go_on(tmp_path: Path, capf
     earlier = replace(facts, state="stopped", terms=replace(facts.terms, run="20990102-030405-abcd"))
     Journal.create(folder.journal_path(earlier.run), earlier).close()
     journal = Journal.create(folder.journal_path(facts.run), facts)
-    journal.write([Leased(1, "a", RangeSet([(0, 7)])), Booked("a", RangeSet([(0, 5)]), (), 5, 0)])
+    journal.write([Leased(1, "a", RangeSet([(0, 7)])), OutcomesRecorded("a", RangeSet([(0, 5)]), (), 5, 0)])
     journal.close()
     assert stack._explain(AskedToStop(tmp_path), 137, {}) == 130
     assert capfd.readouterr().err == (

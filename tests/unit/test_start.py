@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from support.dead_letters import buried
-from traffic.core.master.decisions import Booked, Leased, Reopened
+from traffic.core.master.decisions import Leased, OutcomesRecorded, Reopened
 from traffic.core.ranges import RangeSet
 from traffic.core.record_state import DeadLetter, RecordState
 from traffic.dataset.dataset import Dataset, DatasetError
@@ -59,7 +59,7 @@ class Bench:
         said = {"file": str(self.file), "records": 10, "digest": self.digest, "state": state} | changed
         facts = replace(FACTS, **said)
         with closing(Journal.create(path, facts)) as journal:
-            journal.write([Leased(1, "a", RangeSet([(0, 3)])), Booked("a", RangeSet([(0, 1)]), (), 1, 0)])
+            journal.write([Leased(1, "a", RangeSet([(0, 3)])), OutcomesRecorded("a", RangeSet([(0, 1)]), (), 1, 0)])
         return path
 
     def begin(self, starts: RunStarter, first_session: int = 1) -> ActiveRun:
@@ -84,7 +84,7 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
 def test_a_new_run_has_a_journal_that_says_what_it_was_asked_to_be(bench):
     starts = bench.starts(traffic_path="/v1", traffic_method="PUT", traffic_wait="0", traffic_policy="at-most-once")
     delivery = bench.begin(starts, first_session=77)
-    facts, terms = delivery.facts, delivery.run.terms
+    facts, terms = delivery.facts, delivery.run.config
     assert (terms.path, terms.method, terms.wait, terms.policy) == ("/v1", "PUT", (0.0, 0.0), "at-most-once")
     assert (facts.records, facts.digest, facts.file) == (10, bench.digest, str(bench.file))
     assert (facts.seed, facts.order, facts.host, facts.first_session) == (5, "random", FACTS.host, 77)
@@ -148,7 +148,7 @@ def test_a_form_that_names_no_run_is_refused_while_one_was_cut_off(bench):
 def test_a_run_is_resumed_with_its_own_terms_and_that_is_journaled(bench, state):
     path = bench.leave(state, ended="2026-01-02T04:00:00Z", first_session=500)
     delivery = bench.resume(bench.starts(traffic_resume="last", traffic_path="/other", traffic_seed="6"))
-    assert delivery.run.terms == FACTS.terms
+    assert delivery.run.config == FACTS.terms
     assert (delivery.run.order.seed, delivery.settled, delivery.had_worker) == (FACTS.seed, 1, False)
     delivery.journal.close()
     entries, facts = read(path)
@@ -168,14 +168,14 @@ def test_dead_letters_that_are_sent_again_are_journaled_before_anything_is_sent(
     path = bench.leave("completed", ended="2026-01-02T04:00:00Z", told=True)
     letter = DeadLetter(1, RecordState.REJECTED, 2, 422, "HTTP 422", "a")
     with closing(Journal.open(path)) as journal:
-        journal.write([Booked("a", RangeSet([(2, 10)]), (buried(letter),), 11, 0)])
+        journal.write([OutcomesRecorded("a", RangeSet([(2, 10)]), (buried(letter),), 11, 0)])
     before = read(path)
     starts = bench.starts(traffic_resume=RUN, traffic_resend="dead-letters")
     starts.check(starts.options)
     starts.take().close()
     assert read(path) == before, "a start that is called off changes nothing"
     delivery = bench.resume(starts)
-    assert (delivery.settled, delivery.run.ledger.earlier.former) == (9, {1: letter})
+    assert (delivery.settled, delivery.run.ledger.prior_attempts.former) == (9, {1: letter})
     delivery.journal.close()
     entries, facts = read(path)
     assert entries == [*before[0], Reopened(RangeSet([(1, 2)]))]
@@ -195,7 +195,7 @@ def test_the_sessions_of_a_resumed_run_are_newer_than_any_before(bench, mine, fi
 def test_with_no_a_new_run_begins_and_the_one_that_was_cut_off_can_still_be_had(bench):
     path = bench.leave()
     delivery = bench.begin(bench.starts(traffic_resume="no"))
-    assert delivery.run.terms.run != RUN
+    assert delivery.run.config.run != RUN
     assert read(path)[1].state == "stopped"
 
 
@@ -418,7 +418,7 @@ def test_old_runs_are_deleted_as_a_new_one_begins(bench):
         bench.folder.write_report({"run": f"2020010{day}-000000-abcd"}, [], [])
     bench.leave("running")
     delivery = bench.begin(bench.starts(traffic_resume="no", traffic_keep_runs="3"))
-    assert bench.folder.runs() == [delivery.run.terms.run, RUN, "20200105-000000-abcd"]
+    assert bench.folder.runs() == [delivery.run.config.run, RUN, "20200105-000000-abcd"]
 
 
 def test_a_mistyped_variable_is_refused_before_anything_is_opened(bench, monkeypatch):

@@ -46,7 +46,7 @@ def test_what_a_worker_in_trouble_hands_back_goes_to_one_that_is_well(bench: Ben
 
 
 def granted_again(bench: Bench, worker: str, positions: RangeSet) -> RangeSet:
-    return bench.run.ledger.earlier.repeats_among(positions)
+    return bench.run.ledger.prior_attempts.repeats_among(positions)
 
 
 def test_a_worker_in_trouble_gets_one_record_and_none_that_another_is_to_deliver(bench: Bench) -> None:
@@ -83,7 +83,7 @@ def test_what_was_sent_in_vain_is_known_to_have_been_and_how_often(bench: Bench)
             assert (grant.again, grant.tried) == (((1, 2),), tried)
     assert 1 in held
     bench.ack("b", sessions["b"], 3, heard=3, delivered=((1, 2),), holds=((0, 1), (2, 20)))
-    assert not bench.run.ledger.earlier.tries, "nobody asks any more"
+    assert not bench.run.ledger.prior_attempts.tries, "nobody asks any more"
 
 
 def test_what_was_sent_in_vain_and_nobody_sent_again_is_in_doubt_when_the_run_is_stopped(bench: Bench) -> None:
@@ -99,7 +99,7 @@ def test_single_records_that_go_to_and_fro_are_no_news_but_the_trouble_and_its_e
     sessions = bench.start("a", "b")
     probe = granted(bench.ack("a", sessions["a"], 1, wants=1, trouble=TROUBLE))
     made = bench.ack("a", sessions["a"], 2, heard=probe.seq, trouble=TROUBLE)
-    assert [one.told for one in made if isinstance(one, LeaseReturned)] == [False]
+    assert [one.reported for one in made if isinstance(one, LeaseReturned)] == [False]
     made = bench.ack("a", sessions["a"], 3, heard=probe.seq)
     assert [str(one) for one in made if isinstance(one, WorkerTroubled)] == ["worker a is out of its trouble"]
 

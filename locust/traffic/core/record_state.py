@@ -50,7 +50,7 @@ class DeadLetter:
 
 
 @dataclass(frozen=True, slots=True)
-class Buried:
+class DeadLetterGroup:
     """Records that ended as dead letters by one cause: a thousand that are rejected alike cost little more than one."""
 
     positions: RangeSet

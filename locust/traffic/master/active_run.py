@@ -145,7 +145,7 @@ class ActiveRun:
         report |= {"seconds": round(seconds, 3), "rate": round(rate, 1)}
         # What was settled before the run moved to this target may be at the former one alone.
         elsewhere = max((one.settled for one in self.facts.resumed if one.host), default=0)
-        report["audit"] = reconcile(self.facts.host, self.run.terms.run, report["counts"], elsewhere)
+        report["audit"] = reconcile(self.facts.host, self.run.config.run, report["counts"], elsewhere)
         report["verdict"] = verdict(report)
         self._discardable = self._write(report) and state == "completed"
         self._end_journal(state, report["ended"])

@@ -114,7 +114,7 @@ class RunFinisher:
 
     def _finish_after_last_acks(self, delivery: ActiveRun, state: str, reason: str = "") -> None:
         deadline = now_s() + self._test.environment.stop_timeout + LAST_ACKS_S
-        while not self._coordinator.settled_or_back and now_s() < deadline:
+        while not self._coordinator.nothing_leased and now_s() < deadline:
             gevent.sleep(0.05)
         self._finish(delivery, state, reason)
 

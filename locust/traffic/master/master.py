@@ -18,7 +18,7 @@ from locust.runners import MasterRunner
 
 from traffic.clock import now_s
 from traffic.core.master.coordinator import LeaseCoordinator
-from traffic.core.master.decisions import AllSettled, Booked, Decision, Leased, LeaseReclaimed, Send
+from traffic.core.master.decisions import AllSettled, Decision, Leased, LeaseReclaimed, OutcomesRecorded, Send
 from traffic.core.master.stall import StallState
 from traffic.core.protocol import FROM_WORKER, LeaseTerms
 from traffic.core.ranges import RangeSet
@@ -248,14 +248,14 @@ class Master:
             logger.info("%s", line, extra=plain.ON_LIVE_LINE)
         if delivery.state != "stopping" and self.test.restart_test():
             what = "waits, paused, with its users" if delivery.paused_by_person else "goes on"
-            logger.info("run %s %s: a worker is there", delivery.run.terms.run, what)
+            logger.info("run %s %s: a worker is there", delivery.run.config.run, what)
 
     def _act(self, decision: Decision) -> None:
         if isinstance(decision, Send):
             self.runner.send_message(decision.message.type, decision.message.to_wire(), decision.worker)
-        elif not isinstance(decision, Booked | Leased) and getattr(decision, "told", True):
+        elif not isinstance(decision, OutcomesRecorded | Leased) and getattr(decision, "reported", True):
             logger.info("%s", decision)
-            self.story.chronicle.decided(decision)
+            self.story.chronicle.note_decision(decision)
             if isinstance(decision, LeaseReclaimed) and self.delivery is not None:
                 self.delivery.reclaimed += 1
             if isinstance(decision, AllSettled) and self.delivery is not None:

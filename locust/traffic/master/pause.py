@@ -58,7 +58,7 @@ class RunPauser:
 
     def _let_go_on(self, delivery: ActiveRun) -> None:
         self._outbox.note(delivery.go_on())
-        self._outbox.put(self._coordinator.go_on())
+        self._outbox.put(self._coordinator.unpause())
 
 
 def _how_far(delivery: ActiveRun) -> tuple[str, int, int]:

@@ -3,15 +3,15 @@
 import json
 from typing import Any
 
-from traffic.core.master.decisions import Booked, Entry, Leased, LeaseReturned, Reopened
+from traffic.core.master.decisions import Entry, Leased, LeaseReturned, OutcomesRecorded, Reopened
 from traffic.core.ranges import RangeSet
-from traffic.core.record_state import Buried, Cause, RecordState
+from traffic.core.record_state import Cause, DeadLetterGroup, RecordState
 
 
 def entry_to_json(entry: Entry) -> str:
     """The entry as a JSON object."""
     made: dict[str, Any]
-    if isinstance(entry, Booked):
+    if isinstance(entry, OutcomesRecorded):
         causes = ((one.positions.pairs, one.cause) for one in entry.letters)
         letters = [[at, int(why.state), why.attempts, why.status, why.reason, why.worker] for at, why in causes]
         made = {"booked": entry.delivered.pairs, "letters": letters}
@@ -32,7 +32,7 @@ def entry_from_json(body: str) -> Entry:
         letters = tuple(_buried(*letter) for letter in data["letters"])
         # An older release counted no attempts of which it was not sure.
         counted = data["attempts"], data["resent"], data.get("maybe_resent", 0)
-        return Booked(data["worker"], _ranges(data["booked"]), letters, *counted)
+        return OutcomesRecorded(data["worker"], _ranges(data["booked"]), letters, *counted)
     if "reopened" in data:
         return Reopened(_ranges(data["reopened"]))
     if "leased" in data:
@@ -40,10 +40,12 @@ def entry_from_json(body: str) -> Entry:
     return LeaseReturned(data["lease"], data["worker"], _ranges(data["returned"]))
 
 
-def _buried(at: int | list[list[int]], state: int, attempts: int, status: int, reason: str, worker: str) -> Buried:
+def _buried(
+    at: int | list[list[int]], state: int, attempts: int, status: int, reason: str, worker: str
+) -> DeadLetterGroup:
     """Read the letters of one cause; in a journal of version 1 each letter stands alone, and `at` is its position."""
     positions = RangeSet([(at, at + 1)]) if isinstance(at, int) else _ranges(at)
-    return Buried(positions, Cause(RecordState(state), attempts, status, reason, worker))
+    return DeadLetterGroup(positions, Cause(RecordState(state), attempts, status, reason, worker))
 
 
 def _ranges(pairs: list[list[int]]) -> RangeSet:

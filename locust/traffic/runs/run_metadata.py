@@ -32,7 +32,7 @@ class RunMetadata:
     """What does not change in a run, or seldom: what a master must know to take it up.
 
     `state` is running, completed, stopped or failed; a run that is running on disk while no master has its journal
-    open was cut off. `told` says of a completed run that its master has said so, and is done with it; an unattended
+    open was cut off. `to_json` says of a completed run that its master has said so, and is done with it; an unattended
     one says it by its exit code. `left` says that a person wants none of it, and began a new run. `first_session` is
     the lowest session number that its latest master gave out.
     """

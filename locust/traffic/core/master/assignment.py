@@ -31,13 +31,13 @@ class Assignment:
         if not names:
             self.unassigned.update(positions)
             return {}
-        dealt: dict[str, int] = {}
+        assigned: dict[str, int] = {}
         # The larger parts go to those that have the least.
         names.sort(key=lambda name: len(self.remainders.get(name, ())))
         for name, part in zip(names, positions.parts(len(names)), strict=True):
             self.remainders.setdefault(name, RangeSet()).update(part)
-            dealt[name] = part.count
-        return dealt
+            assigned[name] = part.count
+        return assigned
 
     def join(self, worker: str) -> dict[str | None, int]:
         """Give `worker` an equal share, cut from the largest remainders; how much came from whom (None: unassigned)."""
@@ -49,10 +49,10 @@ class Assignment:
             self.unassigned = RangeSet()
         share = self.pending // len(self.remainders)
         while own.count < share:
-            richest = self._richest(worker)
-            assert richest is not None, "all together have a share each, so another has more than one"
-            most = min(share - own.count, len(self.remainders[richest]) - share)
-            taken[richest] = self._move(richest, worker, most)
+            largest = self._largest(worker)
+            assert largest is not None, "all together have a share each, so another has more than one"
+            most = min(share - own.count, len(self.remainders[largest]) - share)
+            taken[largest] = self._move(largest, worker, most)
         return taken
 
     def steal(self, worker: str, least: int) -> tuple[str | None, int] | None:
@@ -65,17 +65,17 @@ class Assignment:
             self.remainders[worker].update(self.unassigned)
             self.unassigned = RangeSet()
             return None, size
-        richest = self._richest(worker)
-        if richest is None or not self.remainders[richest]:
+        largest = self._largest(worker)
+        if largest is None or not self.remainders[largest]:
             return None
-        most = max(least, len(self.remainders[richest]) // 2)
-        return richest, self._move(richest, worker, most)
+        most = max(least, len(self.remainders[largest]) // 2)
+        return largest, self._move(largest, worker, most)
 
     def leave(self, worker: str) -> RangeSet:
         """Take the worker out; its remainder, which is now nobody's."""
         return self.remainders.pop(worker, RangeSet())
 
-    def take(self, positions: RangeSet, worker: str) -> None:
+    def remove(self, positions: RangeSet, worker: str) -> None:
         """Take `positions`, all of them in the worker's remainder, out of it: they are being leased."""
         self.remainders[worker].subtract(positions)
 
@@ -94,7 +94,7 @@ class Assignment:
                 made[name] = mine.count
         return made
 
-    def _richest(self, besides: str) -> str | None:
+    def _largest(self, besides: str) -> str | None:
         others = [name for name in self.remainders if name != besides]
         return max(others, key=lambda name: len(self.remainders[name]), default=None)
 

@@ -16,15 +16,15 @@ The rules that this module guards:
 
 from traffic.core.master.decisions import (
     AllSettled,
-    Booked,
     Decision,
     LeaseReclaimed,
+    OutcomesRecorded,
     Send,
     WorkerGone,
     WorkerJoined,
     WorkerTroubled,
 )
-from traffic.core.master.in_doubt import doubt_at_end, doubt_at_restart, put_in_doubt
+from traffic.core.master.in_doubt import in_doubt_at_end, in_doubt_at_restart, mark_in_doubt
 from traffic.core.master.run import Run
 from traffic.core.master.session import Session
 from traffic.core.master.stall import describe_trouble, stall_reason
@@ -48,13 +48,13 @@ class LeaseCoordinator:
         self.run: Run | None = None
         self.sessions: dict[str, Session] = {}
         # Welcomed for an ack of a session that is over, and not heard since: it need not be a worker.
-        self._strangers: dict[str, Session] = {}
+        self._unconfirmed: dict[str, Session] = {}
         self._next_session = first_session
         self._over = False
         # Whether a person pauses the run.
         self.paused = False
         # Until when users may still be on their way, and whether they have been there or are late.
-        self._users_by, self._users_due = 0.0, False
+        self._users_deadline, self._users_due = 0.0, False
         # A resumed run deals its slices when it may lease: to all who are there by then.
         self._leasing_from = 0.0
         self._assigned = True
@@ -76,21 +76,21 @@ class LeaseCoordinator:
         """
         made: list[Decision] = []
         self.run, self._over, self._assigned = run, False, False
-        self._users_by, self._users_due = now + USERS_S, False
+        self._users_deadline, self._users_due = now + USERS_S, False
         # One that was cut off when the run ended may still be at work on a record that was reopened since.
-        self._leasing_from = now + longest_lease_s if held or run.ledger.earlier.former else now
+        self._leasing_from = now + longest_lease_s if held or run.ledger.prior_attempts.former else now
         for worker, positions in held.items():
-            run.ledger.earlier.note(worker, positions)
-        if run.terms.policy == "at-most-once":
+            run.ledger.prior_attempts.note(worker, positions)
+        if run.config.policy == "at-most-once":
             for worker, positions in held.items():
-                made.append(Booked(worker, RangeSet(), doubt_at_restart(run.ledger, worker, positions)))
+                made.append(OutcomesRecorded(worker, RangeSet(), in_doubt_at_restart(run.ledger, worker, positions)))
         made += self._welcome_all(now)
         return [*made, *self._end_if_settled()]
 
     def start(self, run: Run, workers: list[str], now: float) -> list[Decision]:
         """Begin `run`, one slice for each of `workers`; every worker that is connected is welcomed into it."""
         self.run, self._over = run, False
-        self._users_by, self._users_due = now + USERS_S, False
+        self._users_deadline, self._users_due = now + USERS_S, False
         return [*self._assign(run, workers), *self._welcome_all(now)]
 
     def _assign(self, run: Run, workers: list[str]) -> list[Decision]:
@@ -107,7 +107,7 @@ class LeaseCoordinator:
 
     def _welcome_all(self, now: float) -> list[Decision]:
         made: list[Decision] = []
-        self._strangers.clear()  # of another run, they are welcomed again
+        self._unconfirmed.clear()  # of another run, they are welcomed again
         for session in list(self.sessions.values()):
             made += self._open_session(session.worker, session.hello, now)
         return made
@@ -123,8 +123,8 @@ class LeaseCoordinator:
     def expire(self, now: float) -> list[Decision]:
         """Give up the workers whose sessions have lapsed; deal the slices of a resumed run once that may be."""
         made: list[Decision] = []
-        self._strangers = {name: one for name, one in self._strangers.items() if now < one.deadline}
-        self._users_due |= now >= self._users_by
+        self._unconfirmed = {name: one for name, one in self._unconfirmed.items() if now < one.deadline}
+        self._users_due |= now >= self._users_deadline
         for session in list(self.sessions.values()):
             if now >= session.deadline:
                 reason = f"not heard from for {self.terms.lease_s:g} s"
@@ -134,7 +134,7 @@ class LeaseCoordinator:
     def worker_lost(self, worker: str, reason: str) -> list[Decision]:
         """Give up a worker: reclaim its leases, cut its remainder among the others. Nothing where it is unknown."""
         self.sessions.pop(worker, None)
-        if self.run is None or worker not in self.run.ledger.partition.remainders:
+        if self.run is None or worker not in self.run.ledger.assignment.remainders:
             return []
         return [*self._reclaim(worker, reason), *self._leave(worker, reason), *self._end_if_settled()]
 
@@ -144,17 +144,17 @@ class LeaseCoordinator:
         A person's pause ends with it.
         """
         self._over, self.paused = True, False
-        return self._tell_all()
+        return self._notify_all()
 
     def pause(self) -> list[Decision]:
-        """Have no further record handed out until `go_on`: a person wants it. Leases stay with their workers."""
+        """Have no further record handed out until `unpause`: a person wants it. Leases stay with their workers."""
         self.paused = not self.over
-        return self._tell_all()
+        return self._notify_all()
 
-    def go_on(self) -> list[Decision]:
+    def unpause(self) -> list[Decision]:
         """Have records handed out again."""
         self.paused = False
-        return self._tell_all()
+        return self._notify_all()
 
     @property
     def over(self) -> bool:
@@ -178,7 +178,7 @@ class LeaseCoordinator:
         return {session.worker: text for session in self.sessions.values() if (text := describe_trouble(session))}
 
     @property
-    def settled_or_back(self) -> bool:
+    def nothing_leased(self) -> bool:
         """Whether no worker holds a record any more."""
         return self.run is None or self.run.ledger.counts[RecordState.LEASED] == 0
 
@@ -189,9 +189,9 @@ class LeaseCoordinator:
         """
         if self.run is None:
             return []
-        letters = doubt_at_end(self.run.ledger) + self.run.ledger.return_former()
+        letters = in_doubt_at_end(self.run.ledger) + self.run.ledger.return_former()
         self.run, self._over = None, True
-        return [Booked("", RangeSet(), letters)] if letters else []
+        return [OutcomesRecorded("", RangeSet(), letters)] if letters else []
 
     def _on_hello(self, worker: str, message: Hello, now: float) -> list[Decision]:
         if message.version != VERSION:
@@ -209,41 +209,41 @@ class LeaseCoordinator:
         return []
 
     def _on_ack(self, worker: str, ack: Ack, now: float) -> list[Decision]:
-        session = self.sessions.get(worker) or self._strangers.get(worker)
+        session = self.sessions.get(worker) or self._unconfirmed.get(worker)
         if session is None or session.number != ack.session:
-            return self._on_foreign_ack(session, worker, ack, now)
+            return self._on_stale_ack(session, worker, ack, now)
         if ack.seq <= session.received:
             return []
         joined = self._admit(session)
         session.received = ack.seq
         session.deadline = now + self.terms.lease_s
         self._users_due |= ack.users > 0
-        made = [*joined, *self._hear_of_trouble(session, ack)]
-        made += [*self._book(worker, ack), *self._take_back(session, ack)]
+        made = [*joined, *self._update_trouble(session, ack)]
+        made += [*self._record_outcomes(worker, ack), *self._return_unheld(session, ack)]
         if ack.leaving:
             return [*made, *self._on_leaving(session, ack)]
         made += self._assign_when_due(now)
-        made += self._grant(session, ack) or [self._acked(session)]
+        made += self._grant(session, ack) or [self._ack_reply(session)]
         return [*made, *self._end_if_settled()]
 
-    def _hear_of_trouble(self, session: Session, ack: Ack) -> list[Decision]:
+    def _update_trouble(self, session: Session, ack: Ack) -> list[Decision]:
         before, after = describe_trouble(session), ack.trouble or ack.fault
         session.users, session.trouble, session.fault = ack.users, ack.trouble, ack.fault
         return [WorkerTroubled(session.worker, describe_trouble(session))] if bool(before) != bool(after) else []
 
-    def _on_foreign_ack(self, session: Session | None, worker: str, ack: Ack, now: float) -> list[Decision]:
+    def _on_stale_ack(self, session: Session | None, worker: str, ack: Ack, now: float) -> list[Decision]:
         """An ack of a session that is over. Its outcomes are true; the worker itself is to begin anew."""
-        made = self._book(worker, ack, foreign=True)
+        made = self._record_outcomes(worker, ack, stale=True)
         if session is not None:
             made.append(self._welcome(session, seq=1))
         elif not ack.leaving:
-            session = self._strangers[worker] = self._new_session(worker, 0, now)
+            session = self._unconfirmed[worker] = self._new_session(worker, 0, now)
             made.append(self._welcome(session, session.next_seq()))
         return [*made, *self._end_if_settled()]
 
     def _on_leaving(self, session: Session, ack: Ack) -> list[Decision]:
         """Answer a worker that is going; once it holds nothing, let it go."""
-        answer = self._acked(session)
+        answer = self._ack_reply(session)
         if ack.holds:
             return [answer, *self._end_if_settled()]
         return [answer, *self.worker_lost(session.worker, "it left")]
@@ -254,7 +254,7 @@ class LeaseCoordinator:
 
     def _new_session(self, worker: str, hello: int, now: float) -> Session:
         if not self.sessions:
-            self._users_by, self._users_due = now + USERS_S, False
+            self._users_deadline, self._users_due = now + USERS_S, False
         session = Session(worker, self._next_session, hello, now + self.terms.lease_s)
         self._next_session += 1
         return session
@@ -264,32 +264,32 @@ class LeaseCoordinator:
         worker = session.worker
         if self.sessions.get(worker) is session:
             return []
-        self._strangers.pop(worker, None)
+        self._unconfirmed.pop(worker, None)
         self.sessions[worker] = session
-        new = self.run is not None and worker not in self.run.ledger.partition.remainders
+        new = self.run is not None and worker not in self.run.ledger.assignment.remainders
         if self.run is None or not new or not self._assigned or self._over:
             return []
         return [WorkerJoined(worker, self.run.ledger.join(worker))]
 
     def _welcome(self, session: Session, seq: int) -> Send:
-        run = self.run.terms if self.run is not None and not self._over else None
+        run = self.run.config if self.run is not None and not self._over else None
         return session.welcome(run, self.terms, seq)
 
-    def _acked(self, session: Session) -> Send:
-        return session.acked(over=self._over, paused=self.paused)
+    def _ack_reply(self, session: Session) -> Send:
+        return session.ack_reply(over=self._over, paused=self.paused)
 
-    def _tell_all(self) -> list[Decision]:
-        return [self._acked(session) for session in self.sessions.values()]
+    def _notify_all(self) -> list[Decision]:
+        return [self._ack_reply(session) for session in self.sessions.values()]
 
-    def _book(self, worker: str, ack: Ack, *, foreign: bool = False) -> list[Decision]:
-        if self.run is None or ack.run != self.run.terms.run:
+    def _record_outcomes(self, worker: str, ack: Ack, *, stale: bool = False) -> list[Decision]:
+        if self.run is None or ack.run != self.run.config.run:
             return []
-        return list(self.run.book(worker, ack, foreign=foreign))
+        return list(self.run.record_outcomes(worker, ack, stale=stale))
 
-    def _take_back(self, session: Session, ack: Ack) -> list[Decision]:
-        if self.run is None or ack.run != self.run.terms.run:
+    def _return_unheld(self, session: Session, ack: Ack) -> list[Decision]:
+        if self.run is None or ack.run != self.run.config.run:
             return []
-        return list(session.take_back(self.run, ack))
+        return list(session.return_unheld(self.run, ack))
 
     def _reclaim(self, worker: str, reason: str) -> list[Decision]:
         """Take back what a lost worker had in hand, for another, or, where nothing may be sent twice, into doubt."""
@@ -299,27 +299,27 @@ class LeaseCoordinator:
         for lease in self.run.ledger.leases.of(worker):
             positions = lease.open.copy()
             made.append(LeaseReclaimed(lease.number, worker, positions, reason))
-            if self.run.terms.policy == "at-least-once":
+            if self.run.config.policy == "at-least-once":
                 self.run.ledger.reclaim(lease)
                 continue
             why = f"worker lost with the record in hand: {reason}"
-            made.append(Booked(worker, RangeSet(), put_in_doubt(self.run.ledger, worker, positions, why)))
+            made.append(OutcomesRecorded(worker, RangeSet(), mark_in_doubt(self.run.ledger, worker, positions, why)))
         return made
 
     def _leave(self, worker: str, reason: str) -> list[Decision]:
         assert self.run
         ledger = self.run.ledger
-        successors = [name for name in ledger.partition.remainders if name != worker and name in self.sessions]
+        successors = [name for name in ledger.assignment.remainders if name != worker and name in self.sessions]
         return [WorkerGone(worker, reason, ledger.leave(worker, successors), len(successors))]
 
     def _grant(self, session: Session, ack: Ack) -> list[Decision]:
         """The lease that an ack asks for; nothing where there is none to be had, or leasing would be wrong now."""
         if self.run is None or self._over or self.paused or not self._assigned:
             return []
-        wants = ack.wants - session.on_its_way(self.run, ack)
+        wants = ack.wants - session.in_transit(self.run, ack)
         if session.trouble:
             wants = min(wants, 1)
-            if not self.run.ledger.partition.remainders[session.worker] and self._somebody_is_well:
+            if not self.run.ledger.assignment.remainders[session.worker] and self._somebody_is_well:
                 return []
         return list(session.grant(self.run, wants, self.terms)) if wants > 0 else []
 
@@ -330,4 +330,4 @@ class LeaseCoordinator:
     def _end_if_settled(self) -> list[Decision]:
         if self.run is None or self._over or self.run.ledger.unsettled:
             return []
-        return [AllSettled(self.run.terms.run), *self.stop()]
+        return [AllSettled(self.run.config.run), *self.stop()]

@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from traffic.core.ranges import RangeSet
-from traffic.core.record_state import Buried, Cause, DeadLetter
+from traffic.core.record_state import Cause, DeadLetter, DeadLetterGroup
 
-Places = npt.NDArray[np.uint64]
+PositionArray = npt.NDArray[np.uint64]
 
 
 class DeadLetters(Mapping[int, DeadLetter]):
@@ -73,7 +73,7 @@ class DeadLetters(Mapping[int, DeadLetter]):
         places = positions.array()
         return RangeSet.of_array(places[self._cause_of[places] != 0])
 
-    def alike(self, positions: RangeSet) -> list[Buried]:
+    def by_cause(self, positions: RangeSet) -> list[DeadLetterGroup]:
         """Those of `positions` that are dead letters, those of one cause together."""
         if not self._count or not positions:
             return []
@@ -83,18 +83,20 @@ class DeadLetters(Mapping[int, DeadLetter]):
         found, begins = np.unique(numbers[order], return_index=True)
         pieces = np.split(places[order], begins[1:])
         groups = zip(found.tolist(), pieces, strict=True)
-        return [Buried(RangeSet.of_array(piece), self._causes[number - 1]) for number, piece in groups if number]
+        return [
+            DeadLetterGroup(RangeSet.of_array(piece), self._causes[number - 1]) for number, piece in groups if number
+        ]
 
-    def places(self) -> Places:
+    def places(self) -> PositionArray:
         """The positions of all dead letters, ascending, as an array of shape (count,)."""
         return np.flatnonzero(self._cause_of).astype(np.uint64)
 
-    def at(self, places: Places) -> list[DeadLetter]:
+    def at(self, places: PositionArray) -> list[DeadLetter]:
         """The dead letters at `places`, which all are some."""
         numbers = self._cause_of[places].tolist()
         return [self._letter(position, number) for position, number in zip(places.tolist(), numbers, strict=True)]
 
-    def caused(self, places: Places, test: Callable[[Cause], bool]) -> npt.NDArray[np.bool_]:
+    def matching(self, places: PositionArray, test: Callable[[Cause], bool]) -> npt.NDArray[np.bool_]:
         """Which of the dead letters at `places` are of a cause that passes a test."""
         passed = np.array([False, *map(test, self._causes)], np.bool_)
         return passed[self._cause_of[places]]

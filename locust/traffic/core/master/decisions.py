@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from traffic.core.protocol import Message
 from traffic.core.ranges import RangeSet
-from traffic.core.record_state import Buried
+from traffic.core.record_state import DeadLetterGroup
 from traffic.core.text import count_records, name_positions
 
 
@@ -21,7 +21,7 @@ class Send:
 
 
 @dataclass(frozen=True, slots=True)
-class Booked:
+class OutcomesRecorded:
     """These positions are settled now; it was news. `worker` saw the deliveries; each letter names its own.
 
     Letters of one cause stand together. `attempts`, `resent` and `maybe_resent` are what the worker has counted so far.
@@ -29,7 +29,7 @@ class Booked:
 
     worker: str
     delivered: RangeSet
-    letters: tuple[Buried, ...]
+    letters: tuple[DeadLetterGroup, ...]
     attempts: int = 0
     resent: int = 0
     maybe_resent: int = 0
@@ -102,7 +102,7 @@ class LeaseReturned:
     lease: int
     worker: str
     positions: RangeSet
-    told: bool = True
+    reported: bool = True
 
     def __str__(self) -> str:
         return f"lease {self.lease} ({name_positions(self.positions)}) is not held by {self.worker}: pending again"
@@ -115,7 +115,7 @@ class LeaseHandedBack:
     lease: int
     worker: str
     positions: RangeSet
-    told: bool
+    reported: bool
 
     def __str__(self) -> str:
         places = name_positions(self.positions)
@@ -134,7 +134,7 @@ class WorkerTroubled:
 
 
 @dataclass(frozen=True, slots=True)
-class Disbelieved:
+class OutcomesRefused:
     """A worker says what became of positions that it was never leased: that is not booked.
 
     `messages` is how many have said such things in this run so far; of many not each is told.
@@ -161,7 +161,7 @@ class AllSettled:
         return f"run {self.run}: every record is settled"
 
 
-Entry = Booked | Leased | LeaseReturned | Reopened
+Entry = OutcomesRecorded | Leased | LeaseReturned | Reopened
 Event = (
     WorkerJoined
     | WorkerGone
@@ -169,7 +169,7 @@ Event = (
     | LeaseReclaimed
     | LeaseReturned
     | LeaseHandedBack
-    | Disbelieved
+    | OutcomesRefused
     | AllSettled
 )
 Decision = Send | Entry | Event

@@ -14,10 +14,10 @@ from typing import Any, Literal
 from traffic.core.master.decisions import (
     AllSettled,
     Decision,
-    Disbelieved,
     LeaseHandedBack,
     LeaseReclaimed,
     LeaseReturned,
+    OutcomesRefused,
     WorkerGone,
     WorkerJoined,
     WorkerTroubled,
@@ -26,12 +26,12 @@ from traffic.core.master.decisions import (
 Level = Literal["info", "good", "warning", "bad"]
 
 # The word for programs and the level of what is always told alike.
-_TOLD: dict[type, tuple[str, Level]] = {
+_KINDS: dict[type, tuple[str, Level]] = {
     WorkerJoined: ("worker-joined", "good"),
     LeaseReclaimed: ("lease-reclaimed", "warning"),
     LeaseHandedBack: ("lease-handed-back", "warning"),
     LeaseReturned: ("lease-returned", "info"),
-    Disbelieved: ("word-refused", "warning"),
+    OutcomesRefused: ("word-refused", "warning"),
     AllSettled: ("all-settled", "info"),
 }
 
@@ -64,7 +64,7 @@ class EventLog:
         self._rows.append(LoggedEvent(self.next, self._clock(), kind, level, shown))
         self.next += 1
 
-    def decided(self, decision: Decision) -> None:
+    def note_decision(self, decision: Decision) -> None:
         """Take a decision of the core's, where it is one that people are told."""
         kind, level = _of(decision)
         if kind:
@@ -74,18 +74,18 @@ class EventLog:
         """The happenings from number `first` on, those that are still kept."""
         return list(dropwhile(lambda row: row.n < first, self._rows))
 
-    def told(self, first: int) -> dict[str, Any]:
+    def to_json(self, first: int) -> dict[str, Any]:
         """The same as a JSON object: the number to ask from the next time, and the rows."""
         return {"next": self.next, "rows": [asdict(row) for row in self.since(first)]}
 
 
 def _of(decision: Decision) -> tuple[str, Level]:
     """The word for programs and the level, by the decision's kind; an empty word if people are not told."""
-    if not getattr(decision, "told", True):
+    if not getattr(decision, "reported", True):
         return "", "info"
     match decision:
         case WorkerGone():
             return "worker-gone", "warning" if decision.left else "info"
         case WorkerTroubled():
             return "worker-troubled", "warning" if decision.trouble else "good"
-    return _TOLD.get(type(decision), ("", "info"))
+    return _KINDS.get(type(decision), ("", "info"))

@@ -35,9 +35,9 @@ def check_ledger(ledger: Ledger) -> None:
 
 def _check_words(ledger: Ledger, dead: RangeSet) -> None:
     """Nobody holds, or has settled, what it was never leased."""
-    for worker, tally in ledger.shares.items():
-        had = set(ledger.had.get(worker, RangeSet()).members())
-        settled = tally.delivered + tally.rejected + tally.in_doubt
+    for worker, share in ledger.shares.items():
+        had = set(ledger.ever_leased.get(worker, RangeSet()).members())
+        settled = share.delivered + share.rejected + share.in_doubt
         _claim(settled <= len(had), f"{worker}: {settled} settled by one that was leased {len(had)}")
         held = [position for lease in ledger.leases.of(worker) for position in lease.open.members()]
         _claim(had.issuperset(held), f"{worker} holds what it was never leased")
@@ -53,7 +53,7 @@ def _check_counts(ledger: Ledger) -> None:
 
 def _check_places(ledger: Ledger) -> None:
     """Every pending position is in one remainder, every leased one in one lease, and nothing else is in either."""
-    remainders = [*ledger.partition.remainders.values(), ledger.partition.unassigned]
+    remainders = [*ledger.assignment.remainders.values(), ledger.assignment.unassigned]
     pending = Counter(position for places in remainders for position in places.members())
     leases = list(ledger.leases)
     leased = Counter(position for lease in leases for position in lease.open.members())
@@ -63,27 +63,27 @@ def _check_places(ledger: Ledger) -> None:
     _claim(RangeSet.of(pending) == ledger.positions(RecordState.PENDING), "a pending position is in no remainder")
     _claim(RangeSet.of(leased) == ledger.positions(RecordState.LEASED), "a leased position is in no lease")
     settled = ledger.positions(RecordState.DELIVERED, RecordState.REJECTED, RecordState.IN_DOUBT)
-    _claim(not ledger.earlier.tried_among(settled), "a settled position is still marked as tried")
-    _claim(not any(at in settled for at in ledger.earlier.former), "a settled position is still a reopened one")
+    _claim(not ledger.prior_attempts.tried_among(settled), "a settled position is still marked as tried")
+    _claim(not any(at in settled for at in ledger.prior_attempts.former), "a settled position is still a reopened one")
 
 
 def _check_shares(ledger: Ledger) -> None:
-    owned = ledger.partition.unassigned.count
-    for worker, tally in ledger.shares.items():
-        remainder = len(ledger.partition.remainders.get(worker, ()))
+    owned = ledger.assignment.unassigned.count
+    for worker, share in ledger.shares.items():
+        remainder = len(ledger.assignment.remainders.get(worker, ()))
         leased = sum(lease.open.count for lease in ledger.leases.of(worker))
-        settled = tally.delivered + tally.rejected + tally.in_doubt
-        share = tally.slice + tally.moved
+        settled = share.delivered + share.rejected + share.in_doubt
+        assigned = share.slice + share.moved
         _claim(
-            share == remainder + leased + settled,
-            f"{worker}: {share} dealt, {remainder}+{leased}+{settled} found",
+            assigned == remainder + leased + settled,
+            f"{worker}: {assigned} dealt, {remainder}+{leased}+{settled} found",
         )
-        owned += share
+        owned += assigned
     _claim(owned == ledger.records, f"slices of {owned} in a run of {ledger.records}")
     for state, kind in (
         (RecordState.DELIVERED, "delivered"),
         (RecordState.REJECTED, "rejected"),
         (RecordState.IN_DOUBT, "in_doubt"),
     ):
-        total = sum(getattr(tally, kind) for tally in ledger.shares.values())
+        total = sum(getattr(share, kind) for share in ledger.shares.values())
         _claim(total == ledger.counts[state], f"{kind}: {total} by worker, {ledger.counts[state]} in all")

@@ -2,7 +2,7 @@
 
 The rule that this module guards: a position is in one place at a time. It is pending in exactly one remainder,
 or open in exactly one lease, or settled; and what is settled as delivered stays so, whatever is said later.
-A worker's word counts for what it was ever leased, and for nothing else (`believable`).
+A worker's word counts for what it was ever leased, and for nothing else (`ever_leased_among`).
 `invariants.check_ledger` verifies all of it, and tests call it after every step.
 """
 
@@ -16,30 +16,30 @@ from traffic.core.master.leases import Lease, Leases
 from traffic.core.master.prior_attempts import PriorAttempts
 from traffic.core.master.worker_share import WorkerShare
 from traffic.core.ranges import RangeSet
-from traffic.core.record_state import PRECEDENCE, Buried, Cause, RecordState
+from traffic.core.record_state import PRECEDENCE, Cause, DeadLetterGroup, RecordState
 
 _DEAD = (RecordState.REJECTED, RecordState.IN_DOUBT)
 # By state: what is not settled is worth nothing.
-_WORTHS = np.array([PRECEDENCE.get(state, 0) for state in RecordState], np.uint8)
+_PRECEDENCES = np.array([PRECEDENCE.get(state, 0) for state in RecordState], np.uint8)
 
 
 class Ledger:
     """The account of a run of `records` positions.
 
-    `states` has shape (records,); `counts[state]` is how many positions stand so; `shares` has a row for each
-    worker that ever had a slice; `dead` has the dead letters by position; `earlier` is what is known of attempts at
-    unsettled positions; `had` has, by worker, every position that it was ever leased in this run; `repeats` is how
-    many outcomes came for positions that were settled already.
+    `states` has shape (records,). `counts[state]` is how many positions are in that state. `shares` has a row for each
+    worker that ever had a slice. `dead` has the dead letters by position. `prior_attempts` remembers attempts at
+    unsettled positions. `ever_leased` has, by worker, every position that it was ever leased in this run. `repeats`
+    counts outcomes for positions that were settled already.
     """
 
     def __init__(self, records: int) -> None:
         self.records = records
         self.states = np.zeros(records, np.uint8)
-        self.partition = Assignment()
-        self.partition.unassigned.add(0, records)
+        self.assignment = Assignment()
+        self.assignment.unassigned.add(0, records)
         self.leases = Leases()
-        self.earlier = PriorAttempts(records)
-        self.had: dict[str, RangeSet] = {}
+        self.prior_attempts = PriorAttempts(records)
+        self.ever_leased: dict[str, RangeSet] = {}
         self.shares: dict[str, WorkerShare] = {}
         self.dead = DeadLetters(records)
         self.counts = [records, 0, 0, 0, 0]
@@ -59,9 +59,9 @@ class Ledger:
         """Cut what is unassigned into one slice for each of `workers`, equal to within one; without one it stays so."""
         names = list(workers)
         for name in names:
-            self._tally(name)
-        positions, self.partition.unassigned = self.partition.unassigned, RangeSet()
-        for name, size in self.partition.assign(positions, names).items():
+            self._share(name)
+        positions, self.assignment.unassigned = self.assignment.unassigned, RangeSet()
+        for name, size in self.assignment.assign(positions, names).items():
             self.shares[name].slice += size
 
     def join(self, worker: str) -> int:
@@ -69,20 +69,20 @@ class Ledger:
 
         One that had its slice before comes back: what it gets now has been moved to it.
         """
-        back, tally = worker in self.shares, self._tally(worker)
-        taken = self.partition.join(worker)
+        back, share = worker in self.shares, self._share(worker)
+        taken = self.assignment.join(worker)
         for source, size in taken.items():
             if back:
-                tally.moved += size
+                share.moved += size
             else:
-                tally.slice += size
+                share.slice += size
             if source is not None:
                 self.shares[source].moved -= size
         return sum(taken.values())
 
     def steal(self, worker: str, least: int) -> tuple[str | None, int] | None:
         """Give a worker that has run dry part of the largest remainder; see `Assignment.steal`."""
-        moved = self.partition.steal(worker, least)
+        moved = self.assignment.steal(worker, least)
         if moved is not None:
             source, size = moved
             self.shares[worker].moved += size
@@ -92,54 +92,54 @@ class Ledger:
 
     def lease(self, worker: str, positions: RangeSet) -> Lease:
         """Put `positions`, all of them in the worker's remainder, into its custody."""
-        self.partition.take(positions, worker)
+        self.assignment.remove(positions, worker)
         self._mark(positions, RecordState.PENDING, RecordState.LEASED)
-        self.entrust(worker, positions)
+        self.record_leased(worker, positions)
         return self.leases.make(worker, positions)
 
-    def entrust(self, worker: str, positions: RangeSet) -> None:
+    def record_leased(self, worker: str, positions: RangeSet) -> None:
         """Take note that a worker was leased `positions`, whatever becomes of the lease: its word on them counts."""
-        self.had.setdefault(worker, RangeSet()).update(positions)
+        self.ever_leased.setdefault(worker, RangeSet()).update(positions)
 
-    def believable(self, worker: str, said: RangeSet) -> RangeSet:
+    def ever_leased_among(self, worker: str, said: RangeSet) -> RangeSet:
         """Those of the positions in `said` that the worker was ever leased: of others it can know nothing."""
-        return said.common(self.had.get(worker, RangeSet()))
+        return said.common(self.ever_leased.get(worker, RangeSet()))
 
-    def deliver(self, worker: str, positions: RangeSet) -> RangeSet:
+    def record_delivered(self, worker: str, positions: RangeSet) -> RangeSet:
         """Book that `worker` saw `positions` delivered; those for which this was news.
 
         It makes no difference by which lease the worker had them, or whether it still has it: what it saw is true.
         """
-        news = self._settle_open(worker, RecordState.DELIVERED, positions)
-        news.update(self._settle_late(worker, RecordState.DELIVERED, positions.minus(news)))
-        self.earlier.forget(news)
-        return news
+        newly = self._settle_open(worker, RecordState.DELIVERED, positions)
+        newly.update(self._settle_late(worker, RecordState.DELIVERED, positions.minus(newly)))
+        self.prior_attempts.forget(newly)
+        return newly
 
-    def record_failure(self, positions: RangeSet, cause: Cause, *, foreign: bool = False) -> RangeSet:
-        """Book positions as rejected or in doubt; those for which this was news. `foreign`: by a former session's word.
+    def record_failure(self, positions: RangeSet, cause: Cause, *, stale: bool = False) -> RangeSet:
+        """Book positions as rejected or in doubt; those for which this was news. `stale`: by a former session's word.
 
         It is none where another worker has the position in its custody by now: what comes of it is that one's to say.
         Nor is what a worker says again of an attempt that was made before the position was reopened.
         """
-        if self.earlier.former:
-            in_hand = RangeSet() if foreign else self.leases.held(cause.worker, positions)
-            positions = positions.minus(self.earlier.old_words(cause.worker, positions, in_hand))
-        news = self._settle_open(cause.worker, cause.state, positions)
-        news.update(self._settle_late(cause.worker, cause.state, positions.minus(news)))
-        self.dead.put(news, cause)
-        self.earlier.forget(news)
-        return news
+        if self.prior_attempts.former:
+            in_hand = RangeSet() if stale else self.leases.held(cause.worker, positions)
+            positions = positions.minus(self.prior_attempts.stale_reports(cause.worker, positions, in_hand))
+        newly = self._settle_open(cause.worker, cause.state, positions)
+        newly.update(self._settle_late(cause.worker, cause.state, positions.minus(newly)))
+        self.dead.put(newly, cause)
+        self.prior_attempts.forget(newly)
+        return newly
 
     def return_lease(self, lease: Lease, positions: RangeSet) -> None:
         """Make `positions`, open in `lease`, pending again in its worker's remainder."""
         self.leases.close(lease, positions)
         self._mark(positions, RecordState.LEASED, RecordState.PENDING)
-        self.partition.remainders[lease.worker].update(positions)
+        self.assignment.remainders[lease.worker].update(positions)
 
     def reclaim(self, lease: Lease) -> RangeSet:
         """Take a lost worker's lease back; its positions, pending in its remainder now, may have been sent."""
         positions = lease.open.copy()
-        self.earlier.note(lease.worker, positions)
+        self.prior_attempts.note(lease.worker, positions)
         self.return_lease(lease, positions)
         return positions
 
@@ -148,41 +148,41 @@ class Ledger:
 
         Its leases must have been settled, given back or reclaimed before.
         """
-        remainder = self.partition.leave(worker)
+        remainder = self.assignment.leave(worker)
         if remainder:
             self.shares[worker].moved -= remainder.count
-            for heir, size in self.partition.assign(remainder, successors).items():
-                self.shares[heir].moved += size
+            for successor, size in self.assignment.assign(remainder, successors).items():
+                self.shares[successor].moved += size
         return remainder.count
 
     def reopen(self, positions: RangeSet) -> None:
-        """Make dead letters pending again; `earlier` keeps them. Only while the ledger has neither workers nor leases.
+        """Make dead letters pending again; `prior_attempts` keeps them. Call it only without workers and leases.
 
-        ValueError where one of `positions` is no dead letter.
+        Raises ValueError if one of `positions` is no dead letter.
         """
         for start, stop in positions:
             stood = self.states[start:stop]
             if len(stood) != stop - start or not np.isin(stood, _DEAD).all():
                 raise ValueError(f"positions {start}-{stop - 1} cannot have been dead letters just then")
-        for group in self.dead.alike(positions):
-            self.earlier.former.put(group.positions, group.cause)
+        for group in self.dead.by_cause(positions):
+            self.prior_attempts.former.put(group.positions, group.cause)
         self._unsettle(positions)
 
-    def return_former(self) -> tuple[Buried, ...]:
+    def return_former(self) -> tuple[DeadLetterGroup, ...]:
         """Have what was reopened, is pending, and nobody may have sent since, end as it had before; its letters."""
-        former = self.earlier.former
+        former = self.prior_attempts.former
         if not former:
             return ()
         waiting = former.among(self.positions(RecordState.PENDING))
-        groups = tuple(former.alike(waiting))
+        groups = tuple(former.by_cause(waiting))
         for group in groups:
-            self._move_from(self.partition.discard(group.positions))
+            self._move_from(self.assignment.discard(group.positions))
             self._credit_late(group.cause.worker, RecordState.PENDING, group.cause.state, group.positions)
             self.dead.put(group.positions, group.cause)
         former.drop(waiting)
         return groups
 
-    def restore(self, worker: str, delivered: RangeSet, letters: Iterable[Buried]) -> None:
+    def restore(self, worker: str, delivered: RangeSet, letters: Iterable[DeadLetterGroup]) -> None:
         """Book once more what a journal says was news. Only while the ledger has neither workers nor leases.
 
         ValueError where it cannot have been news, or the run does not have such a position.
@@ -207,20 +207,20 @@ class Ledger:
     def _restore(self, worker: str, state: RecordState, positions: RangeSet) -> None:
         if not positions:
             return
-        self.partition.unassigned.subtract(positions)
-        self.earlier.forget(positions)
-        self.entrust(worker, positions)
+        self.assignment.unassigned.subtract(positions)
+        self.prior_attempts.forget(positions)
+        self.record_leased(worker, positions)
         self._mark(positions, RecordState.PENDING, state)
-        tally = self._tally(worker)
-        tally.slice += positions.count
-        tally.credit(state, positions.count)
+        share = self._share(worker)
+        share.slice += positions.count
+        share.credit(state, positions.count)
 
     def _unsettle(self, positions: RangeSet) -> None:
         """Make dead letters pending, and nobody's."""
-        for group in self._overrule(positions):
+        for group in self._retract(positions):
             self.shares[group.cause.worker].slice -= group.positions.count
             self._mark(group.positions, group.cause.state, RecordState.PENDING)
-        self.partition.unassigned.update(positions)
+        self.assignment.unassigned.update(positions)
 
     def dead_letters_to_send(self, policy: str) -> RangeSet:
         """The dead letters that may be sent again: under at-most-once none that the API may have."""
@@ -238,46 +238,46 @@ class Ledger:
 
     def _settle_open(self, worker: str, state: RecordState, positions: RangeSet) -> RangeSet:
         """Settle those of `positions` that are open in the worker's own leases; which these were."""
-        news = self.leases.take(worker, positions)
-        self._mark(news, RecordState.LEASED, state)
-        if news:
-            self.shares[worker].credit(state, news.count)
-        return news
+        newly = self.leases.take(worker, positions)
+        self._mark(newly, RecordState.LEASED, state)
+        if newly:
+            self.shares[worker].credit(state, newly.count)
+        return newly
 
     def _settle_late(self, worker: str, state: RecordState, positions: RangeSet) -> RangeSet:
         """Settle positions that the worker has no lease of (any more); those for which this was news."""
-        news = RangeSet()
+        newly = RangeSet()
         if not positions:
-            return news
+            return newly
         places = positions.array()
         stood = self.states[places]
-        worth = _WORTHS[stood]
-        self.repeats += int(np.count_nonzero(worth))
-        fresh = worth < PRECEDENCE[state]
+        precedence = _PRECEDENCES[stood]
+        self.repeats += int(np.count_nonzero(precedence))
+        fresh = precedence < PRECEDENCE[state]
         # What comes of a position that another has in hand is that one's to say, unless it was delivered.
         fresh &= (stood != RecordState.LEASED) | (state is RecordState.DELIVERED)
         for before in np.unique(stood[fresh]).tolist():
             taken = RangeSet.of_array(places[fresh & (stood == before)])
             self._move_from(self._take_from_holders(taken, RecordState(before)))
             self._credit_late(worker, RecordState(before), state, taken)
-            news.update(taken)
-        return news
+            newly.update(taken)
+        return newly
 
     def _credit_late(self, worker: str, before: RecordState, after: RecordState, positions: RangeSet) -> None:
         """Settle positions that have been taken from whoever had them: `worker` has them now."""
         self._mark(positions, before, after)
-        tally = self._tally(worker)
-        tally.moved += positions.count
-        tally.credit(after, positions.count)
+        share = self._share(worker)
+        share.moved += positions.count
+        share.credit(after, positions.count)
 
     def _take_from_holders(self, positions: RangeSet, state: RecordState) -> dict[str | None, int]:
         """Take positions away from whoever has them, or said how they ended; how many of whom (None: nobody's)."""
         if state is RecordState.PENDING:
-            return self.partition.discard(positions)
+            return self.assignment.discard(positions)
         if state is RecordState.LEASED:
             return dict(self.leases.discard(positions).items())
         sizes: dict[str | None, int] = {}
-        for group in self._overrule(positions):
+        for group in self._retract(positions):
             sizes[group.cause.worker] = sizes.get(group.cause.worker, 0) + group.positions.count
         return sizes
 
@@ -286,9 +286,9 @@ class Ledger:
             if holder is not None:
                 self.shares[holder].moved -= size
 
-    def _overrule(self, positions: RangeSet) -> list[Buried]:
+    def _retract(self, positions: RangeSet) -> list[DeadLetterGroup]:
         """Take back that dead letters ended so; what they were."""
-        groups = self.dead.alike(positions)
+        groups = self.dead.by_cause(positions)
         for group in groups:
             self.shares[group.cause.worker].credit(group.cause.state, -group.positions.count)
         self.dead.drop(positions)
@@ -300,5 +300,5 @@ class Ledger:
         self.counts[before] -= positions.count
         self.counts[after] += positions.count
 
-    def _tally(self, worker: str) -> WorkerShare:
+    def _share(self, worker: str) -> WorkerShare:
         return self.shares.setdefault(worker, WorkerShare())

@@ -43,7 +43,7 @@ def search_dead(run: Run, dead: DeadLetters, query: Query) -> dict[str, Any]:
     if not wanted:
         rows = letters_at(run, dead, places[query.first : query.first + query.most])
         return {"total": len(places), "matched": len(places), "letters": rows}
-    sure, matched = dead.caused(places, lambda cause: _says(asdict(cause), wanted)), 0
+    sure, matched = dead.matching(places, lambda cause: _says(asdict(cause), wanted)), 0
     for low in range(0, len(places), BATCH):
         batch = places[low : low + BATCH]
         shown = matched + len(batch) > query.first and matched < query.first + query.most

@@ -64,7 +64,7 @@ class PriorAttempts:
             made.update(positions.common(tried))
         return made
 
-    def old_words(self, worker: str, positions: RangeSet, in_hand: RangeSet) -> RangeSet:
+    def stale_reports(self, worker: str, positions: RangeSet, in_hand: RangeSet) -> RangeSet:
         """Those of `positions` that were reopened, and of which the worker's word is from before.
 
         It cannot know of having had them since. `in_hand` are those that it speaks of as its leases now.

@@ -5,7 +5,7 @@ its worker is remembered. Everything else that is not settled is pending and una
 reopened is in nobody's hands until it is leased again.
 """
 
-from traffic.core.master.decisions import Booked, Entry, Leased, Reopened
+from traffic.core.master.decisions import Entry, Leased, OutcomesRecorded, Reopened
 from traffic.core.master.ledger import Ledger
 from traffic.core.ranges import RangeSet
 
@@ -31,8 +31,8 @@ class Recovery:
 
     def take(self, entry: Entry) -> None:
         """Take the next entry. RecoveryError where it contradicts those before."""
-        if isinstance(entry, Booked):
-            self._book(entry)
+        if isinstance(entry, OutcomesRecorded):
+            self._restore_outcomes(entry)
             return
         if isinstance(entry, Reopened):
             self._reopen(entry)
@@ -41,14 +41,14 @@ class Recovery:
             raise RecoveryError(f"a lease of {entry.positions} in a run of {self.ledger.records} records")
         if isinstance(entry, Leased):
             self._leased.setdefault(entry.worker, {})[entry.lease] = entry.positions.copy()
-            self.ledger.entrust(entry.worker, entry.positions)
+            self.ledger.record_leased(entry.worker, entry.positions)
             self.ledger.leases.made = max(self.ledger.leases.made, entry.lease)
         else:
             self._close(entry.worker, entry.positions, entry.lease)
 
     def held(self) -> dict[str, RangeSet]:
         """Which positions that have no outcome may have been sent, by worker; nobody is named who had none."""
-        pending = self.ledger.partition.unassigned
+        pending = self.ledger.assignment.unassigned
         made: dict[str, RangeSet] = {}
         for worker, leases in self._leased.items():
             for leased in leases.values():
@@ -72,7 +72,7 @@ class Recovery:
         for worker in self._leased:
             self._close(worker, entry.positions)
 
-    def _book(self, entry: Booked) -> None:
+    def _restore_outcomes(self, entry: OutcomesRecorded) -> None:
         try:
             self.ledger.restore(entry.worker, entry.delivered, entry.letters)
         except ValueError as error:

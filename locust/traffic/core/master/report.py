@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from traffic.core.master.dead_letters import DeadLetters, Places
+from traffic.core.master.dead_letters import DeadLetters, PositionArray
 from traffic.core.master.progress import Progress
 from traffic.core.master.run import Run
 from traffic.core.master.run_state import RunState
@@ -43,7 +43,7 @@ def run_status(run: Run, standing: RunContext, progress: Progress) -> dict[str, 
     """The status of a run, or, where it has ended, its delivery report."""
     ended = standing.ended is not None
     made = {
-        "run": run.terms.run,
+        "run": run.config.run,
         "state": standing.state,
         "reason": standing.reason,
         "paused_by_person": standing.paused_by_person,
@@ -56,7 +56,7 @@ def run_status(run: Run, standing: RunContext, progress: Progress) -> dict[str, 
         },
         "order": run.order.kind,
         "seed": run.order.seed,
-        "policy": run.terms.policy,
+        "policy": run.config.policy,
         "counts": _counts(run, ended=ended),
         "workers": list(_workers(run, standing)),
         "rate": round(progress.rate, 1),
@@ -124,12 +124,12 @@ def dead_letters(run: Run, dead: DeadLetters | None = None) -> Iterator[dict[str
             yield from _letters(run, dead, piece[low : low + BATCH], indexes[low : low + BATCH])
 
 
-def letters_at(run: Run, dead: DeadLetters, places: Places) -> list[dict[str, Any]]:
+def letters_at(run: Run, dead: DeadLetters, places: PositionArray) -> list[dict[str, Any]]:
     """The dead letters at these positions, as JSON objects."""
     return _letters(run, dead, places, run.order.indexes(places))
 
 
-def _letters(run: Run, dead: DeadLetters, places: Places, indexes: Indexes) -> list[dict[str, Any]]:
+def _letters(run: Run, dead: DeadLetters, places: PositionArray, indexes: Indexes) -> list[dict[str, Any]]:
     told = zip(dead.at(places), indexes.tolist(), _bodies(run, indexes), strict=True)
     return [_dead_letter(run, letter, index, body) for letter, index, body in told]
 
@@ -142,7 +142,7 @@ def _dead_letter(run: Run, letter: DeadLetter, index: int, body: str | None) -> 
         "status": letter.status,
         "reason": letter.reason,
         "worker": letter.worker,
-        "key": f"{run.terms.run}-{index}",
+        "key": f"{run.config.run}-{index}",
         "record": body,
     }
 

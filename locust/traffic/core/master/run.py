@@ -2,13 +2,13 @@
 
 from dataclasses import dataclass, field
 
-from traffic.core.master.decisions import Booked, Disbelieved
+from traffic.core.master.decisions import OutcomesRecorded, OutcomesRefused
 from traffic.core.master.ledger import Ledger
 from traffic.core.master.recovery import Recovery
 from traffic.core.order import Order
 from traffic.core.protocol import Ack, Failure, RunConfig
 from traffic.core.ranges import Range, RangeSet
-from traffic.core.record_state import Buried, Cause, RecordState
+from traffic.core.record_state import Cause, DeadLetterGroup, RecordState
 from traffic.core.records import Records
 
 
@@ -17,68 +17,66 @@ class Run:
     """A run: its dataset, its order, what its workers are told, and its ledger.
 
     `attempts`, `resent` and `maybe_resent` are what each worker has counted, by worker: requests that left it, those of
-    them for records that the API had answered before, and those for records that it may have had. `disbelieved` is how
+    them for records that the API had answered before, and those for records that it may have had. `refused_acks` is how
     many acks spoke of positions that their worker was never leased.
     """
 
-    terms: RunConfig
+    config: RunConfig
     dataset: Records
     order: Order
     ledger: Ledger
     attempts: dict[str, int] = field(default_factory=dict)
     resent: dict[str, int] = field(default_factory=dict)
     maybe_resent: dict[str, int] = field(default_factory=dict)
-    disbelieved: int = 0
+    refused_acks: int = 0
 
     @classmethod
-    def of(cls, terms: RunConfig, dataset: Records, order: Order) -> "Run":
+    def of(cls, config: RunConfig, dataset: Records, order: Order) -> "Run":
         """A run of which nothing has been sent."""
-        return cls(terms, dataset, order, Ledger(order.records))
+        return cls(config, dataset, order, Ledger(order.records))
 
     @classmethod
-    def recovered(cls, terms: RunConfig, dataset: Records, order: Order, recovery: Recovery) -> "Run":
+    def recovered(cls, config: RunConfig, dataset: Records, order: Order, recovery: Recovery) -> "Run":
         """A run as its journal left it."""
         counted = dict(recovery.attempts), dict(recovery.resent), dict(recovery.maybe_resent)
-        return cls(terms, dataset, order, recovery.ledger, *counted)
+        return cls(config, dataset, order, recovery.ledger, *counted)
 
-    def book(self, worker: str, ack: Ack, *, foreign: bool) -> list[Booked | Disbelieved]:
+    def record_outcomes(self, worker: str, ack: Ack, *, stale: bool) -> list[OutcomesRecorded | OutcomesRefused]:
         """Book the outcomes in an ack that speaks of this run; nothing where none was news.
 
-        `foreign`: it was said in a former session. What the worker was never leased is not booked: it cannot know.
+        `stale`: it was said in a former session. What the worker was never leased is not booked: it cannot know.
         """
         unbelieved = RangeSet()
-        delivered = self.ledger.deliver(worker, self._believed(worker, ack.delivered, unbelieved))
+        delivered = self.ledger.record_delivered(worker, self._believable(worker, ack.delivered, unbelieved))
         letters = []
         for said in ack.failed:
             cause = _cause(worker, said)
-            news = self.ledger.record_failure(
-                self._believed(worker, said.positions, unbelieved), cause, foreign=foreign
-            )
-            if news:
-                letters.append(Buried(news, cause))
-        made: list[Booked | Disbelieved] = []
-        if worker in self.ledger.had:
+            newly = self.ledger.record_failure(self._believable(worker, said.positions, unbelieved), cause, stale=stale)
+            if newly:
+                letters.append(DeadLetterGroup(newly, cause))
+        made: list[OutcomesRecorded | OutcomesRefused] = []
+        if worker in self.ledger.ever_leased:
             self.note_attempts(worker, ack.attempts, ack.resent, ack.maybe_resent)
         if delivered or letters:
             counted = self.attempts[worker], self.resent[worker], self.maybe_resent[worker]
-            made.append(Booked(worker, delivered, tuple(letters), *counted))
+            made.append(OutcomesRecorded(worker, delivered, tuple(letters), *counted))
         return [*made, *self._complain(worker, unbelieved)]
 
-    def _believed(self, worker: str, ranges: tuple[Range, ...], unbelieved: RangeSet) -> RangeSet:
+    def _believable(self, worker: str, ranges: tuple[Range, ...], unbelieved: RangeSet) -> RangeSet:
         """Of what an ack speaks of, what its worker can know; the rest goes to `unbelieved`."""
         said = RangeSet(ranges)
-        believed = self.ledger.believable(worker, said)
+        believed = self.ledger.ever_leased_among(worker, said)
         if believed.count < said.count:
             unbelieved.update(said.minus(believed))
         return believed
 
-    def _complain(self, worker: str, unbelieved: RangeSet) -> list[Disbelieved]:
+    def _complain(self, worker: str, unbelieved: RangeSet) -> list[OutcomesRefused]:
         """Tell of it the first time, and then as often as its count has doubled: whoever says it may go on for ever."""
         if not unbelieved:
             return []
-        self.disbelieved += 1
-        told = self.disbelieved & (self.disbelieved - 1) == 0
-        return [Disbelieved(worker, unbelieved, self.disbelieved)] if told else []
+        self.refused_acks += 1
+        reported = self.refused_acks & (self.refused_acks - 1) == 0
+        return [OutcomesRefused(worker, unbelieved, self.refused_acks)] if reported else []
 
     def note_attempts(self, worker: str, attempts: int, resent: int, maybe_resent: int = 0) -> None:
         """Take a worker's count since the run began; an older, smaller one changes nothing."""

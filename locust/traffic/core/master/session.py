@@ -46,16 +46,16 @@ class Session:
         """Say that the session has begun, in this run or in none, and how long leases last."""
         return Send(self.worker, Welcome(self.number, seq, run, terms))
 
-    def acked(self, *, over: bool, paused: bool) -> Send:
+    def ack_reply(self, *, over: bool, paused: bool) -> Send:
         """Confirm the latest ack that was received; say whether records are handed out."""
         return Send(self.worker, AckReply(self.number, self.next_seq(), self.received, over, paused))
 
-    def on_its_way(self, run: Run, ack: Ack) -> int:
+    def in_transit(self, run: Run, ack: Ack) -> int:
         """Records in leases that the worker had not read of when it asked: it will have them without asking again."""
         leases = run.ledger.leases.of(self.worker)
         return sum(lease.open.count for lease in leases if self.granted[lease.number] > ack.heard)
 
-    def take_back(self, run: Run, ack: Ack) -> list[LeaseReturned | LeaseHandedBack]:
+    def return_unheld(self, run: Run, ack: Ack) -> list[LeaseReturned | LeaseHandedBack]:
         """Make pending again what the worker has been told to hold and does not."""
         made: list[LeaseReturned | LeaseHandedBack] = []
         holds, tried = RangeSet(ack.holds), {one.position: one for one in ack.tried}
@@ -64,26 +64,26 @@ class Session:
                 continue
             back = lease.open.minus(holds)
             if tried:
-                made += self._take_back_tried(run, lease, [tried[at] for at in back.members() if at in tried])
+                made += self._return_tried(run, lease, [tried[at] for at in back.members() if at in tried])
                 back = lease.open.minus(holds)
             if back:
                 run.ledger.return_lease(lease, back)
-                made.append(LeaseReturned(lease.number, self.worker, back, self._is_news(back)))
+                made.append(LeaseReturned(lease.number, self.worker, back, self._is_reported(back)))
         live = {lease.number for lease in run.ledger.leases.of(self.worker)}
         self.granted = {number: seq for number, seq in self.granted.items() if number in live}
         return made
 
-    def _take_back_tried(self, run: Run, lease: Lease, tried: list[Tried]) -> list[LeaseHandedBack]:
+    def _return_tried(self, run: Run, lease: Lease, tried: list[Tried]) -> list[LeaseHandedBack]:
         """Take back what the worker has sent in vain. In the journal it stays leased: so it may have been sent."""
         if not tried:
             return []
         positions = RangeSet.of(one.position for one in tried)
-        run.ledger.earlier.note(self.worker, positions)
-        run.ledger.earlier.note_tries(tried)
+        run.ledger.prior_attempts.note(self.worker, positions)
+        run.ledger.prior_attempts.note_tries(tried)
         run.ledger.return_lease(lease, positions)
-        return [LeaseHandedBack(lease.number, self.worker, positions, self._is_news(positions))]
+        return [LeaseHandedBack(lease.number, self.worker, positions, self._is_reported(positions))]
 
-    def _is_news(self, back: RangeSet) -> bool:
+    def _is_reported(self, back: RangeSet) -> bool:
         """Whether people are told. A worker in trouble hands back one record after the other, as it probes its way."""
         return back.count > 1 or not self.trouble
 
@@ -93,19 +93,19 @@ class Session:
         Nothing where no record is left to lease.
         """
         ledger, most = run.ledger, min(wants, terms.lease_records)
-        if not ledger.partition.remainders[self.worker] and ledger.steal(self.worker, most) is None:
+        if not ledger.assignment.remainders[self.worker] and ledger.steal(self.worker, most) is None:
             return []
-        positions = ledger.partition.remainders[self.worker].head(most)
+        positions = ledger.assignment.remainders[self.worker].head(most)
         indexes = run.order.indexes(positions.array())
         size = np.cumsum(run.dataset.lengths(indexes), dtype=np.uint64)
         fits = max(1, int(np.searchsorted(size, terms.lease_bytes, side="right")))
         positions, indexes = positions.head(fits), indexes[:fits]
         bodies = tuple(run.dataset.bodies(indexes))
-        again = ledger.earlier.repeats_among(positions)
+        again = ledger.prior_attempts.repeats_among(positions)
         lease = ledger.lease(self.worker, positions)
         grant = self._grant_message(lease, again, indexes.astype("<u8").tobytes(), bodies)
         if again:
-            grant = replace(grant, tried=ledger.earlier.tries_among(again))
+            grant = replace(grant, tried=ledger.prior_attempts.tries_among(again))
         return [Leased(lease.number, self.worker, positions), Send(self.worker, grant)]
 
     def _grant_message(self, lease: Lease, again: RangeSet, indexes: bytes, bodies: tuple[bytes, ...]) -> LeaseGrant:

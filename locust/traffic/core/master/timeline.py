@@ -46,24 +46,24 @@ class Timeline:
         """Whether a look at this time would be kept."""
         return not self.rows or t_s >= self.rows[-1].t_s + self.step_s
 
-    def note(self, look: Sample, *, last: bool = False) -> None:
+    def note(self, sample: Sample, *, last: bool = False) -> None:
         """Take a look, later than all before; one that is not due is passed over, unless it is the `last`."""
-        if not last and not self.due(look.t_s):
+        if not last and not self.due(sample.t_s):
             return
         if len(self.rows) >= self._most:
             del self.rows[1::2]
             self.step_s *= 2
             self.generation += 1
         # After the rows were thinned, what was due by the former step may not be by this one.
-        if last or self.due(look.t_s):
-            self.rows.append(look)
+        if last or self.due(sample.t_s):
+            self.rows.append(sample)
 
-    def told(self, generation: int, first: int) -> dict[str, object]:
+    def to_json(self, generation: int, first: int) -> dict[str, object]:
         """The rows from number `first` on, or all of them where `generation` is not the present one, as JSON."""
         start = first if generation == self.generation and 0 <= first <= len(self.rows) else 0
         return {
             "generation": self.generation,
             "next": len(self.rows),
             "columns": COLUMNS,
-            "rows": [look.row for look in self.rows[start:]],
+            "rows": [sample.row for sample in self.rows[start:]],
         }

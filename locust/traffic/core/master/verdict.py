@@ -36,20 +36,20 @@ class Verdict(TypedDict):
     sentence: str
 
 
-def verdict(account: dict[str, Any]) -> Verdict:
+def verdict(run_status: dict[str, Any]) -> Verdict:
     """What a status, a report or a row of the list of runs is shown as."""
-    return {"text": _text(account), "level": _level(account), "sentence": _sentence(account)}
+    return {"text": _text(run_status), "level": _level(run_status), "sentence": _sentence(run_status)}
 
 
-def all_delivered(account: dict[str, Any]) -> bool:
+def all_delivered(run_status: dict[str, Any]) -> bool:
     """Whether the account says that every record was delivered."""
-    counts = account["counts"]
+    counts = run_status["counts"]
     return bool(counts.get("delivered", -1) == counts.get("records"))
 
 
-def succeeded(account: dict[str, Any]) -> bool:
+def succeeded(run_status: dict[str, Any]) -> bool:
     """Whether every record was delivered and the API's audit, where it offers one, does not say otherwise."""
-    return all_delivered(account) and not _audit_disagrees(account)
+    return all_delivered(run_status) and not _audit_disagrees(run_status)
 
 
 def disagreement(audit: dict[str, Any], counts: dict[str, int]) -> str:
@@ -72,40 +72,40 @@ def missing(audit: dict[str, Any], counts: dict[str, int]) -> int:
     return max(0, counts["delivered"] - int(audit.get("elsewhere", 0)) - int(audit["stored"]))
 
 
-def audit_sentence(account: dict[str, Any]) -> str:
+def audit_sentence(run_status: dict[str, Any]) -> str:
     """How the API's audit contradicts a report; empty if it does not, or there is none."""
-    if not _audit_disagrees(account):
+    if not _audit_disagrees(run_status):
         return ""
-    how = disagreement(account["audit"], account["counts"])
+    how = disagreement(run_status["audit"], run_status["counts"])
     return f"The API's own audit does not agree with the report{f': {how}' if how else ''}."
 
 
-def _audit_disagrees(account: dict[str, Any]) -> bool:
-    audit = account.get("audit")
+def _audit_disagrees(run_status: dict[str, Any]) -> bool:
+    audit = run_status.get("audit")
     return audit is not None and not audit["agrees"]
 
 
-def _text(account: dict[str, Any]) -> str:
-    counts = account.get("counts")
-    if account["state"] not in ENDED or counts is None:
-        return str(account["state"])
+def _text(run_status: dict[str, Any]) -> str:
+    counts = run_status.get("counts")
+    if run_status["state"] not in ENDED or counts is None:
+        return str(run_status["state"])
     lost = [f"{counts[name]} {name.replace('_', ' ')}" for name in ("rejected", "in_doubt") if counts.get(name)]
-    audit = ["audit disagrees"] if _audit_disagrees(account) else []
-    return ", ".join([account["state"], *lost, *audit])
+    audit = ["audit disagrees"] if _audit_disagrees(run_status) else []
+    return ", ".join([run_status["state"], *lost, *audit])
 
 
-def _level(account: dict[str, Any]) -> Level:
-    state = account["state"]
-    if state not in ENDED or state in _LEVELS or account.get("counts") is None:
+def _level(run_status: dict[str, Any]) -> Level:
+    state = run_status["state"]
+    if state not in ENDED or state in _LEVELS or run_status.get("counts") is None:
         return _LEVELS.get(state, "warning" if state in ENDED else "info")
-    return "good" if succeeded(account) else "warning"
+    return "good" if succeeded(run_status) else "warning"
 
 
-def _sentence(account: dict[str, Any]) -> str:
-    counts, said = account.get("counts"), _SENTENCES.get(account["state"], "")
-    if account["state"] == RunState.COMPLETED and counts is not None:
-        said = _completed(counts)
-    return " ".join(filter(None, [said, audit_sentence(account)]))
+def _sentence(run_status: dict[str, Any]) -> str:
+    counts, sentence = run_status.get("counts"), _SENTENCES.get(run_status["state"], "")
+    if run_status["state"] == RunState.COMPLETED and counts is not None:
+        sentence = _completed(counts)
+    return " ".join(filter(None, [sentence, audit_sentence(run_status)]))
 
 
 def _completed(counts: dict[str, int]) -> str:

@@ -129,7 +129,7 @@ class Feed:
         return taken[0] if taken else None
 
     def take_batch(self, now: float, most: int) -> list[Record]:
-        """As `take`: up to `most` records."""
+        """As `remove`: up to `most` records."""
         if self.closed or self.paused or now >= self.deadline or (self.trouble and not self._may_probe(now)):
             return []
         if self.trouble:

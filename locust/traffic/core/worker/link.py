@@ -49,7 +49,7 @@ class LeaseClient:
 
     The adapter calls `poll` often (and whenever the feed is `needs_poll`), sends what it returns, and hands every
     message to `receive`. `users` is how many users would take a record if there were one. `foreseen` is a fault of this
-    worker's own that is to be expected. `terms` count until a master's welcome brings its own.
+    worker's own that is to be expected. `config` count until a master's welcome brings its own.
     """
 
     def __init__(self, feed: Feed, terms: LeaseTerms) -> None:

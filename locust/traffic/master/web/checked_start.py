@@ -44,7 +44,7 @@ class CheckedStart:
         delivery = self._site.live
         if delivery is not None:
             seen = Seen(delivery.state, delivery.reason, delivery.paused_by_person)
-            return seen.why_not_start(delivery.run.terms.run)
+            return seen.why_not_start(delivery.run.config.run)
         if (self._master.delivery is not None and self._master.delivery.ending) or self._ending:
             return "The last run is still ending. Try again in a moment."
         if not self._master.test.worker_states():

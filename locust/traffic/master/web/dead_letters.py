@@ -11,7 +11,7 @@ from typing import Any
 
 from flask import Response, request
 
-from traffic.core.master.dead_letters import DeadLetters, Places
+from traffic.core.master.dead_letters import DeadLetters, PositionArray
 from traffic.core.master.letter_search import Query, search_dead, search_lines
 from traffic.core.master.report import letters_at
 from traffic.core.master.run import Run
@@ -93,6 +93,6 @@ def _lines(delivery: ActiveRun) -> Iterator[bytes]:
         yield in_thread(_spelled, delivery.run, dead, places[low : low + BATCH])
 
 
-def _spelled(run: Run, dead: DeadLetters, places: Places) -> bytes:
+def _spelled(run: Run, dead: DeadLetters, places: PositionArray) -> bytes:
     told = (json.dumps(letter, ensure_ascii=False) + "\n" for letter in letters_at(run, dead, places))
     return "".join(told).encode(errors="backslashreplace")

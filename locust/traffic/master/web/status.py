@@ -43,7 +43,7 @@ class StatusRoutes:
                 "ended": state.ended,
                 "ending": self._ending,
                 "acts": self._acts(),
-                "events": self._master.story.chronicle.told(request.args.get("event", 0, int)),
+                "events": self._master.story.chronicle.to_json(request.args.get("event", 0, int)),
                 "timeline": self._timeline(),
                 "dead_letters": self._dead_letters,
             }
@@ -94,7 +94,7 @@ class StatusRoutes:
         run = delivery.facts.run
         same = request.args.get("run") == run
         asked = request.args.get("generation", -1, int) if same else -1
-        return {"run": run, **delivery.timeline.told(asked, request.args.get("sample", 0, int))}
+        return {"run": run, **delivery.timeline.to_json(asked, request.args.get("sample", 0, int))}
 
     def _options(self) -> Response:
         """What a start form is made of: Locust's own fields, and ours as they stand now."""

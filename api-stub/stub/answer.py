@@ -3,8 +3,7 @@
 import msgspec
 from starlette.types import Send
 
-from stub.message import Verdict, Written
-from stub.message import answer as document
+from stub.message import Verdict, Written, encode_message
 from stub.problem import MEDIA_TYPE, Headers, Problem
 
 
@@ -32,7 +31,7 @@ def created(written: Written) -> Answer:
     headers = [(b"content-type", b"application/json"), (b"location", location)]
     if written.verdict is Verdict.REPLAYED:
         headers.append((b"idempotency-replayed", b"true"))
-    return Answer(201, headers, document(written.stored))
+    return Answer(201, headers, encode_message(written.stored))
 
 
 def refused(problem: Problem) -> Answer:

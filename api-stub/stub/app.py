@@ -16,16 +16,17 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from stub import negotiate, page
 from stub.commit import GroupCommit, Limits
+from stub.documents import Health, MessageList
 from stub.exposition import MEDIA_TYPE as METRICS_TYPE
 from stub.exposition import Exposition
-from stub.message import Message, answer, iso
+from stub.message import Message, encode_message
 from stub.metrics import Metrics
 from stub.misbehave import Misbehaviour
 from stub.openapi import description
 from stub.post import PostMessage
 from stub.problem import MEDIA_TYPE, Problem, unavailable
 from stub.settings import Settings
-from stub.store import Store, StoreDownError, Summary
+from stub.store import Store, StoreDownError
 
 PAGE = 50  # messages that a page shows
 MAX_PAGE = 200
@@ -92,8 +93,7 @@ class Stub:
         if negotiate.wants_html(request.headers.get("accept", "")):
             html = page.messages_page(messages, stored, older, before is None, self.settings.server_name)
             return HTMLResponse(html, headers={"vary": "accept", **page.SECURITY_HEADERS})
-        listed = {"stored": stored, "messages": [_listed(m) for m in messages], "older": older}
-        return _json(listed, {"vary": "accept"})
+        return _json(MessageList(stored=stored, messages=messages, older=older), {"vary": "accept"})
 
     async def one(self, request: Request) -> Response:
         """Give one message, whole."""
@@ -119,7 +119,7 @@ class Stub:
         if not self.ready.is_set():
             raise unavailable("the store has not been opened yet")
         await self.store.ping()
-        return _json({"status": "ok", "server": self.settings.server_name, "waiting": self.commit.waiting})
+        return _json(Health(status="ok", server=self.settings.server_name, waiting=self.commit.waiting))
 
     async def show_metrics(self, _request: Request) -> Response:
         """Give what was counted since the start, as Prometheus reads it."""
@@ -204,14 +204,10 @@ def _number(request: Request, name: str, default: int, most: int) -> int:
     return int(given)
 
 
-def _listed(message: Summary) -> dict[str, object]:
-    return {**msgspec.structs.asdict(message), "received": iso(message.received)}
-
-
 def _found(message: Message | None, otherwise: str) -> Response:
     if message is None:
         raise Problem(404, otherwise)
-    return Response(answer(message), media_type="application/json")
+    return Response(encode_message(message), media_type="application/json")
 
 
 def _json(value: object, headers: dict[str, str] | None = None) -> Response:

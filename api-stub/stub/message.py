@@ -12,6 +12,8 @@ from enum import Enum
 
 import msgspec
 
+from stub.documents import MessageDocument, Payload
+
 MAX_KEY = 255  # characters; Stripe's limit for an idempotency key
 
 _KEY = re.compile(r"(?P<run>.+)-(?P<index>0|[1-9][0-9]{0,17})")  # 18 digits fit a signed 64-bit column
@@ -110,8 +112,8 @@ def split_key(key: str | None) -> tuple[str | None, int | None]:
     return (match["run"], int(match["index"])) if match else (None, None)
 
 
-def read_payload(body: bytes) -> tuple[str, str, str]:
-    """Return a body's name, its msg and its text. Raises BrokenJsonError or WrongShapeError."""
+def read_payload(body: bytes) -> tuple[Payload, str]:
+    """Return a body, read, and its text. Raises BrokenJsonError or WrongShapeError."""
     try:
         text = body.decode()
         value = _DECODER.decode(body)
@@ -123,25 +125,25 @@ def read_payload(body: bytes) -> tuple[str, str, str]:
         raise BrokenJsonError("nested too deeply to be read") from e
     if type(value) is not dict:
         raise WrongShapeError(f"expected an object, got {_kind(value)}")
-    return _text(value, "name"), _text(value, "msg"), text
+    return Payload(name=_text(value, "name"), msg=_text(value, "msg")), text
 
 
 def make_message(body: bytes, key: str | None, worker: str | None, server: str, received: datetime) -> Message:
     """Read a body into a message. Raises BrokenJsonError or WrongShapeError."""
-    name, msg, payload = read_payload(body)
+    payload, text = read_payload(body)
     run, index = split_key(key)
     received = received.replace(microsecond=received.microsecond // 1000 * 1000)
     return Message(
         id=_new_id(received),
-        name=name,
-        msg=msg,
+        name=payload.name,
+        msg=payload.msg,
         received=received,
         server=server,
         worker=worker,
         key=key,
         run=run,
         index=index,
-        payload=payload,
+        payload=text,
     )
 
 
@@ -150,12 +152,21 @@ def iso(moment: datetime) -> str:
     return moment.isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
 
 
-def answer(message: Message) -> bytes:
+def encode_message(message: Message) -> bytes:
     """Write a stored message as the JSON that answers its POST, the payload as it was sent."""
-    members = {field: getattr(message, field) for field in message.__struct_fields__}
-    members["received"] = iso(message.received)
-    members["payload"] = msgspec.Raw(message.payload.encode())
-    return msgspec.json.encode(members)
+    document = MessageDocument(
+        id=message.id,
+        name=message.name,
+        msg=message.msg,
+        received=iso(message.received),
+        server=message.server,
+        worker=message.worker,
+        key=message.key,
+        run=message.run,
+        index=message.index,
+        payload=msgspec.Raw(message.payload.encode()),
+    )
+    return msgspec.json.encode(document)
 
 
 def _new_id(received: datetime) -> str:

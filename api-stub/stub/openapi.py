@@ -2,78 +2,36 @@
 
 from typing import Any
 
+import msgspec
+
+from stub.documents import Audit, Health, Indexes, MessageDocument, MessageList, Payload, ProblemDetails, Summary
 from stub.faults import MAX_WORDS, NONE, WORDS
-from stub.gaps import MAX_GAPS
 from stub.message import MAX_KEY
 from stub.post import MAX_WORKER
 from stub.settings import Settings
-from stub.store import MAX_SHOWN
 
 Schema = dict[str, Any]
 
-_NULLABLE = {"type": ["string", "null"]}
-_RECEIVED = {"type": "string", "format": "date-time", "description": "UTC, to the millisecond."}
-_COUNTS = {"type": "object", "additionalProperties": {"type": "integer", "minimum": 1}}
-_COUNT = {"type": "integer", "minimum": 0}
+_DOCUMENTS: dict[str, type] = {
+    "Payload": Payload,
+    "Message": MessageDocument,
+    "Summary": Summary,
+    "List": MessageList,
+    "Audit": Audit,
+    "Indexes": Indexes,
+    "Health": Health,
+    "Problem": ProblemDetails,
+}
 
 
-def _object(description: str, **members: Schema) -> Schema:
-    return {"type": "object", "description": description, "properties": members, "required": list(members)}
+def _schemas() -> dict[str, Schema]:
+    """Return the schema of each document by the name that the description gives it."""
+    _, found = msgspec.json.schema_components(_DOCUMENTS.values(), ref_template="#/components/schemas/{name}")
+    for schema in found.values():
+        del schema["title"]  # the name of our class
+    return {name: found[document.__name__] for name, document in _DOCUMENTS.items()}
 
 
-_PAYLOAD = _object(
-    "Any further members are kept, too.",
-    name={"type": "string"},
-    msg={"type": "string"},
-)
-_SUMMARY = _object(
-    f"A message in a list: without its payload, its texts cut at {MAX_SHOWN} characters.",
-    id={"type": "string"},
-    name={"type": "string", "maxLength": MAX_SHOWN},
-    msg={"type": "string", "maxLength": MAX_SHOWN},
-    clipped={"type": "boolean", "description": "Whether a text was cut."},
-    received=_RECEIVED,
-    server={"type": "string"},
-    worker=_NULLABLE,
-    key=_NULLABLE,
-)
-_MESSAGE = _object(
-    "A stored message. `payload` is the JSON that was sent, unchanged.",
-    id={"type": "string"},
-    name={"type": "string"},
-    msg={"type": "string"},
-    received=_RECEIVED,
-    server={"type": "string", "description": "Host name of the stub that took it."},
-    worker={**_NULLABLE, "description": "The request's Traffic-Worker."},
-    key={**_NULLABLE, "description": "The request's Idempotency-Key."},
-    run={**_NULLABLE, "description": "What stands before the last `-` of a key that ends in `-<index>`."},
-    index={"type": ["integer", "null"], "minimum": 0},
-    payload={"$ref": "#/components/schemas/Payload"},
-)
-_LIST = _object(
-    "The newest messages first.",
-    stored={**_COUNT, "description": "Messages stored, of all runs."},
-    messages={"type": "array", "items": {"$ref": "#/components/schemas/Summary"}},
-    older={**_NULLABLE, "description": "Where the next page is."},
-)
-_AUDIT = _object(
-    "What is stored of a run. posts = stored + replayed + conflicts: the POSTs that reached the store.",
-    run={"type": "string"},
-    stored=_COUNT,
-    posts=_COUNT,
-    replayed=_COUNT,
-    conflicts=_COUNT,
-    by_server=_COUNTS,
-    by_worker=_COUNTS,
-    indexes=_object(
-        "Which indexes are stored.",
-        max={"type": ["integer", "null"], "minimum": 0},
-        missing={**_COUNT, "description": "How many below the highest are not stored."},
-        missing_below_max={"type": "array", "items": _COUNT, "maxItems": MAX_GAPS},
-    ),
-)
-_HEALTH = _object("The stub can store.", status={"const": "ok"}, server={"type": "string"}, waiting=_COUNT)
-_PROBLEM = _object("RFC 9457.", title={"type": "string"}, status={"type": "integer"}, detail={"type": "string"})
 _RETRY_AFTER = {"Retry-After": {"schema": {"type": "integer"}, "description": "Seconds."}}
 
 
@@ -224,15 +182,5 @@ def description(settings: Settings) -> Schema:
             "/metrics": {"get": _metrics()},
             "/healthz": {"get": _get("health", "Whether a POST would be stored now", "Health", [])},
         },
-        "components": {
-            "schemas": {
-                "Payload": _PAYLOAD,
-                "Message": _MESSAGE,
-                "Summary": _SUMMARY,
-                "List": _LIST,
-                "Audit": _AUDIT,
-                "Health": _HEALTH,
-                "Problem": _PROBLEM,
-            }
-        },
+        "components": {"schemas": _schemas()},
     }

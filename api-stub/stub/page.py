@@ -10,8 +10,8 @@ from typing import Any
 import jinja2
 from markupsafe import Markup, escape
 
-from stub.message import iso, split_key
-from stub.store import Summary
+from stub.documents import Summary
+from stub.message import split_key
 
 # Nothing is loaded from elsewhere, and a script that got through the escaping would not run.
 SECURITY_HEADERS = {
@@ -41,7 +41,21 @@ def code(text: str) -> Markup:
     return Markup(re.sub("`([^`]+)`", r"<code>\1</code>", str(escape(text))))  # noqa: S704 - escaped before
 
 
-_ENVIRONMENT.filters.update(iso=iso, hue=hue, code=code)
+def second(moment: str) -> str:
+    """Write a moment as people read it, to the second."""
+    return f"{moment[:10]} {moment[11:19]} UTC"
+
+
+def kind(schema: dict[str, Any]) -> str:
+    """Say what a member may be, as in `integer or null`; for a document its name."""
+    if "anyOf" in schema:
+        return " or ".join(kind(one) for one in schema["anyOf"])
+    if "enum" in schema:
+        return " or ".join(schema["enum"])
+    return str(schema.get("type") or schema["$ref"].rpartition("/")[2])
+
+
+_ENVIRONMENT.filters.update(second=second, hue=hue, code=code, kind=kind)
 
 
 def messages_page(messages: Sequence[Summary], stored: int, older: str | None, first: bool, server: str) -> str:

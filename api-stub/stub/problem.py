@@ -4,6 +4,8 @@ from http import HTTPStatus
 
 import msgspec
 
+from stub.documents import ProblemDetails
+
 MEDIA_TYPE = b"application/problem+json"
 RETRY_AFTER = 1  # seconds
 
@@ -24,7 +26,7 @@ class Problem(Exception):  # noqa: N818 - RFC 9457's word
         """The problem document; `type` is left out, which means `about:blank`: the status says it all."""
         known = self.status in HTTPStatus._value2member_map_
         title = HTTPStatus(self.status).phrase if known else "Error"
-        return msgspec.json.encode({"title": title, "status": self.status, "detail": self.detail})
+        return msgspec.json.encode(ProblemDetails(title=title, status=self.status, detail=self.detail))
 
 
 def unavailable(detail: str) -> Problem:

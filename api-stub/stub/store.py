@@ -1,52 +1,16 @@
 """The one interface to what keeps the messages. Rule: `write` returns on a durable batch, or raises."""
 
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Protocol
 
 import msgspec
 
+from stub.documents import Audit, Indexes, Summary
 from stub.message import Message, Written
-
-MAX_SHOWN = 2000  # characters of a name and of a msg that a list of messages shows
 
 
 class StoreDownError(Exception):
     """The store did not answer as it should; what was being written may or may not be stored."""
-
-
-class Summary(msgspec.Struct, frozen=True, kw_only=True):
-    """A message as a list shows it: without its payload, its texts cut at `MAX_SHOWN` characters."""
-
-    id: str
-    name: str
-    msg: str
-    clipped: bool
-    received: datetime
-    server: str
-    worker: str | None
-    key: str | None
-
-
-class Indexes(msgspec.Struct, frozen=True, kw_only=True):
-    """Which indexes of a run are stored: the highest, how many below it are not, the first 1,000 of those."""
-
-    max: int | None
-    missing: int
-    missing_below_max: list[int]
-
-
-class Audit(msgspec.Struct, frozen=True, kw_only=True):
-    """What a store knows of a run. `posts`: those that reached the store, stored + replayed + conflicts."""
-
-    run: str
-    stored: int
-    posts: int
-    replayed: int
-    conflicts: int
-    by_server: dict[str, int]
-    by_worker: dict[str, int]
-    indexes: Indexes
 
 
 class RunTotals(msgspec.Struct, frozen=True):

@@ -12,8 +12,9 @@ from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
 from stub import gaps
-from stub.message import Message, Verdict, Written, judge
-from stub.store import MAX_SHOWN, Audit, RunTotals, StoreDownError, Summary, highest, missing, total
+from stub.documents import MAX_SHOWN, Audit, Summary
+from stub.message import Message, Verdict, Written, iso, judge
+from stub.store import RunTotals, StoreDownError, highest, missing, total
 
 if TYPE_CHECKING:
     from pymongo.asynchronous.collection import AsyncCollection
@@ -217,7 +218,7 @@ def _message(document: Document) -> Message:
 
 def _summary(document: Document) -> Summary:
     fields: Document = {field: document.get(field) for field in Summary.__struct_fields__}
-    return Summary(**(fields | {"id": document["_id"]}))
+    return Summary(**(fields | {"id": document["_id"], "received": iso(fields["received"])}))
 
 
 def _tally(document: Document) -> RunTotals:

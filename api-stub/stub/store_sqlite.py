@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from stub import gaps
-from stub.message import Message, Verdict, Written, judge
-from stub.store import MAX_SHOWN, Audit, RunTotals, StoreDownError, Summary, highest, missing, total
+from stub.documents import MAX_SHOWN, Audit, Summary
+from stub.message import Message, Verdict, Written, iso, judge
+from stub.store import RunTotals, StoreDownError, highest, missing, total
 
 T = TypeVar("T")
 
@@ -192,7 +193,7 @@ def _find(db: sqlite3.Connection, query: str, value: str | None) -> Message | No
 def _summary(row: Sequence[object]) -> Summary:
     fields: dict[str, Any] = dict(zip(Summary.__struct_fields__, row, strict=True))
     fields["clipped"] = bool(fields["clipped"])
-    fields["received"] = _moment(fields["received"])
+    fields["received"] = iso(_moment(fields["received"]))
     return Summary(**fields)
 
 

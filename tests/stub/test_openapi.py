@@ -1,12 +1,16 @@
 """The description tells the truth: schemathesis tries the running stub against it, with every check it has."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from stub import openapi
+from stub.settings import Settings
 from support import plain_http
 from support.stub_process import StubProcess, running_stub
 
@@ -56,3 +60,10 @@ def test_misbehaviour_is_described_where_it_can_be_asked_for(
         post = plain_http.get(f"{stub.url}/openapi.json").json()["paths"]["/"]["post"]
     assert ("Stub-Misbehave" in [parameter["name"] for parameter in post["parameters"]]) is header
     assert ({"4XX", "5XX"} <= set(post["responses"])) is any_error
+
+
+def test_every_reference_in_the_description_leads_somewhere() -> None:
+    description = msgspec.json.encode(openapi.description(Settings()))
+    schemas = msgspec.json.decode(description)["components"]["schemas"]
+    found = set(re.findall(rb'"\$ref":"#/components/schemas/([^"]+)"', description))
+    assert found == {name.encode() for name in schemas}, "and every schema is used"

@@ -64,3 +64,9 @@ async def test_the_page_escapes_what_others_wrote(client: httpx.AsyncClient) -> 
     assert "<img" not in answer.text
     assert "&lt;script&gt;alert(1)" in answer.text
     assert "default-src 'none'" in answer.headers["content-security-policy"]
+
+
+async def test_the_reference_says_what_a_member_may_be(client: httpx.AsyncClient) -> None:
+    text = (await client.get("/docs")).text
+    for member in ('index</dt><dd class="soft">integer or null', 'indexes</dt><dd class="soft">Indexes'):
+        assert member in text

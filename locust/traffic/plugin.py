@@ -6,14 +6,20 @@ import sys
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from locust import events, runners, task
+from locust import events, task
 from locust.env import Environment
 from locust.runners import MasterRunner, WorkerRunner
 
 from traffic.core.outcome import Answer, AtLeastOnce, AtMostOnce, Outcome
 from traffic.environment import own_loopback, unknown
-from traffic.locust_patches.connecting import attend_connecting
-from traffic.locust_patches.frames import install
+from traffic.locust_patches.connecting import report_missing_master
+from traffic.locust_patches.defaults import (
+    enable_rebalancing,
+    keep_missing_workers,
+    set_stop_timeout,
+    wait_for_lost_master,
+)
+from traffic.locust_patches.frames import drop_odd_frames
 from traffic.locust_patches.parser import make_parser_once
 from traffic.master.finish import refuse_to_start
 from traffic.master.master import Master
@@ -27,14 +33,6 @@ from traffic.worker.worker import Worker
 
 __all__ = ["Answer", "AtLeastOnce", "AtMostOnce", "Outcome", "RecordUser", "ReplayUser", "master_of", "task"]
 
-# Users to be left in mid-request by a ramp-down or a stop would leave records in doubt: give them this long.
-STOP_TIMEOUT_S = 10
-# A minute after a worker went missing, Locust deals out all users anew, killing those of healthy workers in
-# mid-request. Nothing is gained by it here: a lost worker's records go to the others long before.
-NEVER = -(10**9)
-# A worker whose master is gone waits so long for another, with the outcomes that nobody has confirmed. (Locust: 60.)
-MASTER_AWAY_S = 600
-
 _masters: "WeakKeyDictionary[Environment, Master]" = WeakKeyDictionary()
 
 
@@ -47,10 +45,9 @@ def _attach(environment: Environment, runner: Any, **_: Any) -> None:
     """Make this process a master or a worker of the traffic protocol."""
     if isinstance(runner, MasterRunner):
         assert environment.parsed_options is not None
-        # Without it, workers that join later get no users.
-        environment.parsed_options.enable_rebalancing = True
-        environment.stop_timeout = environment.stop_timeout or STOP_TIMEOUT_S
-        runners.HEARTBEAT_DEAD_INTERNAL = NEVER
+        enable_rebalancing(environment)
+        set_stop_timeout(environment)
+        keep_missing_workers()
         _warn(environment.parsed_options.host or "")
         try:
             master = _masters[environment] = Master(environment, runner)
@@ -61,7 +58,7 @@ def _attach(environment: Environment, runner: Any, **_: Any) -> None:
     elif isinstance(runner, WorkerRunner):
         assert environment.parsed_options is not None
         make_way(headless=environment.parsed_options.headless)
-        runners.MASTER_HEARTBEAT_TIMEOUT = MASTER_AWAY_S
+        wait_for_lost_master()
         sources[environment] = Worker(environment, runner)
     else:
         logging.getLogger(__name__).error(
@@ -81,7 +78,7 @@ def _warn(host: str) -> None:
 
 
 make_parser_once()
-install()
-attend_connecting()
+drop_odd_frames()
+report_missing_master()
 events.init_command_line_parser.add_listener(add_options)
 events.init.add_listener(_attach)

@@ -40,6 +40,6 @@ def test_a_master_that_does_not_answer_the_hello_is_named(
         master_host, master_port = "master", 5557
 
     monkeypatch.setattr(knocking, "HELLO_PATIENCE_S", 0.0)
-    knocking.attend_hello(Runner(), lambda: answered)
+    knocking.report_silent_master(Runner(), lambda: answered)
     gevent.sleep(0.01)
     assert ("the master at master:5557 has not answered" in caplog.text) is not answered

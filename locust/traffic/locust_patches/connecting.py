@@ -22,8 +22,12 @@ PATIENCE_S, PROBE_S = 3.0, 1.0
 HELLO_PATIENCE_S = 5.0
 
 
-def attend_connecting() -> None:
-    """Have every worker of this process say where it finds no master. Called twice, it does no more than once."""
+def report_missing_master() -> None:
+    """Have every worker of this process log, after `PATIENCE_S`, what it found where its master should be.
+
+    Locust says nothing for half a minute, and then only what it tries: a wrong `--master-host` looks like a slow start.
+    A second call does nothing. Needed for Locust 2.47.
+    """
     begin = WorkerRunner.__init__
     if getattr(begin, "attended", False):
         return
@@ -36,7 +40,7 @@ def attend_connecting() -> None:
     WorkerRunner.__init__ = attended  # type: ignore[assignment, method-assign]
 
 
-def attend_hello(runner: Any, is_answered: Callable[[], bool]) -> None:
+def report_silent_master(runner: Any, is_answered: Callable[[], bool]) -> None:
     """Say so if the master takes the worker in and then does not answer it."""
 
     def look() -> None:

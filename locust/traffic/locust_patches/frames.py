@@ -3,8 +3,8 @@
 The rule that this module guards: no frame ends the loop that reads them. Whoever reaches the port may send any; Locust
 lets all but a few faults of them through to its receive loop, which ends by the first and then reads nothing for ever.
 
-A frame is looked at before it is unpacked, because it can say "a million empty lists" in a megabyte. `install` puts all
-this in place of Locust's own reading; it has to be called before a runner is made.
+A frame is checked before it is unpacked, because it can say "a million empty lists" in a megabyte. `drop_odd_frames`
+puts all this in place of Locust's own reading; it has to be called before a runner is made.
 """
 
 import logging
@@ -173,8 +173,13 @@ def handled(handle: Callable[[], None], peer: str, kind: str) -> None:
         drops.drop(peer, f"its {named(kind)} could not be handled: {type(error).__name__}", trace=True)
 
 
-def install() -> None:
-    """Have Locust's runners read by this module. Call it before one is made; a second call does nothing."""
+def drop_odd_frames() -> None:
+    """Drop what is no message of Locust's, count it and name it.
+
+    Call it before a runner is made; a second call does nothing. One such frame, from whoever reaches the port, ends the
+    loop that reads them, at the master or at a worker. One with wrong data ends it later, or stays in the statistics.
+    Needed for Locust 2.47.
+    """
     server, socket, master, worker = (_changeable(one) for one in (Server, BaseSocket, MasterRunner, WorkerRunner))
     if server.recv_from_client is _receive_from_worker:
         return
@@ -197,6 +202,9 @@ def _changeable(one: Any) -> Any:
     return one
 
 
-def bound(socket: Any) -> None:
-    """Have a socket refuse what is too large to be taken in at all."""
-    socket.setsockopt(zmq.MAXMSGSIZE, MOST_ANNOUNCED)
+def limit_frame_size(server: Server) -> None:
+    """End the connection of a peer that announces a frame of more than `MOST_ANNOUNCED` bytes.
+
+    Locust's sockets accept a frame of any size, and ZeroMQ makes room for it. Needed for Locust 2.47.
+    """
+    server.socket.setsockopt(zmq.MAXMSGSIZE, MOST_ANNOUNCED)

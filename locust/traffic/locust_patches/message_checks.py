@@ -9,21 +9,10 @@ from collections.abc import Callable, Container
 from typing import Any
 
 from locust.rpc import Message
-from locust.runners import (
-    STATE_CLEANUP,
-    STATE_INIT,
-    STATE_MISSING,
-    STATE_RUNNING,
-    STATE_SPAWNING,
-    STATE_STOPPED,
-    STATE_STOPPING,
-)
+
+from traffic.locust_patches import states
 
 Test = Callable[[Any], bool]
-
-STATES = frozenset(
-    {STATE_INIT, STATE_SPAWNING, STATE_RUNNING, STATE_CLEANUP, STATE_STOPPING, STATE_STOPPED, STATE_MISSING}
-)
 
 
 def _text(value: Any) -> bool:
@@ -43,7 +32,7 @@ def _any(_: Any) -> bool:
 
 
 def _state(value: Any) -> bool:
-    return _text(value) and value in STATES
+    return _text(value) and value in states.ALL
 
 
 def _version(value: Any) -> bool:

@@ -1,37 +1,31 @@
-"""Locust's own test around a run: ending it, bringing it back, and what has to be done because of Locust's flaws.
+"""Locust's own test around a run: start it again, stop it, end the process.
 
-docs/locust-flaws.md lists them with their cures.
+What Locust does wrong on the way is cured by `locust_patches`, at the moments that are kept here.
 """
 
-import logging
 from collections.abc import Callable, Iterable
 from typing import Any
 
 import gevent
-import zmq
 from locust.env import Environment
-from locust.rpc import Message
-from locust.runners import (
-    STATE_CLEANUP,
-    STATE_INIT,
-    STATE_MISSING,
-    STATE_RUNNING,
-    STATE_SPAWNING,
-    STATE_STOPPED,
-    STATE_STOPPING,
-    MasterRunner,
-)
+from locust.runners import MasterRunner
 
 from traffic.clock import now_s
-from traffic.core.protocol import REGISTER
-from traffic.locust_patches.frames import bound, handled
-
-logger = logging.getLogger(__name__)
+from traffic.locust_patches import states
+from traffic.locust_patches.ending import await_no_workers, end_process, end_ramp_up, lost_its_test, repeat_stop
+from traffic.locust_patches.frames import limit_frame_size
+from traffic.locust_patches.membership import (
+    allow_reconnect,
+    count_workers_once,
+    forget_missing_workers,
+    ignore_unknown_workers,
+    note_returning_workers,
+    request_registration,
+)
+from traffic.locust_patches.rebalancing import rebalance_beside_messages
 
 # The workers send their last statistics when their users have ended; give them time to arrive.
 LAST_STATISTICS_S = 1.0
-# A worker whose users have ended leaves Locust's list until it registers again, which it does at once; or it is gone.
-RETURN_S = 5.0
 # A worker that missed Locust's one "stop" is told again after so long.
 STOP_AGAIN_S = 3.0
 # A worker that speaks to us and that Locust does not list for this long is asked to register again.
@@ -47,14 +41,12 @@ class LocustSession:
         self._ending_until = 0.0
         self._stop_again_at = 0.0
         self._unlisted: dict[str, float] = {}
-        self._returning: dict[str, float] = {}
-        self._tended: object = None
-        self._reader: object = None
-        self._starts = 0
-        self._own_start: gevent.Greenlet[..., Any] | None = None
+        self._server: object = None
         self.allow_reconnect()
-        self._attend_messages()
-        self._attend_starts()
+        ignore_unknown_workers(runner)
+        count_workers_once(runner)
+        self._returning = note_returning_workers(runner)
+        self._rebalancer = rebalance_beside_messages(runner)
 
     @property
     def headless(self) -> bool:
@@ -65,23 +57,19 @@ class LocustSession:
     def ending(self) -> bool:
         """Whether a test has ended of which the last statistics, or the workers themselves, may be on their way."""
         latest = max([self._ending_until, *self._returning.values()])
-        return now_s() < latest or self.runner.state in {STATE_STOPPING, STATE_CLEANUP}
+        return now_s() < latest or self.runner.state in states.ENDING
 
     @property
     def missing(self) -> list[str]:
         """The workers that Locust has not heard of for some seconds."""
-        return [client.id for client in self.runner.clients.all if client.state == STATE_MISSING]
+        return [client.id for client in self.runner.clients.all if client.state == states.MISSING]
 
     def allow_reconnect(self) -> None:
-        """Let a worker whose connection broke on its side alone come back under its old identity.
-
-        Without it, ZeroMQ ignores the newcomer until the kernel gives the old connection up, half a minute later or
-        more. Locust makes a new socket when it resets its connections, so look again now and then.
-        """
-        if self._tended is not self.runner.server:
-            self._tended = self.runner.server
-            self.runner.server.socket.setsockopt(zmq.ROUTER_HANDOVER, 1)
-            bound(self.runner.server.socket)
+        """Prepare the master's socket, if Locust has made a new one since the last call."""
+        if self._server is not self.runner.server:
+            self._server = self.runner.server
+            allow_reconnect(self.runner.server)
+            limit_frame_size(self.runner.server)
 
     def worker_states(self) -> dict[str, str]:
         """What Locust says of each worker that is connected, in its words."""
@@ -89,13 +77,13 @@ class LocustSession:
 
     def present(self) -> list[str]:
         """The workers that a run can be dealt to, in the order in which they came."""
-        workers = [client.id for client in self.runner.clients.all if client.state != STATE_MISSING]
+        workers = [client.id for client in self.runner.clients.all if client.state != states.MISSING]
         return sorted(workers, key=self.runner.get_worker_index)
 
     @property
     def idle(self) -> bool:
         """Whether no test runs in Locust."""
-        return self.runner.state in {STATE_INIT, STATE_STOPPED, STATE_STOPPING, STATE_CLEANUP}
+        return self.runner.state in states.IDLE
 
     def take_up(self, users: int, rate: float) -> None:
         """Make ready for a test that an earlier process had begun.
@@ -111,132 +99,56 @@ class LocustSession:
             self.runner.target_user_count = users or options.num_users or 1
             self.runner.spawn_rate = rate or options.spawn_rate or 1.0
 
-    def _attend_messages(self) -> None:
-        """Keep Locust from ending workers that it does not know, and from counting one twice that registers twice.
-
-        The strangers are those of a master that has been restarted: theirs may be the last words to the master
-        before. They are asked to register instead. Which are about to do so again is noted.
-        """
-        handle = self.runner.handle_message
-
-        def handle_message(client_id: str, msg: Message) -> None:
-            if msg.type in {"spawning", "spawning_complete"} and msg.node_id not in self.runner.clients:
-                return
-            if msg.type == "client_stopped":
-                self._returning[msg.node_id] = now_s() + RETURN_S
-            elif msg.type in {"client_ready", "quit"}:
-                self._returning.pop(msg.node_id, None)
-                if msg.type == "client_ready":
-                    self._forget_share(msg.node_id)
-            self._reader = gevent.getcurrent()
-            handle(client_id, msg)
-
-        def handle_all(client_id: str, msg: Message) -> None:
-            handled(lambda: handle_message(client_id, msg), client_id, msg.type)
-
-        self.runner.handle_message = handle_all  # type: ignore[method-assign]
-
-    def _forget_share(self, worker: str) -> None:
-        """Take a worker that Locust lists already out of those that get users: it is about to be added."""
-        dispatcher = self.runner._users_dispatcher
-        if dispatcher is not None and worker in self.runner.clients:
-            dispatcher.remove_worker(self.runner.clients[worker])
-
-    def _attend_starts(self) -> None:
-        """Keep Locust from sharing users out anew in the midst of a message, as it does where workers come and go.
-
-        It would read no other for a second each time: neither the workers' acks, nor that they have these users.
-        `rebalance_users` does it instead.
-        """
-        start = self.runner.start
-
-        def start_unless_reading(*args: Any, **options: Any) -> None:
-            if gevent.getcurrent() is self._reader:
-                return
-            self._starts += 1
-            try:
-                start(*args, **options)
-            finally:
-                self._starts -= 1
-
-        self.runner.start = start_unless_reading  # type: ignore[method-assign]
-
     def rebalance_users(self) -> None:
-        """Share the users out anew where workers have come or gone since that was last done."""
-        dispatcher = self.runner._users_dispatcher
-        if dispatcher is None or not dispatcher._rebalance or not self.runner.worker_count:
-            return
-        if self._starts == 0 and self.runner.state in {STATE_RUNNING, STATE_SPAWNING}:
-            self._start_beside()
-
-    def _start_beside(self) -> "gevent.Greenlet[..., Any]":
-        """Have Locust start as many users as were last asked for, in a greenlet that does not outlast the test."""
-        self._own_start = gevent.spawn(self.runner.start, self.runner.target_user_count, self.runner.spawn_rate)
-        return self._own_start
+        """Share the users out again if workers have come or gone since that was last done."""
+        self._rebalancer.rebalance()
 
     def started(self) -> None:
         """Remember which greenlet is starting the users: call it from Locust's test_start."""
         self._starter = gevent.getcurrent()
 
     def stopped(self) -> None:
-        """Forget it, and end what was begun beside: call it from Locust's test_stopping."""
+        """Forget it, and end a start of our own: call it from Locust's test_stopping."""
         self._starter = None
-        own, self._own_start = self._own_start, None
-        if own is not None and own is not gevent.getcurrent():
-            own.kill(block=True)  # it would call the test running once its users are there
+        self._rebalancer.end()
 
     def restart_test(self) -> bool:
-        """Start the test where Locust lost it for want of workers, or in a restart, and one is back; whether it did."""
-        # Without users it has never been started: Locust, headless, is about to.
-        if (
-            not self.idle
-            or not self.runner.target_user_count
-            or not self.runner.worker_count
-            or self._starter is not None
-        ):
+        """Start the test again if Locust lost it, for want of workers or in a restart; return whether it did."""
+        if self._starter is not None or not lost_its_test(self.runner):
             return False
-        self._starter = self._start_beside()
+        self._starter = self._rebalancer.start()
         return True
 
     def stop(self) -> None:
-        """End the test; the process, too, where it is headless. Not from a message handler: it waits."""
-        if self.runner.state == STATE_SPAWNING and self._starter is not None:
-            # A stop in the midst of a ramp-up would be followed by more users.
-            self._starter.kill(block=True)
+        """End the test; a headless process ends, too. It waits: do not call it from a message handler."""
+        end_ramp_up(self.runner, self._starter)
         self._starter = None
         self.runner.stop()
         self.wind_up()
 
     def stop_again(self, now: float) -> None:
-        """Tell workers that run on after a stop to stop: Locust tells each once, then waits for over a minute."""
-        if self.runner.state != STATE_STOPPING:
+        """Send "stop" again, now and then, to workers that run on after it."""
+        if self.runner.state != states.STOPPING:
             self._stop_again_at = now + self.environment.stop_timeout + STOP_AGAIN_S
         elif now >= self._stop_again_at:
             self._stop_again_at = now + STOP_AGAIN_S
-            for client in [*self.runner.clients.running, *self.runner.clients.spawning]:
-                self.runner.server.send_to_client(Message("stop", None, client.id))
+            repeat_stop(self.runner)
 
     def wind_up(self) -> None:
         """Do what is left to do once the test has been stopped."""
         self._ending_until = now_s() + LAST_STATISTICS_S
-        # A worker that is missing would keep Locust's state at "stopping" for a minute, and its page with it.
-        for worker in self.missing:
-            del self.runner.clients[worker]
-        self.runner.check_stopped()
+        forget_missing_workers(self.runner)
         if self.headless:
-            # Where the run was over before Locust's start, that is still waiting for workers, and would for ever.
-            assert self.environment.parsed_options is not None
-            self.environment.parsed_options.expect_workers = 0
+            await_no_workers(self.environment)
             gevent.sleep(LAST_STATISTICS_S)
             self.runner.quit()
 
     def end_process(self, exit_code: int) -> None:
-        """End a headless process: it would wait for a test that never starts."""
-        self.environment.process_exit_code = exit_code
-        gevent.spawn(self.runner.quit)
+        """End a headless process whose start was called off."""
+        end_process(self.environment, self.runner, exit_code)
 
     def ask_to_register(self, speaking: Iterable[str], run: str, now: float) -> None:
-        """Have workers that speak to us register with Locust, which asks nobody twice: else they get no users.
+        """Have workers that speak to us, and that Locust does not list, register with it.
 
         `run` is the one that the running test delivers; a worker with users of another test is to end these first.
         """
@@ -245,7 +157,7 @@ class LocustSession:
         for worker, since in self._unlisted.items():
             if now - since >= UNLISTED_S:
                 self._unlisted[worker] = now
-                self.runner.server.send_to_client(Message(REGISTER, {"run": run}, worker))
+                request_registration(self.runner, worker, run)
 
 
 def watched(act: Callable[[], None], on_crash: Callable[["gevent.Greenlet[..., Any]"], None]) -> None:

@@ -7,10 +7,8 @@ from typing import Any
 
 import gevent
 from gevent.event import Event
-from locust import __version__
 from locust.env import Environment
-from locust.rpc import Message as LocustMessage
-from locust.runners import STATE_INIT, STATE_SPAWNING, WorkerRunner, locust_exception_handler
+from locust.runners import WorkerRunner
 
 from traffic.clock import now_s
 from traffic.core.outcome import Answer, Outcome
@@ -18,7 +16,15 @@ from traffic.core.protocol import FROM_MASTER, REGISTER, LeaseTerms, Message, Ru
 from traffic.core.wire import ProtocolError
 from traffic.core.worker.feed import Feed, Record
 from traffic.core.worker.link import LeaseClient
-from traffic.locust_patches.connecting import attend_hello
+from traffic.locust_patches.connecting import report_silent_master
+from traffic.locust_patches.membership import register_again
+from traffic.locust_patches.worker_tests import (
+    be_ready_at_once,
+    end_users_beside_messages,
+    end_users_of_old_test,
+    send_last_statistics,
+    stop_early_start,
+)
 from traffic.machine_limits import raise_open_files, too_few_files
 from traffic.worker import health
 
@@ -28,8 +34,6 @@ TICK_S = 0.05
 LAST_ACKS_S = 3.0
 # The master asks once a second whom it does not list. What it asked while nobody listened is answered once.
 REGISTER_ONCE_IN_S = 0.5
-# Locust's messages that end users.
-ENDS = ("stop", "quit")
 
 
 class Worker:
@@ -42,14 +46,14 @@ class Worker:
         self._nudge = Event()
         self._waiters: deque[Event] = deque()
         self._planned = 0  # users that it was last looked for whether there are files enough for them
-        self._ending: gevent.Greenlet[..., Any] | None = None  # what ends the users of a test, latest of all
         self._registered_at = -REGISTER_ONCE_IN_S
         self._answered = False
         # The first users may have been spawned before this object was made.
         self._expected = getattr(environment.parsed_options, "traffic_run", "")
         self._own: RunConfig | None = None  # the run of that name, once it is there
         raise_open_files()
-        self._attend_messages()
+        stop_early_start(runner)
+        self._user_end = end_users_beside_messages(environment, runner)
         runner.register_message(REGISTER, self._on_register)
         for kind in FROM_MASTER:
             runner.register_message(kind.type, self._on_message)
@@ -57,7 +61,7 @@ class Worker:
         environment.events.test_stop.add_listener(self._on_test_stop)
         environment.events.quitting.add_listener(self._on_quitting)
         gevent.spawn(self._serve).link_exception(self._on_crash)
-        attend_hello(runner, lambda: self._answered)
+        report_silent_master(runner, lambda: self._answered)
 
     # What the users call.
 
@@ -120,30 +124,6 @@ class Worker:
 
     # Messages.
 
-    def _attend_messages(self) -> None:
-        """Keep Locust from mixing up the end of one test with the start of another.
-
-        A stop that is read right behind its start is to end that start: Locust would see no test that runs yet, so
-        that its users began none the less, and the worker read no message for the stop timeout.
-
-        While users end, messages are read on, but for those that begin users or end them, which wait: Locust would wait
-        with all, for the last answers, and leases would lapse.
-        """
-        handle = self.runner.handle_message
-
-        def handle_message(msg: LocustMessage) -> None:
-            if msg.type in {"spawn", *ENDS} and self._ending is not None:
-                self._ending.join()
-            if msg.type == "stop" and self.runner.worker_state == STATE_SPAWNING:
-                self.runner.update_state(STATE_SPAWNING)
-            if msg.type in ENDS:
-                self._ending = gevent.spawn(handle, msg)
-                self._ending.link_exception(locust_exception_handler(self.environment))
-            else:
-                handle(msg)
-
-        self.runner.handle_message = handle_message  # type: ignore[method-assign]
-
     def _on_message(self, environment: Environment, msg: Any, **_: Any) -> None:
         kind = next(kind for kind in FROM_MASTER if kind.type == msg.type)
         try:
@@ -160,26 +140,21 @@ class Worker:
 
         Users of a test that is none of that master's, because it was restarted, are ended first.
         """
-        ending = self._ending is not None and not self._ending.ready()
-        if ending or now_s() - self._registered_at < REGISTER_ONCE_IN_S:
+        if self._user_end.under_way or now_s() - self._registered_at < REGISTER_ONCE_IN_S:
             return
         if not self.runner.user_count or msg.data["run"] == self._expected:
             self._register()
             return
-        self._ending = gevent.spawn(self._end_users)
-        self._ending.link_exception(self._on_crash)
+        self._user_end.begin(self._end_users, self._on_crash)
 
     def _register(self) -> None:
         self._registered_at = now_s()
-        self.runner.client.send(LocustMessage("client_ready", __version__, self.name))
+        register_again(self.runner)
 
     def _end_users(self) -> None:
-        """End the users as Locust's "stop" does; what they have in hand is finished within the stop timeout."""
+        """End the users; what they have in hand is finished within the stop timeout."""
         logger.info("the master was restarted and knows nothing of this worker's users: they end, and it registers")
-        self.runner.stop()
-        self.runner.worker_state = STATE_INIT
-        # The new master's clock may be behind that of the old one, and Locust drops what is not newer.
-        self.runner.last_received_spawn_timestamp = 0
+        end_users_of_old_test(self.runner)
         self._register()
 
     def _serve(self) -> None:
@@ -216,13 +191,9 @@ class Worker:
         self._expected, self._own = environment.parsed_options.traffic_run, None
 
     def _on_test_stop(self, environment: Environment, **_: Any) -> None:
-        """Every user has ended: send the last statistics now, and be ready for the next start at once.
-
-        Locust would wait for its next interval with the one, and for the stop timeout with the other; the next
-        spawn message brings that timeout back.
-        """
-        self.runner._send_stats()
-        environment.stop_timeout = 0
+        """Every user has ended: send the last statistics now, and be ready for the next start at once."""
+        send_last_statistics(self.runner)
+        be_ready_at_once(environment)
 
     def _on_quitting(self, environment: Environment, **_: Any) -> None:
         """Hand in what is known before the process ends: wait for answers that are on their way, then ack."""

@@ -1,18 +1,18 @@
 """Check a Start before Locust begins it, and answer Locust's own /swarm, /stop and /user."""
 
 import argparse
-import json
 import logging
 from typing import Any
 
 import gevent
-from flask import Response, jsonify, request
+from flask import jsonify, request
 from gevent.lock import BoundedSemaphore
-from locust.runners import STATE_RUNNING, STATE_SPAWNING
 
 from traffic.clock import now_s
 from traffic.core.master.run_state import RunState
 from traffic.errors import RefusedError
+from traffic.locust_patches import states
+from traffic.locust_patches.web_ui import keep_page_polling, replace_view
 from traffic.master.web.form import Form
 from traffic.master.web.reasons import Seen
 from traffic.master.web.routes import Routes, refuse
@@ -31,12 +31,10 @@ class CheckedStart:
         self._site, self._master = site, site.master
         self.form = Form(site)
         self._one_at_a_time = BoundedSemaphore()
-        views = site.app.view_functions
-        self._swarm, self._locust_stop = views["locust.swarm"], views["locust.stop"]
-        views["locust.swarm"], views["locust.stop"] = site.guarded(self._checked_swarm), site.guarded(self.stop)
-        self._update_class = views["locust.update_user"]
-        views["locust.update_user"] = site.guarded(self._checked_class)
-        site.app.after_request(self._keep_polling)
+        self._swarm = replace_view(site.app, "locust.swarm", site.guarded(self._checked_swarm))
+        self._locust_stop = replace_view(site.app, "locust.stop", site.guarded(self.stop))
+        self._update_class = replace_view(site.app, "locust.update_user", site.guarded(self._checked_class))
+        keep_page_polling(site.app, lambda: self._master.test.ending)
 
     @property
     def why_not(self) -> str:
@@ -87,7 +85,7 @@ class CheckedStart:
     @property
     def _running(self) -> bool:
         runner = self._site.web_ui.environment.runner
-        return runner is not None and runner.state in (STATE_RUNNING, STATE_SPAWNING)
+        return runner is not None and runner.state in states.ACTIVE
 
     def _start(self) -> Any:
         self._await_the_end_of_the_last()
@@ -107,14 +105,6 @@ class CheckedStart:
         while self._master.delivery is delivery and self._master.refusal is None and now_s() < deadline:
             gevent.sleep(0.01)
         return answer if self._master.refusal is None else self._answer_refused(str(self._master.refusal))
-
-    def _keep_polling(self, response: Response) -> Response:
-        """Locust's page asks for statistics while a test runs; told that it is stopping, it would never ask again."""
-        if request.endpoint == "locust.request_stats" and self._master.test.ending and response.is_json:
-            said = response.get_json()
-            if said.get("state") != "ready":
-                response.set_data(json.dumps({**said, "state": STATE_RUNNING}))
-        return response
 
     def _refused(self, why: str, more: dict[str, Any] | None = None) -> Any:
         """Answer as Locust does where it does not start, and tell; with `more`, for programs, it is a question."""

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from flask import Response, request
 
+from traffic.locust_patches.web_ui import guard_every_request
 from traffic.master.web.hosts import AllowedHosts
 from traffic.master.web.routes import Routes, answer, refuse
 
@@ -65,10 +66,8 @@ class SameOriginGuard:
         self._acts = tuple(site.base + act for act in LOCUSTS_ACTS)
         self._hosts = AllowedHosts(site.web_ui.host, str(site.options.traffic_allowed_hosts or ""))
         self._named: set[str] = set()
-        site.app.before_request_funcs.setdefault(None, [])[:0] = [self._refuse_other_names, self._refuse_foreign]
+        guard_every_request(site.app, [self._refuse_other_names, self._refuse_foreign], self._seal)
         _keep_cookies_at_home(site)
-        # The first of these is called last: what Locust lets any site read is taken back here.
-        site.app.after_request_funcs.setdefault(None, []).insert(0, self._seal)
 
     def _refuse_other_names(self) -> Response | None:
         host = request.headers.get("Host")

@@ -1,0 +1,57 @@
+"""Cures of how Locust's master ends a test, and of what it does when it lost one."""
+
+from typing import Any
+
+import gevent
+from locust.env import Environment
+from locust.rpc import Message
+from locust.runners import MasterRunner
+
+from traffic.locust_patches import states
+
+
+def lost_its_test(runner: MasterRunner) -> bool:
+    """Return whether Locust ended a test because the last worker was gone, and a worker is there now.
+
+    Headless, Locust would hang then, with its records undelivered. The caller starts the test again; its statistics
+    begin again, too. Needed for Locust 2.47.
+    """
+    # Without users the test has never been started: a headless Locust is about to start it.
+    return runner.state in states.IDLE and bool(runner.target_user_count and runner.worker_count)
+
+
+def end_ramp_up(runner: MasterRunner, starter: "gevent.Greenlet[..., Any] | None") -> None:
+    """End the greenlet that starts the users, before the test is stopped.
+
+    Otherwise a stop during a ramp-up is followed by more users, in a run that is over. Needed for Locust 2.47.
+    """
+    if runner.state == states.SPAWNING and starter is not None:
+        starter.kill(block=True)
+
+
+def repeat_stop(runner: MasterRunner) -> None:
+    """Send "stop" again to each worker whose users run on after it.
+
+    Locust sends it once. A worker that misses it runs on, and the master waits for over a minute.
+    Needed for Locust 2.47.
+    """
+    for client in [*runner.clients.running, *runner.clients.spawning]:
+        runner.server.send_to_client(Message("stop", None, client.id))
+
+
+def await_no_workers(environment: Environment) -> None:
+    """Have a headless Locust that has not begun its test stop waiting for workers: the run is over.
+
+    Otherwise the process never ends. Needed for Locust 2.47.
+    """
+    assert environment.parsed_options is not None
+    environment.parsed_options.expect_workers = 0
+
+
+def end_process(environment: Environment, runner: MasterRunner, exit_code: int) -> None:
+    """End a headless process whose start was called off by StopTest.
+
+    Otherwise it waits for a test that never starts, and no exit code is ever seen. Needed for Locust 2.47.
+    """
+    environment.process_exit_code = exit_code
+    gevent.spawn(runner.quit)

@@ -21,7 +21,7 @@ def what_is_left(state: Path) -> str:
         except JournalError as error:
             return f"what was sent cannot be told: {error}"
         try:
-            if journal.facts.state == "running":
+            if journal.metadata.state == "running":
                 return _told(journal)
         finally:
             journal.close()
@@ -29,7 +29,7 @@ def what_is_left(state: Path) -> str:
 
 
 def _told(journal: Journal) -> str:
-    facts, recovery = journal.facts, Recovery(journal.facts.records)
+    metadata, recovery = journal.metadata, Recovery(journal.metadata.records)
     try:
         for entry in journal.entries():
             recovery.take(entry)
@@ -39,6 +39,6 @@ def _told(journal: Journal) -> str:
     parts = [f"{counts[one]} {one.name.lower().replace('_', ' ')}" for one in _SETTLED if counts[one]]
     parts += [f"{in_hand} in the workers' hands, which may have been sent"] if in_hand else []
     parts += [f"{counts[RecordState.PENDING] - in_hand} not sent"]
-    sent = f"of its {facts.records} records, {', '.join(parts)}"
+    sent = f"of its {metadata.records} records, {', '.join(parts)}"
     go_on = "The same command again goes on with it, by the same keys; with TRAFFIC_RESUME=no it begins a new run"
-    return f"run {facts.run} was cut off: {sent}. Its journal has this: {journal.path}. {go_on}."
+    return f"run {metadata.run} was cut off: {sent}. Its journal has this: {journal.path}. {go_on}."

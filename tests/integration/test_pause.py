@@ -46,7 +46,7 @@ def _pressable(environment, runner, **_):
     add = environment.web_ui.app.add_url_rule
     add("/test/acks", "test_acks", lambda: dict(acks))
     add("/test/pause", "test_pause", view(master.pause), methods=["POST"])
-    add("/test/go-on", "test_go_on", view(master.go_on), methods=["POST"])
+    add("/test/go-on", "test_go_on", view(master.unpause), methods=["POST"])
 """
 REPLAY = """
 from traffic import ReplayUser
@@ -119,7 +119,7 @@ def pause(cluster: Cluster, api: FakeApi) -> int:
     return sent
 
 
-def go_on(cluster: Cluster, api: FakeApi) -> None:
+def unpause(cluster: Cluster, api: FakeApi) -> None:
     """Press "go on", and wait until records are sent again."""
     sent = api.count
     assert press(cluster, "go-on") == ""
@@ -150,7 +150,7 @@ def test_nothing_is_sent_in_a_pause_leases_stay_and_each_record_is_posted_once(
         assert (status["counts"]["leased"], status["counts"]["delivered"]) == (leased, sent)
         assert (status["reason"], status["paused_by_person"], status["eta_s"]) == ("paused by a person", True, None)
         for _ in range(3):
-            go_on(cluster, api)
+            unpause(cluster, api)
             pause(cluster, api)
         api.always(AT_ONCE)
         assert press(cluster, "go-on") == ""
@@ -246,7 +246,7 @@ def test_a_paused_run_without_workers_is_not_given_up_goes_on_with_others_and_ca
         cluster.until(lambda: cluster.status["reason"] == "paused by a person", "others come")
         await_acks(cluster, 4)
         assert api.count == sent
-        go_on(cluster, api)
+        unpause(cluster, api)
         sent = pause(cluster, api)
         for worker in cluster.workers:
             if worker.alive:

@@ -15,7 +15,7 @@ from traffic.core.record_state import Cause, DeadLetterGroup, RecordState
 from traffic.core.wire import MOST
 from traffic.runs.journal import Journal, JournalError
 from traffic.runs.run_metadata import Resumption, RunMetadata
-from unit.test_journal import FACTS, group, read
+from unit.test_journal import METADATA, group, read
 
 PAGE = 4096
 # With lone surrogates, as the name of a file or a reason may have them, and with NUL.
@@ -35,7 +35,7 @@ entries = st.one_of(
     st.builds(OutcomesRecorded, text, ranges, st.lists(letters, max_size=3).map(tuple), number, number),
 )
 terms = st.builds(RunConfig, text, text, text, st.tuples(seconds, seconds), st.integers(0, MOST), text)
-facts = st.builds(
+metadata = st.builds(
     RunMetadata,
     terms=terms,
     file=text,
@@ -61,8 +61,8 @@ def folder(tmp_path_factory) -> Path:
     return tmp_path_factory.mktemp("journals")
 
 
-@given(first=facts, writes=st.lists(st.tuples(st.lists(entries, max_size=4), st.none() | facts), max_size=3))
-@example(first=FACTS, writes=[([Leased(1, "\ud800\0\udfff", RangeSet([(2**60, 2**60 + 9)]))], None)])
+@given(first=metadata, writes=st.lists(st.tuples(st.lists(entries, max_size=4), st.none() | metadata), max_size=3))
+@example(first=METADATA, writes=[([Leased(1, "\ud800\0\udfff", RangeSet([(2**60, 2**60 + 9)]))], None)])
 @settings(max_examples=60)
 def test_whatever_is_written_is_read(folder, first, writes):
     path = folder / "any.sqlite"
@@ -80,7 +80,7 @@ def test_whatever_is_written_is_read(folder, first, writes):
 def whole(folder) -> tuple[bytes, tuple[list[Entry], RunMetadata]]:
     """A journal's file, and what stands in it; some of its pages are of a letter that needs several."""
     path = folder / "whole.sqlite"
-    with closing(Journal.create(path, FACTS)) as journal:
+    with closing(Journal.create(path, METADATA)) as journal:
         for nth in range(40):
             journal.write(group(nth, 3 * PAGE if nth == 20 else 0))
     return path.read_bytes(), read(path)

@@ -178,7 +178,7 @@ class World:
         """A person pauses the run, if there is a master to hear it, and lets it go on after a while."""
         if self.master.up and not self.settled:
             self._press(paused=True)
-            self._go_on(after=seconds)
+            self._unpause(after=seconds)
 
     def check_still(self, after: float, seconds: float) -> None:
         """A person pauses the run: from `after` seconds later on nothing moves for `seconds`; then it goes on."""
@@ -385,24 +385,24 @@ class World:
         kept = coordinator.paused or coordinator.over or not self.master.said_paused
         self._promise(kept, "P6: the pause was told to a worker, and is forgotten")
         if coordinator.paused and not self.master.wanted_paused:
-            self._go_on(after=0.5)  # the one before died too early; the person sees it
+            self._unpause(after=0.5)  # the one before died too early; the person sees it
 
     def _press(self, *, paused: bool) -> None:
         self._master_acted = True
         self._presses += 1
         self.master.press(paused=paused)
 
-    def _go_on(self, after: float) -> None:
+    def _unpause(self, after: float) -> None:
         """Later a person lets the run go on, unless that was pressed, or pause again; and waits for a master to."""
         latest = self._presses
 
-        def go_on() -> None:
+        def unpause() -> None:
             if self._presses == latest and self.master.up:
                 self._press(paused=False)
             elif self._presses == latest:
-                self._at(self.now + 0.5, go_on)
+                self._at(self.now + 0.5, unpause)
 
-        self._at(self.now + after, go_on)
+        self._at(self.now + after, unpause)
 
     def _carry_out(self, decisions: list[Decision]) -> None:
         self._master_acted |= bool(decisions)

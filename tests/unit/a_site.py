@@ -19,11 +19,11 @@ class FakeMaster:
     """What the routes need of a master without a run. `checked` has the options of each start that was checked."""
 
     def __init__(self) -> None:
-        self.delivery: Any = None
+        self.active_run: Any = None
         self.refusal: Exception | None = None
-        self.reading = SimpleNamespace(status=None)
-        self.test = SimpleNamespace(worker_states=lambda: {"w": "ready"}, ending=False)
-        self.story = RunEventRecorder()
+        self.loader = SimpleNamespace(status=None)
+        self.locust_session = SimpleNamespace(worker_states=lambda: {"w": "ready"}, ending=False)
+        self.run_events = RunEventRecorder()
         self.checked: list[argparse.Namespace] = []
         self.ill = ""
 
@@ -33,7 +33,7 @@ class FakeMaster:
     def pause(self) -> None:
         raise ActRefusedError("There is no run to pause.")
 
-    go_on = stop_run = pause
+    unpause = stop_run = pause
 
 
 class ASite:
@@ -75,7 +75,7 @@ class ASite:
         from flask import request  # noqa: PLC0415
 
         self.swarmed.append(dict(request.form))
-        self._deliver(live=self.master.delivery is not None and self.master.delivery.live)
+        self._deliver(live=self.master.active_run is not None and self.master.active_run.live)
         return jsonify(success=True, message="Swarming started", host="")
 
     def _user(self) -> Any:
@@ -83,12 +83,12 @@ class ASite:
         return {}, 201
 
     def _deliver(self, *, live: bool) -> None:
-        self.master.delivery = SimpleNamespace(
+        self.master.active_run = SimpleNamespace(
             live=live,
             state="running" if live else "completed",
             reason="",
             ending=False,
-            facts=SimpleNamespace(host="http://api:4000", run="r"),
+            metadata=SimpleNamespace(host="http://api:4000", run="r"),
             folder=StateFolder(self.state),
         )
 

@@ -16,16 +16,16 @@ from traffic.core.ranges import RangeSet
 AT = "2026-01-02T03:04:05.678Z"
 
 
-def a_chronicle(first: int = 0, kept: int = 4) -> EventLog:
+def an_event_log(first: int = 0, kept: int = 4) -> EventLog:
     return EventLog(lambda: AT, first, kept)
 
 
 def test_whoever_asks_in_turn_is_told_each_thing_once() -> None:
-    chronicle, heard, ask = a_chronicle(first=70), [], 0
+    event_log, heard, ask = an_event_log(first=70), [], 0
     for round_ in range(5):
         for at in range(round_):
-            chronicle.note("a-kind", "info", f"{round_}.{at}")
-        told = chronicle.to_json(ask)
+            event_log.note("a-kind", "info", f"{round_}.{at}")
+        told = event_log.to_json(ask)
         heard += [row["text"] for row in told["rows"]]
         ask = told["next"]
     assert heard == [f"{round_}.{at}" for round_ in range(5) for at in range(round_)]
@@ -33,23 +33,23 @@ def test_whoever_asks_in_turn_is_told_each_thing_once() -> None:
 
 
 def test_what_is_too_old_is_gone_and_the_numbers_show_it() -> None:
-    chronicle = a_chronicle(kept=4)
+    event_log = an_event_log(kept=4)
     for at in range(10):
-        chronicle.note("a-kind", "info", str(at))
-    assert [row["n"] for row in chronicle.to_json(2)["rows"]] == [6, 7, 8, 9]
-    assert chronicle.to_json(10) == {"next": 10, "rows": []}
+        event_log.note("a-kind", "info", str(at))
+    assert [row["n"] for row in event_log.to_json(2)["rows"]] == [6, 7, 8, 9]
+    assert event_log.to_json(10) == {"next": 10, "rows": []}
 
 
 def test_a_row_has_what_programs_and_people_want() -> None:
-    chronicle = a_chronicle()
-    chronicle.note("refused", "bad", "no")
-    assert chronicle.to_json(0)["rows"] == [{"n": 0, "at": AT, "kind": "refused", "level": "bad", "text": "no"}]
+    event_log = an_event_log()
+    event_log.note("refused", "bad", "no")
+    assert event_log.to_json(0)["rows"] == [{"n": 0, "at": AT, "kind": "refused", "level": "bad", "text": "no"}]
 
 
 def test_a_text_without_end_is_cut_short() -> None:
-    chronicle = a_chronicle()
-    chronicle.note("refused", "bad", "x" * (2 * LONGEST))
-    text = chronicle.since(0)[0].text
+    event_log = an_event_log()
+    event_log.note("refused", "bad", "x" * (2 * LONGEST))
+    text = event_log.since(0)[0].text
     assert len(text) == LONGEST
     assert text.endswith("x…")
 
@@ -66,13 +66,13 @@ def test_a_text_without_end_is_cut_short() -> None:
     ],
 )
 def test_a_decision_that_people_are_told_is_noted_in_its_own_words(decision, kind, level) -> None:
-    chronicle = a_chronicle()
-    chronicle.note_decision(decision)
-    (row,) = chronicle.since(0)
+    event_log = an_event_log()
+    event_log.note_decision(decision)
+    (row,) = event_log.since(0)
     assert (row.kind, row.level, row.text) == (kind, level, str(decision))
 
 
 def test_what_happens_with_every_record_is_not_noted() -> None:
-    chronicle = a_chronicle()
-    chronicle.note_decision(OutcomesRecorded("w", RangeSet([(0, 4)]), ()))
-    assert chronicle.since(0) == []
+    event_log = an_event_log()
+    event_log.note_decision(OutcomesRecorded("w", RangeSet([(0, 4)]), ()))
+    assert event_log.since(0) == []

@@ -18,7 +18,7 @@ from traffic.master.run_events import RunEventRecorder
 from traffic.runs.journal import Journal
 from traffic.runs.state_dir import StateFolder
 from unit.a_run import a_run, deliver
-from unit.test_journal import FACTS
+from unit.test_journal import METADATA
 
 RECORDS = 10
 
@@ -30,9 +30,9 @@ class Bench:
         run = a_run(folder, RECORDS, ["a"])
         deliver(run, "a", *range(RECORDS))
         state = StateFolder(folder)
-        self.journal = Journal.create(state.journal_path(FACTS.run), FACTS)
-        self.delivery = ActiveRun(run, run.dataset, self.journal, state)
-        coordinator, self.outbox, self.story = (
+        self.journal = Journal.create(state.journal_path(METADATA.run), METADATA)
+        self.active_run = ActiveRun(run, run.dataset, self.journal, state)
+        coordinator, self.outbox, self.run_events = (
             LeaseCoordinator(LeaseTerms(), first_session=1),
             Outbox(lambda _: None),
             RunEventRecorder(),
@@ -40,21 +40,23 @@ class Bench:
         self.outbox.journal = self.journal
         self.environment = SimpleNamespace(process_exit_code=None, stop_timeout=0)
         self.server = gevent.spawn(self.outbox.serve)
-        test: Any = SimpleNamespace(environment=self.environment, worker_states=dict, stop=lambda: None)
-        starts: Any = SimpleNamespace(unattended=False)
+        locust_session: Any = SimpleNamespace(environment=self.environment, worker_states=dict, stop=lambda: None)
+        starter: Any = SimpleNamespace(unattended=False)
         live: Any = SimpleNamespace(end=lambda: None)
         self.broken: list[object] = []
-        self.ending = RunFinisher(test, coordinator, self.outbox, starts, self.story, live, self.broken.append)
+        self.finisher = RunFinisher(
+            locust_session, coordinator, self.outbox, starter, self.run_events, live, self.broken.append
+        )
 
     def complete(self) -> dict[str, Any]:
         """End it; its report."""
-        self.ending.complete(self.delivery)
+        self.finisher.complete(self.active_run)
         with gevent.Timeout(10):
             while self.environment.process_exit_code is None and not self.broken:
                 gevent.sleep(0.01)
         assert self.broken == []
-        assert self.delivery.report is not None
-        return self.delivery.report
+        assert self.active_run.report is not None
+        return self.active_run.report
 
 
 @pytest.fixture
@@ -63,7 +65,7 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
     yield made
     made.server.kill()
     made.journal.close()
-    made.delivery.close()
+    made.active_run.close()
 
 
 @pytest.mark.parametrize(
@@ -90,5 +92,5 @@ def test_a_run_is_a_success_only_if_the_audit_does_not_disagree(
     assert bench.environment.process_exit_code == code
     assert (report["state"], report["verdict"]["text"], report["audit"]) == ("completed", text, audit)
     assert f"delivery report, run {report['run']}: {text}\n" in caplog.text
-    assert bench.story.chronicle.since(0)[-1].level == ("good" if code == EXIT_DELIVERED else "warning")
+    assert bench.run_events.event_log.since(0)[-1].level == ("good" if code == EXIT_DELIVERED else "warning")
     assert bench.journal.path.exists() == kept, "a journal that may be evidence is kept"

@@ -22,7 +22,7 @@ from traffic.runs.journal import Journal, JournalError, JournalInUseError
 from traffic.runs.retention import DAY_S, prune
 from traffic.runs.run_metadata import Resumption, RunMetadata
 from traffic.runs.state_dir import StateFolder
-from unit.test_journal import FACTS, read
+from unit.test_journal import METADATA, read
 from unit.traffic_file import written
 
 RUNS = [f"2026010{day}-000000-abcd" for day in range(1, 6)]
@@ -34,14 +34,14 @@ def folder(tmp_path: Path) -> StateFolder:
     return StateFolder(tmp_path / "state")
 
 
-def facts(run: str, state: str = "running", **changed: object) -> RunMetadata:
-    return replace(FACTS, **{"terms": replace(FACTS.terms, run=run), "state": state} | changed)
+def metadata(run: str, state: str = "running", **changed: object) -> RunMetadata:
+    return replace(METADATA, **{"terms": replace(METADATA.terms, run=run), "state": state} | changed)
 
 
 def leave(folder: StateFolder, run: str, state: str = "running", **changed: object) -> Path:
     """A run's journal as its master left it."""
     path = folder.journal_path(run)
-    Journal.create(path, facts(run, state, **changed)).close()
+    Journal.create(path, metadata(run, state, **changed)).close()
     return path
 
 
@@ -56,7 +56,7 @@ def found(journal: Journal | None) -> str | None:
     if journal is None:
         return None
     journal.close()
-    return journal.facts.run
+    return journal.metadata.run
 
 
 def test_the_latest_run_that_was_cut_off_is_found_and_its_journal_is_open(folder):
@@ -64,7 +64,7 @@ def test_the_latest_run_that_was_cut_off_is_found_and_its_journal_is_open(folder
     leave(folder, SECOND)
     leave(folder, THIRD, "stopped")
     with closing(find_cut_off(folder)) as journal:
-        assert journal.facts.run == SECOND
+        assert journal.metadata.run == SECOND
         with pytest.raises(JournalInUseError):
             find_cut_off(folder)
     assert found(find_to_resume(folder, THIRD)) == THIRD, "those that were passed over are closed"
@@ -119,7 +119,7 @@ def leave_with(
     return path
 
 
-AT_MOST_ONCE = replace(FACTS.terms, run=FIRST, policy="at-most-once")
+AT_MOST_ONCE = replace(METADATA.terms, run=FIRST, policy="at-most-once")
 
 
 def test_a_completed_run_that_was_told_of_was_not_cut_off_and_is_not_resumed(folder):
@@ -160,7 +160,7 @@ def test_a_completed_run_that_nobody_was_told_of_is_found_by_an_unattended_maste
 )
 def test_the_last_run_that_has_something_to_send_is_found_for_its_dead_letters(folder, entry, state, terms, last):
     leave_with(folder, FIRST, letters(3))
-    leave_with(folder, SECOND, entry, state, terms=replace(FACTS.terms, run=SECOND, **terms))
+    leave_with(folder, SECOND, entry, state, terms=replace(METADATA.terms, run=SECOND, **terms))
     assert found(find_to_resume(folder, "last", resend=True)) == last
     if last == SECOND:
         assert found(find_to_resume(folder, SECOND, resend=True)) == SECOND
@@ -299,7 +299,7 @@ def test_a_run_is_recovered_with_its_terms_its_order_and_its_account(folder, dat
     run, held = left.run, left.held
     assert not left.reopened.positions
     check_ledger(run.ledger)
-    assert (run.config, run.dataset) == (facts(FIRST).terms, dataset)
+    assert (run.config, run.dataset) == (metadata(FIRST).terms, dataset)
     assert (run.order.kind, run.order.seed) == ("random", 5)
     assert (run.ledger.counts, run.attempts, run.resent) == ([6, 0, 4, 0, 0], {"a": 5}, {"a": 1})
     assert held == {"a": RangeSet([(4, 6)])}
@@ -345,7 +345,7 @@ def test_the_past_runs_are_listed_the_latest_first(folder):
     assert (rows[1]["counts"], "workers" in rows[1]) == ({"records": 3}, False)
     cut_off = rows[2]
     assert cut_off["reason"] == "its master ended before the run did"
-    assert cut_off["dataset"] == {"file": "data/ñ.json", "records": 1000, "digest": f"sha256:{FACTS.digest}"}
+    assert cut_off["dataset"] == {"file": "data/ñ.json", "records": 1000, "digest": f"sha256:{METADATA.digest}"}
     assert (cut_off["order"], cut_off["seed"], cut_off["policy"]) == ("random", 7, "at-least-once")
     assert cut_off["resumed"] == [{"at": "2026-01-02T04:00:00Z", "settled": 7}]
 

@@ -24,7 +24,7 @@ from traffic.runs.journal import APPLICATION, VERSION, Journal, JournalError, Jo
 from traffic.runs.run_metadata import RunMetadata
 
 TERMS = RunConfig("20260102-030405-abcd", "POST", "/v1", (0.1, 0.9), 5, "at-least-once")
-FACTS = RunMetadata(
+METADATA = RunMetadata(
     TERMS, "data/ñ.json", 1000, "ab" * 32, "random", 7, 60, "http://api:4000", "2026-01-02T03:04:05Z", 100
 )
 ROOM = 10
@@ -47,34 +47,34 @@ def group(number: int, size: int = 0) -> list[Entry]:
 def read(path: Path) -> tuple[list[Entry], RunMetadata]:
     """What a master that is started finds in a journal."""
     with closing(Journal.open(path)) as journal:
-        return list(journal.entries()), journal.facts
+        return list(journal.entries()), journal.metadata
 
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    return tmp_path / "runs" / FACTS.run / "journal.sqlite"
+    return tmp_path / "runs" / METADATA.run / "journal.sqlite"
 
 
 @pytest.fixture
 def written(path: Path) -> Path:
     """A journal of three writes."""
-    with closing(Journal.create(path, FACTS)) as journal:
+    with closing(Journal.create(path, METADATA)) as journal:
         for number in range(3):
             journal.write(group(number))
     return path
 
 
 def test_a_journal_holds_what_was_written_in_its_order_over_several_masters(path):
-    with closing(Journal.create(path, FACTS)) as journal:
+    with closing(Journal.create(path, METADATA)) as journal:
         journal.write(group(0))
-        journal.write(group(1), replace(FACTS, users=8))
+        journal.write(group(1), replace(METADATA, users=8))
     with closing(Journal.open(path)) as journal:
-        assert journal.facts.users == 8
+        assert journal.metadata.users == 8
         journal.write(group(2))
         journal.write()
-        journal.write(facts=replace(journal.facts, state="stopped"))
-        assert (len(list(journal.entries())), journal.facts.state) == (12, "stopped")
-    assert read(path) == ([*group(0), *group(1), *group(2)], replace(FACTS, users=8, state="stopped"))
+        journal.write(metadata=replace(journal.metadata, state="stopped"))
+        assert (len(list(journal.entries())), journal.metadata.state) == (12, "stopped")
+    assert read(path) == ([*group(0), *group(1), *group(2)], replace(METADATA, users=8, state="stopped"))
 
 
 def test_a_journal_is_its_one_file_and_removing_it_leaves_none(written):
@@ -89,10 +89,10 @@ import itertools, sys
 from dataclasses import replace
 from pathlib import Path
 from traffic.runs.journal import Journal
-from unit.test_journal import FACTS, group
-journal = Journal.create(Path(sys.argv[1]), FACTS)
+from unit.test_journal import METADATA, group
+journal = Journal.create(Path(sys.argv[1]), METADATA)
 for number in itertools.count():
-    journal.write(group(number, {BIG} if number % 4 == 3 else 0), replace(FACTS, users=number))
+    journal.write(group(number, {BIG} if number % 4 == 3 else 0), replace(METADATA, users=number))
     print(number, flush=True)
 """
 
@@ -106,8 +106,8 @@ def test_kill_9_in_the_midst_of_writing_loses_nothing_that_was_acknowledged(path
         told = [int(writer.stdout.readline()) for _ in range(acknowledged + 1)]
         writer.send_signal(signal.SIGKILL)  # wherever it is by now
         told += [int(line) for line in writer.stdout]
-    entries, facts = read(path)
-    groups = facts.users + 1
+    entries, metadata = read(path)
+    groups = metadata.users + 1
     assert groups in (told[-1] + 1, told[-1] + 2), "the last write may have been acknowledged to nobody"
     assert entries == [one for number in range(groups) for one in group(number, BIG if number % 4 == 3 else 0)]
 
@@ -115,22 +115,22 @@ def test_kill_9_in_the_midst_of_writing_loses_nothing_that_was_acknowledged(path
 def test_a_transaction_that_a_crash_cut_off_is_rolled_back(written, tmp_path, monkeypatch):
     before, whole = read(written), written.read_bytes()
     crashed = tmp_path / "crashed"
-    insert = journal_module._insert_facts
+    insert = journal_module._insert_metadata
 
-    def insert_and_copy(database: sqlite3.Connection, facts: RunMetadata) -> None:
-        insert(database, facts)
+    def insert_and_copy(database: sqlite3.Connection, metadata: RunMetadata) -> None:
+        insert(database, metadata)
         shutil.copytree(written.parent, crashed)
 
-    monkeypatch.setattr(journal_module, "_insert_facts", insert_and_copy)
+    monkeypatch.setattr(journal_module, "_insert_metadata", insert_and_copy)
     more = [one for number in range(3, 300) for one in group(number)]
     with closing(Journal.open(written)) as journal:
         journal._database.execute("PRAGMA cache_size = 2")  # pages; so that the file is changed before the end
-        journal.write(more, replace(FACTS, users=9))
+        journal.write(more, replace(METADATA, users=9))
     left = crashed / written.name
     assert left.read_bytes()[: len(whole)] != whole, "the file was being changed"
     assert (crashed / f"{written.name}-journal").stat().st_size, "and it is known how it was"
     assert read(left) == before
-    assert read(written) == ([*before[0], *more], replace(FACTS, users=9))
+    assert read(written) == ([*before[0], *more], replace(METADATA, users=9))
 
 
 def sql(*statements: str) -> Callable[[Path], None]:
@@ -190,9 +190,9 @@ SPOILT = {
     "an entry of no kind": (sql("UPDATE entry SET body = '{}' WHERE number = 1"), DAMAGED),
     "an older count": (sql("UPDATE head SET entries = 6"), DAMAGED),
     "no count": (sql("DELETE FROM head"), DAMAGED),
-    "no facts": (sql("DELETE FROM facts"), DAMAGED),
-    "facts twice": (sql("INSERT INTO facts SELECT * FROM facts"), DAMAGED),
-    "other facts": (sql("UPDATE facts SET body = replace(body, '\"seed\": 7', '\"seed\": 8')"), DAMAGED),
+    "no metadata": (sql("DELETE FROM facts"), DAMAGED),
+    "metadata twice": (sql("INSERT INTO facts SELECT * FROM facts"), DAMAGED),
+    "other metadata": (sql("UPDATE facts SET body = replace(body, '\"seed\": 7', '\"seed\": 8')"), DAMAGED),
     "a table gone": (sql("DROP TABLE entry"), "no such table"),
 }
 
@@ -242,11 +242,11 @@ def test_a_full_disk_is_told_and_takes_nothing_that_was_written(written):
         journal._database.execute(f"PRAGMA max_page_count = {pages}")
         for _ in range(2):
             with pytest.raises(JournalWriteError, match=FULL):
-                journal.write(group(3, BIG), replace(FACTS, users=9))
-        assert (list(journal.entries()), journal.facts) == before
+                journal.write(group(3, BIG), replace(METADATA, users=9))
+        assert (list(journal.entries()), journal.metadata) == before
         journal._database.execute("PRAGMA max_page_count = 1000000")
-        journal.write(group(3), replace(FACTS, users=9))
-    assert read(written) == ([*before[0], *group(3)], replace(FACTS, users=9))
+        journal.write(group(3), replace(METADATA, users=9))
+    assert read(written) == ([*before[0], *group(3)], replace(METADATA, users=9))
 
 
 @pytest.fixture
@@ -266,7 +266,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 def test_a_disk_that_runs_full_keeps_what_was_written_and_is_written_again_once_there_is_room(small_disk):
-    path = small_disk / "runs" / FACTS.run / "journal.sqlite"
+    path = small_disk / "runs" / METADATA.run / "journal.sqlite"
     entries: list[Entry] = []
 
     def write_on(journal: Journal) -> None:
@@ -274,33 +274,33 @@ def test_a_disk_that_runs_full_keeps_what_was_written_and_is_written_again_once_
             journal.write(group(number, 500))
             entries.extend(group(number, 500))
 
-    with closing(Journal.create(path, FACTS)) as journal:
+    with closing(Journal.create(path, METADATA)) as journal:
         with pytest.raises(JournalWriteError, match=FULL):
             write_on(journal)
         assert entries
         assert list(journal.entries()) == entries
         (small_disk / "ballast").unlink()
-        journal.write(group(1000, 500), replace(FACTS, users=3))
-    assert read(path) == ([*entries, *group(1000, 500)], replace(FACTS, users=3))
+        journal.write(group(1000, 500), replace(METADATA, users=3))
+    assert read(path) == ([*entries, *group(1000, 500)], replace(METADATA, users=3))
 
 
 def test_a_journal_for_which_there_is_no_room_is_not_begun(small_disk):
     (small_disk / "ballast").write_bytes(bytes(244 << 10))
     path = small_disk / "journal.sqlite"
     with pytest.raises(JournalWriteError, match=FULL):
-        Journal.create(path, FACTS)
+        Journal.create(path, METADATA)
     assert [file.name for file in small_disk.iterdir()] == ["ballast"]
 
 
 def test_a_journal_that_cannot_be_where_it_should_says_why(tmp_path):
     (tmp_path / "runs").write_text("a file")
     with pytest.raises(JournalWriteError, match=r"^(File exists|Not a directory)$"):
-        Journal.create(tmp_path / "runs" / "run" / "journal.sqlite", FACTS)
+        Journal.create(tmp_path / "runs" / "run" / "journal.sqlite", METADATA)
 
 
 def test_a_journal_of_version_1_is_read_and_what_is_added_is_of_the_latest(path: Path) -> None:
     """There each dead letter stood alone. Whoever knows only version 1 must not read those that stand together."""
-    Journal.create(path, FACTS).close()
+    Journal.create(path, METADATA).close()
     old = '{"booked":[[0,2]],"letters":[[4,3,5,422,"no","w1"]],"worker":"w1","attempts":7,"resent":1}'
     with closing(sqlite3.connect(path)) as database, database:
         database.execute("PRAGMA user_version = 1")

@@ -17,7 +17,7 @@ from traffic.runs.run_metadata import Resumption
 from traffic.runs.state_dir import StateFolder
 from unit.test_coordinator import Bench
 from unit.test_history import FIRST, leave, leave_report
-from unit.test_journal import FACTS, path, read, small_disk, sql, written  # noqa: F401 - fixtures
+from unit.test_journal import METADATA, path, read, small_disk, sql, written  # noqa: F401 - fixtures
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,7 @@ def test_a_number_that_became_another_kind_of_number(tmp_path):
     file.write_text("[" + ",".join(["{}"] * 200) + "]")
     dataset = Dataset.open(file)
     at = tmp_path / "runs" / "r" / "journal.sqlite"
-    with closing(Journal.create(at, replace(FACTS, records=200, digest=dataset.digest))) as journal:
+    with closing(Journal.create(at, replace(METADATA, records=200, digest=dataset.digest))) as journal:
         journal.write([OutcomesRecorded("w", RangeSet([(0, 123)]), ())])
     at.write_bytes(at.read_bytes().replace(b"[[0,123]]", b"[[0,1e2]]"))
     with closing(Journal.open(at)) as journal, pytest.raises(JournalError):
@@ -75,13 +75,13 @@ def test_what_a_worker_may_have_sent_before_it_began_anew_is_still_known(tmp_pat
 def test_where_there_is_no_room_at_all_nothing_is_left_behind(small_disk):  # noqa: F811 - a fixture
     (small_disk / "ballast").write_bytes(bytes(252 << 10))
     with pytest.raises(JournalWriteError):
-        Journal.create(small_disk / "journal.sqlite", FACTS)
+        Journal.create(small_disk / "journal.sqlite", METADATA)
     assert [f.name for f in small_disk.iterdir()] == ["ballast"]
 
 
 def test_a_journal_that_is_there_is_not_begun_anew(written):  # noqa: F811 - a fixture
     with pytest.raises(JournalWriteError):
-        Journal.create(written, FACTS)
+        Journal.create(written, METADATA)
     assert len(read(written)[0]) == 12
 
 

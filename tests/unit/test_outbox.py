@@ -18,7 +18,7 @@ from traffic.master import outbox as module
 from traffic.master.outbox import Outbox
 from traffic.runs.journal import Journal, JournalWriteError
 from traffic.runs.run_metadata import RunMetadata
-from unit.test_journal import FACTS, read
+from unit.test_journal import METADATA, read
 
 SOON_S = 5.0
 FULL = "the journal cannot be written: the disk is full"
@@ -45,13 +45,13 @@ class GatedJournal:
         self.gate = threading.Event()
         self.gate.set()
 
-    def write(self, entries: list[Entry], facts: RunMetadata | None) -> None:
+    def write(self, entries: list[Entry], metadata: RunMetadata | None) -> None:
         self.tries += 1
         self.begun.set()
         assert self.gate.wait(SOON_S)
         if self.full:
             raise JournalWriteError("the disk is full")
-        self.writes.append((list(entries), facts))
+        self.writes.append((list(entries), metadata))
 
 
 class Bench:
@@ -140,21 +140,21 @@ def test_what_is_decided_during_a_write_is_written_together_after_it(bench):
 
 
 def test_facts_are_written_without_an_entry_and_else_with_those_that_wait(bench):
-    bench.outbox.note(replace(FACTS, users=1))
+    bench.outbox.note(replace(METADATA, users=1))
     assert bench.outbox.drain(SOON_S)
     bench.hold(entry(0))
-    bench.outbox.note(replace(FACTS, users=2))
+    bench.outbox.note(replace(METADATA, users=2))
     bench.outbox.put([entry(1)])
-    bench.outbox.note(replace(FACTS, users=3))
+    bench.outbox.note(replace(METADATA, users=3))
     bench.journal.gate.set()
     assert bench.outbox.drain(SOON_S)
-    written = [(entries, facts and facts.users) for entries, facts in bench.journal.writes]
-    assert written == [([], 1), ([entry(0)], None), ([entry(1)], 3)], "the latest facts, once"
+    written = [(entries, metadata and metadata.users) for entries, metadata in bench.journal.writes]
+    assert written == [([], 1), ([entry(0)], None), ([entry(1)], 3)], "the latest metadata, once"
 
 
 def test_on_a_full_disk_nothing_is_carried_out_until_there_is_room(bench, caplog):
     caplog.set_level(logging.INFO, "traffic.master.outbox")
-    bench.outbox.note(replace(FACTS, users=4))
+    bench.outbox.note(replace(METADATA, users=4))
     bench.fail(entry(0), send(1))
     bench.outbox.put([send(2), entry(1)])
     assert not bench.outbox.drain(0.02)
@@ -163,7 +163,7 @@ def test_on_a_full_disk_nothing_is_carried_out_until_there_is_room(bench, caplog
     assert bench.outbox.drain(SOON_S)
     assert bench.outbox.trouble == ""
     assert bench.done == [entry(0), send(1), send(2), entry(1)]
-    assert bench.journal.writes == [([entry(0)], replace(FACTS, users=4)), ([entry(1)], None)], "each of them once"
+    assert bench.journal.writes == [([entry(0)], replace(METADATA, users=4)), ([entry(1)], None)], "each of them once"
     assert bench.journal.tries > 3
     assert [record.message for record in caplog.records] == [
         "the journal journal.sqlite cannot be written: the disk is full",
@@ -184,7 +184,7 @@ def test_draining_ends_when_its_time_is_up(bench):
 def test_what_cannot_be_journaled_can_be_abandoned_and_the_next_run_begins_with_a_journal_of_its_own(bench):
     bench.fail(entry(0), send(1))
     bench.outbox.put([entry(1), send(2)])
-    bench.outbox.note(FACTS)
+    bench.outbox.note(METADATA)
     with gevent.Timeout(SOON_S):
         bench.outbox.abandon()
     assert (bench.outbox.trouble, bench.outbox.journal) == ("", None)
@@ -209,8 +209,8 @@ def test_abandoning_waits_for_the_write_that_has_begun(bench):
 
 def test_a_worker_hears_only_of_what_a_crash_at_that_moment_would_leave(bench, tmp_path):
     """With a real journal: what is on disk when the end of the run is carried out is all that came before it."""
-    path = tmp_path / "runs" / FACTS.run / "journal.sqlite"
-    bench.outbox.journal = Journal.create(path, FACTS)
+    path = tmp_path / "runs" / METADATA.run / "journal.sqlite"
+    bench.outbox.journal = Journal.create(path, METADATA)
     for number in range(50):
         bench.outbox.put([entry(number), send(number)])
     bench.outbox.put([AllSettled("run")])

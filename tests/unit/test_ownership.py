@@ -17,7 +17,7 @@ from traffic.runs.journal import Journal
 from traffic.runs.retention import prune
 from traffic.runs.state_dir import StateFolder
 from unit.test_history import FIRST, SECOND, THIRD, leave, leave_report
-from unit.test_journal import FACTS
+from unit.test_journal import METADATA
 
 REPORT = {"run": FIRST, "state": "completed", "dataset": {}, "counts": {"records": 1}}
 
@@ -203,8 +203,8 @@ def test_a_folder_that_no_journal_and_no_report_gives_to_a_run_is_neither_listed
 
 
 def leave_journal_of_another(path: Path) -> None:
-    with closing(Journal.create(path, FACTS)) as journal:
-        journal.write(facts=journal.facts)
+    with closing(Journal.create(path, METADATA)) as journal:
+        journal.write(metadata=journal.metadata)
 
 
 def test_no_link_leads_a_deletion_out_of_the_folder(folder, tmp_path):

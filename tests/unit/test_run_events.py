@@ -18,97 +18,97 @@ REPORT = {
 
 @dataclass(eq=False)
 class ARun:
-    """What the story looks at of a delivery."""
+    """What a recorder reads of an active run."""
 
     state: str = "running"
     reason: str = ""
     report: dict[str, Any] | None = None
     paused_by_person: bool = False
     settled: int = 1
-    facts: Any = field(
+    metadata: Any = field(
         default_factory=lambda: SimpleNamespace(run="r1", records=4, file="f", order="file", seed=7, resumed=())
     )
 
 
-def kinds(story: RunEventRecorder) -> list[str]:
-    return [row.kind for row in story.chronicle.since(0)]
+def kinds(run_events: RunEventRecorder) -> list[str]:
+    return [row.kind for row in run_events.event_log.since(0)]
 
 
-def texts(story: RunEventRecorder) -> list[str]:
-    return [row.text for row in story.chronicle.since(0)]
+def texts(run_events: RunEventRecorder) -> list[str]:
+    return [row.text for row in run_events.event_log.since(0)]
 
 
 def test_a_run_begins_pauses_goes_on_and_ends_each_noted_once() -> None:
-    story, run = RunEventRecorder(), ARun()
+    run_events, run = RunEventRecorder(), ARun()
     for state, reason in (("running", ""), ("paused", "no worker is there"), ("running", ""), ("stopping", "")):
         run.state, run.reason = state, reason
-        story.see(run)
-        story.see(run)
+        run_events.update(run)
+        run_events.update(run)
     run.state, run.report = "completed", REPORT
-    story.see(run)
-    story.see(run)
-    assert kinds(story) == ["run-began", "run-paused", "run-goes-on", "run-stopping", "run-completed"]
-    assert texts(story)[1] == "run r1 is paused: no worker is there"
-    assert texts(story)[-1] == ("run r1 completed: 4 records = 4 delivered + 0 rejected + 0 in doubt + 0 unsent")
+    run_events.update(run)
+    run_events.update(run)
+    assert kinds(run_events) == ["run-began", "run-paused", "run-goes-on", "run-stopping", "run-completed"]
+    assert texts(run_events)[1] == "run r1 is paused: no worker is there"
+    assert texts(run_events)[-1] == ("run r1 completed: 4 records = 4 delivered + 0 rejected + 0 in doubt + 0 unsent")
 
 
 def test_a_person_s_pause_is_told_as_such() -> None:
-    story, run = RunEventRecorder(), ARun("paused", "paused by a person", paused_by_person=True)
-    story.see(run)
-    assert texts(story)[1] == "run r1 is paused by a person"
+    run_events, run = RunEventRecorder(), ARun("paused", "paused by a person", paused_by_person=True)
+    run_events.update(run)
+    assert texts(run_events)[1] == "run r1 is paused by a person"
 
 
 def test_an_api_that_fails_in_several_ways_is_noted_once() -> None:
-    story, run = RunEventRecorder(), ARun("paused")
+    run_events, run = RunEventRecorder(), ARun("paused")
     for error in ("ConnectionRefusedError", "TimeoutError", "ConnectionRefusedError"):
         run.reason = f"the API cannot be reached: {error}"
-        story.see(run)
-    assert kinds(story) == ["run-began", "run-paused"]
+        run_events.update(run)
+    assert kinds(run_events) == ["run-began", "run-paused"]
 
 
 def test_another_cause_of_the_same_pause_is_news() -> None:
-    story, run = RunEventRecorder(), ARun("paused", "the API cannot be reached: ConnectionRefusedError")
-    story.see(run)
+    run_events, run = RunEventRecorder(), ARun("paused", "the API cannot be reached: ConnectionRefusedError")
+    run_events.update(run)
     run.reason = "no worker is there"
-    story.see(run)
-    assert kinds(story) == ["run-began", "run-paused", "run-paused"]
+    run_events.update(run)
+    assert kinds(run_events) == ["run-began", "run-paused", "run-paused"]
 
 
 def test_a_run_that_was_over_before_anybody_looked_has_its_beginning_and_its_end() -> None:
-    story = RunEventRecorder()
-    story.see(ARun("completed", report=REPORT))
-    assert kinds(story) == ["run-began", "run-completed"]
+    run_events = RunEventRecorder()
+    run_events.update(ARun("completed", report=REPORT))
+    assert kinds(run_events) == ["run-began", "run-completed"]
 
 
 @pytest.mark.parametrize(("delivered", "level"), [(4, "good"), (3, "warning")])
 def test_the_end_is_good_only_where_every_record_was_delivered(delivered: int, level: str) -> None:
-    story = RunEventRecorder()
+    run_events = RunEventRecorder()
     counts = {**REPORT["counts"], "delivered": delivered, "rejected": 4 - delivered}
-    story.see(ARun("completed", report={**REPORT, "counts": counts}))
-    assert story.chronicle.since(0)[-1].level == level
+    run_events.update(ARun("completed", report={**REPORT, "counts": counts}))
+    assert run_events.event_log.since(0)[-1].level == level
 
 
 def test_the_end_says_how_many_were_rejected_and_that_the_audit_disagrees() -> None:
-    story = RunEventRecorder()
+    run_events = RunEventRecorder()
     counts = {**REPORT["counts"], "delivered": 3, "rejected": 1}
-    story.see(ARun("completed", report={**REPORT, "counts": counts, "audit": {"stored": 2, "agrees": False}}))
-    assert texts(story)[-1] == (
+    run_events.update(ARun("completed", report={**REPORT, "counts": counts, "audit": {"stored": 2, "agrees": False}}))
+    assert texts(run_events)[-1] == (
         "run r1 completed, 1 rejected, audit disagrees: 4 records = 3 delivered + 1 rejected + 0 in doubt + 0 unsent. "
         "The API's own audit does not agree with the report: 1 record was delivered, and the API has not stored it."
     )
-    assert story.chronicle.since(0)[-1].level == "warning"
+    assert run_events.event_log.since(0)[-1].level == "warning"
 
 
 def test_a_resumed_run_says_what_is_left_of_it() -> None:
-    story, run = RunEventRecorder(), ARun()
-    run.facts.resumed = ("once",)
-    story.see(run)
-    assert texts(story) == ["run r1 is resumed: 3 records of 4 of f are left"]
+    run_events, run = RunEventRecorder(), ARun()
+    run.metadata.resumed = ("once",)
+    run_events.update(run)
+    assert texts(run_events) == ["run r1 is resumed: 3 records of 4 of f are left"]
 
 
 def test_a_refusal_is_noted_with_its_reason() -> None:
-    story = RunEventRecorder()
-    story.refused(ValueError("no such file. Name another with --traffic-file."))
-    assert texts(story) == ["refused to start: no such file. Name another under Traffic file."]
-    story.see(None)
-    assert kinds(story) == ["refused"]
+    run_events = RunEventRecorder()
+    run_events.refused(ValueError("no such file. Name another with --traffic-file."))
+    assert texts(run_events) == ["refused to start: no such file. Name another under Traffic file."]
+    run_events.update(None)
+    assert kinds(run_events) == ["refused"]

@@ -5,35 +5,41 @@ import json
 import pytest
 
 from traffic.runs.run_metadata import Resumption, RunMetadata
-from traffic.runs.target import same_host, told
-from unit.test_journal import FACTS
+from traffic.runs.target import describe_target, same_host
+from unit.test_journal import METADATA
 
 # As a release wrote them that knew neither of dead letters that are sent again, nor of runs that are left.
 EARLIER = {
-    "terms": FACTS.terms.to_wire(),
-    **{name: getattr(FACTS, name) for name in ("file", "records", "digest", "order", "seed", "give_up_s", "host")},
-    "started": FACTS.started,
-    "first_session": FACTS.first_session,
+    "terms": METADATA.terms.to_wire(),
+    **{name: getattr(METADATA, name) for name in ("file", "records", "digest", "order", "seed", "give_up_s", "host")},
+    "started": METADATA.started,
+    "first_session": METADATA.first_session,
     "resumed": [{"at": "2026-01-02T04:00:00Z", "settled": 7}],
 }
 
 
 def test_what_an_earlier_release_did_not_know_has_its_default():
-    facts = RunMetadata.from_json(json.dumps(EARLIER))
-    assert (facts.run, facts.state, facts.left, facts.told, facts.offset) == (FACTS.run, "running", False, False, 0)
-    assert facts.resumed == (Resumption("2026-01-02T04:00:00Z", 7),)
+    metadata = RunMetadata.from_json(json.dumps(EARLIER))
+    assert (metadata.run, metadata.state, metadata.left, metadata.told, metadata.offset) == (
+        METADATA.run,
+        "running",
+        False,
+        False,
+        0,
+    )
+    assert metadata.resumed == (Resumption("2026-01-02T04:00:00Z", 7),)
     del EARLIER["resumed"]
     assert RunMetadata.from_json(json.dumps(EARLIER)).resumed == ()
 
 
 def test_what_a_later_release_has_to_say_beside_is_left_out():
-    later = json.loads(FACTS.to_json()) | {"colour": "red", "resumed": [{"at": "t", "settled": 1, "by": "me"}]}
+    later = json.loads(METADATA.to_json()) | {"colour": "red", "resumed": [{"at": "t", "settled": 1, "by": "me"}]}
     assert RunMetadata.from_json(json.dumps(later)).resumed == (Resumption("t", 1),)
 
 
 @pytest.mark.parametrize("name", ["terms", "file", "host", "digest"])
 def test_facts_without_what_a_run_cannot_do_without_are_refused(name):
-    data = json.loads(FACTS.to_json())
+    data = json.loads(METADATA.to_json())
     del data[name]
     with pytest.raises((KeyError, TypeError)):
         RunMetadata.from_json(json.dumps(data))
@@ -69,7 +75,7 @@ def test_two_addresses_are_one_apis_if_they_differ_in_writing_alone(one, other, 
 
 
 def test_a_run_tells_to_where_it_goes_and_by_how_many_users():
-    assert told(FACTS) == {
+    assert describe_target(METADATA) == {
         "target": {"host": "http://api:4000", "path": "/v1", "method": "POST"},
         "users": 0,
         "spawn_rate": 0.0,

@@ -20,7 +20,7 @@ from traffic.runs.journal import Journal
 from traffic.runs.run_metadata import RunMetadata, ended, resumed
 from traffic.runs.state_dir import StateFolder
 from unit.a_run import a_run, deliver
-from unit.test_journal import FACTS
+from unit.test_journal import METADATA
 
 SOON_S = 5.0
 NOBODY = "no worker is there"
@@ -29,41 +29,41 @@ NOBODY = "no worker is there"
 class Bench:
     """A master's parts around a run of ten records. `sent`: what workers were told, and what was on disk by then."""
 
-    def __init__(self, folder: Path, facts: RunMetadata = FACTS) -> None:
+    def __init__(self, folder: Path, metadata: RunMetadata = METADATA) -> None:
         run = a_run(folder, 10, [])
         self.folder = StateFolder(folder)
-        self.journal = Journal.create(self.folder.journal_path(facts.run), facts)
-        self.delivery = ActiveRun(run, run.dataset, self.journal, self.folder)
+        self.journal = Journal.create(self.folder.journal_path(metadata.run), metadata)
+        self.active_run = ActiveRun(run, run.dataset, self.journal, self.folder)
         self.coordinator = LeaseCoordinator(LeaseTerms(), first_session=100)
         self.sent: list[tuple[bool, bool]] = []
         self.outbox = Outbox(self._act)
         self.outbox.journal = self.journal
-        self.pausing = RunPauser(self.coordinator, self.outbox)
+        self.pauser = RunPauser(self.coordinator, self.outbox)
         self.server = gevent.spawn(self.outbox.serve)
         self.coordinator.receive("a", Hello(VERSION, 1), 0.0)
         self.coordinator.start(run, ["a"], 0.0)
 
     def _act(self, decision: Decision) -> None:
         assert isinstance(decision, Send)
-        self.sent.append((decision.message.paused, self.journal.facts.paused))  # type: ignore[attr-defined]
+        self.sent.append((decision.message.paused, self.journal.metadata.paused))  # type: ignore[attr-defined]
 
     def pause(self) -> None:
-        self.pausing.pause(self.delivery)
+        self.pauser.pause(self.active_run)
         assert self.outbox.drain(SOON_S)
 
-    def go_on(self) -> None:
-        self.pausing.go_on(self.delivery)
+    def unpause(self) -> None:
+        self.pauser.unpause(self.active_run)
         assert self.outbox.drain(SOON_S)
 
     @property
     def said(self) -> tuple[str, str, bool]:
-        status = self.delivery.account({})
+        status = self.active_run.status({})
         return status["state"], status["reason"], status["paused_by_person"]
 
     def close(self) -> None:
         self.server.kill()
         self.journal.close()
-        self.delivery.close()
+        self.active_run.close()
 
 
 @pytest.fixture
@@ -75,144 +75,144 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
 
 def test_no_worker_hears_of_a_pause_or_its_end_before_the_journal_has_it(bench):
     bench.pause()
-    bench.go_on()
+    bench.unpause()
     assert bench.sent == [(True, True), (False, False)]
 
 
 def test_the_status_says_who_paused_the_run_and_that_it_goes_on(bench):
     bench.pause()
     assert bench.said == ("paused", "paused by a person", True)
-    assert bench.delivery.update_state("", 1.0) is StallState.STALLED
+    assert bench.active_run.update_state("", 1.0) is StallState.STALLED
     assert bench.said == ("paused", "paused by a person", True)
-    bench.delivery.update_state(NOBODY, 2.0)
+    bench.active_run.update_state(NOBODY, 2.0)
     assert bench.said == ("paused", "paused by a person; no worker is there", True)
-    bench.go_on()
+    bench.unpause()
     assert bench.said == ("running", "", False)
 
 
 def test_a_stall_is_no_persons_pause(bench):
-    bench.delivery.update_state(NOBODY, 0.0)
-    assert bench.delivery.update_state(NOBODY, GRACE_S) is StallState.STALLED
+    bench.active_run.update_state(NOBODY, 0.0)
+    assert bench.active_run.update_state(NOBODY, GRACE_S) is StallState.STALLED
     assert bench.said == ("paused", NOBODY, False)
 
 
 def test_a_persons_pause_is_never_given_up_and_a_stall_counts_anew_after_it(bench):
-    give_up_s = bench.delivery.stall.give_up_s
-    bench.delivery.update_state(NOBODY, 0.0)
+    give_up_s = bench.active_run.stall.give_up_s
+    bench.active_run.update_state(NOBODY, 0.0)
     bench.pause()
     for now in (1.0, give_up_s, 1000 * give_up_s):
-        assert bench.delivery.update_state(NOBODY, now) is StallState.STALLED
-    bench.go_on()
+        assert bench.active_run.update_state(NOBODY, now) is StallState.STALLED
+    bench.unpause()
     began = now + 1.0
-    assert bench.delivery.update_state(NOBODY, began) is StallState.PROGRESSING
-    assert bench.delivery.update_state(NOBODY, began + give_up_s - 1) is StallState.STALLED
+    assert bench.active_run.update_state(NOBODY, began) is StallState.PROGRESSING
+    assert bench.active_run.update_state(NOBODY, began + give_up_s - 1) is StallState.STALLED
     assert bench.said == ("paused", NOBODY, False)
-    assert bench.delivery.update_state(NOBODY, began + give_up_s) is StallState.EXPIRED
+    assert bench.active_run.update_state(NOBODY, began + give_up_s) is StallState.EXPIRED
 
 
 def test_a_stalled_run_says_in_how_many_seconds_it_is_given_up(bench, caplog):
-    give_up_s = bench.delivery.stall.give_up_s
+    give_up_s = bench.active_run.stall.give_up_s
     for now in (0.0, GRACE_S - 1, GRACE_S + 1):
-        bench.delivery.update_state(NOBODY, now)
+        bench.active_run.update_state(NOBODY, now)
     assert f"paused: {NOBODY}; it is given up in {give_up_s - GRACE_S - 1:.0f} s if this lasts" in caplog.text
 
 
 def test_a_person_can_pause_a_run_that_is_stalled_so_that_it_is_not_given_up(bench):
-    bench.delivery.update_state(NOBODY, 0.0)
-    bench.delivery.update_state(NOBODY, GRACE_S)
+    bench.active_run.update_state(NOBODY, 0.0)
+    bench.active_run.update_state(NOBODY, GRACE_S)
     bench.pause()
-    assert bench.delivery.update_state(NOBODY, 1e9) is StallState.STALLED
+    assert bench.active_run.update_state(NOBODY, 1e9) is StallState.STALLED
 
 
 def test_nobody_knows_how_long_a_paused_run_takes_and_its_pace_begins_anew_with_it(bench):
-    deliver(bench.delivery.run, "a", 0, 1, 2, 3)
-    bench.delivery.look(1e9)
-    bench.delivery.look(1e9 + 1)
-    deliver(bench.delivery.run, "a", 4)
-    bench.delivery.look(1e9 + 2)
-    assert bench.delivery.account({})["eta_s"] > 0
+    deliver(bench.active_run.run, "a", 0, 1, 2, 3)
+    bench.active_run.sample(1e9)
+    bench.active_run.sample(1e9 + 1)
+    deliver(bench.active_run.run, "a", 4)
+    bench.active_run.sample(1e9 + 2)
+    assert bench.active_run.status({})["eta_s"] > 0
     bench.pause()
-    assert bench.delivery.account({})["eta_s"] is None
-    bench.delivery.look(1e9 + 30)
-    assert bench.delivery.account({})["rate"] == 0.0
-    bench.go_on()
-    bench.delivery.look(1e9 + 31)
-    deliver(bench.delivery.run, "a", 5, 6)
-    bench.delivery.look(1e9 + 32)
-    status = bench.delivery.account({})
+    assert bench.active_run.status({})["eta_s"] is None
+    bench.active_run.sample(1e9 + 30)
+    assert bench.active_run.status({})["rate"] == 0.0
+    bench.unpause()
+    bench.active_run.sample(1e9 + 31)
+    deliver(bench.active_run.run, "a", 5, 6)
+    bench.active_run.sample(1e9 + 32)
+    status = bench.active_run.status({})
     assert (status["rate"], status["eta_s"]) == (2.0, 1.5)
 
 
 def test_what_cannot_be_done_is_refused_with_its_reason_and_changes_nothing(bench):
-    run = bench.delivery.facts.run
+    run = bench.active_run.metadata.run
     with pytest.raises(ActRefusedError, match=r"^There is no run to pause\.$"):
-        bench.pausing.pause(None)
+        bench.pauser.pause(None)
     with pytest.raises(ActRefusedError, match=r"^There is no run to let go on\.$"):
-        bench.pausing.go_on(None)
+        bench.pauser.unpause(None)
     with pytest.raises(ActRefusedError, match=rf"^Run {run} is not paused by a person\.$"):
-        bench.go_on()
+        bench.unpause()
     bench.pause()
     with pytest.raises(ActRefusedError, match=rf"^Run {run} is paused already\.$"):
         bench.pause()
-    bench.go_on()
-    bench.delivery.update_state(NOBODY, 0.0)
-    bench.delivery.update_state(NOBODY, GRACE_S)
+    bench.unpause()
+    bench.active_run.update_state(NOBODY, 0.0)
+    bench.active_run.update_state(NOBODY, GRACE_S)
     why = rf"^Run {run} is not paused by a person, but waits: no worker is there\.$"
     with pytest.raises(ActRefusedError, match=why):
-        bench.go_on()
+        bench.unpause()
     assert bench.sent == [(True, True), (False, False)]
 
 
 def test_a_run_that_is_being_stopped_or_has_ended_is_neither_paused_nor_let_go_on(bench):
     bench.pause()
     bench.coordinator.stop()
-    for act, word in ((bench.pause, "pause"), (bench.go_on, "let go on")):
+    for act, word in ((bench.pause, "pause"), (bench.unpause, "let go on")):
         with pytest.raises(ActRefusedError, match=rf"is ending: there is nothing left to {word}\.$"):
             act()
-    bench.delivery.live = False
-    for act, word in ((bench.pause, "pause"), (bench.go_on, "let go on")):
+    bench.active_run.live = False
+    for act, word in ((bench.pause, "pause"), (bench.unpause, "let go on")):
         with pytest.raises(ActRefusedError, match=rf"^There is no run to {word}\.$"):
             act()
 
 
 def test_a_resumed_run_is_paused_as_it_was_left_and_waits_for_its_workers_besides(tmp_path):
-    bench = Bench(tmp_path, resumed(replace(FACTS, paused=True), 3, FACTS.host, 200))
+    bench = Bench(tmp_path, resumed(replace(METADATA, paused=True), 3, METADATA.host, 200))
     assert bench.said == ("paused", "paused by a person", True)
-    bench.pausing.take_up(bench.delivery, headless=False)
+    bench.pauser.restore(bench.active_run, headless=False)
     assert bench.outbox.drain(SOON_S)
     assert bench.sent == [(True, True)]
-    bench.delivery.update_state(NOBODY, 1e9)
+    bench.active_run.update_state(NOBODY, 1e9)
     assert bench.said == ("paused", "paused by a person; it was resumed and waits for its workers", True)
-    bench.go_on()
-    bench.delivery.update_state(NOBODY, 1e9)
+    bench.unpause()
+    bench.active_run.update_state(NOBODY, 1e9)
     assert bench.said == ("paused", "it was resumed and waits for its workers", False)
     bench.close()
 
 
 def test_a_headless_master_lets_a_resumed_run_go_on_and_says_so(tmp_path, caplog):
-    bench = Bench(tmp_path, replace(FACTS, paused=True))
-    bench.pausing.take_up(bench.delivery, headless=True)
+    bench = Bench(tmp_path, replace(METADATA, paused=True))
+    bench.pauser.restore(bench.active_run, headless=True)
     assert bench.outbox.drain(SOON_S)
     assert bench.said == ("running", "", False)
-    assert bench.journal.facts.paused is False
+    assert bench.journal.metadata.paused is False
     assert "it goes on, as a headless master has no page" in caplog.text
     bench.close()
 
 
 def test_a_pause_ends_with_its_run_so_that_a_stopped_one_is_not_resumed_paused():
-    assert ended(replace(FACTS, paused=True), "stopped", "2026-01-02T03:04:06Z").paused is False
-    assert resumed(replace(FACTS, paused=True), 3, "http://api", 200).paused is True
+    assert ended(replace(METADATA, paused=True), "stopped", "2026-01-02T03:04:06Z").paused is False
+    assert resumed(replace(METADATA, paused=True), 3, "http://api", 200).paused is True
 
 
 def test_a_journal_of_before_there_were_pauses_is_read_as_not_paused():
-    old = {name: value for name, value in json.loads(FACTS.to_json()).items() if name != "paused"}
-    assert RunMetadata.from_json(json.dumps(old)) == FACTS
-    assert RunMetadata.from_json(replace(FACTS, paused=True).to_json()).paused is True
+    old = {name: value for name, value in json.loads(METADATA.to_json()).items() if name != "paused"}
+    assert RunMetadata.from_json(json.dumps(old)) == METADATA
+    assert RunMetadata.from_json(replace(METADATA, paused=True).to_json()).paused is True
 
 
 def test_pausing_loses_no_fact_that_was_noted_before(bench):
-    facts = bench.delivery.note_users(8, 2.0)
-    assert facts is not None
-    bench.outbox.note(facts)
+    metadata = bench.active_run.note_users(8, 2.0)
+    assert metadata is not None
+    bench.outbox.note(metadata)
     bench.pause()
-    assert (bench.journal.facts.users, bench.journal.facts.paused) == (8, True)
+    assert (bench.journal.metadata.users, bench.journal.metadata.paused) == (8, True)

@@ -26,9 +26,9 @@ from traffic.runs.run_metadata import ended
 from traffic.runs.sent_before import AgainError
 from traffic.runs.state_dir import StateError, StateFolder
 from traffic.settings import OPTIONS, SettingsError
-from unit.test_journal import FACTS, read
+from unit.test_journal import METADATA, read
 
-RUN = FACTS.run
+RUN = METADATA.run
 
 
 class Bench:
@@ -45,9 +45,9 @@ class Bench:
     def options(self, **said: str) -> argparse.Namespace:
         given = {option.name: option.default for option in OPTIONS}
         given |= {"traffic_file": str(self.file), "traffic_state_dir": str(self.folder.path), "traffic_seed": "5"}
-        return argparse.Namespace(**{**given, "host": FACTS.host, "autostart": False, **said})
+        return argparse.Namespace(**{**given, "host": METADATA.host, "autostart": False, **said})
 
-    def starts(self, *, form: bool = True, **said: str) -> RunStarter:
+    def starter(self, *, form: bool = True, **said: str) -> RunStarter:
         environment: Any = SimpleNamespace(
             parsed_options=self.options(**said), web_ui=object() if form else None, user_classes=[], shape_class=None
         )
@@ -57,20 +57,20 @@ class Bench:
         """The journal of a run that an earlier master began: of ten records one is delivered, two were in hand."""
         path = self.folder.journal_path(RUN)
         said = {"file": str(self.file), "records": 10, "digest": self.digest, "state": state} | changed
-        facts = replace(FACTS, **said)
-        with closing(Journal.create(path, facts)) as journal:
+        metadata = replace(METADATA, **said)
+        with closing(Journal.create(path, metadata)) as journal:
             journal.write([Leased(1, "a", RangeSet([(0, 3)])), OutcomesRecorded("a", RangeSet([(0, 1)]), (), 1, 0)])
         return path
 
-    def begin(self, starts: RunStarter, first_session: int = 1) -> ActiveRun:
-        return self._kept(starts.begin(starts.take(), first_session))
+    def begin(self, starter: RunStarter, first_session: int = 1) -> ActiveRun:
+        return self._kept(starter.begin(starter.claim(), first_session))
 
-    def resume(self, starts: RunStarter, first_session: int = 1) -> ActiveRun:
-        return self._kept(starts.resume(starts.take(), first_session))
+    def resume(self, starter: RunStarter, first_session: int = 1) -> ActiveRun:
+        return self._kept(starter.resume(starter.claim(), first_session))
 
-    def _kept(self, delivery: ActiveRun) -> ActiveRun:
-        self.open += [delivery.close, delivery.journal.close]
-        return delivery
+    def _kept(self, active_run: ActiveRun) -> ActiveRun:
+        self.open += [active_run.close, active_run.journal.close]
+        return active_run
 
 
 @pytest.fixture
@@ -82,49 +82,49 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
 
 
 def test_a_new_run_has_a_journal_that_says_what_it_was_asked_to_be(bench):
-    starts = bench.starts(traffic_path="/v1", traffic_method="PUT", traffic_wait="0", traffic_policy="at-most-once")
-    delivery = bench.begin(starts, first_session=77)
-    facts, terms = delivery.facts, delivery.run.config
+    starter = bench.starter(traffic_path="/v1", traffic_method="PUT", traffic_wait="0", traffic_policy="at-most-once")
+    active_run = bench.begin(starter, first_session=77)
+    metadata, terms = active_run.metadata, active_run.run.config
     assert (terms.path, terms.method, terms.wait, terms.policy) == ("/v1", "PUT", (0.0, 0.0), "at-most-once")
-    assert (facts.records, facts.digest, facts.file) == (10, bench.digest, str(bench.file))
-    assert (facts.seed, facts.order, facts.host, facts.first_session) == (5, "random", FACTS.host, 77)
-    assert (facts.state, facts.ended, facts.resumed) == ("running", None, ())
-    assert (delivery.state, delivery.had_worker, delivery.settled) == ("running", True, 0)
-    assert delivery.journal.path == bench.folder.journal_path(terms.run)
-    delivery.journal.close()
-    assert read(delivery.journal.path) == ([], facts)
+    assert (metadata.records, metadata.digest, metadata.file) == (10, bench.digest, str(bench.file))
+    assert (metadata.seed, metadata.order, metadata.host, metadata.first_session) == (5, "random", METADATA.host, 77)
+    assert (metadata.state, metadata.ended, metadata.resumed) == ("running", None, ())
+    assert (active_run.state, active_run.had_worker, active_run.settled) == ("running", True, 0)
+    assert active_run.journal.path == bench.folder.journal_path(terms.run)
+    active_run.journal.close()
+    assert read(active_run.journal.path) == ([], metadata)
 
 
 @pytest.mark.parametrize("form", [True, False])
 def test_a_run_that_was_cut_off_is_found_with_what_was_in_hand(bench, form):
     bench.leave()
-    checked = bench.starts(form=form).find()
-    with closing(checked):
-        assert checked.to_resume.journal.facts.run == RUN
-        assert checked.to_resume.held == {"a": RangeSet([(1, 3)])}
-        assert checked.to_resume.run.ledger.counts == [9, 0, 1, 0, 0]
-        assert checked.host == FACTS.host
+    prepared = bench.starter(form=form).find_interrupted()
+    with closing(prepared):
+        assert prepared.to_resume.journal.metadata.run == RUN
+        assert prepared.to_resume.held == {"a": RangeSet([(1, 3)])}
+        assert prepared.to_resume.run.ledger.counts == [9, 0, 1, 0, 0]
+        assert prepared.host == METADATA.host
 
 
 @pytest.mark.parametrize(("state", "resume"), [("stopped", ""), ("running", "no"), ("completed", "")])
 def test_a_run_that_has_ended_or_is_not_wanted_is_not_found(bench, state, resume):
     bench.leave(state)
-    assert bench.starts(traffic_resume=resume).find() is None
+    assert bench.starter(traffic_resume=resume).find_interrupted() is None
 
 
 @pytest.mark.parametrize("resume", ["last", RUN])
 def test_a_run_that_was_stopped_is_found_where_the_options_name_it(bench, resume):
     bench.leave("stopped")
-    with closing(bench.starts(traffic_resume=resume).find()) as checked:
-        assert checked.to_resume.journal.facts.run == RUN
+    with closing(bench.starter(traffic_resume=resume).find_interrupted()) as prepared:
+        assert prepared.to_resume.journal.metadata.run == RUN
 
 
 def test_the_journal_knows_its_file_where_a_person_filled_in_the_form(bench, tmp_path):
     bench.leave()
-    with closing(bench.starts(traffic_file="another.json").find()) as checked:
-        assert checked.dataset.file == bench.file
+    with closing(bench.starter(traffic_file="another.json").find_interrupted()) as prepared:
+        assert prepared.dataset.file == bench.file
     with pytest.raises(DatasetError, match=r"another\.json"):
-        bench.starts(form=False, traffic_file=str(tmp_path / "another.json")).find()
+        bench.starter(form=False, traffic_file=str(tmp_path / "another.json")).find_interrupted()
 
 
 def test_another_file_is_refused_and_the_journal_closed(bench):
@@ -132,14 +132,14 @@ def test_another_file_is_refused_and_the_journal_closed(bench):
     bench.file.write_text('[{"n": 1}]')
     for form in (True, False):
         with pytest.raises(ResumeError, match="is not the file that run"):
-            bench.starts(form=form).find()
+            bench.starter(form=form).find_interrupted()
     assert read(path)[1].state == "running"
 
 
 def test_a_form_that_names_no_run_is_refused_while_one_was_cut_off(bench):
     path = bench.leave()
     with pytest.raises(ResumeError, match=f"run {RUN} was cut off and is not finished") as caught:
-        bench.starts().check(bench.options())
+        bench.starter().check(bench.options())
     assert all(f"--traffic-resume {choice}" in str(caught.value) for choice in ("last", "no"))
     assert read(path)[1].state == "running"
 
@@ -147,21 +147,21 @@ def test_a_form_that_names_no_run_is_refused_while_one_was_cut_off(bench):
 @pytest.mark.parametrize("state", ["running", "stopped", "failed"])
 def test_a_run_is_resumed_with_its_own_terms_and_that_is_journaled(bench, state):
     path = bench.leave(state, ended="2026-01-02T04:00:00Z", first_session=500)
-    delivery = bench.resume(bench.starts(traffic_resume="last", traffic_path="/other", traffic_seed="6"))
-    assert delivery.run.config == FACTS.terms
-    assert (delivery.run.order.seed, delivery.settled, delivery.had_worker) == (FACTS.seed, 1, False)
-    delivery.journal.close()
-    entries, facts = read(path)
+    active_run = bench.resume(bench.starter(traffic_resume="last", traffic_path="/other", traffic_seed="6"))
+    assert active_run.run.config == METADATA.terms
+    assert (active_run.run.order.seed, active_run.settled, active_run.had_worker) == (METADATA.seed, 1, False)
+    active_run.journal.close()
+    entries, metadata = read(path)
     assert len(entries) == 2
-    assert facts == delivery.facts
-    assert (facts.state, facts.ended, facts.host) == ("running", None, FACTS.host)
-    assert [one.settled for one in facts.resumed] == [1]
+    assert metadata == active_run.metadata
+    assert (metadata.state, metadata.ended, metadata.host) == ("running", None, METADATA.host)
+    assert [one.settled for one in metadata.resumed] == [1]
 
 
 def test_a_resumed_run_waits_as_long_as_its_new_master_was_told(bench):
     bench.leave("stopped", give_up_s=4)
-    delivery = bench.resume(bench.starts(traffic_resume="last", traffic_give_up="10"))
-    assert (delivery.stall.give_up_s, delivery.journal.facts.give_up_s) == (10, 10)
+    active_run = bench.resume(bench.starter(traffic_resume="last", traffic_give_up="10"))
+    assert (active_run.stall.give_up_s, active_run.journal.metadata.give_up_s) == (10, 10)
 
 
 def test_dead_letters_that_are_sent_again_are_journaled_before_anything_is_sent(bench):
@@ -170,18 +170,18 @@ def test_dead_letters_that_are_sent_again_are_journaled_before_anything_is_sent(
     with closing(Journal.open(path)) as journal:
         journal.write([OutcomesRecorded("a", RangeSet([(2, 10)]), (buried(letter),), 11, 0)])
     before = read(path)
-    starts = bench.starts(traffic_resume=RUN, traffic_resend="dead-letters")
-    starts.check(starts.options)
-    starts.take().close()
+    starter = bench.starter(traffic_resume=RUN, traffic_resend="dead-letters")
+    starter.check(starter.options)
+    starter.claim().close()
     assert read(path) == before, "a start that is called off changes nothing"
-    delivery = bench.resume(starts)
-    assert (delivery.settled, delivery.run.ledger.prior_attempts.former) == (9, {1: letter})
-    delivery.journal.close()
-    entries, facts = read(path)
+    active_run = bench.resume(starter)
+    assert (active_run.settled, active_run.run.ledger.prior_attempts.former) == (9, {1: letter})
+    active_run.journal.close()
+    entries, metadata = read(path)
     assert entries == [*before[0], Reopened(RangeSet([(1, 2)]))]
-    assert (facts.state, facts.ended, facts.told) == ("running", None, False)
-    assert [(one.settled, one.resent_dead_letters) for one in facts.resumed] == [(9, 1)]
-    assert delivery.account({})["resumed"] == [{"at": facts.resumed[0].at, "settled": 9, "resent_dead_letters": 1}]
+    assert (metadata.state, metadata.ended, metadata.told) == ("running", None, False)
+    assert [(one.settled, one.resent_dead_letters) for one in metadata.resumed] == [(9, 1)]
+    assert active_run.status({})["resumed"] == [{"at": metadata.resumed[0].at, "settled": 9, "resent_dead_letters": 1}]
 
 
 @pytest.mark.parametrize(
@@ -189,34 +189,34 @@ def test_dead_letters_that_are_sent_again_are_journaled_before_anything_is_sent(
 )
 def test_the_sessions_of_a_resumed_run_are_newer_than_any_before(bench, mine, first):
     bench.leave(first_session=500)
-    assert bench.resume(bench.starts(traffic_resume="last"), mine).facts.first_session == first
+    assert bench.resume(bench.starter(traffic_resume="last"), mine).metadata.first_session == first
 
 
 def test_with_no_a_new_run_begins_and_the_one_that_was_cut_off_can_still_be_had(bench):
     path = bench.leave()
-    delivery = bench.begin(bench.starts(traffic_resume="no"))
-    assert delivery.run.config.run != RUN
+    active_run = bench.begin(bench.starter(traffic_resume="no"))
+    assert active_run.run.config.run != RUN
     assert read(path)[1].state == "stopped"
 
 
 def test_nothing_is_left_by_the_check_before_it_is_used(bench):
     path = bench.leave()
-    starts = bench.starts()
-    starts.check(bench.options(traffic_resume="no"))
+    starter = bench.starter()
+    starter.check(bench.options(traffic_resume="no"))
     assert read(path)[1].state == "running", "the start may still be called off"
 
 
 def test_a_second_check_lets_go_of_what_the_first_had_opened(bench):
     path = bench.leave("stopped")
-    starts = bench.starts()
-    starts.check(bench.options(traffic_resume="last"))
+    starter = bench.starter()
+    starter.check(bench.options(traffic_resume="last"))
     with pytest.raises(JournalInUseError):
         read(path)
     with pytest.raises(DatasetError):
-        starts.check(bench.options(traffic_file=str(bench.file) + ".no"))
+        starter.check(bench.options(traffic_file=str(bench.file) + ".no"))
     assert read(path)[1].run == RUN
-    starts.check(bench.options(traffic_resume="last"))
-    starts.take().close()
+    starter.check(bench.options(traffic_resume="last"))
+    starter.claim().close()
     assert read(path)[1].run == RUN
 
 
@@ -231,7 +231,7 @@ def test_a_second_check_lets_go_of_what_the_first_had_opened(bench):
 )
 def test_what_a_start_is_refused_for_is_found_by_its_check(bench, said, error):
     with pytest.raises(error):
-        bench.starts().check(bench.options(**said))
+        bench.starter().check(bench.options(**said))
 
 
 OTHER = "http://other:4000"
@@ -240,57 +240,59 @@ OTHER = "http://other:4000"
 @pytest.mark.parametrize("resend", ["", "dead-letters"])
 def test_a_run_goes_on_at_its_own_host_unless_another_is_asked_for_and_confirmed(bench, resend):
     path = bench.leave("stopped")
-    starts = bench.starts(host="http://form:1", traffic_resend=resend)
+    starter = bench.starter(host="http://form:1", traffic_resend=resend)
     asked = {"traffic_resume": "last", "traffic_resend": resend}
-    for same in ("", FACTS.host, FACTS.host.upper() + "/"):
-        starts.check(bench.options(host=same, **asked))
-        with closing(starts.take()) as checked:
-            assert checked.host == FACTS.host
+    for same in ("", METADATA.host, METADATA.host.upper() + "/"):
+        starter.check(bench.options(host=same, **asked))
+        with closing(starter.claim()) as prepared:
+            assert prepared.host == METADATA.host
     with pytest.raises(OtherHostError) as caught:
-        starts.check(bench.options(host=OTHER, **asked))
-    assert str(caught.value).startswith(f"run {RUN} went to {FACTS.host}, and is asked to go on to {OTHER}. ")
+        starter.check(bench.options(host=OTHER, **asked))
+    assert str(caught.value).startswith(f"run {RUN} went to {METADATA.host}, and is asked to go on to {OTHER}. ")
     assert "none of its keys" in str(caught.value)
     assert "(1 of 10 records are settled)" in str(caught.value)
     assert "TRAFFIC_OTHER_HOST=yes" in str(caught.value)
-    assert read(path)[1].host == FACTS.host, "and its journal is free, and as it was"
-    starts.check(bench.options(host=OTHER, traffic_other_host="yes", **asked))
-    delivery = bench._kept(starts.resume(starts.take(), 1))
-    assert (delivery.facts.host, delivery.facts.resumed[-1].host) == (OTHER, OTHER)
-    assert delivery.account({})["resumed"][-1]["host"] == OTHER
-    assert delivery.account({})["target"] == {"host": OTHER, "path": "/v1", "method": "POST"}
+    assert read(path)[1].host == METADATA.host, "and its journal is free, and as it was"
+    starter.check(bench.options(host=OTHER, traffic_other_host="yes", **asked))
+    active_run = bench._kept(starter.resume(starter.claim(), 1))
+    assert (active_run.metadata.host, active_run.metadata.resumed[-1].host) == (OTHER, OTHER)
+    assert active_run.status({})["resumed"][-1]["host"] == OTHER
+    assert active_run.status({})["target"] == {"host": OTHER, "path": "/v1", "method": "POST"}
 
 
 @pytest.mark.parametrize("resume", ["", "last"])
 def test_a_master_that_nobody_attends_goes_on_at_another_host_only_if_it_is_told_so(bench, resume):
     bench.leave("running")
     with pytest.raises(OtherHostError):
-        bench.starts(form=False, host=OTHER, traffic_resume=resume).find()
-    with closing(bench.starts(form=False, host=OTHER, traffic_resume=resume, traffic_other_host="yes").find()) as made:
+        bench.starter(form=False, host=OTHER, traffic_resume=resume).find_interrupted()
+    with closing(
+        bench.starter(form=False, host=OTHER, traffic_resume=resume, traffic_other_host="yes").find_interrupted()
+    ) as made:
         assert made.host == OTHER
-    by_class = bench.starts(form=False, host=None, traffic_resume=resume)
-    with closing(by_class.find()) as made:
-        assert made.host == FACTS.host
+    by_class = bench.starter(form=False, host=None, traffic_resume=resume)
+    with closing(by_class.find_interrupted()) as made:
+        assert made.host == METADATA.host
     by_class._environment.user_classes = [SimpleNamespace(host=OTHER, over_unix_sockets=True)]
     with pytest.raises(OtherHostError):
-        by_class.find()
+        by_class.find_interrupted()
 
 
 def test_a_master_with_a_form_takes_a_run_up_at_the_runs_host_whatever_the_form_offers(bench):
     bench.leave("running")
-    with closing(bench.starts(host=OTHER).find()) as made:
-        assert made.host == FACTS.host
+    with closing(bench.starter(host=OTHER).find_interrupted()) as made:
+        assert made.host == METADATA.host
 
 
 @pytest.mark.parametrize("form", [True, False])
 @pytest.mark.parametrize("state", ["stopped", "failed"])
 def test_a_file_of_which_a_run_was_stopped_half_way_is_not_sent_again_unasked(bench, form, state):
     path = bench.leave(state, ended="2026-01-02T04:00:00Z")
-    starts = bench.starts(form=form, traffic_path="/v1")
+    starter = bench.starter(form=form, traffic_path="/v1")
     with pytest.raises(AgainError) as caught:
-        starts.check(starts.options)
+        starter.check(starter.options)
     how = "was stopped" if state == "stopped" else "was given up"
     said = str(caught.value)
-    assert said.startswith(f"run {RUN} to {FACTS.host} {how} half way at 2026-01-02T04:00:00Z: 1 of 10 records of ")
+    assert said.startswith(f"run {RUN} to {METADATA.host} {how} half way at 2026-01-02T04:00:00Z: 1 of 10 records of ")
     assert "(1 delivered, 0 rejected, 0 in doubt), 9 are left." in said
     assert all(way in said for way in (f"TRAFFIC_RESUME={RUN}", "TRAFFIC_AGAIN=yes"))
     again = caught.value.more["again"]
@@ -300,32 +302,32 @@ def test_a_file_of_which_a_run_was_stopped_half_way_is_not_sent_again_unasked(be
 
 def test_who_wants_it_sent_again_is_not_asked_for_the_same_run_any_more(bench):
     path = bench.leave("stopped")
-    bench.begin(bench.starts(traffic_path="/v1", traffic_again="yes")).journal.close()
+    bench.begin(bench.starter(traffic_path="/v1", traffic_again="yes")).journal.close()
     assert read(path)[1].left
-    begun = bench.starts(traffic_path="/v1")._environment
+    begun = bench.starter(traffic_path="/v1")._environment
     bench.folder.remove_run(bench.folder.runs()[0])  # the run that was begun instead
     RunStarter(begun).check(begun.parsed_options)
-    with closing(bench.starts(traffic_resume=RUN).find()) as checked:
-        assert checked.to_resume.journal.facts.run == RUN, "a person may still want it"
+    with closing(bench.starter(traffic_resume=RUN).find_interrupted()) as prepared:
+        assert prepared.to_resume.journal.metadata.run == RUN, "a person may still want it"
 
 
 def test_a_run_that_was_left_by_no_is_not_asked_for_any_more(bench):
     bench.leave("running")
-    bench.begin(bench.starts(traffic_path="/v1", traffic_resume="no")).journal.close()
+    bench.begin(bench.starter(traffic_path="/v1", traffic_resume="no")).journal.close()
     bench.folder.remove_run(bench.folder.runs()[0])
-    starts = bench.starts(traffic_path="/v1")
-    starts.check(starts.options)
-    starts.take().close()
+    starter = bench.starter(traffic_path="/v1")
+    starter.check(starter.options)
+    starter.claim().close()
 
 
 def test_one_that_is_stopped_once_more_is_asked_for_again(bench):
     bench.leave("stopped", left=True)
-    delivery = bench.resume(bench.starts(traffic_resume="last"))
-    delivery.journal.write(facts=ended(delivery.facts, "stopped", "2026-01-02T05:00:00Z"))
-    delivery.journal.close()
-    starts = bench.starts(traffic_path="/v1")
+    active_run = bench.resume(bench.starter(traffic_resume="last"))
+    active_run.journal.write(metadata=ended(active_run.metadata, "stopped", "2026-01-02T05:00:00Z"))
+    active_run.journal.close()
+    starter = bench.starter(traffic_path="/v1")
     with pytest.raises(AgainError):
-        starts.check(starts.options)
+        starter.check(starter.options)
 
 
 @pytest.mark.parametrize(
@@ -342,24 +344,24 @@ def test_one_that_is_stopped_once_more_is_asked_for_again(bench):
 )
 def test_another_start_is_not_asked_about(bench, changed, asked):
     bench.leave(**{"state": "stopped"} | changed)
-    starts = bench.starts(**{"traffic_path": "/v1"} | asked)
-    starts.check(starts.options)
-    starts.take().close()
+    starter = bench.starter(**{"traffic_path": "/v1"} | asked)
+    starter.check(starter.options)
+    starter.claim().close()
 
 
 @pytest.mark.parametrize(("entries", "asks"), [([], False), ([Leased(1, "a", RangeSet([(0, 3)]))], True)])
 def test_a_stopped_run_is_asked_about_if_any_of_it_may_have_been_sent(bench, entries, asks):
     bench.folder.prepare()
-    facts = replace(FACTS, file=str(bench.file), records=10, digest=bench.digest, state="stopped")
-    with closing(Journal.create(bench.folder.journal_path(RUN), facts)) as journal:
+    metadata = replace(METADATA, file=str(bench.file), records=10, digest=bench.digest, state="stopped")
+    with closing(Journal.create(bench.folder.journal_path(RUN), metadata)) as journal:
         journal.write(entries)
-    starts = bench.starts(traffic_path="/v1")
+    starter = bench.starter(traffic_path="/v1")
     if asks:
         with pytest.raises(AgainError):
-            starts.check(starts.options)
+            starter.check(starter.options)
     else:
-        starts.check(starts.options)
-        starts.take().close()
+        starter.check(starter.options)
+        starter.claim().close()
 
 
 @pytest.mark.parametrize("form", [True, False])
@@ -368,19 +370,19 @@ def test_a_start_deletes_no_folder_and_overwrites_no_report_of_somebody_elses(be
         (bench.folder.path / "runs" / f"experiment-{number}" / "weights").mkdir(parents=True)
     (bench.folder.path / "report.json").write_text("[]")
     before = sorted(bench.folder.path.rglob("*"))
-    starts = bench.starts(form=form, traffic_keep_runs="1")
+    starter = bench.starter(form=form, traffic_keep_runs="1")
     with pytest.raises(StateError, match=r"is no state folder: it holds 'report\.json' and 1 more"):
-        starts.check(starts.options)
+        starter.check(starter.options)
     assert sorted(bench.folder.path.rglob("*")) == before
 
 
 def test_what_others_put_into_a_state_folder_stays_there(bench):
-    bench.begin(bench.starts()).journal.close()
+    bench.begin(bench.starter()).journal.close()
     foreign = [bench.folder.path / "runs" / f"experiment-{number}" for number in range(5)]
     for folder in foreign:
         folder.mkdir()
         os.utime(folder, (0, 0))
-    bench.begin(bench.starts(traffic_resume="no", traffic_keep_runs="1", traffic_keep_days="1"))
+    bench.begin(bench.starter(traffic_resume="no", traffic_keep_runs="1", traffic_keep_days="1"))
     assert all(folder.is_dir() for folder in foreign)
 
 
@@ -389,7 +391,7 @@ def test_a_run_that_lies_in_somebody_elses_folder_is_not_taken_up(bench):
     (bench.folder.path / "thesis.tex").write_text("x")
     for form in (True, False):
         with pytest.raises(StateError, match="thesis"):
-            bench.starts(form=form).find()
+            bench.starter(form=form).find_interrupted()
     assert read(path)[1].state == "running"
 
 
@@ -400,16 +402,16 @@ def failing(*_: object, **__: object) -> None:
 def test_a_journal_that_cannot_be_begun_is_the_state_folders_fault(bench, monkeypatch):
     monkeypatch.setattr(Journal, "create", failing)
     with pytest.raises(StateError, match=r"cannot be written \(the disk is full\)\. Name another .* or make room"):
-        bench.begin(bench.starts())
+        bench.begin(bench.starter())
 
 
 def test_a_run_that_cannot_be_journaled_as_resumed_is_not_resumed(bench, monkeypatch):
     bench.leave()
-    starts = bench.starts(traffic_resume="last")
-    starts.check(starts.options)
+    starter = bench.starter(traffic_resume="last")
+    starter.check(starter.options)
     monkeypatch.setattr(Journal, "write", failing)
-    with closing(starts.take()) as checked, pytest.raises(JournalError, match=r"\(the disk is full\)\. Make room"):
-        starts.resume(checked, 1)
+    with closing(starter.claim()) as prepared, pytest.raises(JournalError, match=r"\(the disk is full\)\. Make room"):
+        starter.resume(prepared, 1)
 
 
 def test_old_runs_are_deleted_as_a_new_one_begins(bench):
@@ -417,15 +419,15 @@ def test_old_runs_are_deleted_as_a_new_one_begins(bench):
     for day in range(1, 6):
         bench.folder.write_report({"run": f"2020010{day}-000000-abcd"}, [], [])
     bench.leave("running")
-    delivery = bench.begin(bench.starts(traffic_resume="no", traffic_keep_runs="3"))
-    assert bench.folder.runs() == [delivery.run.config.run, RUN, "20200105-000000-abcd"]
+    active_run = bench.begin(bench.starter(traffic_resume="no", traffic_keep_runs="3"))
+    assert bench.folder.runs() == [active_run.run.config.run, RUN, "20200105-000000-abcd"]
 
 
 def test_a_mistyped_variable_is_refused_before_anything_is_opened(bench, monkeypatch):
-    starts = bench.starts(traffic_file="nowhere")
+    starter = bench.starter(traffic_file="nowhere")
     monkeypatch.setenv("TRAFFIC_LIMT", "10")
     with pytest.raises(SettingsError, match="TRAFFIC_LIMT is none of this program's, and nearly TRAFFIC_LIMIT"):
-        starts.check(starts.options)
+        starter.check(starter.options)
     assert not bench.folder.path.exists()
 
 
@@ -433,7 +435,7 @@ def test_a_mistyped_variable_is_refused_where_nobody_would_see_it_before_a_run_g
     bench.leave()
     monkeypatch.setenv("TRAFFIC_LIMT", "10")
     with pytest.raises(SettingsError, match="TRAFFIC_LIMT"):
-        bench.starts(form=False).find()
+        bench.starter(form=False).find_interrupted()
 
 
 @pytest.mark.parametrize("form", [True, False])
@@ -451,22 +453,22 @@ def test_a_mistyped_variable_is_refused_where_nobody_would_see_it_before_a_run_g
 )
 def test_users_that_cannot_be_had_are_refused_where_locust_starts_by_itself(bench, said, flag, form):
     with pytest.raises(SettingsError) as refused:
-        bench.starts(form=form, autostart=form, **said).take()
+        bench.starter(form=form, autostart=form, **said).claim()
     assert str(refused.value).endswith(f"Set {flag}.")
     bench.leave()
     with pytest.raises(SettingsError):
-        bench.starts(form=form, autostart=form, **said).find()
+        bench.starter(form=form, autostart=form, **said).find_interrupted()
 
 
 def test_users_are_nobodys_business_where_a_shape_or_nothing_says_how_many(bench):
-    starts = bench.starts(form=False, num_users=0)
-    starts._environment.shape_class = object()
-    starts.take().close()
-    bench.starts(form=False, num_users=None, spawn_rate=None).take().close()
-    bench.starts(form=False, num_users=1_000_000, spawn_rate=0.0001).take().close()
+    starter = bench.starter(form=False, num_users=0)
+    starter._environment.shape_class = object()
+    starter.claim().close()
+    bench.starter(form=False, num_users=None, spawn_rate=None).claim().close()
+    bench.starter(form=False, num_users=1_000_000, spawn_rate=0.0001).claim().close()
 
 
 def test_a_form_that_was_checked_is_not_held_against_the_command_line(bench):
-    starts = bench.starts(num_users=0)
-    starts.check(bench.options())
-    starts.take().close()
+    starter = bench.starter(num_users=0)
+    starter.check(bench.options())
+    starter.claim().close()

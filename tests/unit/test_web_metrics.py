@@ -46,8 +46,8 @@ class Asked:
         self._app = Flask(__name__)
         self._view: Any = None
         ledger = SimpleNamespace(leases=SimpleNamespace(made=7))
-        delivery = SimpleNamespace(reclaimed=2, run=SimpleNamespace(ledger=ledger))
-        site = SimpleNamespace(master=SimpleNamespace(delivery=delivery), add=self._add)
+        active_run = SimpleNamespace(reclaimed=2, run=SimpleNamespace(ledger=ledger))
+        site = SimpleNamespace(master=SimpleNamespace(active_run=active_run), add=self._add)
         Metrics(site, SimpleNamespace(status=lambda: self.status))
 
     def _add(self, _: str, view: Any) -> None:

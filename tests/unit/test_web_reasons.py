@@ -27,7 +27,7 @@ ALL = [
 
 
 @pytest.mark.parametrize(
-    ("seen", "pause", "go_on", "stop", "start"),
+    ("seen", "pause", "unpause", "stop", "start"),
     [
         (Seen(), "No run is live.", "No run is live.", "No run is live.", None),
         (Seen("running"), "", "The run is not paused.", "", "Run r is running. Stop it first."),
@@ -67,8 +67,10 @@ ALL = [
         ),
     ],
 )
-def test_each_act_says_why_it_cannot_be_done(seen: Seen, pause: str, go_on: str, stop: str, start: str | None) -> None:
-    assert (seen.why_not_pause(), seen.why_not_go_on(), seen.why_not_stop()) == (pause, go_on, stop)
+def test_each_act_says_why_it_cannot_be_done(
+    seen: Seen, pause: str, unpause: str, stop: str, start: str | None
+) -> None:
+    assert (seen.why_not_pause(), seen.why_not_unpause(), seen.why_not_stop()) == (pause, unpause, stop)
     if start is not None:
         assert seen.why_not_start("r") == start
 
@@ -76,7 +78,7 @@ def test_each_act_says_why_it_cannot_be_done(seen: Seen, pause: str, go_on: str,
 @pytest.mark.parametrize("seen", ALL, ids=str)
 def test_every_sentence_is_one_that_can_be_read_aloud(seen: Seen) -> None:
     state = verdict({"state": seen.state or "ready"})["sentence"]
-    said = [seen.why_not_pause(), seen.why_not_go_on(), seen.why_not_stop(), state]
+    said = [seen.why_not_pause(), seen.why_not_unpause(), seen.why_not_stop(), state]
     said += [seen.why_not_start(RUN)] if seen.state else []
     for sentence, wrong in product(filter(None, said), (r"is (the|no|it|a) ", r"\.\.", r"\bpaused \(paused", r": \.")):
         assert not re.search(wrong, sentence), sentence

@@ -15,10 +15,10 @@ from traffic.core.record_state import RecordState
 from traffic.dataset.dataset import Dataset
 from traffic.master.audit import reconcile
 from traffic.master.threads import in_thread
-from traffic.runs.journal import Journal, JournalError, JournalWriteError, tell
+from traffic.runs.journal import Journal, JournalError, JournalWriteError, mark_reported
 from traffic.runs.run_metadata import RunMetadata, ended
 from traffic.runs.state_dir import StateFolder
-from traffic.runs.target import told
+from traffic.runs.target import describe_target
 from traffic.terminal import plain
 
 logger = logging.getLogger(__name__)
@@ -31,7 +31,7 @@ class ActiveRun:
     """One run. `state` is running, paused, stopping, completed, stopped or failed.
 
     A run is paused by a person, or because it cannot go on. It is `live` until it is being closed, then `ending` until
-    its report is made. `facts` are those of its journal, which this object closes at its end. `had_worker`: a worker
+    its report is made. `metadata` is that of its journal, which this object closes at its end. `had_worker`: a worker
     has been there since the master began or resumed it. `troubles` says, by worker, why one gets nothing
     done, or what it lacks.
     `reclaimed` counts the leases that were taken back since then.
@@ -39,18 +39,18 @@ class ActiveRun:
 
     def __init__(self, run: Run, dataset: Dataset, journal: Journal, folder: StateFolder) -> None:
         self.run, self.dataset, self.journal, self.folder = run, dataset, journal, folder
-        self.facts = journal.facts
-        self.stall = StallDetector(self.facts.give_up_s)
-        self.state, self.reason = ("paused", BY_A_PERSON) if self.facts.paused else ("running", "")
+        self.metadata = journal.metadata
+        self.stall = StallDetector(self.metadata.give_up_s)
+        self.state, self.reason = ("paused", BY_A_PERSON) if self.metadata.paused else ("running", "")
         self.live = True
-        self.had_worker = not self.facts.resumed
+        self.had_worker = not self.metadata.resumed
         self.report: dict[str, Any] | None = None
         self.reclaimed = 0
         self.troubles: dict[str, str] = {}
         self._discardable = False
         self._progress, self.timeline = Progress(), Timeline(ever_greater())
         self._began, self._settled_before = now_s(), self.settled
-        self.look(self._began)
+        self.sample(self._began)
 
     @property
     def ending(self) -> bool:
@@ -60,27 +60,27 @@ class ActiveRun:
     @property
     def paused_by_person(self) -> bool:
         """Whether a person has paused it, and nobody has let it go on."""
-        return self.facts.paused and self.state == "paused"
+        return self.metadata.paused and self.state == "paused"
 
     def pause(self) -> RunMetadata:
-        """Take that a person pauses it; the facts, which are news."""
-        self.facts = replace(self.facts, paused=True)
+        """Take that a person pauses it; return the changed metadata."""
+        self.metadata = replace(self.metadata, paused=True)
         self.state, self.reason = "paused", BY_A_PERSON
-        return self.facts
+        return self.metadata
 
-    def go_on(self) -> RunMetadata:
+    def unpause(self) -> RunMetadata:
         """Take that a person lets it go on, from a clean start: its pace, and what holds it up, count from now."""
-        self.facts = replace(self.facts, paused=False)
+        self.metadata = replace(self.metadata, paused=False)
         self.state, self.reason = "running", ""
         self._progress = Progress()
-        return self.facts
+        return self.metadata
 
     @property
     def settled(self) -> int:
         """How many records have their outcome."""
         return self.run.ledger.settled
 
-    def look(self, now: float) -> None:
+    def sample(self, now: float) -> None:
         """Note how far the run has come."""
         self._progress.note(self.settled, now)
         self._trace(now)
@@ -104,8 +104,8 @@ class ActiveRun:
         if not self.had_worker:
             verdict, stalled = StallState.STALLED, "it was resumed and waits for its workers"
         else:
-            verdict = self.stall.update("" if self.facts.paused else stalled, now)
-        if self.facts.paused:
+            verdict = self.stall.update("" if self.metadata.paused else stalled, now)
+        if self.metadata.paused:
             self.state, self.reason = "paused", f"{BY_A_PERSON}; {stalled}" if stalled else BY_A_PERSON
             return StallState.STALLED
         if verdict is StallState.STALLED and self.state == "running":
@@ -119,18 +119,18 @@ class ActiveRun:
         return verdict
 
     def note_users(self, users: int, rate: float) -> RunMetadata | None:
-        """Take how many users there are to be, and how fast they come; the facts, where that is news."""
-        if not users or (users, rate) == (self.facts.users, self.facts.spawn_rate):
+        """Take how many users there are to be, and how fast they come; return the metadata if that is news."""
+        if not users or (users, rate) == (self.metadata.users, self.metadata.spawn_rate):
             return None
-        self.facts = replace(self.facts, users=users, spawn_rate=rate)
-        return self.facts
+        self.metadata = replace(self.metadata, users=users, spawn_rate=rate)
+        return self.metadata
 
-    def account(self, worker_states: dict[str, str]) -> dict[str, Any]:
+    def status(self, worker_states: dict[str, str]) -> dict[str, Any]:
         """The run's status now; its report once it has one."""
         if self.report is not None:
             return self.report
-        standing = self._standing(self.state, self.reason, None, worker_states)
-        return run_status(self.run, standing, self._progress) | told(self.facts)
+        context = self._context(self.state, self.reason, None, worker_states)
+        return run_status(self.run, context, self._progress) | describe_target(self.metadata)
 
     def finish(self, state: str, reason: str, worker_states: dict[str, str]) -> dict[str, Any]:
         """Make the delivery report, hold it against the target's audit, write it, print it; the report.
@@ -139,13 +139,13 @@ class ActiveRun:
         """
         seconds = (now := now_s()) - self._began
         self._trace(now, last=True)
-        standing = self._standing(state, reason, timestamp(), worker_states)
-        report = run_status(self.run, standing, self._progress) | told(self.facts)
+        context = self._context(state, reason, timestamp(), worker_states)
+        report = run_status(self.run, context, self._progress) | describe_target(self.metadata)
         rate = (self.settled - self._settled_before) / seconds if seconds > 0 else 0.0
         report |= {"seconds": round(seconds, 3), "rate": round(rate, 1)}
         # What was settled before the run moved to this target may be at the former one alone.
-        elsewhere = max((one.settled for one in self.facts.resumed if one.host), default=0)
-        report["audit"] = reconcile(self.facts.host, self.run.config.run, report["counts"], elsewhere)
+        elsewhere = max((one.settled for one in self.metadata.resumed if one.host), default=0)
+        report["audit"] = reconcile(self.metadata.host, self.run.config.run, report["counts"], elsewhere)
         report["verdict"] = verdict(report)
         self._discardable = self._write(report) and state == "completed"
         self._end_journal(state, report["ended"])
@@ -157,10 +157,10 @@ class ActiveRun:
         """Let go of the file: another run begins."""
         self.dataset.close()
 
-    def _standing(self, state: str, reason: str, at: str | None, worker_states: dict[str, str]) -> RunContext:
-        resumed = tuple(one.to_json() for one in self.facts.resumed)
+    def _context(self, state: str, reason: str, at: str | None, worker_states: dict[str, str]) -> RunContext:
+        resumed = tuple(one.to_json() for one in self.metadata.resumed)
         paused = at is None and self.paused_by_person
-        known = self.facts.started, at, worker_states, resumed
+        known = self.metadata.started, at, worker_states, resumed
         return RunContext(state, reason, *known, paused_by_person=paused, troubles=self.troubles)
 
     def discard_journal(self) -> None:
@@ -177,14 +177,14 @@ class ActiveRun:
             if succeeded(self.report):
                 self.journal.remove()
             else:
-                in_thread(tell, self.journal.path)
+                in_thread(mark_reported, self.journal.path)
         except (OSError, JournalError, JournalWriteError) as error:
             reason = getattr(error, "strerror", None) or error
             logger.warning("the journal %s could not be put away: %s", self.journal.path, reason)
 
     def _end_journal(self, state: str, at: str) -> None:
         try:
-            in_thread(self.journal.write, facts=ended(self.facts, state, at))
+            in_thread(self.journal.write, metadata=ended(self.metadata, state, at))
         except JournalWriteError as error:
             logger.error("the journal %s cannot be told that the run has ended: %s", self.journal.path, error)  # noqa: TRY400 - the reason is all there is to say
             self._discardable = False

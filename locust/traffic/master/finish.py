@@ -15,7 +15,7 @@ from traffic.clock import now_s
 from traffic.core.master.coordinator import LeaseCoordinator
 from traffic.core.master.verdict import succeeded
 from traffic.master.active_run import ActiveRun
-from traffic.master.locust_session import LocustSession, watched
+from traffic.master.locust_session import LocustSession, spawn_watched
 from traffic.master.outbox import Outbox
 from traffic.master.run_events import RunEventRecorder
 from traffic.master.start import RunStarter
@@ -44,92 +44,97 @@ class RunFinisher:
 
     def __init__(
         self,
-        test: LocustSession,
+        locust_session: LocustSession,
         coordinator: LeaseCoordinator,
         outbox: Outbox,
-        starts: RunStarter,
-        story: RunEventRecorder,
+        starter: RunStarter,
+        run_events: RunEventRecorder,
         live: LiveLine,
         on_crash: Callable[["gevent.Greenlet[..., Any]"], None],
     ) -> None:
-        self._test, self._coordinator, self._outbox, self._starts = test, coordinator, outbox, starts
-        self._story, self._live = story, live
+        self._locust_session, self._coordinator, self._outbox, self._starter = (
+            locust_session,
+            coordinator,
+            outbox,
+            starter,
+        )
+        self._run_events, self._live = run_events, live
         self._on_crash = on_crash
 
-    def complete(self, delivery: ActiveRun) -> None:
+    def complete(self, active_run: ActiveRun) -> None:
         """Every record is settled: write the report, then stop Locust's test."""
 
         def end() -> None:
-            self._finish(delivery, "completed")
-            self._test.stop()
+            self._finish(active_run, "completed")
+            self._locust_session.stop()
 
-        watched(end, self._on_crash)
+        spawn_watched(end, self._on_crash)
 
-    def stop(self, delivery: ActiveRun | None) -> None:
+    def stop(self, active_run: ActiveRun | None) -> None:
         """Hand out no more, wait for the workers' last acks, and report; nothing where no run is live."""
-        if delivery is None or not self._hand_out_no_more(delivery):
+        if active_run is None or not self._hand_out_no_more(active_run):
             return
 
         def end() -> None:
-            self._finish_after_last_acks(delivery, "stopped")
-            self._test.wind_up()
+            self._finish_after_last_acks(active_run, "stopped")
+            self._locust_session.wind_up()
 
-        watched(end, self._on_crash)
+        spawn_watched(end, self._on_crash)
 
-    def fail(self, delivery: ActiveRun | None, reason: str) -> None:
+    def fail(self, active_run: ActiveRun | None, reason: str) -> None:
         """End the run because it cannot go on; nothing waits here, where the workers' messages are read."""
-        if delivery is None or delivery.state == "stopping":
+        if active_run is None or active_run.state == "stopping":
             return
         logger.error("the run cannot go on: %s", reason)
-        self._hand_out_no_more(delivery)
+        self._hand_out_no_more(active_run)
 
         def end() -> None:
-            self._finish_after_last_acks(delivery, "failed", reason)
-            self._test.stop()
+            self._finish_after_last_acks(active_run, "failed", reason)
+            self._locust_session.stop()
 
-        watched(end, self._on_crash)
+        spawn_watched(end, self._on_crash)
 
-    def quit(self, delivery: ActiveRun | None, *, broken: bool) -> None:
+    def quit(self, active_run: ActiveRun | None, *, broken: bool) -> None:
         """The process ends: nothing comes after this, so wait here for the last acks, and for the report.
 
         `broken`: nobody reads the workers' messages any more, so there is no ack to wait for.
         """
-        if delivery is None:
+        if active_run is None:
             return
-        if not broken and self._hand_out_no_more(delivery):
-            self._finish_after_last_acks(delivery, "stopped")
+        if not broken and self._hand_out_no_more(active_run):
+            self._finish_after_last_acks(active_run, "stopped")
         deadline = now_s() + LAST_ENTRIES_S
-        while delivery.ending and now_s() < deadline:
+        while active_run.ending and now_s() < deadline:
             gevent.sleep(0.05)
         # Until here a headless master that is killed, and restarted, must not take the file for one to be sent anew.
-        delivery.discard_journal()
+        active_run.discard_journal()
 
-    def _hand_out_no_more(self, delivery: ActiveRun) -> bool:
+    def _hand_out_no_more(self, active_run: ActiveRun) -> bool:
         """Tell the workers that the run is over; whether it was live."""
-        if not delivery.live:
+        if not active_run.live:
             return False
-        delivery.state, delivery.reason = "stopping", ""
+        active_run.state, active_run.reason = "stopping", ""
         self._outbox.put(self._coordinator.stop())
         return True
 
-    def _finish_after_last_acks(self, delivery: ActiveRun, state: str, reason: str = "") -> None:
-        deadline = now_s() + self._test.environment.stop_timeout + LAST_ACKS_S
+    def _finish_after_last_acks(self, active_run: ActiveRun, state: str, reason: str = "") -> None:
+        deadline = now_s() + self._locust_session.environment.stop_timeout + LAST_ACKS_S
         while not self._coordinator.nothing_leased and now_s() < deadline:
             gevent.sleep(0.05)
-        self._finish(delivery, state, reason)
+        self._finish(active_run, state, reason)
 
-    def _finish(self, delivery: ActiveRun, state: str, reason: str = "") -> None:
+    def _finish(self, active_run: ActiveRun, state: str, reason: str = "") -> None:
         """Close the ledger and write the report; nothing where that has been done."""
-        if not delivery.live:
+        if not active_run.live:
             return
-        delivery.live = False
+        active_run.live = False
         self._outbox.put(self._coordinator.close())
         if not self._outbox.drain(LAST_ENTRIES_S):
             logger.error("the run ends without its last outcomes in the journal: %s", self._outbox.trouble)
             self._outbox.abandon()
-        report = delivery.finish(state, reason, self._test.worker_states())
-        self._story.see(delivery)
+        report = active_run.finish(state, reason, self._locust_session.worker_states())
+        self._run_events.update(active_run)
         self._live.end()
-        if not self._starts.unattended:
-            delivery.discard_journal()
-        self._test.environment.process_exit_code = EXIT_DELIVERED if succeeded(report) else EXIT_NOT_ALL
+        if not self._starter.unattended:
+            active_run.discard_journal()
+        self._locust_session.environment.process_exit_code = EXIT_DELIVERED if succeeded(report) else EXIT_NOT_ALL

@@ -85,7 +85,7 @@ class LocustSession:
         """Whether no test runs in Locust."""
         return self.runner.state in states.IDLE
 
-    def take_up(self, users: int, rate: float) -> None:
+    def prepare_resume(self, users: int, rate: float) -> None:
         """Make ready for a test that an earlier process had begun.
 
         Where Locust starts one by itself, it is to do so with one worker: others may never come back. Where it does
@@ -160,6 +160,6 @@ class LocustSession:
                 request_registration(self.runner, worker, run)
 
 
-def watched(act: Callable[[], None], on_crash: Callable[["gevent.Greenlet[..., Any]"], None]) -> None:
+def spawn_watched(act: Callable[[], None], on_crash: Callable[["gevent.Greenlet[..., Any]"], None]) -> None:
     """Run `act` in a greenlet of its own whose failure does not go unseen."""
     gevent.spawn(act).link_exception(on_crash)

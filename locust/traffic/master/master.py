@@ -31,7 +31,7 @@ from traffic.master.active_run import ActiveRun
 from traffic.master.file_loading import BackgroundLoader, reading_line
 from traffic.master.finish import EXIT_BROKEN, EXIT_REFUSED, RunFinisher
 from traffic.master.inbox import Inbox
-from traffic.master.locust_session import LocustSession, watched
+from traffic.master.locust_session import LocustSession, spawn_watched
 from traffic.master.outbox import Outbox
 from traffic.master.pause import RunPauser
 from traffic.master.run_events import RunEventRecorder
@@ -48,42 +48,48 @@ UNREAD_S = 10.0
 
 
 class Master:
-    """What a run needs of the master process. `delivery` is the present or the latest run, None before the first.
+    """What a run needs of the master process. `active_run` is the present or the latest run, None before the first.
 
     SettingsError if an option that counts before any run cannot be used.
     """
 
     def __init__(self, environment: Environment, runner: MasterRunner) -> None:
         self.environment, self.runner = environment, runner
-        self.delivery: ActiveRun | None = None
-        self.test = LocustSession(environment, runner)
+        self.active_run: ActiveRun | None = None
+        self.locust_session = LocustSession(environment, runner)
         assert environment.parsed_options is not None
         terms = LeaseTerms.of(read_lease(environment.parsed_options))
         self._coordinator = LeaseCoordinator(terms, first_session=time.time_ns() // 1_000_000)
         self._outbox = Outbox(self._act)
-        self._pausing = RunPauser(self._coordinator, self._outbox)
-        self._starts = RunStarter(environment)
-        self.story = RunEventRecorder()
+        self._pauser = RunPauser(self._coordinator, self._outbox)
+        self._starter = RunStarter(environment)
+        self.run_events = RunEventRecorder()
         # Set once it is known whether a run is to be resumed; `refusal` says why one cannot be.
-        self._looked = Event()
+        self._ready = Event()
         self.refusal: Exception | None = None
         self._broken = False
         self._progress_due = 0.0
-        self._live = LiveLine(self._look, headless=self.test.headless)
-        self._ending = RunFinisher(
-            self.test, self._coordinator, self._outbox, self._starts, self.story, self._live, self._on_crash
+        self._live_line = LiveLine(self._live_status, headless=self.locust_session.headless)
+        self._finisher = RunFinisher(
+            self.locust_session,
+            self._coordinator,
+            self._outbox,
+            self._starter,
+            self.run_events,
+            self._live_line,
+            self._on_crash,
         )
         self._inbox = Inbox(runner, self._read, self._tick)
         environment.events.test_start.add_listener(self._on_test_start)
         environment.events.test_stopping.add_listener(self._on_test_stopping)
         environment.events.quitting.add_listener(self._on_quitting)
-        watched(self._outbox.serve, self._on_crash)
-        watched(self._serve, self._on_crash)
+        spawn_watched(self._outbox.serve, self._on_crash)
+        spawn_watched(self._serve, self._on_crash)
 
     @property
-    def reading(self) -> BackgroundLoader:
+    def loader(self) -> BackgroundLoader:
         """What reads the traffic files."""
-        return self._starts.reading
+        return self._starter.loader
 
     @property
     def ill(self) -> str:
@@ -96,27 +102,27 @@ class Master:
 
         One of RefusedError where the start would be refused.
         """
-        self._looked.wait()
-        self._starts.check(options)
+        self._ready.wait()
+        self._starter.check(options)
         self.refusal = None
 
     # A run begins.
 
     def _on_test_start(self, environment: Environment, **_: Any) -> None:
-        self._looked.wait()
-        self.test.started()
-        if self.delivery is not None and self.delivery.live:
+        self._ready.wait()
+        self.locust_session.started()
+        if self.active_run is not None and self.active_run.live:
             return  # a run that had lost its last worker, and with it Locust's test, or was resumed, goes on
-        if self.delivery is not None and self.test.headless:
+        if self.active_run is not None and self.locust_session.headless:
             raise gevent.GreenletExit  # its run was over before Locust began, and the process is about to end
         try:
-            if self._starts.unattended and self.refusal is not None:
+            if self._starter.unattended and self.refusal is not None:
                 raise self.refusal
-            checked = self._starts.take()
+            prepared = self._starter.claim()
             try:
-                self._begin(checked)
+                self._begin(prepared)
             except BaseException:
-                checked.close()
+                prepared.close()
                 raise
         except RefusedError as error:
             self._refuse(error)
@@ -124,79 +130,81 @@ class Master:
     def _refuse(self, error: Exception) -> None:
         """Call the start off; a headless process ends."""
         logger.error("refused to start: %s", error)
-        self.story.refused(error)
+        self.run_events.refused(error)
         self.refusal = error
-        if self.test.headless:
-            self.test.end_process(EXIT_REFUSED)
+        if self.locust_session.headless:
+            self.locust_session.end_process(EXIT_REFUSED)
             # Nothing is left to do for the greenlet that starts the test; an error would be told again, as a crash.
             raise gevent.GreenletExit
         raise StopTest(str(error)) from error
 
-    def _begin(self, checked: PreparedStart) -> None:
-        if checked.to_resume is not None:
-            self._take_up(checked, checked.to_resume.held)
+    def _begin(self, prepared: PreparedStart) -> None:
+        if prepared.to_resume is not None:
+            self._resume(prepared, prepared.to_resume.held)
             return
-        self._deliver(delivery := self._starts.begin(checked, self._coordinator.next_session))
-        run, facts = delivery.run, delivery.facts
+        self._activate(active_run := self._starter.begin(prepared, self._coordinator.next_session))
+        run, metadata = active_run.run, active_run.metadata
         line = "run %s: %d records of %s, order %s, seed %d"
-        logger.info(line, facts.run, facts.records, facts.file, facts.order, facts.seed)
-        self._outbox.put(self._coordinator.start(run, self.test.present(), now_s()))
+        logger.info(line, metadata.run, metadata.records, metadata.file, metadata.order, metadata.seed)
+        self._outbox.put(self._coordinator.start(run, self.locust_session.present(), now_s()))
 
-    def _take_up(self, checked: PreparedStart, held: dict[str, RangeSet]) -> None:
+    def _resume(self, prepared: PreparedStart, held: dict[str, RangeSet]) -> None:
         """Go on with a run of which workers had `held` in hand."""
-        delivery = self._starts.resume(checked, self._coordinator.next_session)
-        facts, in_hand = delivery.facts, sum(positions.count for positions in held.values())
-        self._coordinator.number_sessions_from(facts.first_session)
+        active_run = self._starter.resume(prepared, self._coordinator.next_session)
+        metadata, in_hand = active_run.metadata, sum(positions.count for positions in held.values())
+        self._coordinator.number_sessions_from(metadata.first_session)
         line = "run %s is resumed: %d of %d records of %s are settled, %d were in hand when it was cut off"
-        logger.warning(line, facts.run, delivery.settled, facts.records, facts.file, in_hand)
-        if again := facts.resumed[-1].resent_dead_letters:
-            logger.warning("of run %s, %d that were dead letters are sent again, with the same keys", facts.run, again)
-        self._deliver(delivery)
-        self._outbox.put(self._coordinator.resume(delivery.run, held, facts.lease_s, now_s()))
-        self._pausing.take_up(delivery, headless=self.test.headless)
+        logger.warning(line, metadata.run, active_run.settled, metadata.records, metadata.file, in_hand)
+        if again := metadata.resumed[-1].resent_dead_letters:
+            logger.warning(
+                "of run %s, %d that were dead letters are sent again, with the same keys", metadata.run, again
+            )
+        self._activate(active_run)
+        self._outbox.put(self._coordinator.resume(active_run.run, held, metadata.lease_s, now_s()))
+        self._pauser.restore(active_run, headless=self.locust_session.headless)
 
-    def _deliver(self, delivery: ActiveRun) -> None:
+    def _activate(self, active_run: ActiveRun) -> None:
         """Make this the present run, and let go of the one before."""
-        if self.delivery is not None:
-            self.delivery.close()
-            if self.delivery.facts.run != delivery.facts.run:
-                self.delivery.discard_journal()
-        self.delivery, self.refusal = delivery, None
-        self.story.see(delivery)
-        self._outbox.journal = delivery.journal
-        if delivery.facts.host != self._starts.host_of_class:
-            self.environment.host = delivery.facts.host
-        options = self._starts.options
-        options.traffic_run = delivery.facts.run
+        if self.active_run is not None:
+            self.active_run.close()
+            if self.active_run.metadata.run != active_run.metadata.run:
+                self.active_run.discard_journal()
+        self.active_run, self.refusal = active_run, None
+        self.run_events.update(active_run)
+        self._outbox.journal = active_run.journal
+        if active_run.metadata.host != self._starter.host_of_class:
+            self.environment.host = active_run.metadata.host
+        options = self._starter.options
+        options.traffic_run = active_run.metadata.run
         # The form would ask for these again at the next start.
         options.traffic_resume = options.traffic_resend = options.traffic_other_host = options.traffic_again = ""
 
-    def _look_for_a_run(self) -> None:
+    def _resume_interrupted(self) -> None:
         """Take up a run that was cut off, or that the options name, before anything else is done."""
         try:
-            checked = self._starts.find()
-            if checked is None:
+            prepared = self._starter.find_interrupted()
+            if prepared is None:
                 return
-            assert checked.to_resume is not None
+            assert prepared.to_resume is not None
             try:
-                self._take_up(checked, checked.to_resume.held)
+                self._resume(prepared, prepared.to_resume.held)
             except BaseException:
-                checked.close()
+                prepared.close()
                 raise
         except RefusedError as error:
             self.refusal = error
-            self.story.refused(error)
-            if not self._starts.unattended:
+            self.run_events.refused(error)
+            if not self._starter.unattended:
                 logger.error("refused to resume: %s", error)  # noqa: TRY400 - it is told to people
         else:
-            assert self.delivery
-            self.test.take_up(self.delivery.facts.users, self.delivery.facts.spawn_rate)
+            assert self.active_run
+            self.locust_session.prepare_resume(self.active_run.metadata.users, self.active_run.metadata.spawn_rate)
 
     # Messages.
 
     def _serve(self) -> None:
-        self._look_for_a_run()
-        self._looked.set()
+        self._resume_interrupted()
+        self._ready.set()
         self._inbox.serve()
 
     def _read(self, message: Any) -> None:
@@ -209,7 +217,7 @@ class Master:
             drops.drop(message.node_id, f"{message.type}: {error}")
             return
         except DatasetError as error:
-            self._ending.fail(self.delivery, str(error))
+            self._finisher.fail(self.active_run, str(error))
             return
         self._outbox.put(decisions)
 
@@ -217,67 +225,67 @@ class Master:
         self._outbox.put(self._coordinator.expire(now))
         # A worker that Locust reports missing keeps its leases until they lapse, at most 2 s later: it may be alive,
         # and would go on handing out records that are another's by then. One that never spoke to us holds nothing.
-        for worker in self.test.missing:
+        for worker in self.locust_session.missing:
             if worker not in self._coordinator.sessions:
                 self._outbox.put(self._coordinator.worker_lost(worker, "Locust reports it missing"))
         drops.tell()
-        self.test.allow_reconnect()
-        self.test.stop_again(now)
-        self.test.rebalance_users()
-        run = self.delivery.facts.run if self.delivery is not None and not self.test.idle else ""
-        self.test.ask_to_register(self._coordinator.sessions, run, now)
-        if self.delivery is not None and self.delivery.live:
-            self._watch(self.delivery, now)
-        self.story.see(self.delivery)
+        self.locust_session.allow_reconnect()
+        self.locust_session.stop_again(now)
+        self.locust_session.rebalance_users()
+        run = self.active_run.metadata.run if self.active_run is not None and not self.locust_session.idle else ""
+        self.locust_session.ask_to_register(self._coordinator.sessions, run, now)
+        if self.active_run is not None and self.active_run.live:
+            self._watch(self.active_run, now)
+        self.run_events.update(self.active_run)
 
-    def _watch(self, delivery: ActiveRun, now: float) -> None:
+    def _watch(self, active_run: ActiveRun, now: float) -> None:
         """Look how the run goes: tell, pause, give up, or bring Locust's test back where it ended without us."""
-        delivery.look(now)
-        delivery.had_worker |= bool(self._coordinator.sessions)
-        delivery.troubles = self._coordinator.troubles
-        if (facts := delivery.note_users(self.runner.target_user_count, self.runner.spawn_rate)) is not None:
-            self._outbox.note(facts)
-        stalled = self._outbox.trouble or with_proxy(self._coordinator.stalled, delivery.facts.host)
-        if delivery.update_state(stalled, now) is StallState.EXPIRED:
-            reason = f"{stalled}; given up after {delivery.stall.give_up_s:g} s without progress"
-            self._ending.fail(delivery, reason)
+        active_run.sample(now)
+        active_run.had_worker |= bool(self._coordinator.sessions)
+        active_run.troubles = self._coordinator.troubles
+        if (metadata := active_run.note_users(self.runner.target_user_count, self.runner.spawn_rate)) is not None:
+            self._outbox.note(metadata)
+        stalled = self._outbox.trouble or with_proxy(self._coordinator.stalled, active_run.metadata.host)
+        if active_run.update_state(stalled, now) is StallState.EXPIRED:
+            reason = f"{stalled}; given up after {active_run.stall.give_up_s:g} s without progress"
+            self._finisher.fail(active_run, reason)
             return
         if now >= self._progress_due:
             self._progress_due = now + PROGRESS_EVERY_S
-            line = plain.progress_line(delivery.account(self.test.worker_states()))
+            line = plain.progress_line(active_run.status(self.locust_session.worker_states()))
             logger.info("%s", line, extra=plain.ON_LIVE_LINE)
-        if delivery.state != "stopping" and self.test.restart_test():
-            what = "waits, paused, with its users" if delivery.paused_by_person else "goes on"
-            logger.info("run %s %s: a worker is there", delivery.run.config.run, what)
+        if active_run.state != "stopping" and self.locust_session.restart_test():
+            what = "waits, paused, with its users" if active_run.paused_by_person else "goes on"
+            logger.info("run %s %s: a worker is there", active_run.run.config.run, what)
 
     def _act(self, decision: Decision) -> None:
         if isinstance(decision, Send):
             self.runner.send_message(decision.message.type, decision.message.to_wire(), decision.worker)
         elif not isinstance(decision, OutcomesRecorded | Leased) and getattr(decision, "reported", True):
             logger.info("%s", decision)
-            self.story.chronicle.note_decision(decision)
-            if isinstance(decision, LeaseReclaimed) and self.delivery is not None:
-                self.delivery.reclaimed += 1
-            if isinstance(decision, AllSettled) and self.delivery is not None:
-                self._ending.complete(self.delivery)
+            self.run_events.event_log.note_decision(decision)
+            if isinstance(decision, LeaseReclaimed) and self.active_run is not None:
+                self.active_run.reclaimed += 1
+            if isinstance(decision, AllSettled) and self.active_run is not None:
+                self._finisher.complete(self.active_run)
 
-    def _look(self) -> dict[str, Any] | None:
+    def _live_status(self) -> dict[str, Any] | None:
         """What the live line is about; None where nothing goes on."""
-        if self.delivery is not None and self.delivery.live:
-            return self.delivery.account(self.test.worker_states())
-        if (reading := self.reading.status) is not None:
+        if self.active_run is not None and self.active_run.live:
+            return self.active_run.status(self.locust_session.worker_states())
+        if (reading := self.loader.status) is not None:
             return {"state": "reading", "reason": reading_line(reading).removeprefix("reading ")}
         return None
 
     # A person pauses a run.
 
     def pause(self) -> None:
-        """Have no further record handed out until `go_on`; ActRefusedError where no run could be paused."""
-        self._pausing.pause(self.delivery)
+        """Have no further record handed out until `unpause`; ActRefusedError where no run could be paused."""
+        self._pauser.pause(self.active_run)
 
-    def go_on(self) -> None:
+    def unpause(self) -> None:
         """Have records handed out again; ActRefusedError where no person has paused the run."""
-        self._pausing.go_on(self.delivery)
+        self._pauser.unpause(self.active_run)
 
     # A run ends.
 
@@ -286,17 +294,17 @@ class Master:
 
         Locust stops the test, too, when its last worker is gone: then the run waits for another.
         """
-        self.test.stopped()
+        self.locust_session.stopped()
         if self.runner.worker_count:
             self.stop_run()
 
     def stop_run(self) -> None:
         """Hand out no more, wait for the workers' last acks, and report; nothing where no run is live."""
-        self._ending.stop(self.delivery)
+        self._finisher.stop(self.active_run)
 
     def _on_quitting(self, environment: Environment, **_: Any) -> None:
-        self._ending.quit(self.delivery, broken=self._broken)
-        self._live.end()
+        self._finisher.quit(self.active_run, broken=self._broken)
+        self._live_line.end()
 
     def _on_crash(self, greenlet: "gevent.Greenlet[..., Any]") -> None:
         """A fault of our own: say so, and do not leave a run hanging that nobody serves."""

@@ -32,7 +32,7 @@ class Outbox:
         self.trouble = ""
         self._act = act
         self._waiting: list[Decision] = []
-        self._facts: RunMetadata | None = None
+        self._metadata: RunMetadata | None = None
         self._wake, self._idle = Event(), Event()
         self._idle.set()
 
@@ -43,9 +43,9 @@ class Outbox:
         if len(self._waiting) > before:
             self._rouse()
 
-    def note(self, facts: RunMetadata) -> None:
-        """Have these facts journaled, with the next group at the latest."""
-        self._facts = facts
+    def note(self, metadata: RunMetadata) -> None:
+        """Have this metadata journaled, with the next group at the latest."""
+        self._metadata = metadata
         self._rouse()
 
     def drain(self, within_s: float) -> bool:
@@ -58,7 +58,7 @@ class Outbox:
 
     def abandon(self) -> None:
         """Forget what could not be journaled, and the journal with it: the run has ended without. Waits for a write."""
-        self.journal, self._facts = None, None
+        self.journal, self._metadata = None, None
         self._waiting.clear()
         self._idle.wait()
         self.trouble = ""
@@ -68,7 +68,7 @@ class Outbox:
         while True:
             self._wake.wait()
             self._wake.clear()
-            while self._waiting or self._facts:
+            while self._waiting or self._metadata:
                 batch, self._waiting = self._waiting, []
                 if self._journal(batch):
                     for decision in batch:
@@ -82,14 +82,14 @@ class Outbox:
     def _journal(self, batch: list[Decision]) -> bool:
         """Write the entries of `batch`, trying until it works; whether it did, False where that was called off."""
         entries = [decision for decision in batch if isinstance(decision, Entry)]
-        facts, self._facts = self._facts, None
-        if not entries and facts is None:
+        metadata, self._metadata = self._metadata, None
+        if not entries and metadata is None:
             return True
         journal = self.journal
         assert journal is not None, "only a live run has entries, and it has a journal"
         while self.journal is journal:
             try:
-                in_thread(journal.write, entries, facts)
+                in_thread(journal.write, entries, metadata)
             except JournalWriteError as error:
                 self._complain(journal, str(error))
                 gevent.sleep(RETRY_S)

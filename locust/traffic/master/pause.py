@@ -19,47 +19,47 @@ class RunPauser:
     def __init__(self, coordinator: LeaseCoordinator, outbox: Outbox) -> None:
         self._coordinator, self._outbox = coordinator, outbox
 
-    def pause(self, delivery: ActiveRun | None) -> None:
+    def pause(self, active_run: ActiveRun | None) -> None:
         """Have the workers hand out no further record; ActRefusedError where that cannot be."""
-        live = self._live(delivery, "pause")
+        live = self._live(active_run, "pause")
         if live.paused_by_person:
-            raise ActRefusedError(f"Run {live.facts.run} is paused already.")
+            raise ActRefusedError(f"Run {live.metadata.run} is paused already.")
         self._outbox.note(live.pause())
         self._outbox.put(self._coordinator.pause())
         logger.warning("run %s is paused by a person, after %d of %d records", *_how_far(live))
 
-    def go_on(self, delivery: ActiveRun | None) -> None:
+    def unpause(self, active_run: ActiveRun | None) -> None:
         """Have the workers hand out records again; ActRefusedError where no person paused the run."""
-        live = self._live(delivery, "let go on")
+        live = self._live(active_run, "let go on")
         if not live.paused_by_person:
             why = f", but waits: {live.reason}" if live.reason else ""
-            raise ActRefusedError(f"Run {live.facts.run} is not paused by a person{why}.")
-        self._let_go_on(live)
+            raise ActRefusedError(f"Run {live.metadata.run} is not paused by a person{why}.")
+        self._unpause(live)
         logger.info("run %s goes on, as a person wants it, after %d of %d records", *_how_far(live))
 
-    def take_up(self, delivery: ActiveRun, *, headless: bool) -> None:
+    def restore(self, active_run: ActiveRun, *, headless: bool) -> None:
         """Keep a resumed run as it was left: paused, unless there is no page on which anybody could let it go on."""
-        if not delivery.paused_by_person:
+        if not active_run.paused_by_person:
             return
         if headless:
-            self._let_go_on(delivery)
+            self._unpause(active_run)
             line = "run %s had been paused by a person; it goes on, as a headless master has no page to say so"
         else:
             self._outbox.put(self._coordinator.pause())
             line = "run %s is still paused by a person, and goes on when a person says so"
-        logger.warning(line, delivery.facts.run)
+        logger.warning(line, active_run.metadata.run)
 
-    def _live(self, delivery: ActiveRun | None, act: str) -> ActiveRun:
-        if delivery is None or not delivery.live:
+    def _live(self, active_run: ActiveRun | None, act: str) -> ActiveRun:
+        if active_run is None or not active_run.live:
             raise ActRefusedError(f"There is no run to {act}.")
         if self._coordinator.over:
-            raise ActRefusedError(f"Run {delivery.facts.run} is ending: there is nothing left to {act}.")
-        return delivery
+            raise ActRefusedError(f"Run {active_run.metadata.run} is ending: there is nothing left to {act}.")
+        return active_run
 
-    def _let_go_on(self, delivery: ActiveRun) -> None:
-        self._outbox.note(delivery.go_on())
+    def _unpause(self, active_run: ActiveRun) -> None:
+        self._outbox.note(active_run.unpause())
         self._outbox.put(self._coordinator.unpause())
 
 
-def _how_far(delivery: ActiveRun) -> tuple[str, int, int]:
-    return delivery.facts.run, delivery.settled, delivery.facts.records
+def _how_far(active_run: ActiveRun) -> tuple[str, int, int]:
+    return active_run.metadata.run, active_run.settled, active_run.metadata.records

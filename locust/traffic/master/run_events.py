@@ -14,49 +14,50 @@ class RunEventRecorder:
     """Compares a run with what it was at the last look; call `see` wherever it may have changed, and now and then."""
 
     def __init__(self) -> None:
-        self.chronicle = EventLog(timestamp, ever_greater())
+        self.event_log = EventLog(timestamp, ever_greater())
         self._seen: tuple[ActiveRun | None, str, str] = (None, "", "")
 
     def refused(self, why: object) -> None:
         """A start, or a resumption, came to nothing."""
-        self.chronicle.note("refused", "bad", f"refused to start: {for_page(str(why))}")
+        self.event_log.note("refused", "bad", f"refused to start: {for_page(str(why))}")
 
-    def see(self, delivery: ActiveRun | None) -> None:
+    def update(self, active_run: ActiveRun | None) -> None:
         """Note what is news of the present run."""
         before, state, reason = self._seen
-        if delivery is None:
+        if active_run is None:
             return
         # What comes after the colon may differ from one look to the next, as each worker fails in its own way.
-        now = (delivery, delivery.state, delivery.reason.partition(":")[0])
+        now = (active_run, active_run.state, active_run.reason.partition(":")[0])
         self._seen = now
-        if delivery is not before:
-            self._begun(delivery)
+        if active_run is not before:
+            self._begun(active_run)
             state, reason = "running", ""
         if now[1:] != (state, reason):
-            self._changed(delivery, state)
+            self._changed(active_run, state)
 
-    def _begun(self, delivery: ActiveRun) -> None:
-        facts = delivery.facts
-        if facts.resumed:
-            left = facts.records - delivery.settled
-            text = f"run {facts.run} is resumed: {count_records(left)} of {facts.records} of {facts.file} are left"
-            self.chronicle.note("run-resumed", "warning", text)
+    def _begun(self, active_run: ActiveRun) -> None:
+        metadata = active_run.metadata
+        if metadata.resumed:
+            left = metadata.records - active_run.settled
+            of_all = f"{count_records(left)} of {metadata.records} of {metadata.file}"
+            text = f"run {metadata.run} is resumed: {of_all} are left"
+            self.event_log.note("run-resumed", "warning", text)
             return
-        order = f"in the order of seed {facts.seed}" if facts.order == "random" else "in the file's order"
-        text = f"run {facts.run} began: {count_records(facts.records)} of {facts.file}, {order}"
-        self.chronicle.note("run-began", "info", text)
+        order = f"in the order of seed {metadata.seed}" if metadata.order == "random" else "in the file's order"
+        text = f"run {metadata.run} began: {count_records(metadata.records)} of {metadata.file}, {order}"
+        self.event_log.note("run-began", "info", text)
 
-    def _changed(self, delivery: ActiveRun, before: str) -> None:
-        run, reason = delivery.facts.run, delivery.reason
-        if delivery.report is not None:
-            self._ended(delivery.report)
-        elif delivery.state == "paused":
-            so = reason if delivery.paused_by_person else f"paused: {reason}"
-            self.chronicle.note("run-paused", "warning", f"run {run} is {so}")
-        elif delivery.state == "stopping":
-            self.chronicle.note("run-stopping", "info", f"run {run} is stopping: the workers' last outcomes come in")
-        elif delivery.state == "running" and before == "paused":
-            self.chronicle.note("run-goes-on", "good", f"run {run} goes on")
+    def _changed(self, active_run: ActiveRun, before: str) -> None:
+        run, reason = active_run.metadata.run, active_run.reason
+        if active_run.report is not None:
+            self._ended(active_run.report)
+        elif active_run.state == "paused":
+            so = reason if active_run.paused_by_person else f"paused: {reason}"
+            self.event_log.note("run-paused", "warning", f"run {run} is {so}")
+        elif active_run.state == "stopping":
+            self.event_log.note("run-stopping", "info", f"run {run} is stopping: the workers' last outcomes come in")
+        elif active_run.state == "running" and before == "paused":
+            self.event_log.note("run-goes-on", "good", f"run {run} goes on")
 
     def _ended(self, report: dict[str, Any]) -> None:
         counts, seen = report["counts"], verdict(report)
@@ -67,4 +68,4 @@ class RunEventRecorder:
         )
         audit = f". {said}" if (said := audit_sentence(report)) else ""
         text = f"run {report['run']} {seen['text']}{why}: {sum_}{audit}"
-        self.chronicle.note(f"run-{report['state']}", seen["level"], text)
+        self.event_log.note(f"run-{report['state']}", seen["level"], text)

@@ -68,8 +68,8 @@ class RunStarter:
 
     def __init__(self, environment: Environment) -> None:
         self._environment = environment
-        self._checked: PreparedStart | None = None
-        self.reading = BackgroundLoader()
+        self._prepared: PreparedStart | None = None
+        self.loader = BackgroundLoader()
 
     @property
     def options(self) -> argparse.Namespace:
@@ -102,43 +102,43 @@ class RunStarter:
         self._drop()
         if settings.resume not in ("", NONE):
             journal = in_thread(find_to_resume, folder, settings.resume, resend=settings.resend)
-            self._checked = self._open_to_resume(settings, options, journal)
+            self._prepared = self._open_to_resume(settings, options, journal)
             return
         host = self._host(options)
         if not settings.resume and (cut_off := in_thread(find_cut_off, folder)) is not None:
             cut_off.close()
             raise ResumeError(
-                f"run {cut_off.facts.run} was cut off and is not finished. Go on with it: --traffic-resume last "
+                f"run {cut_off.metadata.run} was cut off and is not finished. Go on with it: --traffic-resume last "
                 f"(TRAFFIC_RESUME=last), or {LEAVE_RUN}."
             )
-        dataset = self.reading.open(settings.file, settings.state_dir, settings.schema)
+        dataset = self.loader.open(settings.file, settings.state_dir, settings.schema)
         try:
             offset, chosen = _choice(settings, dataset)
-            checked = PreparedStart(settings, dataset, host, offset, chosen)
+            prepared = PreparedStart(settings, dataset, host, offset, chosen)
             if not (settings.again or settings.resume):
-                in_thread(check_again, folder, checked.intended)
+                in_thread(check_again, folder, prepared.intended)
         except BaseException:
             dataset.close()
             raise
-        self._checked = checked
+        self._prepared = prepared
 
-    def take(self) -> PreparedStart:
+    def claim(self) -> PreparedStart:
         """What was checked, to be used now; it is checked now where that has not been done."""
-        if self._checked is None:
-            self._check_crew()
+        if self._prepared is None:
+            self._check_users()
             self.check(self.options)
-        checked, self._checked = self._checked, None
-        assert checked
-        return checked
+        prepared, self._prepared = self._prepared, None
+        assert prepared
+        return prepared
 
-    def find(self) -> PreparedStart | None:
+    def find_interrupted(self) -> PreparedStart | None:
         """At the master's own start: the run that was cut off, or that the options name; None where there is none."""
         if self.unattended:
             check_variables()
         settings = Settings.read(self.options)
         folder = StateFolder(settings.state_dir)
         if self.unattended:
-            self._check_crew()
+            self._check_users()
         if settings.resume == NONE:
             return None
         if settings.resume:
@@ -149,9 +149,9 @@ class RunStarter:
             return None
         return self._open_to_resume(settings, self.options if self.unattended else None, journal)
 
-    def begin(self, checked: PreparedStart, first_session: int) -> ActiveRun:
+    def begin(self, prepared: PreparedStart, first_session: int) -> ActiveRun:
         """A new run, with its journal."""
-        settings, dataset, chosen = checked.settings, checked.dataset, checked.chosen
+        settings, dataset, chosen = prepared.settings, prepared.dataset, prepared.chosen
         terms = RunConfig(
             run=_new_run_id(),
             method=settings.method,
@@ -161,59 +161,59 @@ class RunStarter:
             policy=settings.policy,
             timeout=settings.timeout,
         )
-        facts = RunMetadata(
+        metadata = RunMetadata(
             terms=terms,
             file=str(settings.file),
             records=chosen,
-            offset=checked.offset,
+            offset=prepared.offset,
             digest=dataset.digest,
             order=settings.order,
             seed=settings.seed,
             give_up_s=settings.give_up,
-            host=checked.host,
+            host=prepared.host,
             started=timestamp(),
             first_session=first_session,
             lease_s=settings.lease,
         )
         try:
             if settings.resume == NONE:
-                in_thread(leave_cut_off, checked.folder)
+                in_thread(leave_cut_off, prepared.folder)
             if settings.resume == NONE or settings.again:
-                in_thread(leave_stopped, checked.folder, checked.intended)
-            journal = in_thread(Journal.create, checked.folder.journal_path(terms.run), facts)
+                in_thread(leave_stopped, prepared.folder, prepared.intended)
+            journal = in_thread(Journal.create, prepared.folder.journal_path(terms.run), metadata)
         except (OSError, JournalWriteError) as error:
             reason = getattr(error, "strerror", None) or error
             what = f"the state folder {str(settings.state_dir.absolute())!r} cannot be written ({reason})"
             remedy = "Name another with --traffic-state-dir, or make room on its disk."
             raise StateError(f"{what}. {remedy}") from error
-        run = Run.of(terms, dataset, Order(chosen, settings.seed, settings.order, checked.offset))
-        in_thread(prune, checked.folder, settings.keep_runs, settings.keep_days, terms.run)
-        return ActiveRun(run, checked.dataset, journal, checked.folder)
+        run = Run.of(terms, dataset, Order(chosen, settings.seed, settings.order, prepared.offset))
+        in_thread(prune, prepared.folder, settings.keep_runs, settings.keep_days, terms.run)
+        return ActiveRun(run, prepared.dataset, journal, prepared.folder)
 
-    def resume(self, checked: PreparedStart, first_session: int) -> ActiveRun:
-        """The run to resume. Its sessions begin with `delivery.facts.first_session`."""
-        assert checked.to_resume is not None
-        journal, run, reopened = checked.to_resume.journal, checked.to_resume.run, checked.to_resume.reopened
-        first = max(first_session, journal.facts.first_session + SESSIONS_OF_ONE_MASTER)
+    def resume(self, prepared: PreparedStart, first_session: int) -> ActiveRun:
+        """The run to resume. Its sessions begin with `active_run.metadata.first_session`."""
+        assert prepared.to_resume is not None
+        journal, run, reopened = prepared.to_resume.journal, prepared.to_resume.run, prepared.to_resume.reopened
+        first = max(first_session, journal.metadata.first_session + SESSIONS_OF_ONE_MASTER)
         try:
-            facts = resumed(journal.facts, run.ledger.settled, checked.host, first, reopened.positions.count)
-            longest = max(facts.lease_s, checked.settings.lease)
+            metadata = resumed(journal.metadata, run.ledger.settled, prepared.host, first, reopened.positions.count)
+            longest = max(metadata.lease_s, prepared.settings.lease)
             # How long it waits is what this master was told, not what the one before was.
-            facts = replace(facts, give_up_s=checked.settings.give_up, lease_s=longest)
-            in_thread(journal.write, [reopened] if reopened.positions else [], facts)
+            metadata = replace(metadata, give_up_s=prepared.settings.give_up, lease_s=longest)
+            in_thread(journal.write, [reopened] if reopened.positions else [], metadata)
         except JournalWriteError as error:
             what = f"the journal {journal.path} cannot be written ({error})"
             raise JournalError(f"{what}. Make room on its disk.") from error
-        return ActiveRun(run, checked.dataset, journal, checked.folder)
+        return ActiveRun(run, prepared.dataset, journal, prepared.folder)
 
-    def _check_crew(self) -> None:
+    def _check_users(self) -> None:
         if self._environment.shape_class is None:  # a shape says how many users there are
             check_options(self.options)
 
     def _drop(self) -> None:
-        if self._checked is not None:
-            self._checked.close()
-            self._checked = None
+        if self._prepared is not None:
+            self._prepared.close()
+            self._prepared = None
 
     def _open_to_resume(
         self, settings: Settings, options: argparse.Namespace | None, journal: Journal
@@ -222,12 +222,12 @@ class RunStarter:
 
         `options` say which host is asked for, None if nobody asks for any: then it is the run's own.
         """
-        file = settings.file if self.unattended else Path(journal.facts.file)
+        file = settings.file if self.unattended else Path(journal.metadata.file)
         dataset = None
         try:
             StateFolder(settings.state_dir).prepare()
-            host = journal.facts.host if options is None else self._host_to_resume(settings, options, journal)
-            dataset = self.reading.open(file, settings.state_dir, None)
+            host = journal.metadata.host if options is None else self._host_to_resume(settings, options, journal)
+            dataset = self.loader.open(file, settings.state_dir, None)
             to_resume = in_thread(recover, journal, dataset, resend=settings.resend)
         except BaseException:
             journal.close()
@@ -238,14 +238,14 @@ class RunStarter:
 
     def _host_to_resume(self, settings: Settings, options: argparse.Namespace, journal: Journal) -> str:
         """The run's own host, or another one that is asked for, if that was confirmed. OtherHostError if it was not."""
-        before = journal.facts.host
+        before = journal.metadata.host
         by_class = self.host_of_class if self.unattended else None
         asked = str(getattr(options, "host", None) or by_class or "")
         if not asked.strip() or same_host(asked, before):
             return before
         host = self._host(options)
         if not settings.other_host:
-            raise OtherHostError(journal.facts, host, in_thread(replay, journal).ledger.counts)
+            raise OtherHostError(journal.metadata, host, in_thread(replay, journal).ledger.counts)
         return host
 
 

@@ -21,7 +21,7 @@ from traffic.ownership import RUN_ID
 from traffic.runs.journal import LEAVE_IT, LEAVE_RUN, Journal, JournalError, JournalInUseError
 from traffic.runs.run_metadata import RunMetadata, ended
 from traffic.runs.state_dir import StateFolder
-from traffic.runs.target import told
+from traffic.runs.target import describe_target
 from traffic.settings import DEAD_LETTERS, LATEST
 
 logger = logging.getLogger(__name__)
@@ -53,8 +53,8 @@ def find_cut_off(folder: StateFolder, *, unattended: bool = False) -> Journal | 
     """
 
     def cut_off(journal: Journal) -> bool:
-        facts = journal.facts
-        return facts.state == "running" or (unattended and facts.state == "completed" and not facts.told)
+        metadata = journal.metadata
+        return metadata.state == "running" or (unattended and metadata.state == "completed" and not metadata.told)
 
     return _find(folder, cut_off)
 
@@ -65,7 +65,7 @@ def find_to_resume(folder: StateFolder, wanted: str, *, resend: bool = False) ->
     ResumeError where there is none, or nothing of it can be sent, JournalError where it cannot be used.
     """
     if wanted == LATEST:
-        journal = _find(folder, _has_to_send if resend else lambda found: found.facts.state != "completed")
+        journal = _find(folder, _has_to_send if resend else lambda found: found.metadata.state != "completed")
         if journal is None:
             what = "has anything that can be sent again" if resend else "can be resumed"
             raise ResumeError(f"no run in {folder.path} {what}: {_none_because(resend=resend)}.")
@@ -88,36 +88,36 @@ def _unknown(folder: StateFolder, wanted: str, *, resend: bool) -> str:
     """Why a run without a journal cannot be resumed, and which can be."""
     if resend and wanted in folder.runs():
         return f"nothing of run {wanted} can be sent again: all of it was delivered, or its journal is gone."
-    seen = ((run, read_facts(folder, run)) for run in folder.runs())
-    known = [run for run, facts in seen if isinstance(facts, RunMetadata) and (resend or not _is_over(facts))]
+    seen = ((run, read_metadata(folder, run)) for run in folder.runs())
+    known = [run for run, metadata in seen if isinstance(metadata, RunMetadata) and (resend or not _is_over(metadata))]
     others = f"Those that can be: {', '.join(known[:5])}." if known else "None can be."
     return f"no run {wanted!r} in {folder.path} can be resumed. {others}"
 
 
-def _is_over(facts: RunMetadata) -> bool:
+def _is_over(metadata: RunMetadata) -> bool:
     """Whether a run was completed, and its master has said so; else it can be taken up, if only to say it."""
-    return facts.state == "completed" and facts.told
+    return metadata.state == "completed" and metadata.told
 
 
 def _check_use(journal: Journal, *, resend: bool) -> None:
     """ResumeError where there would be nothing to send of a run that is to be resumed."""
-    facts = journal.facts
-    if not resend and _is_over(facts):
-        what = f"run {facts.run} was completed: each of its records was delivered, or is a dead letter"
-        option = f"--traffic-resume {facts.run} --traffic-resend {DEAD_LETTERS} (TRAFFIC_RESEND={DEAD_LETTERS})"
+    metadata = journal.metadata
+    if not resend and _is_over(metadata):
+        what = f"run {metadata.run} was completed: each of its records was delivered, or is a dead letter"
+        option = f"--traffic-resume {metadata.run} --traffic-resend {DEAD_LETTERS} (TRAFFIC_RESEND={DEAD_LETTERS})"
         raise ResumeError(f"{what}. Have its dead letters sent again with {option}.")
     if resend and not _has_to_send(journal):
         in_doubt = replay(journal).ledger.counts[RecordState.IN_DOUBT]
         why = f"{count_records(in_doubt)} in doubt may have been sent, and under at-most-once nothing is sent twice"
-        raise ResumeError(f"nothing of run {facts.run} can be sent again: {why if in_doubt else 'it is delivered'}.")
+        raise ResumeError(f"nothing of run {metadata.run} can be sent again: {why if in_doubt else 'it is delivered'}.")
 
 
 def _has_to_send(journal: Journal) -> bool:
     """Whether a run is not at its end, or has dead letters that may be sent again."""
-    if journal.facts.state == "running":
+    if journal.metadata.state == "running":
         return True
     ledger = replay(journal).ledger
-    return ledger.unsettled > 0 or bool(ledger.dead_letters_to_send(journal.facts.terms.policy))
+    return ledger.unsettled > 0 or bool(ledger.dead_letters_to_send(journal.metadata.terms.policy))
 
 
 def leave_cut_off(folder: StateFolder) -> None:
@@ -127,17 +127,19 @@ def leave_cut_off(folder: StateFolder) -> None:
     where one is in use, JournalWriteError or OSError where the disk refuses.
     """
     for run in folder.runs():
-        path, facts = folder.journal_path(run), read_facts(folder, run)
-        if isinstance(facts, JournalInUseError):
-            raise facts
-        if isinstance(facts, JournalError):
+        path, metadata = folder.journal_path(run), read_metadata(folder, run)
+        if isinstance(metadata, JournalInUseError):
+            raise metadata
+        if isinstance(metadata, JournalError):
             spoilt = path.with_name("journal.unusable")
-            logger.warning("%s It is kept as %s.", facts, spoilt)
+            logger.warning("%s It is kept as %s.", metadata, spoilt)
             path.replace(spoilt)
-        elif facts is not None and facts.state in ("running", "completed") and not facts.told:
-            left = replace(ended(facts, "stopped", timestamp()), left=True) if facts.state == "running" else facts
+        elif metadata is not None and metadata.state in ("running", "completed") and not metadata.told:
+            left = (
+                replace(ended(metadata, "stopped", timestamp()), left=True) if metadata.state == "running" else metadata
+            )
             with closing(Journal.open(path)) as journal:
-                journal.write(facts=replace(left, told=left.state == "completed"))
+                journal.write(metadata=replace(left, told=left.state == "completed"))
 
 
 def recover(journal: Journal, dataset: Dataset, *, resend: bool = False) -> ToResume:
@@ -145,24 +147,23 @@ def recover(journal: Journal, dataset: Dataset, *, resend: bool = False) -> ToRe
 
     ResumeError where `dataset` is not the one that the run began with, JournalError where the journal is damaged.
     """
-    facts = journal.facts
-    if dataset.digest != facts.digest or dataset.records < facts.offset + facts.records:
-        what = f"{dataset.file} is not the file that run {facts.run} began with"
-        seen = (
-            f"{dataset.records} records, SHA-256 {dataset.digest[:12]}..., not {facts.records}, {facts.digest[:12]}..."
-        )
-        remedy = f"Put {facts.file} back as it was, or {LEAVE_RUN}."
-        raise ResumeError(f"{what}: {seen}. {remedy}")
+    metadata = journal.metadata
+    if dataset.digest != metadata.digest or dataset.records < metadata.offset + metadata.records:
+        what = f"{dataset.file} is not the file that run {metadata.run} began with"
+        found = f"{dataset.records} records, SHA-256 {dataset.digest[:12]}..."
+        expected = f"{metadata.records}, {metadata.digest[:12]}..."
+        remedy = f"Put {metadata.file} back as it was, or {LEAVE_RUN}."
+        raise ResumeError(f"{what}: {found}, not {expected}. {remedy}")
     recovery = replay(journal)
-    reopened = Reopened(recovery.ledger.dead_letters_to_send(facts.terms.policy) if resend else RangeSet())
+    reopened = Reopened(recovery.ledger.dead_letters_to_send(metadata.terms.policy) if resend else RangeSet())
     recovery.take(reopened)
-    order = Order(facts.records, facts.seed, facts.order, facts.offset)
-    return ToResume(journal, Run.recovered(facts.terms, dataset, order, recovery), recovery.held(), reopened)
+    order = Order(metadata.records, metadata.seed, metadata.order, metadata.offset)
+    return ToResume(journal, Run.recovered(metadata.terms, dataset, order, recovery), recovery.held(), reopened)
 
 
 def replay(journal: Journal) -> Recovery:
     """A run's account, as its journal has it. JournalError where that is damaged."""
-    recovery = Recovery(journal.facts.records)
+    recovery = Recovery(journal.metadata.records)
     try:
         for entry in journal.entries():
             recovery.take(entry)
@@ -229,45 +230,49 @@ def _find(folder: StateFolder, wanted: Callable[[Journal], bool]) -> Journal | N
     return None
 
 
-def read_facts(folder: StateFolder, run: str) -> RunMetadata | JournalError | None:
+def read_metadata(folder: StateFolder, run: str) -> RunMetadata | JournalError | None:
     """What the journal of a run says that it is, or why it cannot be told; None where there is none."""
     path = folder.journal_path(run)
     if not path.exists():
         return None
     try:
         with closing(Journal.open(path)) as journal:
-            return journal.facts
+            return journal.metadata
     except JournalError as error:
         return error
 
 
 def _summary(folder: StateFolder, run: str) -> dict[str, Any] | None:
     """A run's row; None where there is nothing to tell of it."""
-    facts = read_facts(folder, run)
-    if isinstance(facts, JournalError):
-        return summarise({"run": run, "state": "unknown", "reason": str(facts)}, resumable=False)
+    metadata = read_metadata(folder, run)
+    if isinstance(metadata, JournalError):
+        return summarise({"run": run, "state": "unknown", "reason": str(metadata)}, resumable=False)
     report = folder.read_report(run)
     # A report that is not of the run's latest end is of one before it was taken up again.
-    if facts is not None and (facts.state, facts.ended) != (report and (report.get("state"), report.get("ended"))):
-        return summarise(_told(facts), resumable=True)
+    if metadata is not None and (metadata.state, metadata.ended) != (
+        report and (report.get("state"), report.get("ended"))
+    ):
+        return summarise(_describe(metadata), resumable=True)
     if report is None:
         return None
     # Reports of earlier releases do not say to where the records went.
-    return summarise((told(facts) if facts is not None else {}) | report, resumable=facts is not None)
+    return summarise(
+        (describe_target(metadata) if metadata is not None else {}) | report, resumable=metadata is not None
+    )
 
 
-def _told(facts: RunMetadata) -> dict[str, Any]:
+def _describe(metadata: RunMetadata) -> dict[str, Any]:
     """What can be said of a run that left a journal and no report."""
     return {
-        "run": facts.run,
-        "state": "cut off" if facts.state == "running" else facts.state,
-        "reason": "its master ended before the run did" if facts.state == "running" else "",
-        "dataset": {"file": facts.file, "records": facts.records, "digest": f"sha256:{facts.digest}"},
-        "order": facts.order,
-        "seed": facts.seed,
-        "policy": facts.terms.policy,
-        "started": facts.started,
-        "ended": facts.ended,
-        "resumed": [one.to_json() for one in facts.resumed],
-        **told(facts),
+        "run": metadata.run,
+        "state": "cut off" if metadata.state == "running" else metadata.state,
+        "reason": "its master ended before the run did" if metadata.state == "running" else "",
+        "dataset": {"file": metadata.file, "records": metadata.records, "digest": f"sha256:{metadata.digest}"},
+        "order": metadata.order,
+        "seed": metadata.seed,
+        "policy": metadata.terms.policy,
+        "started": metadata.started,
+        "ended": metadata.ended,
+        "resumed": [one.to_json() for one in metadata.resumed],
+        **describe_target(metadata),
     }

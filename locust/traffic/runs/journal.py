@@ -1,4 +1,4 @@
-"""A run's journal: its facts and the ledger's entries on disk, in one SQLite database in the run's folder.
+"""A run's journal: its metadata and the ledger's entries on disk, in one SQLite database in the run's folder.
 
 It is written in groups: one transaction, synced to the disk, for all that was decided since the last. A rollback
 journal, not a write-ahead log, guards a transaction that a crash cuts off: what is committed is in the one file
@@ -58,13 +58,13 @@ class JournalWriteError(Exception):
 class Journal:
     """One run's journal, open for writing. Not for several threads at once; nobody else can open it meanwhile."""
 
-    def __init__(self, path: Path, database: sqlite3.Connection, facts: RunMetadata, head: tuple[int, int]) -> None:
-        self.path, self.facts = path, facts
+    def __init__(self, path: Path, database: sqlite3.Connection, metadata: RunMetadata, head: tuple[int, int]) -> None:
+        self.path, self.metadata = path, metadata
         self._database = database
         self._entries, self._chain = head
 
     @classmethod
-    def create(cls, path: Path, facts: RunMetadata) -> "Journal":
+    def create(cls, path: Path, metadata: RunMetadata) -> "Journal":
         """Begin a run's journal; it has its name once it is whole. JournalWriteError where it cannot be written."""
         draft = path.with_name(path.name + ".part")
         try:
@@ -74,7 +74,7 @@ class Journal:
             with closing(_connect(draft, "rwc")) as database, _transaction(database):
                 for statement in _SCHEMA:
                     database.execute(statement)
-                _insert_facts(database, facts)
+                _insert_metadata(database, metadata)
             draft.replace(path)
             _sync_names(path.parent)
             return cls.open(path)
@@ -124,8 +124,8 @@ class Journal:
             what = f"{there} of its {self._entries} entries are there, and not each is as it was written"
             raise JournalError(f"the journal {self.path} is damaged ({what}). {LEAVE_IT}.")
 
-    def write(self, entries: Iterable[Entry] = (), facts: RunMetadata | None = None) -> None:
-        """Add entries, and put new facts in the place of the old.
+    def write(self, entries: Iterable[Entry] = (), metadata: RunMetadata | None = None) -> None:
+        """Add entries, and replace the metadata if it is given.
 
         All of it is on disk then; or none, where JournalWriteError says why.
         """
@@ -141,12 +141,12 @@ class Journal:
                     self._database.execute(f"PRAGMA user_version = {VERSION}")
                     self._database.executemany("INSERT INTO entry VALUES (?, ?)", rows)
                 self._database.execute("UPDATE head SET entries = ?, chain = ?", (count, chain))
-                if facts is not None:
-                    _insert_facts(self._database, facts)
+                if metadata is not None:
+                    _insert_metadata(self._database, metadata)
         except sqlite3.Error as error:
             raise JournalWriteError(_reason(error)) from error
         self._entries, self._chain = count, chain
-        self.facts = facts or self.facts
+        self.metadata = metadata or self.metadata
 
     def close(self) -> None:
         """Let go of the file; another may open it then."""
@@ -158,8 +158,8 @@ class Journal:
         _remove(self.path)
 
 
-def _insert_facts(database: sqlite3.Connection, facts: RunMetadata) -> None:
-    body = facts.to_json()
+def _insert_metadata(database: sqlite3.Connection, metadata: RunMetadata) -> None:
+    body = metadata.to_json()
     database.execute("DELETE FROM facts")
     database.execute("INSERT INTO facts VALUES (?, ?)", (body, zlib.crc32(body.encode())))
 
@@ -211,8 +211,8 @@ def _check_kind(path: Path, database: sqlite3.Connection) -> None:
 
 def _read_head(path: Path, database: sqlite3.Connection) -> tuple[RunMetadata, tuple[int, int]]:
     heads = database.execute("SELECT entries, chain FROM head").fetchall()
-    facts = database.execute("SELECT body, checksum FROM facts").fetchall()
-    body, checksum = facts[0] if len(facts) == len(heads) == 1 else (None, None)
+    metadata = database.execute("SELECT body, checksum FROM facts").fetchall()
+    body, checksum = metadata[0] if len(metadata) == len(heads) == 1 else (None, None)
     if not isinstance(body, str) or zlib.crc32(body.encode()) != checksum:
         raise JournalError(f"the journal {path} is damaged (what the run is does not stand in it). {LEAVE_IT}.")
     return RunMetadata.from_json(body), heads[0]
@@ -241,7 +241,7 @@ def _sync_names(folder: Path) -> None:
             os.close(handle)
 
 
-def tell(path: Path) -> None:
+def mark_reported(path: Path) -> None:
     """Note in the journal of a run that has ended that its master has said so. JournalError, JournalWriteError."""
     with closing(Journal.open(path)) as journal:
-        journal.write(facts=replace(journal.facts, told=True))
+        journal.write(metadata=replace(journal.metadata, told=True))

@@ -9,15 +9,15 @@ from traffic.runs.run_metadata import RunMetadata
 class OtherHostError(ResumeError):
     """A run was asked to go on to another host, and nobody has confirmed that. `more` says it to programs."""
 
-    def __init__(self, facts: RunMetadata, host: str, counts: list[int]) -> None:
-        self.more = {"other_host": {"run": facts.run, "before": facts.host, "asked": host}}
+    def __init__(self, metadata: RunMetadata, host: str, counts: list[int]) -> None:
+        self.more = {"other_host": {"run": metadata.run, "before": metadata.host, "asked": host}}
         settled = sum(counts[state] for state in (RecordState.DELIVERED, RecordState.REJECTED, RecordState.IN_DOUBT))
-        what = f"run {facts.run} went to {facts.host}, and is asked to go on to {host}"
+        what = f"run {metadata.run} went to {metadata.host}, and is asked to go on to {host}"
         meaning = (
             f"Another API has seen none of its keys: what the first has stored is not sent to it "
-            f"({settled} of {count_records(facts.records)} are settled), and what is in doubt may be stored by both"
+            f"({settled} of {count_records(metadata.records)} are settled), and what is in doubt may be stored by both"
         )
-        remedy = f"Leave --host (the form's Host) empty, or set it to {facts.host}"
+        remedy = f"Leave --host (the form's Host) empty, or set it to {metadata.host}"
         confirm = (
             "if it is the same API at another address, or this is meant: --traffic-other-host (TRAFFIC_OTHER_HOST=yes)"
         )

@@ -7,7 +7,7 @@ end; and of its folder only what we wrote.
 import logging
 import time
 
-from traffic.runs.history import read_facts
+from traffic.runs.history import read_metadata
 from traffic.runs.journal import JournalError
 from traffic.runs.run_metadata import RunMetadata
 from traffic.runs.state_dir import StateFolder
@@ -27,7 +27,7 @@ def prune(folder: StateFolder, keep_runs: int, keep_days: int, live: str | None)
         path = folder.run_folder(run)
         try:
             surplus = nth >= keep_runs or path.stat().st_mtime < oldest
-            if surplus and run != live and _is_over_with(read_facts(folder, run), run):
+            if surplus and run != live and _is_over_with(read_metadata(folder, run), run):
                 _remove(folder, run, _because(nth, keep_runs, keep_days))
         except OSError as error:
             logger.warning("the old run %s could not be deleted: %s", path, error.strerror or error)
@@ -45,6 +45,8 @@ def _because(nth: int, keep_runs: int, keep_days: int) -> str:
     return f"the latest {keep_runs} are kept" if nth >= keep_runs else f"runs are kept for {keep_days} days"
 
 
-def _is_over_with(facts: RunMetadata | JournalError | None, run: str) -> bool:
+def _is_over_with(metadata: RunMetadata | JournalError | None, run: str) -> bool:
     """Whether what is left of a run says that it is this one's, and was not cut off, and is no other master's."""
-    return facts is None or (isinstance(facts, RunMetadata) and facts.run == run and facts.state != "running")
+    return metadata is None or (
+        isinstance(metadata, RunMetadata) and metadata.run == run and metadata.state != "running"
+    )

@@ -67,7 +67,7 @@ class RunMetadata:
         return self.terms.run
 
     def to_json(self) -> str:
-        """The facts as a JSON object."""
+        """Return the metadata as a JSON object."""
         return json.dumps({**asdict(self), "terms": self.terms.to_wire()})
 
     @classmethod
@@ -88,14 +88,14 @@ def _known(kind: type, data: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in data.items() if name in names}
 
 
-def ended(facts: RunMetadata, state: str, at: str) -> RunMetadata:
-    """The facts of a run that has ended so."""
-    return replace(facts, state=state, ended=at, paused=False)
+def ended(metadata: RunMetadata, state: str, at: str) -> RunMetadata:
+    """Return the metadata of a run that has ended so."""
+    return replace(metadata, state=state, ended=at, paused=False)
 
 
-def resumed(facts: RunMetadata, settled: int, host: str, first_session: int, reopened: int = 0) -> RunMetadata:
-    """The facts of a run that is taken up again now, for `host`; `reopened` of its dead letters are sent again."""
-    moved = host if host != facts.host else ""
-    again = (*facts.resumed, Resumption(timestamp(), settled, reopened, moved))
-    going = replace(facts, state="running", ended=None, told=False, left=False)
+def resumed(metadata: RunMetadata, settled: int, host: str, first_session: int, reopened: int = 0) -> RunMetadata:
+    """Return the metadata of a run that is resumed now, for `host`; `reopened` of its dead letters are sent again."""
+    moved = host if host != metadata.host else ""
+    again = (*metadata.resumed, Resumption(timestamp(), settled, reopened, moved))
+    going = replace(metadata, state="running", ended=None, told=False, left=False)
     return replace(going, host=host, first_session=first_session, resumed=again)

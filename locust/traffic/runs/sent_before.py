@@ -17,7 +17,7 @@ from traffic.runs.history import ResumeError, replay
 from traffic.runs.journal import Journal
 from traffic.runs.run_metadata import RunMetadata
 from traffic.runs.state_dir import StateFolder
-from traffic.runs.target import same_host, told
+from traffic.runs.target import describe_target, same_host
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,31 +30,31 @@ class Intended:
     host: str
     path: str
 
-    def overlaps(self, facts: RunMetadata) -> bool:
+    def overlaps(self, metadata: RunMetadata) -> bool:
         """Whether a run was to send some of the same records to the same place."""
-        apart = self.first >= facts.offset + facts.records or facts.offset >= self.first + self.records
-        same_place = same_host(self.host, facts.host) and self.path == facts.terms.path
-        return self.digest == facts.digest and same_place and not apart
+        apart = self.first >= metadata.offset + metadata.records or metadata.offset >= self.first + self.records
+        same_place = same_host(self.host, metadata.host) and self.path == metadata.terms.path
+        return self.digest == metadata.digest and same_place and not apart
 
 
 class AgainError(ResumeError):
     """A start that would send again what a run that was stopped has sent. `more` says it to programs."""
 
-    def __init__(self, facts: RunMetadata, counts: list[int]) -> None:
-        self.more = {"again": _told(facts, counts)}
-        super().__init__(_words(facts, self.more["again"]["counts"]))
+    def __init__(self, metadata: RunMetadata, counts: list[int]) -> None:
+        self.more = {"again": _describe(metadata, counts)}
+        super().__init__(_words(metadata, self.more["again"]["counts"]))
 
 
 def check_again(folder: StateFolder, intended: Intended) -> None:
     """AgainError if a run was stopped that had sent some of what a new one would send. JournalError."""
     for journal, recovery in _half_way(folder, intended):
-        raise AgainError(journal.facts, recovery.ledger.counts)
+        raise AgainError(journal.metadata, recovery.ledger.counts)
 
 
 def leave_stopped(folder: StateFolder, intended: Intended) -> None:
     """Note that a person wants none of the runs that `check_again` would tell of. JournalError, JournalWriteError."""
     for journal, _ in _half_way(folder, intended):
-        journal.write(facts=replace(journal.facts, left=True))
+        journal.write(metadata=replace(journal.metadata, left=True))
 
 
 def _half_way(folder: StateFolder, intended: Intended) -> Iterator[tuple[Journal, Recovery]]:
@@ -64,40 +64,40 @@ def _half_way(folder: StateFolder, intended: Intended) -> Iterator[tuple[Journal
         if not path.exists():
             continue
         with closing(Journal.open(path)) as journal:
-            if _was_stopped(journal.facts) and intended.overlaps(journal.facts):
+            if _was_stopped(journal.metadata) and intended.overlaps(journal.metadata):
                 recovery = replay(journal)
                 if recovery.ledger.unsettled and _has_sent(recovery):
                     yield journal, recovery
 
 
-def _was_stopped(facts: RunMetadata) -> bool:
-    return facts.state in ("stopped", "failed") and not facts.left
+def _was_stopped(metadata: RunMetadata) -> bool:
+    return metadata.state in ("stopped", "failed") and not metadata.left
 
 
 def _has_sent(recovery: Recovery) -> bool:
     return bool(recovery.ledger.settled or any(recovery.attempts.values()) or recovery.held())
 
 
-def _told(facts: RunMetadata, counts: list[int]) -> dict[str, Any]:
+def _describe(metadata: RunMetadata, counts: list[int]) -> dict[str, Any]:
     names = {name: counts[getattr(RecordState, name.upper())] for name in ("delivered", "rejected", "in_doubt")}
     settled = sum(names.values())
     return {
-        "run": facts.run,
-        "state": facts.state,
-        "ended": facts.ended,
-        "file": facts.file,
-        "counts": {"records": facts.records, "settled": settled, **names, "left": facts.records - settled},
-        **told(facts),
+        "run": metadata.run,
+        "state": metadata.state,
+        "ended": metadata.ended,
+        "file": metadata.file,
+        "counts": {"records": metadata.records, "settled": settled, **names, "left": metadata.records - settled},
+        **describe_target(metadata),
     }
 
 
-def _words(facts: RunMetadata, counts: dict[str, int]) -> str:
-    how = "was given up" if facts.state == "failed" else "was stopped"
-    done = f"{counts['settled']} of {count_records(facts.records)} of {facts.file} were settled by then"
+def _words(metadata: RunMetadata, counts: dict[str, int]) -> str:
+    how = "was given up" if metadata.state == "failed" else "was stopped"
+    done = f"{counts['settled']} of {count_records(metadata.records)} of {metadata.file} were settled by then"
     of_them = f"{counts['delivered']} delivered, {counts['rejected']} rejected, {counts['in_doubt']} in doubt"
     meaning = "A new run sends all of it again, with new keys, so the API stores those twice"
-    resume = f"Go on with that run: --traffic-resume {facts.run} (TRAFFIC_RESUME={facts.run})"
+    resume = f"Go on with that run: --traffic-resume {metadata.run} (TRAFFIC_RESUME={metadata.run})"
     return (
-        f"run {facts.run} to {facts.host} {how} half way at {facts.ended}: {done} ({of_them}), {counts['left']} are "
-        f"left. {meaning}. {resume}; or send all of it again: --traffic-again (TRAFFIC_AGAIN=yes)."
+        f"run {metadata.run} to {metadata.host} {how} half way at {metadata.ended}: {done} ({of_them}), "
+        f"{counts['left']} are left. {meaning}. {resume}; or send all of it again: --traffic-again (TRAFFIC_AGAIN=yes)."
     )

@@ -27,12 +27,12 @@ def _plain(address: str) -> tuple[object, ...]:
     return parts.scheme, parts.username, parts.password, host, port, parts.path
 
 
-def told(facts: RunMetadata) -> dict[str, Any]:
+def describe_target(metadata: RunMetadata) -> dict[str, Any]:
     """What a status and a report say of how a run's records are sent: to where, and by how many users; times in s."""
-    terms = facts.terms
+    terms = metadata.terms
     return {
-        "target": {"host": facts.host, "path": terms.path, "method": terms.method},
-        "users": facts.users,
-        "spawn_rate": facts.spawn_rate,
+        "target": {"host": metadata.host, "path": terms.path, "method": terms.method},
+        "users": metadata.users,
+        "spawn_rate": metadata.spawn_rate,
         "wait": list(terms.wait),
     }

@@ -34,25 +34,30 @@ class CheckedStart:
         self._swarm = replace_view(site.app, "locust.swarm", site.guarded(self._checked_swarm))
         self._locust_stop = replace_view(site.app, "locust.stop", site.guarded(self.stop))
         self._update_class = replace_view(site.app, "locust.update_user", site.guarded(self._checked_class))
-        keep_page_polling(site.app, lambda: self._master.test.ending)
+        keep_page_polling(site.app, lambda: self._master.locust_session.ending)
 
     @property
     def why_not(self) -> str:
         """Why no run can be started now, as far as can be told without the form; empty where one can."""
-        delivery = self._site.live
-        if delivery is not None:
-            seen = Seen(delivery.state, delivery.reason, delivery.paused_by_person)
-            return seen.why_not_start(delivery.run.config.run)
-        if (self._master.delivery is not None and self._master.delivery.ending) or self._ending:
+        active_run = self._site.live
+        if active_run is not None:
+            seen = Seen(active_run.state, active_run.reason, active_run.paused_by_person)
+            return seen.why_not_start(active_run.run.config.run)
+        if (self._master.active_run is not None and self._master.active_run.ending) or self._ending:
             return "The last run is still ending. Try again in a moment."
-        if not self._master.test.worker_states():
+        if not self._master.locust_session.worker_states():
             return "No worker is connected. Start one, or wait until it has registered."
         return ""
 
     def stop(self) -> Any:
         """Locust's own answer to Stop; a run that waits for a worker has no Locust test to stop any more."""
-        runner, delivery = self._site.web_ui.environment.runner, self._master.delivery
-        if runner is not None and not runner.user_count and delivery is not None and delivery.state == RunState.PAUSED:
+        runner, active_run = self._site.web_ui.environment.runner, self._master.active_run
+        if (
+            runner is not None
+            and not runner.user_count
+            and active_run is not None
+            and active_run.state == RunState.PAUSED
+        ):
             self._master.stop_run()
         return self._locust_stop()
 
@@ -60,7 +65,7 @@ class CheckedStart:
         """Locust's own answer to Start, or to an edit of a run, once what is asked for has been found good."""
         with self._one_at_a_time:
             live = self._site.live
-            return self._start() if live is None or not self._running else self._edit(live.facts.host)
+            return self._start() if live is None or not self._running else self._edit(live.metadata.host)
 
     def _edit(self, host: str) -> Any:
         try:
@@ -80,7 +85,7 @@ class CheckedStart:
 
     @property
     def _ending(self) -> bool:
-        return self._master.test.ending or (self._running and self._site.live is None)
+        return self._master.locust_session.ending or (self._running and self._site.live is None)
 
     @property
     def _running(self) -> bool:
@@ -91,7 +96,7 @@ class CheckedStart:
         self._await_the_end_of_the_last()
         if why := self.why_not:
             return self._refused(why)
-        delivery = self._master.delivery
+        active_run = self._master.active_run
         try:
             self.form.check_start(request.form)
             self._master.check(self._asked())
@@ -102,7 +107,7 @@ class CheckedStart:
             return answer
         # Locust starts in a greenlet: whoever is told "started" is to find this run, not the one before.
         deadline = now_s() + PATIENCE_S
-        while self._master.delivery is delivery and self._master.refusal is None and now_s() < deadline:
+        while self._master.active_run is active_run and self._master.refusal is None and now_s() < deadline:
             gevent.sleep(0.01)
         return answer if self._master.refusal is None else self._answer_refused(str(self._master.refusal))
 
@@ -112,7 +117,7 @@ class CheckedStart:
             logger.warning("asked before a start: %s", why)
         else:
             logger.error("refused to start: %s", why)
-            self._master.story.refused(why)
+            self._master.run_events.refused(why)
         return self._answer_refused(why, more)
 
     def _answer_refused(self, why: str, more: dict[str, Any] | None = None) -> Any:

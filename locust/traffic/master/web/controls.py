@@ -16,22 +16,22 @@ class Controls:
     def __init__(self, site: Routes, starting: CheckedStart) -> None:
         self._site, self._starting = site, starting
         site.add("/traffic/pause", self._pause, "POST")
-        site.add("/traffic/go-on", self._go_on, "POST")
+        site.add("/traffic/go-on", self._unpause, "POST")
         site.add("/traffic/stop", self._stop, "POST")
 
     def _pause(self) -> Response:
         return _done(self._site.master.pause)
 
-    def _go_on(self) -> Response:
-        return _done(self._site.master.go_on)
+    def _unpause(self) -> Response:
+        return _done(self._site.master.unpause)
 
     def _stop(self) -> Response:
         return _done(self._stop_live)
 
     def _stop_live(self) -> None:
-        delivery = self._site.live
-        if delivery is None or delivery.state == RunState.STOPPING:
-            raise ActRefusedError("No run is live." if delivery is None else "The run is stopping already.")
+        active_run = self._site.live
+        if active_run is None or active_run.state == RunState.STOPPING:
+            raise ActRefusedError("No run is live." if active_run is None else "The run is stopping already.")
         self._starting.stop()
 
 

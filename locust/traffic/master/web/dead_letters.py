@@ -38,8 +38,8 @@ class Letters:
         run = self._asked()
         if run is None:
             return _none("")
-        if (delivery := self._in_memory(run)) is not None:
-            return as_download(Response(_lines(delivery), content_type=KIND), f"dead-letters-{run}.jsonl")
+        if (active_run := self._in_memory(run)) is not None:
+            return as_download(Response(_lines(active_run), content_type=KIND), f"dead-letters-{run}.jsonl")
         try:
             file = self._file(run).open("rb")
         except (ValueError, FileNotFoundError):
@@ -51,8 +51,8 @@ class Letters:
         if run is None:
             return _none("")
         query = Query(request.args.get("q", "").strip(), max(0, first), min(max(0, most), MOST))
-        if (delivery := self._in_memory(run)) is not None:
-            found = in_thread(search_dead, delivery.run, delivery.run.ledger.dead.copy(), query)
+        if (active_run := self._in_memory(run)) is not None:
+            found = in_thread(search_dead, active_run.run, active_run.run.ledger.dead.copy(), query)
             return answer({"run": run, **found})
         try:
             found = in_thread(_search_file, self._file(run), query)
@@ -61,15 +61,15 @@ class Letters:
         return answer({"run": run, **found})
 
     def _asked(self) -> str | None:
-        delivery = self._master.delivery
-        return request.args.get("run") or (delivery.facts.run if delivery else None)
+        active_run = self._master.active_run
+        return request.args.get("run") or (active_run.metadata.run if active_run else None)
 
     def _in_memory(self, run: str) -> ActiveRun | None:
         """The present run, as long as its letters are not in its folder."""
-        delivery = self._master.delivery
-        if delivery is None or delivery.facts.run != run:
+        active_run = self._master.active_run
+        if active_run is None or active_run.metadata.run != run:
             return None
-        return delivery if delivery.report is None or not self._file(run).exists() else None
+        return active_run if active_run.report is None or not self._file(run).exists() else None
 
     def _file(self, run: str) -> Path:
         return self._site.folder.run_folder(run) / NAME
@@ -85,12 +85,12 @@ def _search_file(path: Path, query: Query) -> dict[str, Any]:
         return search_lines(file, query)
 
 
-def _lines(delivery: ActiveRun) -> Iterator[bytes]:
+def _lines(active_run: ActiveRun) -> Iterator[bytes]:
     """The letters as JSON Lines, some at a time, each batch made in a thread."""
-    dead = delivery.run.ledger.dead.copy()
+    dead = active_run.run.ledger.dead.copy()
     places = dead.places()
     for low in range(0, len(places), BATCH):
-        yield in_thread(_spelled, delivery.run, dead, places[low : low + BATCH])
+        yield in_thread(_spelled, active_run.run, dead, places[low : low + BATCH])
 
 
 def _spelled(run: Run, dead: DeadLetters, places: PositionArray) -> bytes:

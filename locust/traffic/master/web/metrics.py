@@ -53,14 +53,16 @@ class Metrics(Collector):
         """Every family, of the present or the latest run."""
         status = self._live.status()
         self._forget_former(status["run"])
-        delivery = self._site.master.delivery
-        ledger = delivery.run.ledger if delivery else None
+        active_run = self._site.master.active_run
+        ledger = active_run.run.ledger if active_run else None
         yield from _of_run(status)
         yield from _of_records(status["counts"])
         yield self._settled(status["counts"])
         yield from _of_workers(status["workers"])
         reclaimed = "Leases taken back from workers that were given up, in this run."
-        yield CounterMetricFamily("traffic_leases_reclaimed", reclaimed, value=delivery.reclaimed if delivery else 0)
+        yield CounterMetricFamily(
+            "traffic_leases_reclaimed", reclaimed, value=active_run.reclaimed if active_run else 0
+        )
         dropped = "Messages that could not be read and were dropped, since this master began."
         yield CounterMetricFamily("traffic_messages_dropped", dropped, value=drops.total)
         leases = "Leases given out in this run, since this master began or resumed it."

@@ -20,7 +20,7 @@ class Seen:
         """Why the run cannot be paused by a person."""
         return "The run is paused already." if self.by_person else self._over()
 
-    def why_not_go_on(self) -> str:
+    def why_not_unpause(self) -> str:
         """Why a person cannot let the run go on."""
         if self.by_person or (over := self._over()):
             return "" if self.by_person else over

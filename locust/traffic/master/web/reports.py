@@ -32,20 +32,20 @@ class Reports:
 
     def _runs(self) -> Response:
         """Every run that is kept, the latest first."""
-        delivery = self._master.delivery
-        past = in_thread(past_runs, self._site.folder, delivery.facts.run if delivery else None)
+        active_run = self._master.active_run
+        past = in_thread(past_runs, self._site.folder, active_run.metadata.run if active_run else None)
         rows = [{**row, "live": False} for row in past]
-        if delivery is not None:
-            account = delivery.account(self._master.test.worker_states())
-            row = summarise(account, resumable=not delivery.live and delivery.journal.path.exists())
+        if active_run is not None:
+            account = active_run.status(self._master.locust_session.worker_states())
+            row = summarise(account, resumable=not active_run.live and active_run.journal.path.exists())
             rows.append({**row, "live": RunState(account["state"]).live})
         rows = [{**row, "reason": for_page(row["reason"] or "")} for row in rows]
         return answer({"runs": sorted(rows, key=lambda row: row["run"], reverse=True)})
 
     def _report(self) -> Response:
         """The report of the run that `?run=` names, by default of the latest that has ended."""
-        delivery = self._master.delivery
-        run = request.args.get("run", delivery.facts.run if delivery and delivery.report else None)
+        active_run = self._master.active_run
+        run = request.args.get("run", active_run.metadata.run if active_run and active_run.report else None)
         kind = request.args.get("format", "json")
         if run is None:
             return refuse(404, "No run has ended yet; ?run= names an earlier one.")

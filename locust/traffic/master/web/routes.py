@@ -30,7 +30,7 @@ class MasterView(Protocol):
     """What the routes need of the master."""
 
     @property
-    def delivery(self) -> ActiveRun | None:
+    def active_run(self) -> ActiveRun | None:
         """The present or the latest run."""
 
     @property
@@ -45,7 +45,7 @@ class MasterView(Protocol):
         """Raise what a start with these options would be refused for."""
 
     @property
-    def reading(self) -> BackgroundLoader:
+    def loader(self) -> BackgroundLoader:
         """What reads the traffic files."""
 
     def stop_run(self) -> None:
@@ -54,15 +54,15 @@ class MasterView(Protocol):
     def pause(self) -> None:
         """Have the run that is live hand out no more for the time being; ActRefusedError where that cannot be."""
 
-    def go_on(self) -> None:
+    def unpause(self) -> None:
         """Have a run that was paused go on; ActRefusedError where that cannot be."""
 
     @property
-    def test(self) -> LocustSession:
+    def locust_session(self) -> LocustSession:
         """Locust's own test."""
 
     @property
-    def story(self) -> RunEventRecorder:
+    def run_events(self) -> RunEventRecorder:
         """What has happened."""
 
 
@@ -97,15 +97,15 @@ class Routes:
     @property
     def live(self) -> ActiveRun | None:
         """The run that is live, if any."""
-        delivery = self.master.delivery
-        return delivery if delivery is not None and delivery.live else None
+        active_run = self.master.active_run
+        return active_run if active_run is not None and active_run.live else None
 
     @property
     def folder(self) -> StateFolder:
         """The state folder."""
-        delivery = self.master.delivery
+        active_run = self.master.active_run
         wanted = str(self.options.traffic_state_dir or "").strip()
-        return delivery.folder if delivery else StateFolder(Path(wanted or DEFAULT_STATE_DIR))
+        return active_run.folder if active_run else StateFolder(Path(wanted or DEFAULT_STATE_DIR))
 
     def add(self, rule: str, view: Callable[..., Any], *methods: str, login: bool = True) -> None:
         """Add a route, for GET unless `methods` are named; behind the login, where one is set."""

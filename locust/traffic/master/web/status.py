@@ -38,12 +38,12 @@ class StatusRoutes:
         return answer(
             {
                 "status": {**status, "reason": for_page(status["reason"])},
-                "reading": self._master.reading.status or self._checking.reading.status,
+                "reading": self._master.loader.status or self._checking.loader.status,
                 "live": state.live,
                 "ended": state.ended,
                 "ending": self._ending,
                 "acts": self._acts(),
-                "events": self._master.story.chronicle.to_json(request.args.get("event", 0, int)),
+                "events": self._master.run_events.event_log.to_json(request.args.get("event", 0, int)),
                 "timeline": self._timeline(),
                 "dead_letters": self._dead_letters,
             }
@@ -51,24 +51,24 @@ class StatusRoutes:
 
     def status(self) -> dict[str, Any]:
         """The status of the present or the latest run, or of none."""
-        delivery = self._master.delivery
-        reading = self._master.reading.status
-        if reading is not None and (delivery is None or not delivery.live):
+        active_run = self._master.active_run
+        reading = self._master.loader.status
+        if reading is not None and (active_run is None or not active_run.live):
             return self._before_the_first_run(RunState.READING, reading_line(reading))
-        if delivery is None:
+        if active_run is None:
             return self._before_the_first_run(RunState.READY, str(self._master.refusal or ""))
-        return delivery.account(self._master.test.worker_states())
+        return active_run.status(self._master.locust_session.worker_states())
 
     @property
     def _ending(self) -> bool:
-        delivery = self._master.delivery
-        stopping = delivery is not None and (delivery.ending or delivery.state == RunState.STOPPING)
-        return stopping or self._master.test.ending
+        active_run = self._master.active_run
+        stopping = active_run is not None and (active_run.ending or active_run.state == RunState.STOPPING)
+        return stopping or self._master.locust_session.ending
 
     @property
     def _dead_letters(self) -> int:
-        delivery = self._master.delivery
-        return len(delivery.run.ledger.dead) if delivery else 0
+        active_run = self._master.active_run
+        return len(active_run.run.ledger.dead) if active_run else 0
 
     def _acts(self) -> dict[str, str]:
         """Why each act cannot be done now; empty where it can."""
@@ -76,25 +76,25 @@ class StatusRoutes:
         return {
             "start": self._starting.why_not,
             "pause": seen.why_not_pause(),
-            "go_on": seen.why_not_go_on(),
+            "go_on": seen.why_not_unpause(),
             "stop": seen.why_not_stop(),
         }
 
     @property
     def _seen(self) -> Seen:
-        if (delivery := self._site.live) is not None:
-            return Seen(delivery.state, delivery.reason, delivery.paused_by_person)
-        delivery = self._master.delivery
-        return Seen("ending") if delivery is not None and delivery.ending else Seen()
+        if (active_run := self._site.live) is not None:
+            return Seen(active_run.state, active_run.reason, active_run.paused_by_person)
+        active_run = self._master.active_run
+        return Seen("ending") if active_run is not None and active_run.ending else Seen()
 
     def _timeline(self) -> dict[str, Any]:
-        delivery = self._master.delivery
-        if delivery is None:
+        active_run = self._master.active_run
+        if active_run is None:
             return {"run": None, "generation": 0, "next": 0, "columns": [], "rows": []}
-        run = delivery.facts.run
+        run = active_run.metadata.run
         same = request.args.get("run") == run
         asked = request.args.get("generation", -1, int) if same else -1
-        return {"run": run, **delivery.timeline.to_json(asked, request.args.get("sample", 0, int))}
+        return {"run": run, **active_run.timeline.to_json(asked, request.args.get("sample", 0, int))}
 
     def _options(self) -> Response:
         """What a start form is made of: Locust's own fields, and ours as they stand now."""
@@ -118,7 +118,7 @@ class StatusRoutes:
         workers = [
             {"id": worker, "slice": 0, "moved": 0, "leased": 0, "delivered": 0, "rejected": 0, "in_doubt": 0}
             | {"state": state}
-            for worker, state in self._master.test.worker_states().items()
+            for worker, state in self._master.locust_session.worker_states().items()
         ]
         return {
             "run": None,

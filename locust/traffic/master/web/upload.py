@@ -41,13 +41,13 @@ class Checking:
     """
 
     def __init__(self, schema: Path | None) -> None:
-        self.reading, self._schema = BackgroundLoader(), schema
+        self.loader, self._schema = BackgroundLoader(), schema
         self._one_at_a_time = BoundedSemaphore()
 
     def open(self, draft: Path, state: Path) -> Dataset:
         """As `Reading.open`."""
         with self._one_at_a_time:
-            return self.reading.open(draft, state, self._schema, draft.name)
+            return self.loader.open(draft, state, self._schema, draft.name)
 
 
 class Upload:

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from flask import Blueprint, Flask, jsonify
+from gevent.event import AsyncResult
 from werkzeug.test import Client, TestResponse
 
 from traffic.errors import ActRefusedError
@@ -26,9 +27,12 @@ class FakeMaster:
         self.run_events = RunEventRecorder()
         self.checked: list[argparse.Namespace] = []
         self.ill = ""
+        self.prepared: Any = None
 
-    def check(self, options: argparse.Namespace) -> None:
+    def check(self, options: argparse.Namespace) -> Any:
         self.checked.append(options)
+        self.prepared = SimpleNamespace(begun=AsyncResult())
+        return self.prepared
 
     def pause(self) -> None:
         raise ActRefusedError("There is no run to pause.")
@@ -37,7 +41,10 @@ class FakeMaster:
 
 
 class ASite:
-    """A web UI whose Locust notes the forms that it was handed in `swarmed`, and starts nothing."""
+    """A web UI whose Locust notes the forms that it was handed in `swarmed`, and starts nothing.
+
+    `refuses` is the error that a start is called off for after it was found good.
+    """
 
     def __init__(
         self, tmp_path: Path, *, web_host: str = "127.0.0.1", host: str = "http://api:4000", **said: Any
@@ -49,6 +56,7 @@ class ASite:
         more = {"host": host, "web_base_path": "", "num_users": 1, "spawn_rate": 1.0, "traffic_run": ""}
         self.options = argparse.Namespace(**{**given, **more, **said})
         self.master, self.swarmed, self.classes = FakeMaster(), [], []
+        self.refuses: Exception | None = None
         self.runner = SimpleNamespace(state="ready", user_count=0)
         environment = SimpleNamespace(
             parsed_options=self.options, host=host, user_classes=[], shape_class=None, runner=self.runner
@@ -76,6 +84,10 @@ class ASite:
 
         self.swarmed.append(dict(request.form))
         self._deliver(live=self.master.active_run is not None and self.master.active_run.live)
+        if self.refuses is not None:
+            self.master.prepared.begun.set_exception(self.refuses)
+        elif self.master.prepared is not None:
+            self.master.prepared.begun.set(self.master.active_run)
         return jsonify(success=True, message="Swarming started", host="")
 
     def _user(self) -> Any:

@@ -56,6 +56,14 @@ def test_what_the_page_sends_is_taken(site):
     assert checked.host == "http://other:1"
 
 
+def test_a_start_that_is_called_off_after_it_was_found_good_is_answered_with_the_reason(site):
+    site.refuses = SettingsError("the state folder cannot be written. Name another with --traffic-state-dir.")
+    said = site.swarm()
+    assert (said["success"], len(site.swarmed)) == (False, 1)
+    assert said["message"].startswith("the state folder cannot be written.")
+    assert "--traffic" not in said["message"]
+
+
 @pytest.mark.parametrize("field", [*NOT_IN_THE_FORM, *LOCUSTS_OWN])
 def test_a_field_that_is_not_the_forms_is_refused_and_sets_nothing(site, field):
     why = refused(site, **{field: "1"})

@@ -220,6 +220,25 @@ def test_a_second_check_lets_go_of_what_the_first_had_opened(bench):
     assert read(path)[1].run == RUN
 
 
+def test_what_was_checked_is_claimed_once_and_then_prepared_anew(bench):
+    starter = bench.starter()
+    checked = starter.check(starter.options)
+    with closing(starter.claim()) as first, closing(starter.claim()) as second:
+        assert first is checked
+        assert second is not checked
+
+
+def test_a_start_that_is_called_off_frees_its_journal_and_says_why_to_whoever_waits(bench):
+    path = bench.leave("stopped")
+    starter = bench.starter()
+    prepared = starter.check(bench.options(traffic_resume="last"))
+    assert not prepared.begun.ready()
+    starter.claim().call_off(StateError("the disk is full"))
+    assert read(path)[1].run == RUN
+    with pytest.raises(StateError, match="the disk is full"):
+        prepared.begun.get(timeout=1)
+
+
 @pytest.mark.parametrize(
     ("said", "error"),
     [

@@ -19,12 +19,10 @@ from locust.runners import MasterRunner
 from traffic.clock import now_s
 from traffic.core.master.coordinator import LeaseCoordinator
 from traffic.core.master.decisions import AllSettled, Decision, Leased, LeaseReclaimed, OutcomesRecorded, Send
-from traffic.core.master.stall import StallState
 from traffic.core.protocol import FROM_WORKER, LeaseTerms
 from traffic.core.ranges import RangeSet
 from traffic.core.wire import ProtocolError
 from traffic.dataset.dataset import DatasetError
-from traffic.environment import with_proxy
 from traffic.errors import RefusedError
 from traffic.locust_patches.frames import drops, loop
 from traffic.master.active_run import ActiveRun
@@ -36,13 +34,12 @@ from traffic.master.outbox import Outbox
 from traffic.master.pause import RunPauser
 from traffic.master.run_events import RunEventRecorder
 from traffic.master.start import PreparedStart, RunStarter
+from traffic.master.watch import RunWatcher
 from traffic.settings import read_lease
-from traffic.terminal import plain
 from traffic.terminal.live_line import LiveLine
 
 logger = logging.getLogger(__name__)
 
-PROGRESS_EVERY_S = 5.0
 # Reading takes milliseconds. After this long without it something is wrong.
 UNREAD_S = 10.0
 
@@ -68,7 +65,6 @@ class Master:
         self._ready = Event()
         self.refusal: Exception | None = None
         self._broken = False
-        self._progress_due = 0.0
         self._live_line = LiveLine(self._live_status, headless=self.locust_session.headless)
         self._finisher = RunFinisher(
             self.locust_session,
@@ -79,6 +75,7 @@ class Master:
             self._live_line,
             self._on_crash,
         )
+        self._watcher = RunWatcher(runner, self.locust_session, self._coordinator, self._outbox, self._finisher)
         self._inbox = Inbox(runner, self._read, self._tick)
         environment.events.test_start.add_listener(self._on_test_start)
         environment.events.test_stopping.add_listener(self._on_test_stopping)
@@ -97,14 +94,15 @@ class Master:
         broken = "the master's side of the protocol broke; its log says why" if self._broken else ""
         return broken or loop.ill(UNREAD_S) or self._inbox.ill(UNREAD_S)
 
-    def check(self, options: argparse.Namespace) -> None:
-        """Read the options and open the file, as a start would; what was opened serves the next start.
+    def check(self, options: argparse.Namespace) -> PreparedStart:
+        """Read the options and open the file, as a start would; the next start of Locust's test claims the result.
 
-        One of RefusedError where the start would be refused.
+        RefusedError if the start would be refused.
         """
         self._ready.wait()
-        self._starter.check(options)
+        prepared = self._starter.check(options)
         self.refusal = None
+        return prepared
 
     # A run begins.
 
@@ -118,12 +116,7 @@ class Master:
         try:
             if self._starter.unattended and self.refusal is not None:
                 raise self.refusal
-            prepared = self._starter.claim()
-            try:
-                self._begin(prepared)
-            except BaseException:
-                prepared.close()
-                raise
+            self._begin(self._starter.claim())
         except RefusedError as error:
             self._refuse(error)
 
@@ -139,9 +132,19 @@ class Master:
         raise StopTest(str(error)) from error
 
     def _begin(self, prepared: PreparedStart) -> None:
-        if prepared.to_resume is not None:
-            self._resume(prepared, prepared.to_resume.held)
-            return
+        """Begin the run of a prepared start, or resume it, and report to whoever waits for it."""
+        try:
+            if prepared.to_resume is None:
+                self._begin_new(prepared)
+            else:
+                self._resume(prepared, prepared.to_resume.held)
+        except BaseException as error:
+            prepared.call_off(error)
+            raise
+        assert self.active_run is not None
+        prepared.begun.set(self.active_run)
+
+    def _begin_new(self, prepared: PreparedStart) -> None:
         self._activate(active_run := self._starter.begin(prepared, self._coordinator.next_session))
         run, metadata = active_run.run, active_run.metadata
         line = "run %s: %d records of %s, order %s, seed %d"
@@ -185,12 +188,7 @@ class Master:
             prepared = self._starter.find_interrupted()
             if prepared is None:
                 return
-            assert prepared.to_resume is not None
-            try:
-                self._resume(prepared, prepared.to_resume.held)
-            except BaseException:
-                prepared.close()
-                raise
+            self._begin(prepared)
         except RefusedError as error:
             self.refusal = error
             self.run_events.refused(error)
@@ -235,28 +233,8 @@ class Master:
         run = self.active_run.metadata.run if self.active_run is not None and not self.locust_session.idle else ""
         self.locust_session.ask_to_register(self._coordinator.sessions, run, now)
         if self.active_run is not None and self.active_run.live:
-            self._watch(self.active_run, now)
+            self._watcher.watch(self.active_run, now)
         self.run_events.update(self.active_run)
-
-    def _watch(self, active_run: ActiveRun, now: float) -> None:
-        """Look how the run goes: tell, pause, give up, or bring Locust's test back where it ended without us."""
-        active_run.sample(now)
-        active_run.had_worker |= bool(self._coordinator.sessions)
-        active_run.troubles = self._coordinator.troubles
-        if (metadata := active_run.note_users(self.runner.target_user_count, self.runner.spawn_rate)) is not None:
-            self._outbox.note(metadata)
-        stalled = self._outbox.trouble or with_proxy(self._coordinator.stalled, active_run.metadata.host)
-        if active_run.update_state(stalled, now) is StallState.EXPIRED:
-            reason = f"{stalled}; given up after {active_run.stall.give_up_s:g} s without progress"
-            self._finisher.fail(active_run, reason)
-            return
-        if now >= self._progress_due:
-            self._progress_due = now + PROGRESS_EVERY_S
-            line = plain.progress_line(active_run.status(self.locust_session.worker_states()))
-            logger.info("%s", line, extra=plain.ON_LIVE_LINE)
-        if active_run.state != "stopping" and self.locust_session.restart_test():
-            what = "waits, paused, with its users" if active_run.paused_by_person else "goes on"
-            logger.info("run %s %s: a worker is there", active_run.run.config.run, what)
 
     def _act(self, decision: Decision) -> None:
         if isinstance(decision, Send):

@@ -3,9 +3,10 @@
 import argparse
 import secrets
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from gevent.event import AsyncResult
 from locust.env import Environment
 
 from traffic.clock import timestamp
@@ -34,9 +35,10 @@ SESSIONS_OF_ONE_MASTER = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class PreparedStart:
-    """What a start was found to need. `to_resume` is the run to go on with; None: a new one.
+    """A start that was checked, and what it opened. `to_resume` is the run to resume; None: a new run.
 
-    A new run delivers `chosen` of the file's records, from index `offset` on.
+    A new run delivers `chosen` of the file's records, from index `offset` on. `begun` becomes the run that the start
+    began, or the error for which it was called off: wait for it to learn what became of the start.
     """
 
     settings: Settings
@@ -45,6 +47,7 @@ class PreparedStart:
     offset: int = 0
     chosen: int = 0
     to_resume: ToResume | None = None
+    begun: "AsyncResult[ActiveRun]" = field(default_factory=AsyncResult, compare=False, repr=False)
 
     @property
     def folder(self) -> StateFolder:
@@ -57,10 +60,15 @@ class PreparedStart:
         return Intended(self.dataset.digest, self.offset, self.chosen, self.host, self.settings.path)
 
     def close(self) -> None:
-        """Let go of the file and of the journal: the start is off."""
+        """Release the file and the journal."""
         self.dataset.close()
         if self.to_resume is not None:
             self.to_resume.journal.close()
+
+    def call_off(self, error: BaseException) -> None:
+        """Release the file and the journal, and report to whoever waits for the run why none begins."""
+        self.close()
+        self.begun.set_exception(error)
 
 
 class RunStarter:
@@ -93,42 +101,26 @@ class RunStarter:
         unix_sockets = all(getattr(user, "over_unix_sockets", False) for user in users)
         return read_host(options, self.host_of_class, unix_sockets=unix_sockets)
 
-    def check(self, options: argparse.Namespace) -> None:
-        """Read the options and open the files, as a start would; what was opened serves the next start."""
+    def check(self, options: argparse.Namespace) -> PreparedStart:
+        """Prepare a start: read the options and open the files. The next `claim` returns the same object."""
         check_variables()
         settings = Settings.read(options)
         folder = StateFolder(settings.state_dir)
         folder.prepare()
         self._drop()
-        if settings.resume not in ("", NONE):
+        if settings.resume in ("", NONE):
+            self._prepared = self._open_new(settings, options)
+        else:
             journal = in_thread(find_to_resume, folder, settings.resume, resend=settings.resend)
             self._prepared = self._open_to_resume(settings, options, journal)
-            return
-        host = self._host(options)
-        if not settings.resume and (cut_off := in_thread(find_cut_off, folder)) is not None:
-            cut_off.close()
-            raise ResumeError(
-                f"run {cut_off.metadata.run} was cut off and is not finished. Go on with it: --traffic-resume last "
-                f"(TRAFFIC_RESUME=last), or {LEAVE_RUN}."
-            )
-        dataset = self.loader.open(settings.file, settings.state_dir, settings.schema)
-        try:
-            offset, chosen = _choice(settings, dataset)
-            prepared = PreparedStart(settings, dataset, host, offset, chosen)
-            if not (settings.again or settings.resume):
-                in_thread(check_again, folder, prepared.intended)
-        except BaseException:
-            dataset.close()
-            raise
-        self._prepared = prepared
+        return self._prepared
 
     def claim(self) -> PreparedStart:
-        """What was checked, to be used now; it is checked now where that has not been done."""
+        """Return the prepared start; prepare it now if `check` has not been called."""
         if self._prepared is None:
             self._check_users()
-            self.check(self.options)
-        prepared, self._prepared = self._prepared, None
-        assert prepared
+        prepared = self._prepared or self.check(self.options)
+        self._prepared = None
         return prepared
 
     def find_interrupted(self) -> PreparedStart | None:
@@ -214,6 +206,25 @@ class RunStarter:
         if self._prepared is not None:
             self._prepared.close()
             self._prepared = None
+
+    def _open_new(self, settings: Settings, options: argparse.Namespace) -> PreparedStart:
+        host, folder = self._host(options), StateFolder(settings.state_dir)
+        if not settings.resume and (cut_off := in_thread(find_cut_off, folder)) is not None:
+            cut_off.close()
+            raise ResumeError(
+                f"run {cut_off.metadata.run} was cut off and is not finished. Go on with it: --traffic-resume last "
+                f"(TRAFFIC_RESUME=last), or {LEAVE_RUN}."
+            )
+        dataset = self.loader.open(settings.file, settings.state_dir, settings.schema)
+        try:
+            offset, chosen = _choice(settings, dataset)
+            prepared = PreparedStart(settings, dataset, host, offset, chosen)
+            if not (settings.again or settings.resume):
+                in_thread(check_again, folder, prepared.intended)
+        except BaseException:
+            dataset.close()
+            raise
+        return prepared
 
     def _open_to_resume(
         self, settings: Settings, options: argparse.Namespace | None, journal: Journal

@@ -21,7 +21,7 @@ from traffic.settings import NONE, OPTIONS, SettingsError
 
 logger = logging.getLogger(__name__)
 
-PATIENCE_S = 15.0
+WAIT_S = 15.0
 
 
 class CheckedStart:
@@ -96,20 +96,18 @@ class CheckedStart:
         self._await_the_end_of_the_last()
         if why := self.why_not:
             return self._refused(why)
-        active_run = self._master.active_run
         try:
             self.form.check_start(request.form)
-            self._master.check(self._asked())
+            prepared = self._master.check(self._asked())
         except RefusedError as error:
             return self._refused(str(error), getattr(error, "more", {}))
         answer: Any = self._swarm()
         if not answer.get_json()["success"]:
             return answer
         # Locust starts in a greenlet: whoever is told "started" is to find this run, not the one before.
-        deadline = now_s() + PATIENCE_S
-        while self._master.active_run is active_run and self._master.refusal is None and now_s() < deadline:
-            gevent.sleep(0.01)
-        return answer if self._master.refusal is None else self._answer_refused(str(self._master.refusal))
+        prepared.begun.wait(WAIT_S)
+        refusal = prepared.begun.exception
+        return answer if refusal is None else self._answer_refused(str(refusal))
 
     def _refused(self, why: str, more: dict[str, Any] | None = None) -> Any:
         """Answer as Locust does where it does not start, and tell; with `more`, for programs, it is a question."""
@@ -129,7 +127,7 @@ class CheckedStart:
 
         Between a run's report and the stop of Locust's test a Start would be taken for an edit of that test.
         """
-        deadline = now_s() + PATIENCE_S
+        deadline = now_s() + WAIT_S
         while self._ending and now_s() < deadline:
             gevent.sleep(0.05)
 

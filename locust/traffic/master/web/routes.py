@@ -17,6 +17,7 @@ from traffic.master.active_run import ActiveRun
 from traffic.master.file_loading import BackgroundLoader
 from traffic.master.locust_session import LocustSession
 from traffic.master.run_events import RunEventRecorder
+from traffic.master.start import PreparedStart
 from traffic.master.wording import for_page
 from traffic.runs.state_dir import StateFolder
 from traffic.settings import DEFAULT_STATE_DIR
@@ -41,8 +42,8 @@ class MasterView(Protocol):
     def ill(self) -> str:
         """Why the workers' messages are not read; empty if they are."""
 
-    def check(self, options: argparse.Namespace) -> None:
-        """Raise what a start with these options would be refused for."""
+    def check(self, options: argparse.Namespace) -> PreparedStart:
+        """Prepare a start with these options. RefusedError if it would be refused."""
 
     @property
     def loader(self) -> BackgroundLoader:

@@ -9,7 +9,7 @@ from traffic.users.replay_user import ReplayUser
 from traffic.users.source import sources
 
 TERMS = RunConfig(RUN, "POST", "/", (0.0, 0.0), 3, "at-least-once")
-RECORD = Record(RUN, 1, 0, 1, BODY, again=False)
+RECORD = Record(RUN, 1, 0, 1, BODY, redelivered=False)
 
 
 class Constant:

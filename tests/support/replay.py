@@ -49,7 +49,7 @@ class Books:
         if self.taken >= len(self.bodies) - self.held_back:
             return None
         self.taken += 1
-        return Record("run-1", 1, self.taken - 1, self.taken - 1, self.bodies[self.taken - 1], again=False)
+        return Record("run-1", 1, self.taken - 1, self.taken - 1, self.bodies[self.taken - 1], redelivered=False)
 
     def take_batch(self, now: float, most: int) -> list[Record]:
         taken = (self.take(now) for _ in range(most))

@@ -244,9 +244,9 @@ def test_of_several_records_one_alone_probes_an_api_that_cannot_be_reached(link:
 
 def test_a_record_that_another_may_have_sent_counts_as_maybe_sent_again(link: LeaseClient) -> None:
     link.poll(0.2)
-    link.receive(replace(grant(0, 4), again=((1, 3),)), 0.3)
+    link.receive(replace(grant(0, 4), redelivered=((1, 3),)), 0.3)
     taken = [link.feed.take(0.4) for _ in range(4)]
-    assert [record.again for record in taken if record] == [False, True, True, False]
+    assert [record.redelivered for record in taken if record] == [False, True, True, False]
     for record in taken:
         assert record
         link.feed.book(record, OK, Outcome.DELIVERED, 0.5)

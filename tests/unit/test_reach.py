@@ -24,7 +24,7 @@ def grant(start: int, stop: int, seq: int, **more: object) -> LeaseGrant:
     indexes = np.arange(start, stop, dtype="<u8")
     bodies = tuple(b"{}" for _ in range(start, stop))
     return LeaseGrant(
-        7, seq, 1, seq, ((start, stop),), indexes=indexes.tobytes(), bodies=bodies, **({"again": ()} | more)
+        7, seq, 1, seq, ((start, stop),), indexes=indexes.tobytes(), bodies=bodies, **({"redelivered": ()} | more)
     )  # type: ignore[arg-type]
 
 
@@ -166,7 +166,7 @@ def test_under_at_most_once_nothing_goes_back_whose_answer_is_unknown() -> None:
 def test_who_gets_a_record_that_was_handed_back_goes_on_counting_its_attempts(bench: Bench) -> None:
     for _ in range(10):
         bench.attempt(OK, 1.0, Outcome.DELIVERED)
-    bench.give(20, 21, again=((20, 21),), tried=(Tried(20, RUN.max_attempts - 1, outcome_unknown=True),))
+    bench.give(20, 21, redelivered=((20, 21),), tried=(Tried(20, RUN.max_attempts - 1, outcome_unknown=True),))
     bench.attempt(BUSY, 2.0)
     _, (failure,) = bench.feed.report()
     assert (failure.positions, failure.attempts, failure.in_doubt) == (((20, 21),), RUN.max_attempts, True)

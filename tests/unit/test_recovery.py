@@ -219,7 +219,7 @@ def test_a_run_of_which_nothing_was_in_hand_goes_on_at_once(tmp_path):
     bench = Restarted(tmp_path, booked("a", places(0, 4)))
     grant = the_message(bench.ack("a", bench.hello("a"), 1, wants=5))
     assert isinstance(grant, LeaseGrant)
-    assert (grant.positions, grant.again) == (((4, 9),), ())
+    assert (grant.positions, grant.redelivered) == (((4, 9),), ())
     bench.run.dataset.close()
 
 
@@ -228,7 +228,7 @@ def test_a_record_that_was_in_hand_is_granted_as_one_that_may_have_been_sent(res
     restarted.now = TERMS.lease_s
     grant = the_message(restarted.ack("b", session, 1, wants=10))
     assert isinstance(grant, LeaseGrant)
-    assert (grant.positions, grant.again) == (((4, 14),), ((4, 10),))
+    assert (grant.positions, grant.redelivered) == (((4, 14),), ((4, 10),))
     assert grant.lease == 2, "the numbers go on"
 
 
@@ -239,7 +239,7 @@ def test_the_outcome_that_a_former_sessions_worker_brings_is_not_sent_again(rest
     restarted.now = TERMS.lease_s
     grant = the_message(restarted.ack("a", session, 1, wants=3))
     assert isinstance(grant, LeaseGrant)
-    assert (grant.positions, grant.again) == (((9, 12),), ((9, 10),))
+    assert (grant.positions, grant.redelivered) == (((9, 12),), ((9, 10),))
     assert (restarted.run.attempts, restarted.run.resent) == ({"a": 11}, {"a": 2})
 
 
@@ -321,7 +321,7 @@ def test_what_was_reopened_is_granted_as_a_repeat_and_its_new_outcome_counts(reo
     reopening.now = TERMS.lease_s
     grant = the_message(reopening.ack("b", session, 1, wants=5))
     assert isinstance(grant, LeaseGrant)
-    assert (grant.positions, grant.again) == (((2, 4),), ((2, 4),))
+    assert (grant.positions, grant.redelivered) == (((2, 4),), ((2, 4),))
     made = reopening.ack("b", session, 2, heard=grant.seq, delivered=((3, 4),), failed=(REFUSED,), attempts=4)
     rejected = DeadLetter(2, RecordState.REJECTED, 3, 409, "HTTP 409", "b")
     assert made[0] == booked("b", places(3, 4), rejected, attempts=4)

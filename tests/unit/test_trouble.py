@@ -80,7 +80,7 @@ def test_what_was_sent_in_vain_is_known_to_have_been_and_how_often(bench: Bench)
         grant = granted(bench.ack("b", sessions["b"], seq, heard=seq, holds=tuple(held), wants=10))
         held.update(RangeSet(grant.positions))
         if 1 in RangeSet(grant.positions):
-            assert (grant.again, grant.tried) == (((1, 2),), tried)
+            assert (grant.redelivered, grant.tried) == (((1, 2),), tried)
     assert 1 in held
     bench.ack("b", sessions["b"], 3, heard=3, delivered=((1, 2),), holds=((0, 1), (2, 20)))
     assert not bench.run.ledger.prior_attempts.tries, "nobody asks any more"

@@ -147,20 +147,22 @@ def _failures(value: Any) -> tuple[Failure, ...]:
 
 
 class Message:
-    """What all messages share: a type on the wire and a table of how each field is read."""
+    """What all messages share: a type on the wire, how each field is read, and which have another name on the wire."""
 
     type: ClassVar[str]
     readers: ClassVar[dict[str, Callable[[Any], Any]]]
+    wire_names: ClassVar[dict[str, str]] = {}
 
     def to_wire(self) -> dict[str, Any]:
-        """The message as a dict that msgpack can carry."""
-        return {name: wire.plain(getattr(self, name)) for name in self.readers}
+        """Return the message as a dict that msgpack can carry."""
+        return {self.wire_names.get(name, name): wire.plain(getattr(self, name)) for name in self.readers}
 
     @classmethod
     def from_wire(cls, data: Any) -> Self:
-        """The message that `data` holds; ProtocolError where it holds none."""
+        """Read the message that `data` holds. Raises ProtocolError if it holds none."""
+        names = cls.wire_names
         try:
-            return cls(**{name: reader(wire.field(data, name)) for name, reader in cls.readers.items()})
+            return cls(**{name: read(wire.field(data, names.get(name, name))) for name, read in cls.readers.items()})
         except (TypeError, ValueError, RecursionError) as error:
             raise wire.ProtocolError(f"{cls.type}: {error}") from error
 
@@ -246,11 +248,11 @@ class Welcome(Message):
 
 @dataclass(frozen=True, slots=True)
 class LeaseGrant(Message):
-    """Master to worker: a lease. The answer to ack `answers`; `seq` counts the master's messages of a session.
+    """Master to worker: a lease. It answers ack `answers`; `seq` counts the master's messages of a session.
 
-    `positions` are ranges; `indexes` (little-endian uint64, packed) and `bodies` stand in the order of the
-    positions. `again` are those positions that another worker may have sent, and `tried` those of them that it handed
-    back, and said how often it had.
+    `positions` are ranges. `indexes` (little-endian uint64, packed) and `bodies` are in the order of the positions.
+    `redelivered` are those positions that another worker may have sent. `tried` says how often, for those of them that
+    a worker in trouble handed back.
     """
 
     type = "traffic.lease"
@@ -260,18 +262,19 @@ class LeaseGrant(Message):
         "answers": wire.whole,
         "lease": wire.whole,
         "positions": wire.ranges,
-        "again": wire.ranges,
+        "redelivered": wire.ranges,
         "indexes": wire.raw,
         "bodies": wire.many_raw,
         "tried": _tried,
     }
+    wire_names = {"redelivered": "again"}
 
     session: int
     seq: int
     answers: int
     lease: int
     positions: tuple[Range, ...]
-    again: tuple[Range, ...]
+    redelivered: tuple[Range, ...]
     indexes: bytes
     bodies: tuple[bytes, ...]
     tried: tuple[Tried, ...] = ()

@@ -9,7 +9,7 @@ Guarded here:
 - A record that a worker in trouble hands back after sending it is pending again, and known to have been sent by it.
 """
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -101,23 +101,19 @@ class Session:
         fits = max(1, int(np.searchsorted(size, terms.lease_bytes, side="right")))
         positions, indexes = positions.head(fits), indexes[:fits]
         bodies = tuple(run.dataset.bodies(indexes))
-        again = ledger.prior_attempts.repeats_among(positions)
+        redelivered = ledger.prior_attempts.repeats_among(positions)
         lease = ledger.lease(self.worker, positions)
-        grant = self._grant_message(lease, again, indexes.astype("<u8").tobytes(), bodies)
-        if again:
-            grant = replace(grant, tried=ledger.prior_attempts.tries_among(again))
-        return [Leased(lease.number, self.worker, positions), Send(self.worker, grant)]
-
-    def _grant_message(self, lease: Lease, again: RangeSet, indexes: bytes, bodies: tuple[bytes, ...]) -> LeaseGrant:
         seq = self.next_seq()
         self.granted[lease.number] = seq
-        return LeaseGrant(
+        grant = LeaseGrant(
             session=self.number,
             seq=seq,
             answers=self.received,
             lease=lease.number,
             positions=tuple(lease.open),
-            again=tuple(again),
-            indexes=indexes,
+            redelivered=tuple(redelivered),
+            indexes=indexes.astype("<u8").tobytes(),
             bodies=bodies,
+            tried=ledger.prior_attempts.tries_among(redelivered) if redelivered else (),
         )
+        return [Leased(lease.number, self.worker, positions), Send(self.worker, grant)]

@@ -106,7 +106,7 @@ class Feed:
         """Take a lease in. ProtocolError where it contradicts itself, or there is no run that it could be of."""
         if self.run is None:
             raise ProtocolError(f"lease {grant.lease} belongs to no run")
-        positions, again = RangeSet(grant.positions), RangeSet(grant.again)
+        positions, redelivered = RangeSet(grant.positions), RangeSet(grant.redelivered)
         indexes = grant.index_list()
         self._held.update(positions)
         rest: Places = zip(positions.members(), indexes, grant.bodies, strict=True)
@@ -119,7 +119,7 @@ class Feed:
                 self._held.remove(position, position + 1)
         if known:
             rest = ((position, index, body) for position, index, body in rest if position not in known)
-        self._leased.add(rest, positions.count - len(known), again, grant.tried)
+        self._leased.add(rest, positions.count - len(known), redelivered, grant.tried)
         if self.closed:  # it was on its way as the feed was closed: the next ack says that it is not held
             self._held.subtract(self._leased.drop())
 

@@ -10,7 +10,7 @@ class Record:
 
     `attempts` counts those made, the present one included, without the `unreached`, which did not leave this worker
     and do not count against the record. `answered` says that the API has answered one of them, `outcome_unknown` that
-    one of them had no answer, `again` that another worker may have sent the record.
+    one of them had no answer, `redelivered` that another worker may have sent the record.
     """
 
     run: str
@@ -18,7 +18,7 @@ class Record:
     position: int
     index: int
     body: bytes
-    again: bool
+    redelivered: bool
     attempts: int = 0
     unreached: int = 0
     outcome_unknown: bool = False
@@ -32,7 +32,7 @@ class Record:
     @property
     def maybe(self) -> bool:
         """Whether the API may have had the record before, and nobody knows."""
-        return not self.answered and (self.again or self.outcome_unknown)
+        return not self.answered and (self.redelivered or self.outcome_unknown)
 
 
 @dataclass(slots=True)

@@ -22,16 +22,16 @@ _NOTHING: _Lease = (iter(()), None, {})
 class Waiting:
     """`count` is how many there are."""
 
-    __slots__ = ("_again", "_leases", "_rest", "_tries", "count")
+    __slots__ = ("_leases", "_redelivered", "_rest", "_tries", "count")
 
     def __init__(self) -> None:
-        self._rest, self._again, self._tries = _NOTHING  # of the lease that records are taken from at present
+        self._rest, self._redelivered, self._tries = _NOTHING  # of the lease that records are taken from at present
         self._leases: deque[_Lease] = deque()  # those behind it
         self.count = 0
 
-    def add(self, places: Places, count: int, again: RangeSet, tried: tuple[Tried, ...]) -> None:
-        """Put the `count` records of a lease behind the others. Of these, others may have sent `again`."""
-        self._leases.append((places, again if again.count else None, {one.position: one for one in tried}))
+    def add(self, places: Places, count: int, redelivered: RangeSet, tried: tuple[Tried, ...]) -> None:
+        """Put the `count` records of a lease behind the others. Of these, others may have sent `redelivered`."""
+        self._leases.append((places, redelivered if redelivered.count else None, {one.position: one for one in tried}))
         self.count += count
 
     def take(self, run: str, session: int, most: int, counts: Counts) -> list[Record]:
@@ -39,10 +39,10 @@ class Waiting:
         places = islice(self._rest, most)
         made = [Record(run, session, position, index, body, False, 1) for position, index, body in places]
         if not made:
-            self._rest, self._again, self._tries = self._leases.popleft()
-        elif self._again is not None:
+            self._rest, self._redelivered, self._tries = self._leases.popleft()
+        elif self._redelivered is not None:
             for record in made:
-                if record.position in self._again:
+                if record.position in self._redelivered:
                     self._note_earlier(record)
                     counts.begin_again(record)
         self.count -= len(made)
@@ -53,13 +53,13 @@ class Waiting:
         leases = [self._rest, *(rest for rest, _, _ in self._leases)]
         dropped = RangeSet.of(position for rest in leases for position, _, _ in rest)
         self._leases.clear()
-        self._rest, self._again, self._tries = _NOTHING
+        self._rest, self._redelivered, self._tries = _NOTHING
         self.count = 0
         return dropped
 
     def _note_earlier(self, record: Record) -> None:
         """Another worker may have sent a record: go on counting its attempts if that worker has said how many."""
-        record.again = True
+        record.redelivered = True
         if (tried := self._tries.get(record.position)) is not None:
             record.attempts += tried.attempts
             record.outcome_unknown, record.answered = tried.outcome_unknown, not tried.outcome_unknown

@@ -1,0 +1,54 @@
+"""The messages keep their names on the wire, and come back from it as they were."""
+
+import pytest
+
+from traffic.core.protocol import (
+    FROM_MASTER,
+    FROM_WORKER,
+    Ack,
+    AckReply,
+    Failure,
+    Hello,
+    LeaseGrant,
+    LeaseTerms,
+    Message,
+    RunConfig,
+    Tried,
+    Welcome,
+)
+from traffic.core.wire import ProtocolError
+
+FAILURE = Failure(((3, 5),), False, 2, 422, "HTTP 422")
+MESSAGES: tuple[tuple[Message, set[str]], ...] = (
+    (Hello(4, 1), {"version", "hello"}),
+    (
+        Ack(7, 2, 1, "run", ((0, 3),), (FAILURE,), ((5, 8),), 40, 9, 1, 2, "", False, 1, "", (Tried(8, 1, True),)),
+        {
+            *("session", "seq", "heard", "run", "delivered", "failed", "holds", "wants", "attempts", "resent"),
+            *("users", "trouble", "leaving", "maybe_resent", "fault", "tried"),
+        },
+    ),
+    (
+        Welcome(7, 1, RunConfig("run", "POST", "/", (0.0, 1.0), 3, "at-least-once"), LeaseTerms.of(2.0)),
+        {"session", "seq", "run", "terms"},
+    ),
+    (
+        LeaseGrant(7, 3, 2, 11, ((4, 6),), ((5, 6),), b"\0" * 16, (b"{}", b"{}"), (Tried(5, 2, False),)),
+        {"session", "seq", "answers", "lease", "positions", "again", "indexes", "bodies", "tried"},
+    ),
+    (AckReply(7, 4, 3, True, False), {"session", "seq", "answers", "over", "paused"}),
+)
+
+
+@pytest.mark.parametrize(("message", "names"), MESSAGES, ids=[type(message).__name__ for message, _ in MESSAGES])
+def test_a_message_has_these_names_on_the_wire_and_comes_back_as_it_was(message: Message, names: set[str]) -> None:
+    sent = message.to_wire()
+    assert set(sent) == names
+    assert type(message).from_wire(sent) == message
+    for name in names:
+        with pytest.raises(ProtocolError):
+            type(message).from_wire({key: value for key, value in sent.items() if key != name})
+
+
+def test_each_kind_of_message_is_among_these() -> None:
+    assert {type(message) for message, _ in MESSAGES} == {*FROM_MASTER, *FROM_WORKER}

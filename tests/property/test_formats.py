@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from property.test_dataset import dumped, records, tokens, windows
 from traffic.core.order import Order
+from traffic.dataset import formats
 from traffic.dataset.cache import Cache
 from traffic.dataset.dataset import Dataset, DatasetError
-from traffic.dataset.formats import Format
 from traffic.dataset.loader import DatasetLoader
 from unit.traffic_file import all_bodies, bodies, opened, strictly_read, window, written
 
@@ -97,7 +97,7 @@ def test_what_a_csv_writer_writes_is_read_as_objects_of_strings(tmp_path_factory
     path = written(folder, gzip.compress(text) if packed else text, "rows.csv")
     dataset = DatasetLoader(path, Cache(folder / "cache")).open()
     made = all_bodies(dataset)
-    assert dataset.format is Format.CSV
+    assert dataset.format is formats.CSV
     dataset.close()
     assert [json.loads(body) for body in made] == [dict(zip(names, row, strict=True)) for row in rows]
     assert made == [json.dumps(json.loads(body), ensure_ascii=False, separators=(",", ":")).encode() for body in made]

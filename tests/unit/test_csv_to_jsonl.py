@@ -7,11 +7,11 @@ import threading
 
 import pytest
 
+from traffic.dataset import formats
 from traffic.dataset.cache import Cache
 from traffic.dataset.csv_to_jsonl import CsvToJsonl
 from traffic.dataset.dataset import DatasetError
 from traffic.dataset.fault_list import ManyFaultsError
-from traffic.dataset.formats import Format
 from traffic.dataset.loader import DatasetLoader
 from unit.traffic_file import all_bodies, window, written
 
@@ -19,7 +19,7 @@ from unit.traffic_file import all_bodies, window, written
 def read(tmp_path, text, name="traffic.csv"):
     dataset = DatasetLoader(written(tmp_path, text, name), Cache(tmp_path / "cache")).open()
     try:
-        assert dataset.format is Format.CSV
+        assert dataset.format is formats.CSV
         return all_bodies(dataset)
     finally:
         dataset.close()

@@ -4,8 +4,8 @@ import re
 
 import pytest
 
+from traffic.dataset import formats
 from traffic.dataset.fault_list import ManyFaultsError
-from traffic.dataset.formats import Format
 from unit.traffic_file import bodies, opened, place, refusal, window, written
 
 WINDOWS = [4, 7, 64, 1 << 20]
@@ -35,7 +35,7 @@ def test_each_line_is_a_record_whatever_breaks_the_lines(tmp_path, size, joint, 
 @pytest.mark.parametrize("name", ["traffic.json", "traffic", "traffic.jsonl", "traffic.NDJSON", "data.csv"])
 def test_lines_are_told_by_their_content_under_any_name(tmp_path, name):
     dataset = opened(written(tmp_path, '{"a": 1}\n{"b": 2}\n', name))
-    assert (dataset.records, dataset.format) == (2, Format.LINES)
+    assert (dataset.records, dataset.format) == (2, formats.LINES)
     dataset.close()
 
 

@@ -9,10 +9,9 @@ import zlib
 
 import pytest
 
-from traffic.dataset import loader as opening
+from traffic.dataset import formats, loader
 from traffic.dataset.cache import KEPT, SETTLED_S, Cache
 from traffic.dataset.dataset import DatasetError
-from traffic.dataset.formats import Format
 from traffic.dataset.loader import DatasetLoader
 from traffic.dataset.schema import Schema, SchemaError
 from unit.traffic_file import all_bodies, written
@@ -39,9 +38,9 @@ def two_frames(data):
 
 PACKERS = {"gzip": gzip.compress, "gzip in members": two_members, "zstd": zstd.compress, "zstd in frames": two_frames}
 KINDS = {
-    Format.ARRAY: (ARRAY, RECORDS),
-    Format.LINES: (LINES, RECORDS),
-    Format.CSV: (CSV, [b'{"name":"Ana","msg":"a\\nb"}']),
+    formats.ARRAY: (ARRAY, RECORDS),
+    formats.LINES: (LINES, RECORDS),
+    formats.CSV: (CSV, [b'{"name":"Ana","msg":"a\\nb"}']),
 }
 
 
@@ -54,8 +53,8 @@ def cache(tmp_path):
 def reads(monkeypatch):
     """How often a file was read for its index since."""
     made = []
-    index = opening.index
-    monkeypatch.setattr(opening, "index", lambda *args: made.append(args) or index(*args))
+    build = loader.build_index
+    monkeypatch.setattr(loader, "build_index", lambda *args: made.append(args) or build(*args))
     return made
 
 
@@ -68,7 +67,7 @@ def old(path):
 def read(path, cache, schema=None, later=SETTLED_S + 1):
     """What a start finds that comes some seconds after the latest write."""
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(opening.time, "time", lambda: path.stat().st_ctime + later)
+        patched.setattr(loader.time, "time", lambda: path.stat().st_ctime + later)
         dataset = DatasetLoader(path, cache).open(schema)
     try:
         return dataset.format, dataset.digest, all_bodies(dataset)
@@ -109,7 +108,7 @@ def test_much_that_was_packed_into_little_comes_out_in_pieces(tmp_path, cache, m
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_fault_in_a_packed_file_has_its_place_in_what_was_packed(tmp_path, cache, kind):
-    data = {Format.ARRAY: b"[{},\n{},\n 1]", Format.LINES: b"{}\n{}\n 1", Format.CSV: b"a,b\n1,2\n1"}[kind]
+    data = {formats.ARRAY: b"[{},\n{},\n 1]", formats.LINES: b"{}\n{}\n 1", formats.CSV: b"a,b\n1,2\n1"}[kind]
     path = written(tmp_path, gzip.compress(data))
     with pytest.raises(DatasetError) as caught:
         DatasetLoader(path, cache).open()

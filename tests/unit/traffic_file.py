@@ -11,7 +11,7 @@ import numpy as np
 
 from traffic.dataset import scan
 from traffic.dataset.dataset import Dataset, DatasetError
-from traffic.dataset.fast_path import lengths
+from traffic.dataset.fast_path import element_lengths
 
 MARK = "¦"
 
@@ -31,24 +31,24 @@ def written(folder: Path, data: bytes | str, name: str = "traffic.json") -> Path
 
 
 def opened(path: Path) -> Dataset:
-    """The dataset of a file, which is the same, or refused for the same fault, with and without quick opinions."""
+    """The dataset of a file, which is the same, or refused for the same fault, with and without the fast path."""
     made: list[Dataset] = []
     errors: list[DatasetError] = []
-    for quick in (None, lengths):
+    for fast_path in (None, element_lengths):
         try:
-            made.append(Dataset.open(path, quick))
+            made.append(Dataset.open(path, fast_path))
         except DatasetError as error:
             errors.append(error)
     if errors:
         # Behind the first fault, how far bytes that are not UTF-8 let the reading go on depends on the windows.
-        assert [error.told for error in errors] == [errors[0].told] * 2, path.read_bytes()[:1000]
+        assert [error.without_file for error in errors] == [errors[0].without_file] * 2, path.read_bytes()[:1000]
         raise errors[0]
-    rigorous, quickly = made
-    everything = np.arange(rigorous.records, dtype=np.uint64)
-    assert (rigorous.digest, rigorous.format, rigorous.records) == (quickly.digest, quickly.format, quickly.records)
-    assert rigorous.bodies(everything) == quickly.bodies(everything)
-    rigorous.close()
-    return quickly
+    strict, fast = made
+    everything = np.arange(strict.records, dtype=np.uint64)
+    assert (strict.digest, strict.format, strict.records) == (fast.digest, fast.format, fast.records)
+    assert strict.bodies(everything) == fast.bodies(everything)
+    strict.close()
+    return fast
 
 
 def all_bodies(dataset: Dataset) -> list[bytes]:

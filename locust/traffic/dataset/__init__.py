@@ -1,1 +1,1 @@
-"""Traffic files: whatever a file is, the result is a dataset of records, checked and indexed."""
+"""Traffic files: a file of any supported format becomes a dataset of records, checked and indexed."""

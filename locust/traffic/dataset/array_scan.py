@@ -1,7 +1,7 @@
 """Scan one JSON array (RFC 8259) of objects, however it is laid out.
 
-Guarded here: the file is that array and nothing else, or it is refused; then the first fault is the one that is
-named.
+The rule that this module guards: a file that is not this array and nothing else is refused, and its first fault is
+reported.
 """
 
 import json
@@ -13,57 +13,57 @@ import numpy.typing as npt
 
 from traffic.dataset import diagnosis, scan
 from traffic.dataset.array_split import begins, cuts
+from traffic.dataset.csv_header import csv_doubt
 from traffic.dataset.diagnosis import DatasetError
-from traffic.dataset.formats import HEAD, csv_doubt
-from traffic.dataset.scan import BOM, EXAMPLE, LONGEST_TOKEN, MAX_DEPTH, Scan, decoded_end
+from traffic.dataset.scan import BOM, EXAMPLE, HEAD, LONGEST_TOKEN, MAX_DEPTH, Scan, decoded_end
 
 SHAPE = f"The file must hold one JSON array of objects, such as [{EXAMPLE}], or one object on each line, or CSV."
 
 _WHITES = b" \t\n\r"
 _WHITE = re.compile(rb"[ \t\n\r]*")
-_LONGEST_JOINT = 64
+_LONGEST_SEPARATOR = 64
 _BRACE = ord("{")
-# A text that is looked at at once holds no more windows: with many small records, it takes 50 times its memory.
+# The fast path reads a text of at most so many windows at once: with many small records, it takes 50 times its memory.
 _MOST_WINDOWS = 2
 
 
 class ArrayScan(Scan):
-    """A scan of an array. `joint` is what stood between the latest two records, a comma and white space."""
+    """Scans an array. `separator` is what stood between the latest two records: a comma and white space."""
 
-    joint = b","
+    separator = b","
     comma = 0
     # The end of the latest record, as an offset in the file.
     ended = 0
-    # Up to this offset the quick way has been tried in vain.
-    doubtful = 0
+    # Up to this offset the fast path has been tried in vain.
+    fast_path_failed_until = 0
     nested = False
 
     def _read_records(self) -> None:
         self._open_array()
         while self._step():
             pass
-        if not self.findings.count:
+        if not self.faults.count:
             self._end()
 
     def _step(self) -> bool:
-        """Read a record, or see what is wrong with it; whether there may be another."""
+        """Read a record, or note what is wrong with it. Return whether there may be another."""
         try:
             return self._next_record()
         except DatasetError as error:
             if error.record is None or self.hopeless:
                 raise
-            self.findings.add(error)
-            # Else the record is good, and what follows it is not.
+            self.faults.add(error)
+            # If not, the record is good, and what follows it is not.
             within = len(self.starts) <= error.record
             while len(self.starts) <= error.record:
-                self._note(self.base + self.at, 0)  # so that those behind it keep their numbers
-            return self._pass_by(error.record, within=within)
+                self._add_record(self.base + self.at, 0)  # so that later records keep their numbers
+            return self._skip_fault(error.record, within=within)
 
     def _skip_white(self) -> str:
-        """Move to the next character that is not white space; that character, "" at the end of the file."""
+        """Move to the next character that is not white space, and return it; "" at the end of the file."""
         while True:
             match = _WHITE.match(self.data, self.at)
-            assert match  # the pattern matches nothing, too
+            assert match  # the pattern matches an empty text, too
             self.at = match.end()
             if self.at < len(self.data):
                 return chr(self.data[self.at])
@@ -99,17 +99,17 @@ class ArrayScan(Scan):
         self.fail(what, f"If it is CSV, rename it so that its name ends with .csv. Else: {SHAPE}")
 
     def _next_record(self) -> bool:
-        """Read one record and the comma or bracket behind it; whether a comma was there. Or many records at once."""
+        """Read one record, or many by the fast path. Return whether there may be another: whether a comma follows."""
         seen = self._skip_white()
         if seen == "{":
-            self._learn_joint()
-            if self._quick is not None and self.base + self.at >= self.doubtful and self._scan_fast():
+            self._learn_separator()
+            if self._fast_path is not None and self.base + self.at >= self.fast_path_failed_until and self._scan_fast():
                 return True
         record = len(self.starts)
         if seen != "{":
             self._fail_record(seen, record)
         stop = self._decode(record)
-        self._note(self.base + self.at, stop - self.at)
+        self._add_record(self.base + self.at, stop - self.at)
         self.at = stop
         self.ended = self.base + stop
         return self._after_record(record)
@@ -121,7 +121,7 @@ class ArrayScan(Scan):
         return self._step_over(seen)
 
     def _step_over(self, seen: str) -> bool:
-        """Move behind the comma or bracket that stands here; whether it is a comma."""
+        """Move behind the comma or bracket that stands here. Return whether it is a comma."""
         self.comma = self.base + self.at
         self.at += 1
         return seen == ","
@@ -147,10 +147,10 @@ class ArrayScan(Scan):
         }.get(seen, "Put a comma or the closing bracket ] there.")
         self.fail(what, remedy, record=record)
 
-    def _pass_by(self, record: int, *, within: bool) -> bool:
-        """Go on behind a fault; whether there may be another record.
+    def _skip_fault(self, record: int, *, within: bool) -> bool:
+        """Go on behind a fault. Return whether there may be another record.
 
-        Where a comma is missing, or a value, or where there is a value that is no object, what follows is certain.
+        If a comma or a value is missing, or a value is no object, it is certain where the next record begins.
         """
         seen = self._skip_white()
         if not within:
@@ -162,7 +162,7 @@ class ArrayScan(Scan):
         return self._step_over(seen)
 
     def _skip_value(self, record: int) -> bool:
-        """Move behind the value that stands here; whether it is one."""
+        """Move behind the value that stands here. Return whether it is one."""
         while True:
             try:
                 stop = self._decode(record)
@@ -174,20 +174,20 @@ class ArrayScan(Scan):
                 self.at = stop
                 self.ended = self.base + stop
                 return True
-            self._grow()  # what looks like a number may be the beginning of one
+            self._grow()  # what looks like a number may be the beginning of a longer one
 
     def _resume(self, record: int) -> bool:
-        """Find the next record after a fault in this one; whether there is one, as far as can be told.
+        """Find the next record after a fault in this one. Return whether one was found.
 
-        Where the record begins a line, the next line that begins as it does begins one; where it does not, nobody can
-        tell, and the file is read no further.
+        If the record begins a line, the next line that begins in the same way begins a record. If not, the next record
+        cannot be found, and the file is read no further.
         """
         start = self.starts[record]
-        before = self._read(max(0, start - _LONGEST_JOINT), min(start, _LONGEST_JOINT))
+        before = self._read(max(0, start - _LONGEST_SEPARATOR), min(start, _LONGEST_SEPARATOR))
         white = before[len(before.rstrip(_WHITES)) :]
         at = white.rfind(b"\n")
         if at < 0:
-            self.findings.partial = True
+            self.faults.partial = True
             return False
         begins = white[at:] + b"{"
         while (found := self.data.find(begins, self.at)) < 0:
@@ -197,15 +197,15 @@ class ArrayScan(Scan):
             try:
                 self._load(len(self.data) - len(begins) + 1)
             except DatasetError as error:
-                self.findings.add(error)
-                self.findings.partial = True
+                self.faults.add(error)
+                self.faults.partial = True
                 return False
         self.at = found + len(begins) - 1
         self.ended = -1
         return True
 
     def _decode(self, record: int) -> int:
-        """Where the object that begins here ends; the window grows until it holds it whole."""
+        """Return where the object that begins here ends. The window grows until it holds all of it."""
         while True:
             try:
                 stop = decoded_end(self.text, self.at)
@@ -218,13 +218,13 @@ class ArrayScan(Scan):
             return stop
 
     def _may_go_on(self, error: Exception) -> bool:
-        """Whether the record may be whole after all, with what lies behind the window."""
+        """Whether the record may be complete with what lies behind the window."""
         if not isinstance(error, json.JSONDecodeError) or self.to_the_end:
             return False
         return error.pos > len(self.data) - LONGEST_TOKEN or error.msg.startswith("Unterminated string")
 
     def _grow(self) -> None:
-        """Begin the window at the record, twice as long as before where the record began the window already."""
+        """Begin the window at the record, twice as long as before if it began there already."""
         if len(self.data) - self.at > scan.MAX_RECORD:
             self._fail_long(len(self.starts))
         if self.at == 0:
@@ -249,40 +249,40 @@ class ArrayScan(Scan):
             self.fail(what, "Keep one array in the file and nothing after it.")
         self._load(self.at)
 
-    # The quick way.
+    # The fast path.
 
-    def _learn_joint(self) -> None:
-        """Note what stands between the record that begins here and the one before it, or the array's bracket."""
+    def _learn_separator(self) -> None:
+        """Note what stands between the record that begins here and the record or bracket before it."""
         start = self.ended - self.base
-        if start >= 0 and self.at - start <= _LONGEST_JOINT:
-            joint = self.data[start : self.at]
-            self.joint = joint if self.starts else b"," + joint
+        if start >= 0 and self.at - start <= _LONGEST_SEPARATOR:
+            separator = self.data[start : self.at]
+            self.separator = separator if self.starts else b"," + separator
 
     def _scan_fast(self) -> bool:
-        """Take in all records but the last of this window, if they are good beyond doubt; whether they are.
+        """Add all records but the last of this window if they are certainly good. Return whether they are.
 
-        A text that begins where a record does, is cut behind a closing brace, and is an array of values once it
-        stands in brackets, was cut between two records: JSON is read from left to right, so what follows the cut
-        has no say in how the text before it is to be read.
+        A text that begins where a record does, is cut behind a closing brace, and in brackets is an array of values,
+        was cut between two records: JSON is read from left to right, so what follows the cut does not change how the
+        text before it is read.
         """
         rest = len(self.data) - self.at
         if rest < self.at or rest > _MOST_WINDOWS * scan.WINDOW:
             self.window = scan.WINDOW
             self._load(self.at)
-        for cut in cuts(self.data, self.at, self.joint, nested=self.nested):
+        for cut in cuts(self.data, self.at, self.separator, nested=self.nested):
             piece = memoryview(self.data)[self.at : cut]
-            lengths = self._quick(b"".join((b"[", piece, b"]"))) if self._quick else None
-            if lengths is not None and self._take_in(piece, np.array(lengths, np.int64)):
-                self.at = cut + len(self.joint)
+            lengths = self._fast_path(b"".join((b"[", piece, b"]"))) if self._fast_path else None
+            if lengths is not None and self._add_objects(piece, np.array(lengths, np.int64)):
+                self.at = cut + len(self.separator)
                 self.ended = self.base + cut
                 return True
             self.nested = True
-        self.doubtful = self.base + len(self.data) // 2 + 1
+        self.fast_path_failed_until = self.base + len(self.data) // 2 + 1
         return False
 
-    def _take_in(self, piece: memoryview, lengths: npt.NDArray[np.int64]) -> bool:
-        """Note the records of a piece of the file that holds values of these lengths; whether all are objects."""
-        starts = begins(piece, lengths, self.joint)
+    def _add_objects(self, piece: memoryview, lengths: npt.NDArray[np.int64]) -> bool:
+        """Add the records of a piece that holds values of these lengths. Return whether all are objects."""
+        starts = begins(piece, lengths, self.separator)
         data = np.frombuffer(piece, np.uint8)
         if not (data[starts] == _BRACE).all():
             return False
@@ -291,5 +291,5 @@ class ArrayScan(Scan):
             stop = start + int(lengths[nth])
             if stop - start > scan.MAX_RECORD or self._many_brackets(start, stop):
                 return False
-        self._note_all(starts + (self.base + self.at), lengths)
+        self._add_records(starts + (self.base + self.at), lengths)
         return True

@@ -6,18 +6,18 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
-_JOINT = re.compile(rb"[ \t\n\r]*,[ \t\n\r]*")
-# Of the places where a text might be cut between two records: how many are looked at.
+_SEPARATOR = re.compile(rb"[ \t\n\r]*,[ \t\n\r]*")
+# Of the places where a text might be cut between two records, so many are tried.
 _CUTS = 2000
 
 
-def cuts(data: bytes, at: int, joint: bytes, *, nested: bool) -> Iterator[int]:
-    """Where a text could be cut behind a record, from the one that begins at `at` on; the likely places first.
+def cuts(data: bytes, at: int, separator: bytes, *, nested: bool) -> Iterator[int]:
+    """Yield where a text could be cut behind a record, from the one that begins at `at` on; the likely places first.
 
-    `joint` is what stands between two records. `nested`: records have objects in them, so that what looks like a joint
-    may be within one; else the last such place is the first that is told.
+    `separator` stands between two records. `nested`: records hold objects, so that what looks like a separator may be
+    within a record; if not, the last such place is tried first.
     """
-    mark = b"}" + joint + b"{"
+    mark = b"}" + separator + b"{"
     last = cut = data.rfind(mark, at) + 1
     if not cut:
         return
@@ -34,23 +34,23 @@ def cuts(data: bytes, at: int, joint: bytes, *, nested: bool) -> Iterator[int]:
         depth -= _depth(data, cut, last)
 
 
-def begins(piece: memoryview, lengths: npt.NDArray[np.int64], joint: bytes) -> npt.NDArray[np.int64]:
-    """Where the values of these lengths begin in a piece that holds them and what joins them: mostly `joint`."""
+def begins(piece: memoryview, lengths: npt.NDArray[np.int64], separator: bytes) -> npt.NDArray[np.int64]:
+    """Return where the values of these lengths begin in a piece; what separates them is mostly `separator`."""
     starts = np.zeros(len(lengths), np.int64)
-    np.cumsum(lengths[:-1] + len(joint), out=starts[1:])
+    np.cumsum(lengths[:-1] + len(separator), out=starts[1:])
     if starts[-1] + lengths[-1] == len(piece):
-        data, before = np.frombuffer(piece, np.uint8), starts[1:] - len(joint)
-        if all((data[before + nth] == byte).all() for nth, byte in enumerate(joint)):
+        data, before = np.frombuffer(piece, np.uint8), starts[1:] - len(separator)
+        if all((data[before + nth] == byte).all() for nth, byte in enumerate(separator)):
             return starts
     at, made = 0, []
     for length in lengths.tolist():
         made.append(at)
-        match = _JOINT.match(piece, at + length)
+        match = _SEPARATOR.match(piece, at + length)
         at = match.end() if match else at + length
     return np.array(made, np.int64)
 
 
 def _depth(data: bytes, start: int, stop: int) -> int:
-    """How many brackets are opened and not closed, those in strings among them."""
+    """Return how many brackets are opened and not closed; brackets in strings are counted, too."""
     opened = data.count(b"{", start, stop) + data.count(b"[", start, stop)
     return opened - data.count(b"}", start, stop) - data.count(b"]", start, stop)

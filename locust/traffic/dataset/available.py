@@ -16,21 +16,21 @@ _DISK = "Make room there, or name another with --traffic-state-dir"
 
 
 def room_for(folder: Path) -> Room:
-    """The room that there is for a file of which something is kept in a folder."""
+    """Return the room for a file whose index and copy are kept in a folder."""
     return Room(memory_left, lambda: disk_left(folder))
 
 
 def memory_left(root: Path = ROOT) -> Left | None:
-    """The memory that this process can still take, by the closest of its limits; None if no limit can be read.
+    """Return the memory that this process can still take, by its lowest limit; None if no limit can be read.
 
-    `root` is where /proc and /sys are.
+    `root` is the folder that has /proc and /sys.
     """
     limits = [*_containers(root), *_machine(root), *_own(root)]
     return min(limits, key=lambda left: left.size, default=None)
 
 
 def disk_left(folder: Path) -> Left | None:
-    """The disk of a folder, or of the closest above it that is there; None if that cannot be told."""
+    """Return what is left of the disk of a folder, or of the closest one above that exists; None if unknown."""
     for place in (folder, *folder.absolute().parents):
         try:
             seen = os.statvfs(place)
@@ -44,10 +44,10 @@ def disk_left(folder: Path) -> Left | None:
 
 
 def _containers(root: Path) -> Iterator[Left]:
-    """What is left of each control group that this process is in, from its own up to the outermost.
+    """Yield what is left of each control group that this process is in, from its own up to the outermost.
 
-    Version 2: docs.kernel.org/admin-guide/cgroup-v2.html; version 1: .../cgroup-v1/memory.html. Pages of files that
-    can be read again count as used there, and are given up before anything is killed: so they count as free here.
+    Version 2: docs.kernel.org/admin-guide/cgroup-v2.html; version 1: .../cgroup-v1/memory.html. The kernel counts the
+    cached pages of files as used, and frees them before it kills anything: so they count as free here.
     """
     for line in _text(root / "proc/self/cgroup").splitlines():
         _, controllers, path = line.split(":", 2)
@@ -60,7 +60,7 @@ def _containers(root: Path) -> Iterator[Left]:
             continue
         mount = root / _MOUNT / names[0]
         own = mount / path.lstrip("/")
-        # In a container the path may be its host's, of which nothing is seen here but the mount itself.
+        # In a container the path may be the host's, and only the mount itself exists here.
         for group in (own, *(above for above in own.parents if above.is_relative_to(mount))):
             limit, used = _number(group / names[1]), _number(group / names[2])
             if limit is not None and used is not None:
@@ -75,7 +75,7 @@ def _machine(root: Path) -> Iterator[Left]:
 
 
 def _own(root: Path) -> Iterator[Left]:
-    """What is left of the address space and of the data that this process may have."""
+    """Yield what is left of the address space that this process may have."""
     limit, _ = resource.getrlimit(resource.RLIMIT_AS)
     used = _text(root / "proc/self/statm").split()
     if limit != resource.RLIM_INFINITY and used:
@@ -83,7 +83,7 @@ def _own(root: Path) -> Iterator[Left]:
 
 
 def _text(path: Path) -> str:
-    """What a file says; nothing if it is not there."""
+    """Return a file's text; empty if it cannot be read."""
     try:
         return path.read_text()
     except OSError:
@@ -91,12 +91,12 @@ def _text(path: Path) -> str:
 
 
 def _number(path: Path) -> int | None:
-    """The number in a file; None if there is none, as "max" where there is no limit."""
+    """Return the number in a file; None if there is none, as in "max" for no limit."""
     text = _text(path).strip()
     return int(text) if text.isdigit() else None
 
 
 def _table(path: Path) -> dict[str, int]:
-    """The lines of a file, each a name and a number."""
+    """Return the lines of a file, each a name and a number."""
     rows = (line.split() for line in _text(path).splitlines())
     return {row[0]: int(row[1]) for row in rows if len(row) > 1 and row[1].isdigit()}

@@ -1,13 +1,13 @@
-"""What is known of traffic files already: their indexes, and what they were unpacked or converted to, on disk.
+"""What is known of traffic files, on disk: their indexes, and their JSON copies if they need one.
 
-cache/<identity>.seen            the digest of the file of this identity
-cache/<digest>-<hint>.index      where each record of a file of this digest stands, if its name gives this hint
-cache/<digest>-<hint>.records    what it was unpacked or converted to, where it had to be
-cache/<digest>-<digest>.passed   that its records pass the schema of the second digest
+cache/<fingerprint>.seen         the digest of the file with this fingerprint
+cache/<digest>-<hint>.index      where each record of a file with this digest stands, if its name gives this hint
+cache/<digest>-<hint>.records    the JSON copy of the file, if it had to be decompressed or converted
+cache/<digest>-<digest>.passed   its records pass the schema with the second digest
 
-The rule that this module guards: what is found here is what a new look at the file would find. A file is known again
-by its device, inode, size and times; any write changes one of them, unless it comes within a clock's tick of the look.
-So a file that was written to in the last seconds is not known by these, but by its digest. All of it can be deleted.
+The rule that this module guards: the cache returns what a new scan of the file would find. A file is recognized by its
+fingerprint, which any write changes, unless it comes within a tick of the clock. So a file that was written within the
+last seconds is recognized only by its digest. All of the cache can be deleted.
 """
 
 import hashlib
@@ -23,8 +23,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from traffic.dataset.dataset import Index, Stamp
-from traffic.dataset.formats import Format
+from traffic.dataset.dataset import Index
+from traffic.dataset.fingerprint import FileFingerprint
+from traffic.dataset.formats import BY_NAME
 from traffic.ownership import is_cached, is_folder
 
 if TYPE_CHECKING:
@@ -32,9 +33,9 @@ if TYPE_CHECKING:
 
     from _typeshed import ReadableBuffer
 
-# In front of each index. Another version of the checks, or of the layout, has another.
+# Begins each index. It changes if the checks or the layout change.
 MAGIC = b"traffic index 1\n"
-# Older than any file system's clock ticks, and than two machines' clocks differ if they are kept.
+# More than a tick of any file system's clock, and more than two well kept clocks differ.
 SETTLED_S = 2.0
 KEPT = 10
 STALE_S = 86400.0
@@ -42,46 +43,31 @@ _RECORD_BYTES = 12
 
 
 @dataclass(frozen=True, slots=True)
-class Identity:
-    """What tells a file from others, and from itself before and after a write, without a look into it."""
-
-    text: str
-    size: int
-    written: float
-
-    @classmethod
-    def of(cls, seen: os.stat_result) -> "Identity":
-        """The identity of a file of which this is known."""
-        parts = (seen.st_dev, seen.st_ino, seen.st_size, seen.st_mtime_ns, seen.st_ctime_ns)
-        return cls(" ".join(map(str, parts)), seen.st_size, max(seen.st_mtime, seen.st_ctime))
-
-
-@dataclass(frozen=True, slots=True)
 class Known:
-    """A file's index, and where its records are: None, where these are in the file itself."""
+    """A file's index, and the path of its JSON copy; None if the records are read from the file itself."""
 
     index: Index
     records: Path | None
 
 
 class Cache:
-    """A folder of what is known. What cannot be read there is not known; OSError where something cannot be written."""
+    """The cache's folder. What cannot be read there is not known; OSError if something cannot be written."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def find(self, identity: Identity, hint: str, may: Callable[[int], None]) -> Known | None:
-        """What is known of the file of this identity; `may` as for `load`."""
+    def find(self, fingerprint: FileFingerprint, hint: str, may: Callable[[int], None]) -> Known | None:
+        """Return what is known of the file with this fingerprint; `may` as for `load`."""
         try:
-            digest = self._seen(identity).read_text()
+            digest = self._seen(fingerprint).read_text()
         except (OSError, ValueError):
             return None
         return self.load(digest, hint, may) if len(digest) == 64 and digest.isalnum() else None  # noqa: PLR2004 - SHA-256
 
     def load(self, digest: str, hint: str, may: Callable[[int], None]) -> Known | None:
-        """What is known of the file of this digest, if its name gives this hint of what it is.
+        """Return what is known of the file with this digest, if its name gives this hint of its format.
 
-        `may` is called with the number of its records before the index of so many is read; it may raise.
+        `may` is called with the number of records before the index is read; it may raise.
         """
         try:
             with self._path(digest, hint, "index").open("rb") as file:
@@ -95,17 +81,17 @@ class Cache:
             return None
         return Known(index, records)
 
-    def count(self, identity: Identity, hint: str) -> int | None:
-        """How many records the file of this identity has, where that is known; its index is not read for it."""
+    def count(self, fingerprint: FileFingerprint, hint: str) -> int | None:
+        """Return how many records the file with this fingerprint has, without reading its index; None if unknown."""
         try:
-            with self._path(self._seen(identity).read_text(), hint, "index").open("rb") as file:
+            with self._path(self._seen(fingerprint).read_text(), hint, "index").open("rb") as file:
                 known = json.loads(file.readline())["records"] if file.read(len(MAGIC)) == MAGIC else None
         except (OSError, ValueError, KeyError, TypeError):
             return None
         return known if isinstance(known, int) else None
 
     def holds_size(self, size: int) -> bool:
-        """Whether a file of this size is known: then its digest is worth computing."""
+        """Whether a file of this size is known, so that its digest is worth computing."""
         for path in self._all(".index"):
             with suppress(OSError, ValueError, KeyError, TypeError), path.open("rb") as file:
                 if file.read(len(MAGIC)) == MAGIC and json.loads(file.readline())["size"] == size:
@@ -113,7 +99,7 @@ class Cache:
         return False
 
     def store(self, size: int, hint: str, index: Index, copy: Path | None) -> Path | None:
-        """Keep an index, and take over the file `copy` of its records, where there is one; where that is then."""
+        """Write an index, and move the file's JSON copy here if there is one. Return where the copy is then."""
         self.folder.mkdir(parents=True, exist_ok=True)
         records = None
         if copy is not None:
@@ -124,7 +110,7 @@ class Cache:
             "size": size,
             "records": len(index.starts),
             "checksum": _checksum(index),
-            "copy": None if records is None else _stamp(records),
+            "copy": None if records is None else _identified(records),
         }
         _write(
             self._path(index.digest, hint, "index"),
@@ -135,32 +121,32 @@ class Cache:
         self._prune()
         return records
 
-    def remember(self, identity: Identity, digest: str, looked: float) -> None:
-        """Know the file of this identity again by it, which was as it is at the time `looked` (since the epoch)."""
-        if identity.written < looked - SETTLED_S:
-            _write(self._seen(identity), digest.encode())
+    def remember(self, fingerprint: FileFingerprint, digest: str, looked: float) -> None:
+        """Have the file recognized by its fingerprint, which was taken at the time `looked` (s since the epoch)."""
+        if fingerprint.latest_s < looked - SETTLED_S:
+            _write(self._seen(fingerprint), digest.encode())
 
     def passed(self, digest: str, schema: str) -> bool:
-        """Whether the records of a file are known to pass a schema, both named by their digests."""
+        """Whether the records of a file are known to pass a schema, both given by their digests."""
         return (self.folder / f"{digest}-{schema}.passed").exists()
 
     def remember_passed(self, digest: str, schema: str) -> None:
-        """Know that they do."""
+        """Note that they do."""
         _write(self.folder / f"{digest}-{schema}.passed", b"")
 
     def draft(self) -> Path:
-        """A name for a file that is being made here."""
+        """Return a path for a file that is being made here."""
         self.folder.mkdir(parents=True, exist_ok=True)
         return self.folder / f"{os.getpid()}-{time.monotonic_ns()}.part"
 
     def _path(self, digest: str, hint: str, kind: str) -> Path:
         return self.folder / f"{digest}-{hint}.{kind}"
 
-    def _seen(self, identity: Identity) -> Path:
-        return self.folder / f"{hashlib.sha256(identity.text.encode()).hexdigest()[:32]}.seen"
+    def _seen(self, fingerprint: FileFingerprint) -> Path:
+        return self.folder / f"{hashlib.sha256(fingerprint.key.encode()).hexdigest()[:32]}.seen"
 
     def _all(self, suffix: str) -> list[Path]:
-        """The files of a kind, the latest used first."""
+        """Return the files of a kind, the latest used first."""
         found: list[tuple[float, Path]] = []
         with suppress(OSError):
             for path in self.folder.iterdir():
@@ -169,17 +155,17 @@ class Cache:
                         found.append((path.stat().st_mtime, path))
         return [path for _, path in sorted(found, reverse=True)]
 
-    def _checked_copy(self, digest: str, hint: str, stamp: list[int] | None) -> Path | None:
-        """Where the records' own file is. ValueError where it is not the one that was made."""
-        if stamp is None:
+    def _checked_copy(self, digest: str, hint: str, identified: list[int] | None) -> Path | None:
+        """Return the path of the JSON copy. ValueError if it is not the one that was made."""
+        if identified is None:
             return None
         path = self._path(digest, hint, "records")
-        if _stamp(path) != stamp:
+        if _identified(path) != identified:
             raise ValueError(path)
         return path
 
     def _prune(self) -> None:
-        """Delete what belongs to files beyond the latest used, and what was left half made; nobody else's files."""
+        """Delete what belongs to files that were not used lately, and old drafts; never a file of anybody else."""
         if not is_folder(self.folder):
             return
         kept = {path.stem.split("-")[0] for path in self._all(".index")[:KEPT]}
@@ -197,17 +183,17 @@ class Cache:
 
 
 def _read_index(digest: str, head: dict[str, object], file: "BufferedReader", may: Callable[[int], None]) -> Index:
-    """The rest of an index file. ValueError where it is damaged."""
+    """Read the rest of an index file. ValueError if it is damaged."""
     count = head["records"]
     if not isinstance(count, int) or os.fstat(file.fileno()).st_size != file.tell() + count * _RECORD_BYTES:
         raise ValueError(digest)
     may(count)
-    # Read into its place: an index is large, and needs no second copy for a moment.
+    # Read in place: an index is large, and should not be in memory twice.
     starts, lengths = np.empty(count, np.uint64), np.empty(count, np.uint32)
     for part in (starts, lengths):
         if file.readinto(part.data) != part.nbytes:
             raise ValueError(digest)
-    index = Index(Format[str(head["format"])], digest, starts, lengths)
+    index = Index(BY_NAME[str(head["format"])], digest, starts, lengths)
     if _checksum(index) != head["checksum"]:
         raise ValueError(digest)
     return index
@@ -217,13 +203,14 @@ def _checksum(index: Index) -> int:
     return zlib.crc32(index.lengths.data, zlib.crc32(index.starts.data))
 
 
-def _stamp(path: Path) -> list[int]:
-    stamp = Stamp.of(path.stat())
-    return [stamp.inode, stamp.size, stamp.changed_ns]
+def _identified(path: Path) -> list[int]:
+    """Return by what the JSON copy is recognized: it may move with its folder to another device."""
+    found = FileFingerprint.of(path.stat())
+    return [found.inode, found.size, found.modified_ns]
 
 
 def _write(path: Path, *pieces: "ReadableBuffer") -> None:
-    """Write a file that appears under its name only when it is whole."""
+    """Write a file that appears under its name only when it is complete."""
     draft = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
         with draft.open("wb") as file:

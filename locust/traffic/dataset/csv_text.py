@@ -1,7 +1,7 @@
-"""Reads CSV by Python's csv module, whose limit on the length of a field is one for all readers of the process.
+"""Reads CSV with Python's csv module, whose limit on the length of a field holds for all readers of the process.
 
-The rule that this module guards: that limit is raised and never lowered, so that no reader meets another's. What a row
-may hold is for `rows` to bound.
+The rule that this module guards: the limit is raised and never lowered, so that no reader changes another's. How much
+a row may hold is for `csv_to_jsonl` to limit.
 """
 
 import csv
@@ -17,11 +17,11 @@ class Reader(Protocol):
     line_num: int
 
     def __next__(self) -> list[str]:
-        """The next row."""
+        """Return the next row."""
 
 
 def reader(lines: Iterator[str], delimiter: str = ",") -> Reader:
-    """A strict reader (RFC 4180) of lines with their line breaks. It raises csv.Error."""
+    """Make a strict reader (RFC 4180) of lines with their line breaks. It raises csv.Error."""
     if csv.field_size_limit() < scan.MAX_RECORD:
         csv.field_size_limit(scan.MAX_RECORD)
     return csv.reader(lines, delimiter=delimiter, strict=True)

@@ -1,8 +1,8 @@
-"""Turns CSV with a header (RFC 4180) into JSON Lines: each row an object of strings, its members in the header's order.
+"""Converts CSV with a header (RFC 4180) to JSON Lines: each row is an object of strings, in the header's order.
 
 The rule that this module guards: the same CSV makes the same bytes on every machine and in every release, so that a
-run which is resumed sends what it would have sent. Between tokens there is no white space; in strings, control
-characters, quotes and backslashes are escaped as Python's json module does it, and all else is UTF-8 as it stands.
+run that is resumed sends what it would have sent. Between tokens there is no white space; in strings, control
+characters, quotes and backslashes are escaped as by Python's json module, and everything else is UTF-8 as it stands.
 """
 
 import csv
@@ -28,10 +28,21 @@ _BATCH_CHARACTERS = 1 << 20
 _CHARACTER_COST, _FIELD_COST = 16, 256
 
 
-class CsvToJsonl:
-    """Reads the CSV of `handle`, known to people as `name`, and hands JSON Lines to `out` piece by piece.
+def convert(
+    name: Path,
+    handle: int,
+    out: Callable[[bytes], object],
+    progress: Progress | None,
+    room: Room | None = None,
+) -> None:
+    """Read the CSV of `handle`, and hand JSON Lines to `out`. DatasetError if it is not good."""
+    CsvToJsonl(name, handle, out, progress, room).run()
 
-    `room` says how much memory a long row may take.
+
+class CsvToJsonl:
+    """Reads the CSV of `handle`, which people know as `name`, and hands JSON Lines to `out` piece by piece.
+
+    `room` limits how much memory a long row may take.
     """
 
     def __init__(
@@ -45,17 +56,17 @@ class CsvToJsonl:
         self.file, self._handle, self._out, self._progress = name, handle, out, progress
         self._room = room or Room()
         self._size = os.fstat(handle).st_size
-        self._findings = FaultList()
+        self._faults = FaultList()
         self._lines_before, self._record, self._line = 1, 0, 0
         self._begin_row()
 
     def run(self) -> None:
-        """Read all of it. DatasetError where it is not what it should be."""
+        """Read all of it. DatasetError if it is not good."""
         try:
             self._convert()
         except DatasetError as error:
-            self._findings.add(error)
-        self._findings.raise_any()
+            self._faults.add(error)
+        self._faults.raise_any()
 
     def _convert(self) -> None:
         rows = reader(self._text())
@@ -64,7 +75,7 @@ class CsvToJsonl:
         batch: list[str] = []
         characters = 0
         for row in self._rows(rows, names):
-            # A row's strings and the names before them, in turn.
+            # The names and the row's strings, in turn.
             batch.append("".join(map(add, keys, map(encode_basestring, row))) + "}\n")
             characters += len(batch[-1])
             if len(batch) >= _BATCH or characters >= _BATCH_CHARACTERS:
@@ -99,7 +110,7 @@ class CsvToJsonl:
             seen.add(name)
 
     def _rows(self, rows: Reader, names: list[str]) -> Iterator[list[str]]:
-        """The good rows; what is wrong with others is noted. Blank lines are none."""
+        """Yield the good rows, and note what is wrong with others. Blank lines are no rows."""
         while True:
             line = rows.line_num + 1
             try:
@@ -107,7 +118,7 @@ class CsvToJsonl:
             except StopIteration:
                 return
             except csv.Error as error:
-                self._findings.add(self._fault(f"is no CSV ({error})", line))
+                self._faults.add(self._fault(f"is no CSV ({error})", line))
                 self._record += 1
                 self._begin_row()
                 continue
@@ -116,8 +127,8 @@ class CsvToJsonl:
                 continue
             if len(row) != len(names):
                 what = f"has {len(row)} field{'' if len(row) == 1 else 's'}, and the header names {len(names)}"
-                self._findings.add(self._fault(what, line))
-            elif not self._findings.count:
+                self._faults.add(self._fault(what, line))
+            elif not self._faults.count:
                 yield row
             self._record += 1
 
@@ -126,11 +137,11 @@ class CsvToJsonl:
         return DatasetError(self.file, what, remedy, self._record, line, 1)
 
     def _text(self) -> Iterator[str]:
-        """The file's lines, with their line breaks."""
+        """Yield the file's lines, with their line breaks."""
         at = len(BOM) if self._read(0, len(BOM)) == BOM else 0
         window = scan.WINDOW
         while data := self._read(at, window):
-            # A window that had to grow for a long line is not to be taken for a large block of short ones.
+            # If the window had to grow for a long line, the block ends with that line.
             stop = data.rfind(b"\n", 0, scan.WINDOW) + 1 or data.find(b"\n", scan.WINDOW) + 1
             if not stop and at + len(data) < self._size:
                 if window > scan.MAX_RECORD:
@@ -151,31 +162,31 @@ class CsvToJsonl:
 
     def _begin_row(self) -> None:
         self._row_line = self._line + 1
-        self._characters, self._cost, self._fitting = 0, 0, _CHARACTER_COST * SMALL
+        self._characters, self._cost, self._checked_for = 0, 0, _CHARACTER_COST * SMALL
 
     def _add_to_row(self, line: str) -> None:
-        """DatasetError if the row, which goes on with this line, is longer than a record may be, or than fits."""
+        """Raise DatasetError if the row, with this line, is longer than a record may be, or may not fit into memory."""
         self._line += 1
         self._characters += len(line)
         self._cost += _CHARACTER_COST * len(line) + _FIELD_COST * line.count(",")
         if self._characters > scan.MAX_RECORD:
             self._fail_long()
-        if self._cost >= self._fitting:
-            # Asked for in steps, since a row may go on for very many lines.
-            self._fitting = self._cost + self._cost // 2
+        if self._cost >= self._checked_for:
+            # Checked in steps, since a row may go on for very many lines.
+            self._checked_for = self._cost + self._cost // 2
             self._check_memory()
 
     def _check_memory(self) -> None:
         try:
-            self._room.check_memory(self.file, self._fitting, "takes", self._record)
+            self._room.check_memory(self.file, self._checked_for, "takes", self._record)
         except DatasetError:
-            self._findings.partial = self._findings.count > 0
+            self._faults.partial = self._faults.count > 0
             raise
 
     def _fail_long(self) -> NoReturn:
         what = f"is longer than {scan.MAX_RECORD >> 20} MiB, or a quote in it is never closed"
         remedy = "Check its quotes; a record of that size cannot be sent."
-        self._findings.partial = True
+        self._faults.partial = True
         raise DatasetError(self.file, what, remedy, self._record, self._row_line, 1)
 
     def _fail_utf8(self, data: bytes, bad: UnicodeDecodeError) -> NoReturn:

@@ -1,4 +1,4 @@
-"""What is wrong with a file, when more than one thing is: the first are told in full, the others counted."""
+"""Report several faults of one file at once: list the first, count the others."""
 
 from traffic.dataset.diagnosis import DatasetError
 
@@ -6,7 +6,7 @@ MOST_LISTED = 20
 
 
 class ManyFaultsError(DatasetError):
-    """A traffic file with several faults. `listed` has the first of them, `count` says how many there are.
+    """A traffic file with several faults. `listed` has the first of them, `count` is how many there are.
 
     Record, line and column are the first fault's.
     """
@@ -18,7 +18,7 @@ class ManyFaultsError(DatasetError):
         head = f"{first.file} has {'at least ' if partial else ''}{count} faults"
         head += f"; the first {len(listed)}:" if count > len(listed) else ":"
         rest = ["What follows the last could not be checked."] if partial else []
-        self.args = ("\n  ".join([head, *(error.told for error in listed), *rest]),)
+        self.args = ("\n  ".join([head, *(error.without_file for error in listed), *rest]),)
 
 
 class FaultList:
@@ -31,17 +31,17 @@ class FaultList:
 
     @property
     def full(self) -> bool:
-        """Whether further faults are only counted, so that nobody needs to know their places."""
+        """Whether further faults are only counted, so that their places need not be found."""
         return self.count >= MOST_LISTED
 
     def add(self, error: DatasetError) -> None:
-        """Take one more fault."""
+        """Add a fault."""
         if not self.full:
             self.listed.append(error)
         self.count += 1
 
     def raise_any(self) -> None:
-        """DatasetError where there is a fault."""
+        """Raise DatasetError if there is a fault."""
         if self.count == 1:
             only = self.listed[0]
             remedy = f"{only.remedy} What follows it could not be checked." if self.partial else only.remedy

@@ -1,159 +1,116 @@
-"""Tells by its first bytes what a traffic file is; by its name only where these leave it open."""
+"""The formats of traffic files: how each is detected, and how it is read.
 
-import csv
-import io
-from enum import Enum
+A file's content decides, and its name only if the content leaves it open. To add a format, write a module that scans
+it, or converts it to JSON Lines, and add a row to FORMATS.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
-from traffic.dataset.csv_text import reader
+from traffic.dataset import csv_to_jsonl
+from traffic.dataset.array_scan import ArrayScan
+from traffic.dataset.compression import plain_suffix
+from traffic.dataset.csv_header import is_header
 from traffic.dataset.diagnosis import DatasetError
-from traffic.dataset.scan import BOM, DECODER, TO_UTF8
+from traffic.dataset.head import WHITE, Head
+from traffic.dataset.lines_scan import LinesScan
+from traffic.dataset.memory_budget import Room
+from traffic.dataset.scan import DECODER, TO_UTF8, Progress, Scan
 
-HEAD = 1 << 20
-_WHITE = " \t\n\r"
-_LINES_NAMES = frozenset({".jsonl", ".ndjson", ".jsonlines", ".ldjson"})
-_CSV_NAMES = frozenset({".csv"})
-_PACKED_NAMES = frozenset({".gz", ".gzip", ".zst", ".zstd"})
-_GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
-_OTHER_PACKERS = {
-    b"PK\x03\x04": "a ZIP archive",
-    b"BZh": "compressed by bzip2",
-    b"\xfd7zXZ\x00": "compressed by xz",
-    b"7z\xbc\xaf": "a 7-Zip archive",
-    b"\x04\x22\x4d\x18": "compressed by lz4",
-}
-_NOT_IN_A_HEADER = frozenset("{}[]<>:")
-# What begins with one of these is a number or a comment rather than a column's name.
-_NO_NAME = frozenset("-+.0123456789/")
+Convert = Callable[[Path, int, Callable[[bytes], object], Progress | None, Room | None], None]
+"""Reads an open file, which people know by a path, and hands JSON Lines to a function piece by piece."""
 
 
-class Format(Enum):
-    """How a file's records are laid out; the value is for people."""
+@dataclass(frozen=True, slots=True, eq=False)
+class FormatReader:
+    """One format. `name` is its name in the cache, which never changes; `label` is for people.
 
-    ARRAY = "a JSON array"
-    LINES = "JSON Lines"
-    CSV = "CSV with a header"
+    `detect` returns whether a file that begins so has this format; it raises DatasetError if that format is close, and
+    not supported. `scan` reads the records' places in the file, or in what `convert` makes of it.
+    """
 
-
-class Compression(Enum):
-    """How a file is compressed; the value is for people."""
-
-    NONE = ""
-    GZIP = "gzip"
-    ZSTD = "zstd"
-
-
-def packing(file: Path, head: bytes) -> Compression:
-    """How a file that begins with `head` is compressed. DatasetError where it is in a way that is not read here."""
-    for magic, name in _OTHER_PACKERS.items():
-        if head.startswith(magic):
-            raise DatasetError(file, f"the file is {name}", "Unpack it, or compress it by gzip or zstd instead.")
-    if head.startswith(_GZIP):
-        return Compression.GZIP
-    return Compression.ZSTD if head.startswith(_ZSTD) else Compression.NONE
+    name: str
+    label: str
+    detect: Callable[[Head], bool]
+    scan: type[Scan]
+    convert: Convert | None = None
+    # Names that such a file usually has.
+    suffixes: frozenset[str] = frozenset()
+    # What these names say in the cache's file names; empty: they decide nothing.
+    hint: str = ""
 
 
-def tell(file: Path, head: bytes) -> Format:
-    """What the file is that begins, unpacked, with `head`: all of it, or its first `HEAD` bytes or more.
+def detect_format(file: Path, head: bytes) -> FormatReader:
+    """Return the format of a file that begins, decompressed, with `head`: all of it, or its first `HEAD` bytes or more.
 
-    DatasetError where it is not UTF-8 at first sight, or CSV with a delimiter that is not read here.
+    DatasetError if it is obviously not UTF-8, or CSV with a delimiter that is not supported.
     """
     if b"\0" in head[:2] or head[:2] in (b"\xff\xfe", b"\xfe\xff"):
         raise DatasetError(file, "the file is UTF-16 or UTF-32, not UTF-8", TO_UTF8, None, 1, 1)
-    text = head.removeprefix(BOM).decode("latin-1").lstrip(_WHITE)
-    kind, cut = _suffix(file), len(head) >= HEAD
-    if text.startswith("{"):
-        return Format.LINES if kind in _LINES_NAMES or _another_follows(text) else Format.ARRAY
-    if kind in _LINES_NAMES and not text.startswith("["):
-        if text and _is_header(text, cut=cut):
-            what = "the file looks like CSV with a header, and by its name it is JSON Lines"
-            raise DatasetError(file, what, "Rename it so that its name ends with .csv.", None, 1, 1)
-        return Format.LINES
-    if text[:1] in ("", "["):
-        return Format.ARRAY
-    if _is_header(text, cut=cut):
-        return Format.CSV
-    for delimiter, name in ((";", "semicolons"), ("\t", "tabs")):
-        if _is_header(text, delimiter, cut=cut):
-            what = f"the file looks like CSV with {name} between its fields"
-            raise DatasetError(file, what, "Save it with commas between them.", None, 1, 1)
-    return Format.CSV if kind in _CSV_NAMES else Format.ARRAY
+    beginning = Head.of(file, head)
+    return next(reader for reader in FORMATS if reader.detect(beginning))
 
 
-def csv_doubt(head: bytes, *, cut: bool) -> str | None:
-    """Why a text that is no JSON was not taken for CSV, to follow "the file is not JSON, and".
-
-    `head` begins where the text does, behind white space; it is all of it unless it is `cut`. None if it is unlike CSV.
-    """
-    text = head.decode("utf-8", "replace")
-    try:
-        names, row = _first_rows(text, cut=cut)
-    except csv.Error:
-        return None
-    row = names if cut and row is None else row
-    if row is None or text[0] in _NO_NAME or _NOT_IN_A_HEADER & set("".join(names)):
-        return None
-    return _csv_doubt(names, row)
+def name_hint(file: Path) -> str:
+    """Return what a file's name says of its format, as far as that may decide: lines, csv, or any."""
+    suffix = plain_suffix(file)
+    return next((reader.hint for reader in FORMATS if reader.hint and suffix in reader.suffixes), "any")
 
 
-def _csv_doubt(names: list[str], row: list[str]) -> str:
-    if len(names) == len(row) == 1:
-        return f"CSV with one column, here {names[0][:40]!r}, is told by the file's name alone"
-    if "" in names:
-        return f"not CSV, for its first line has no name for column {names.index('') + 1}"
-    if len(set(names)) < len(names):
-        twice = next(name for name in names if names.count(name) > 1)
-        return f"not CSV, for its first line has the name {twice[:40]!r} twice"
-    fields = f"{len(row)} field{'' if len(row) == 1 else 's'}"
-    return f"not CSV, for its first line names {len(names)} columns and its second line has {fields}"
-
-
-def hint(file: Path) -> str:
-    """What a file's name says of it, as far as that makes a difference: lines, csv, or any."""
-    kind = _suffix(file)
-    return "lines" if kind in _LINES_NAMES else "csv" if kind in _CSV_NAMES else "any"
-
-
-def _suffix(file: Path) -> str:
-    name = file.with_suffix("") if file.suffix.lower() in _PACKED_NAMES else file
-    return name.suffix.lower()
+def _are_lines(head: Head) -> bool:
+    named = head.suffix in LINES.suffixes
+    if head.text.startswith("{"):
+        return named or _another_follows(head.text)
+    if not named or head.text.startswith("["):
+        return False
+    if head.text and is_header(head.text, cut=head.cut):
+        what = "the file looks like CSV with a header, and by its name it is JSON Lines"
+        raise head.fault(what, "Rename it so that its name ends with .csv.")
+    return True
 
 
 def _another_follows(text: str) -> bool:
     """Whether a text that begins with an object goes on with another one, or has one that begins a later line."""
     try:
-        rest = text[DECODER.raw_decode(text)[1] :].lstrip(_WHITE + ",")
+        rest = text[DECODER.raw_decode(text)[1] :].lstrip(WHITE + ",")
     except (ValueError, RecursionError):
         # The first is broken, or longer than this text: see how lines begin.
         return "\n{" in text
     return rest.startswith("{") or "\n{" in rest
 
 
-def _is_header(text: str, delimiter: str = ",", *, cut: bool) -> bool:
-    """Whether the first line of a text looks like the names of two columns or more, and the second has as many."""
-    try:
-        names, row = _first_rows(text, delimiter, cut=cut)
-    except csv.Error:
+def _is_csv(head: Head) -> bool:
+    if head.text[:1] in ("", "[", "{"):
         return False
-    if len(names) < 2 or len(set(names)) < len(names) or "" in names:  # noqa: PLR2004 - one column has no delimiter
-        return False
-    return not _NOT_IN_A_HEADER & set("".join(names)) and (row is None or len(row) == len(names))
+    if is_header(head.text, cut=head.cut):
+        return True
+    for delimiter, name in ((";", "semicolons"), ("\t", "tabs")):
+        if is_header(head.text, delimiter, cut=head.cut):
+            what = f"the file looks like CSV with {name} between its fields"
+            raise head.fault(what, "Save it with commas between them.")
+    return head.suffix in CSV.suffixes
 
 
-def _first_rows(text: str, delimiter: str = ",", *, cut: bool) -> tuple[list[str], list[str] | None]:
-    """The first row of a text, and the second, if there is one and, where the text was `cut`, it ends before that.
+def _is_anything(_head: Head) -> bool:
+    return True
 
-    csv.Error if they are no CSV.
-    """
-    lines = io.StringIO(text, newline="")
-    rows = reader(lines, delimiter)
-    names = next(rows)
-    try:
-        row = next(rows, None)
-        while row == []:  # a blank line
-            row = next(rows, None)
-    except csv.Error:
-        if not cut or lines.read(1):
-            raise
-        row = None
-    return names, None if cut and not lines.read(1) else row
+
+LINES = FormatReader(
+    "LINES",
+    "JSON Lines",
+    _are_lines,
+    LinesScan,
+    suffixes=frozenset({".jsonl", ".ndjson", ".jsonlines", ".ldjson"}),
+    hint="lines",
+)
+CSV = FormatReader(
+    "CSV", "CSV with a header", _is_csv, LinesScan, csv_to_jsonl.convert, suffixes=frozenset({".csv"}), hint="csv"
+)
+# What is nothing else is read as an array, whose scan says what is wrong with it.
+ARRAY = FormatReader("ARRAY", "a JSON array", _is_anything, ArrayScan, suffixes=frozenset({".json"}))
+
+# In the order in which they are asked.
+FORMATS = (LINES, CSV, ARRAY)
+BY_NAME = {reader.name: reader for reader in FORMATS}
+SUFFIXES = frozenset[str]().union(*(reader.suffixes for reader in FORMATS))

@@ -1,7 +1,7 @@
-"""Reads JSON Lines (also known as NDJSON): one JSON object (RFC 8259) on each line, blank lines between them or not.
+"""Scan JSON Lines (also known as NDJSON): one JSON object (RFC 8259) on each line. Blank lines are skipped.
 
-The rule that this module guards: each line that is not blank is one whole record. So a fault spoils one line, and the
-next is read as if nothing had been.
+The rule that this module guards: each line that is not blank is one whole record. So a fault affects one line, and the
+next is read as usual.
 """
 
 import json
@@ -27,14 +27,14 @@ WITHIN = " Where the records are a list inside an object, jq -c '.NAME[]' FILE t
 
 
 class LinesScan(Scan):
-    """A scan of lines; the window is always at the beginning of one."""
+    """Scans lines; the window always begins with a line."""
 
     def _read_records(self) -> None:
         if self._read(0, len(BOM)) == BOM:
-            self._pass(self._read(0, len(BOM)))
+            self._advance(self._read(0, len(BOM)))
             self._begin_window()
         while self.data:
-            # A window that had to grow for a long line is not to be taken for a large block of short ones.
+            # If the window had to grow for a long line, the block ends with that line.
             stop = self.data.rfind(b"\n", 0, scan.WINDOW) + 1 or self.data.find(b"\n", scan.WINDOW) + 1
             if not stop and not self.to_the_end:
                 self._grow()
@@ -42,7 +42,7 @@ class LinesScan(Scan):
             block = self.data[: stop or len(self.data)]
             if not self._scan_fast(block):
                 self._scan_strict(block)
-            self._pass(block)
+            self._advance(block)
             self.window = scan.WINDOW
             self._begin_window()
         if not self.starts:
@@ -58,15 +58,15 @@ class LinesScan(Scan):
         self._begin_window()
 
     def _scan_fast(self, block: bytes) -> bool:
-        """Take in all lines of a block, if they are good beyond doubt; whether they are.
+        """Add all lines of a block if they are certainly good. Return whether they are.
 
-        With commas put between the lines they must be an array whose elements are as long as the lines are, each:
-        so each element is one line.
+        With commas between them the lines must be an array whose elements are as long as the lines: so each element is
+        one line.
         """
-        if self._quick is None or block[:1] in _WHITE or not_utf8(block, final=True) is not None:
+        if self._fast_path is None or block[:1] in _WHITE or not_utf8(block, final=True) is not None:
             return False
         lines = block.rstrip(_WHITE)
-        lengths = self._quick(b"[" + lines.replace(b"\n", b",\n") + b"]")
+        lengths = self._fast_path(b"[" + lines.replace(b"\n", b",\n") + b"]")
         if not lengths:
             return False
         starts, sizes = _lines(lines)
@@ -74,11 +74,11 @@ class LinesScan(Scan):
             return False
         if sizes.max() > min(2 * MAX_DEPTH, scan.MAX_RECORD):
             return False
-        self._note_all(starts + self.base, sizes)
+        self._add_records(starts + self.base, sizes)
         return True
 
     def _scan_strict(self, block: bytes) -> None:
-        """Read the lines of a block one by one, rigorously."""
+        """Read the lines of a block one by one."""
         for line in _LINE.finditer(block):
             body = line[0].rstrip(_WHITE)
             self.at = line.start()
@@ -87,11 +87,11 @@ class LinesScan(Scan):
             except DatasetError as error:
                 if self.hopeless:
                     raise
-                self.findings.add(error)
-            self._note(self.base + self.at, len(body))
+                self.faults.add(error)
+            self._add_record(self.base + self.at, len(body))
 
     def _check(self, body: bytes, record: int) -> None:
-        """DatasetError where a line without the white space around it is no record."""
+        """Raise DatasetError if a line, without the white space around it, is no record."""
         bad = not_utf8(body, final=True)
         if bad is not None:
             what = f"holds bytes that are not UTF-8 (0x{body[bad.start]:02x}: {bad.reason})"
@@ -115,11 +115,11 @@ class LinesScan(Scan):
         self._check_sizes(self.at, self.at + len(body), record)
 
     def _check_spread(self, body: bytes, record: int) -> None:
-        """DatasetError if the object that is not finished on this line goes on over the next ones.
+        """Raise DatasetError if the object that is not finished on this line goes on over the next ones.
 
-        Then the file was written for people, and is read no further: what each of its lines lacks is of no use.
+        Then the file was printed for people, and is read no further: a list of what each line lacks would not help.
         """
-        if self.findings.full:
+        if self.faults.full:
             return
         start = self.base + self.at
         text = self._read(start, SMALL).decode("latin-1")
@@ -128,7 +128,7 @@ class LinesScan(Scan):
         lines = text.count("\n", 0, stop or len(text)) + 1
         if stop == 0 or lines == 1:
             return
-        self.hopeless, self.findings.partial = True, self.findings.count > 0
+        self.hopeless, self.faults.partial = True, self.faults.count > 0
         what = f"is spread over {lines}{'' if stop else ' or more'} lines, as JSON is printed for people"
         self._fail_at(start, what, SPREAD if stop or to_the_end else SPREAD + WITHIN, record)
 
@@ -146,7 +146,7 @@ class LinesScan(Scan):
 
 
 def _lines(data: bytes) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Where each line of `data` begins, and how long it is without its line break."""
+    """Return where each line of `data` begins, and how long it is without its line break."""
     seen = np.frombuffer(data, np.uint8)
     breaks = np.flatnonzero(seen == _LINE_BREAK)
     starts = np.concatenate(([0], breaks + 1))
@@ -156,9 +156,9 @@ def _lines(data: bytes) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
 
 
 def _spread_end(text: str, *, beyond: bool) -> int | None:
-    """Where the object ends that a text begins with, over however many lines; 0 if it is none.
+    """Return where the object ends that a text begins with, on whatever line; 0 if the text begins with no object.
 
-    None if the text ends before it does, and it may go on `beyond`.
+    None if the text ends before the object does, and may go on `beyond`.
     """
     try:
         return DECODER.raw_decode(text)[1]

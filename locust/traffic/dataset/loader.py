@@ -1,4 +1,4 @@
-"""From a traffic file's name to a dataset: found in the cache, or unpacked, checked, indexed and kept there."""
+"""Opens a traffic file as a dataset: finds its index in the cache, or decompresses, checks, indexes and caches it."""
 
 import errno
 import os
@@ -9,11 +9,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from traffic.dataset.available import room_for
-from traffic.dataset.cache import Cache, Identity, Known
-from traffic.dataset.dataset import Dataset, DatasetError, Index, Stamp, head, index, open_file
-from traffic.dataset.decompress import Unpacked, digest_of
-from traffic.dataset.fast_path import lengths
-from traffic.dataset.formats import Compression, Format, hint, packing, tell
+from traffic.dataset.cache import Cache, Known
+from traffic.dataset.compression import Compression, detect_compression
+from traffic.dataset.dataset import Dataset, DatasetError, Index, build_index, open_file
+from traffic.dataset.fast_path import element_lengths
+from traffic.dataset.fingerprint import FileFingerprint
+from traffic.dataset.formats import detect_format, name_hint
+from traffic.dataset.head import read_head
+from traffic.dataset.json_copy import JsonCopy, digest_of
 from traffic.dataset.memory_budget import INDEX_BYTES, Room
 from traffic.dataset.scan import Progress
 from traffic.dataset.schema import Schema
@@ -24,19 +27,19 @@ def _silent(_done: int, _of: int) -> None:
 
 
 class DatasetLoader:
-    """Opens one file. `notes` is what a person should know of it beside; not logged here, for this runs in a thread.
+    """Opens one file. `notes` are warnings for a person, which the caller logs: the loader runs in a thread.
 
-    `room` is the memory and disk that it may take, by default what there is.
+    `room` is the memory and disk that it may take, by default all that is there.
     """
 
     def __init__(self, file: Path, cache: Cache, progress: Progress = _silent, room: Room | None = None) -> None:
         self.file, self.cache, self.progress = file, cache, progress
         self.room = room or room_for(cache.folder)
         self.notes: list[str] = []
-        self._hint = hint(file)
+        self._hint = name_hint(file)
 
     def open(self, schema: Schema | None = None) -> Dataset:
-        """The dataset. DatasetError where the file is not what it should be, or a record breaks the schema."""
+        """Return the dataset. DatasetError if the file is not good, or a record breaks the schema."""
         try:
             return self._open(schema)
         except MemoryError as error:
@@ -48,12 +51,11 @@ class DatasetLoader:
         handle = open_file(self.file)
         served = -1
         try:
-            seen = os.fstat(handle)
-            identity = Identity.of(seen)
-            known = self.cache.find(identity, self._hint, self._fits) or self._known_by_digest(handle, seen.st_size)
-            known = known or self._read(handle)
+            fingerprint = FileFingerprint.of(os.fstat(handle))
+            known = self.cache.find(fingerprint, self._hint, self._fits)
+            known = known or self._known_by_digest(handle, fingerprint.size) or self._read(handle)
             served = handle if known.records is None else os.open(known.records, os.O_RDONLY | os.O_CLOEXEC)
-            dataset = Dataset(self.file, served, known.index, Stamp.of(seen))
+            dataset = Dataset(self.file, served, known.index, fingerprint)
             self._check(dataset, schema)
         except BaseException:
             for one in {handle, served} - {-1}:
@@ -61,11 +63,11 @@ class DatasetLoader:
             raise
         if served != handle:
             os.close(handle)
-        self._keep(lambda: self.cache.remember(identity, dataset.digest, looked))
+        self._keep(lambda: self.cache.remember(fingerprint, dataset.digest, looked))
         return dataset
 
     def _known_by_digest(self, handle: int, size: int) -> Known | None:
-        """Look whether the file was only copied or touched since it was indexed: a digest is quicker than a check."""
+        """Find a file that was only copied or touched since it was indexed: a digest is faster than a scan."""
         if not self.cache.holds_size(size):
             return None
         with suppress(OSError):
@@ -73,24 +75,27 @@ class DatasetLoader:
         return None
 
     def _read(self, handle: int) -> Known:
-        """Check the file, and index it; keep what was found."""
-        first = head(self.file, handle)
-        kind = packing(self.file, first)
+        """Check the file, index it, and cache the index."""
+        head = read_head(self.file, handle)
+        compression = detect_compression(self.file, head)
         size = os.fstat(handle).st_size
-        if kind is not Compression.NONE or tell(self.file, first) is Format.CSV:
-            return self._unpack(handle, kind, size)
-        made = index(self.file, handle, lengths, self.progress, None, self.room)
+        if compression is not Compression.NONE:
+            return self._copy(handle, compression, size)
+        reader = detect_format(self.file, head)
+        if reader.convert is not None:
+            return self._copy(handle, compression, size)
+        made = build_index(self.file, handle, reader, element_lengths, self.progress, self.room)
         self._keep(lambda: self._store(size, made, None))
         return Known(made, None)
 
-    def _unpack(self, handle: int, kind: Compression, size: int) -> Known:
+    def _copy(self, handle: int, compression: Compression, size: int) -> Known:
         try:
             draft = self.cache.draft()
         except OSError as error:
             what = f"the file cannot be unpacked into the state folder ({error.strerror})"
             raise DatasetError(self.file, what, "Name another with --traffic-state-dir.") from error
         try:
-            made = self._indexed(Unpacked(self.file, handle, kind, draft, self.progress, self.room), draft)
+            made = self._indexed(JsonCopy(self.file, handle, compression, draft, self.progress, self.room), draft)
             return Known(made, self._store(size, made, draft))
         except OSError as error:
             what = f"the state folder cannot be written ({error.strerror})"
@@ -98,18 +103,16 @@ class DatasetLoader:
         finally:
             draft.unlink(missing_ok=True)
 
-    def _indexed(self, unpacked: Unpacked, draft: Path) -> Index:
-        copy = os.open(draft, os.O_RDONLY | os.O_CLOEXEC)
+    def _indexed(self, copy: JsonCopy, draft: Path) -> Index:
+        handle = os.open(draft, os.O_RDONLY | os.O_CLOEXEC)
         try:
-            # CSV is JSON Lines by now; it was made here, and is to be named for what it was.
-            form = Format.LINES if unpacked.format is Format.CSV else unpacked.format
-            made = index(self.file, copy, lengths, self.progress, form, self.room)
+            made = build_index(self.file, handle, copy.format, element_lengths, self.progress, self.room)
         finally:
-            os.close(copy)
-        return replace(made, format=unpacked.format, digest=unpacked.digest)
+            os.close(handle)
+        return replace(made, digest=copy.digest)
 
     def _store(self, size: int, made: Index, copy: Path | None) -> Path | None:
-        """Keep what was found, and where there is one the copy of the records; OSError where it does not fit."""
+        """Cache an index, and the copy of the records if there is one. OSError if it does not fit."""
         if not self.room.fits_disk(len(made.starts) * INDEX_BYTES):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         return self.cache.store(size, self._hint, made, copy)
@@ -124,7 +127,7 @@ class DatasetLoader:
         self._keep(lambda: self.cache.remember_passed(dataset.digest, schema.digest))
 
     def _keep(self, write: Callable[[], object]) -> None:
-        """Keep something for the next start; where that cannot be done, this one needs it not."""
+        """Write something for the next start; this start does not need it, so a failure is only noted."""
         try:
             write()
         except OSError as error:

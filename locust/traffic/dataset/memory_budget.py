@@ -1,7 +1,7 @@
-"""How much memory and disk is left for a traffic file. A file that needs more is refused before either is used up.
+"""Limits the memory and disk for a traffic file. A file that needs more is refused before either is used up.
 
-The rule that this module guards: memory and disk are asked for before they are taken, and something is left beside for
-a run that goes on meanwhile. A small packed file can be very large once it is unpacked, so its own size says nothing.
+The rule that this module guards: memory and disk are checked before they are taken, and a margin is left for a run that
+goes on meanwhile. A small compressed file can be very large once it is decompressed, so its own size does not matter.
 """
 
 from collections.abc import Callable
@@ -12,16 +12,16 @@ from traffic.dataset.diagnosis import DatasetError
 
 # The index: where a record begins (8 bytes), and its length (4).
 INDEX_BYTES = 12
-# What a run takes for each record beside the index: its state in the ledger, and a copy of it for a moment.
+# A run's memory for each record beside the index: its state in the ledger, and for a moment a copy of that.
 RUN_BYTES = 2
-# How many records are taken in between two looks at the memory.
+# How many records are added between two checks of the memory.
 STEP = 1 << 19
-# What needs less than this is not asked about: it fits wherever the master itself does.
+# What needs less than this is not checked: it fits wherever the master itself does.
 SMALL = 1 << 20
-# Left for the run: of memory for its leases, its statistics and its windows of the file, of disk for its journal.
+# Margins for the run: memory for its leases, its statistics and its windows of the file; disk for its journal.
 MEMORY_MARGIN = 96 << 20
 DISK_MARGIN = 64 << 20
-# Of little memory, or a small disk, no more than this part is left.
+# The margin is at most this part of the memory or the disk.
 _MARGIN_PART = 8
 # The most bytes that Python takes for each character of JSON that begins or separates values; tests measure it.
 _COSTS = {b"{": 96, b"[": 120, b":": 136, b",": 72}
@@ -30,7 +30,7 @@ _COPIES = 4
 
 @dataclass(frozen=True, slots=True)
 class Left:
-    """How many bytes are left of `total`. `of` names what they are left of, `remedy` says how to have more of it."""
+    """How many bytes are left of `total`. `of` names the limit, `remedy` says how to raise it."""
 
     size: int
     total: int
@@ -38,12 +38,12 @@ class Left:
     remedy: str
 
     def beside(self, margin: int) -> int:
-        """How many bytes can be used, so that a run has its margin."""
+        """Return how many bytes can be used, so that a run has its margin."""
         return max(0, self.size - min(margin, self.total // _MARGIN_PART))
 
 
 Measure = Callable[[], Left | None]
-"""Looks how much is left now; None if there is no limit that is known."""
+"""Returns how much is left now; None if no limit is known."""
 
 
 def _unknown() -> None:
@@ -51,7 +51,7 @@ def _unknown() -> None:
 
 
 def values_cost(text: bytes) -> int:
-    """The most bytes of memory that Python takes for the values of a JSON text."""
+    """Return the most bytes of memory that Python takes for the values of a JSON text."""
     return _COPIES * len(text) + sum(cost * text.count(mark) for mark, cost in _COSTS.items())
 
 
@@ -76,20 +76,20 @@ class Room:
         return records + STEP
 
     def check_index(self, file: Path, records: int) -> None:
-        """DatasetError if the index of so many records, none of which is in memory yet, does not fit into it."""
+        """Raise DatasetError if the index of so many records does not fit into memory; nothing of it is there yet."""
         need = records * (INDEX_BYTES + RUN_BYTES)
         left = self._memory() if need > SMALL else None
         if left is not None and left.beside(MEMORY_MARGIN) < need:
             raise _too_many(file, f"has {records:,} records", records, left, 0)
 
     def check_values(self, file: Path, text: bytes, record: int | None, times: int = 1) -> None:
-        """DatasetError if a JSON text may be too large for the memory, once all its values are there `times` times."""
+        """Raise DatasetError if the values of a JSON text may not fit into memory, `times` times."""
         if len(text) <= SMALL:
             return
         self.check_memory(file, times * values_cost(text), "takes", record)
 
     def check_memory(self, file: Path, need: int, takes: str, record: int | None = None) -> None:
-        """DatasetError if the memory that checking takes is not there. `takes` is the verb and what goes before it."""
+        """Raise DatasetError if the memory for a check is not there. `takes` is the message's verb."""
         left = self._memory() if need > SMALL else None
         if left is not None and left.beside(MEMORY_MARGIN) < need:
             there = _have(left.beside(MEMORY_MARGIN), left)
@@ -97,12 +97,12 @@ class Room:
             raise DatasetError(file, what, f"{left.remedy}, or make the records smaller.", record)
 
     def spare_memory(self) -> int | None:
-        """How many bytes of memory can be taken, with the margin left; None if no limit is known."""
+        """Return how many bytes of memory can be taken beside the margin; None if no limit is known."""
         left = self._memory()
         return None if left is None else left.beside(MEMORY_MARGIN)
 
     def check_disk(self, file: Path, made: int, more: int) -> None:
-        """DatasetError if `more` bytes cannot be written for this file, after `made` have been."""
+        """Raise DatasetError if `more` bytes cannot be written for this file, after `made` were."""
         if made + more <= SMALL:
             return
         if not self.fits_disk(more):
@@ -115,13 +115,13 @@ class Room:
             raise DatasetError(file, what, f"{left.remedy}, or split the file.")
 
     def fits_disk(self, more: int) -> bool:
-        """Whether so many bytes can be written, with the margin left."""
+        """Whether so many bytes can be written beside the margin."""
         left = self._disk() if more else None
         return left is None or left.beside(DISK_MARGIN) >= more
 
 
 def _too_many(file: Path, what: str, records: int, left: Left, held: int) -> DatasetError:
-    """Say what the index of so many records needs, and what there is for it, of which `held` bytes are taken."""
+    """Return the error for an index of so many records, of which `held` bytes are in memory already."""
     need = records * (INDEX_BYTES + RUN_BYTES)
     there = _have(left.beside(MEMORY_MARGIN) + held, left)
     said = f"the file {what}: they need {_mb(need, up=True)} of memory, and {there}"
@@ -133,7 +133,7 @@ def _have(size: int, left: Left) -> str:
 
 
 def _mb(size: int, *, up: bool = False) -> str:
-    """A size for people, with one digit behind the point where it is small; what is needed is rounded up."""
+    """Return a size for people, with one decimal if it is small; `up`: rounded up."""
     step = 10**5 if size < 10**7 else 10**6
     steps = -(-size // step) if up else size // step
     return f"{steps / 10:.1f} MB" if step < 10**6 else f"{steps:,} MB"

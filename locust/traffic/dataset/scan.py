@@ -1,7 +1,7 @@
 """Reads a traffic file once, from its first byte to its last: checks it, and notes where each record stands.
 
-The rule that this module guards: what has been passed is in the digest, and a fault is told with its place.
-What a record is, and what stands between two of them, is for those who build on it: `array_scan`, `lines_scan`.
+The rule that this module guards: every byte that was read is in the digest, and a fault is reported with its place.
+`array_scan` and `lines_scan` say what a record is, and what stands between two records.
 """
 
 import gc
@@ -22,12 +22,14 @@ from traffic.dataset.fault_list import FaultList
 from traffic.dataset.memory_budget import SMALL, STEP, Room
 from traffic.dataset.utf8 import not_utf8
 
-# Of this size, and twice it, the C library reuses its memory; what is larger is new pages each time.
+# The C library reuses memory of this size and of twice it; a larger block would be new pages each time.
 WINDOW = 1 << 19
 MAX_RECORD = 16 << 20
-# The decoder's own limit depends on the Python release and on who calls it; this one does not.
+# Of so many bytes at its beginning the format of a file is detected.
+HEAD = 1 << 20
+# The decoder's own limit depends on the Python release and on the caller's stack; this one does not.
 MAX_DEPTH = 500
-# An error nearer than this to a window's end may come from the cut: no escape or literal is longer.
+# An error nearer than this to a window's end may be due to the cut: no escape or literal is longer.
 LONGEST_TOKEN = 16
 _LONGEST_CHARACTER = 4
 
@@ -37,10 +39,10 @@ EXAMPLE = '{"name": "Ana", "msg": "Hola"}'
 TO_UTF8 = "Open the file in an editor and save it as UTF-8."
 
 FastPath = Callable[[bytes], list[int] | None]
-"""Given what may be a JSON array without white space around its elements' ends: the lengths of its elements in bytes,
-where it is certain that it is one (RFC 8259, but for UTF-8 within strings); None where it is not, or where in doubt."""
+"""Gets what may be a JSON array, without white space before and after its elements. Returns the elements' lengths in
+bytes if it is certainly an array (RFC 8259, but for UTF-8 within strings); None if it is not, or in doubt."""
 Progress = Callable[[int, int], None]
-"""Called with the bytes that have been passed, and with how many there are."""
+"""Called with how many bytes have been read, and with how many there are."""
 
 
 def _refuse_constant(name: str) -> NoReturn:
@@ -52,9 +54,9 @@ DECODER = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=_refus
 
 
 def decoded_end(text: str, at: int) -> int:
-    """Where the JSON value ends that begins at `at`. ValueError or RecursionError if it is none.
+    """Return where the JSON value ends that begins at `at`. ValueError or RecursionError if it is none.
 
-    A collection of cycles would go through all that was made of a large value, over and over, and hold up the process.
+    The collector of cycles is off meanwhile: it would go through all parts of a large value again and again.
     """
     if len(text) - at <= SMALL or not gc.isenabled():
         return DECODER.raw_decode(text, at)[1]
@@ -69,19 +71,19 @@ class Scan:
     """One pass over the file, a window at a time.
 
     A window is decoded as Latin-1, in which every byte is one character, so that the decoder's places are byte
-    offsets; JSON's own characters are ASCII, and what lies between quotes is checked to be UTF-8 by itself.
-    `data` is the window, `base` its place in the file, `at` the place in the window that has been read up to.
-    `name` is the file as people know it; where it had to be unpacked, `handle` is of what it was unpacked to.
+    offsets; JSON's own characters are ASCII, and that strings are UTF-8 is checked separately.
+    `data` is the window, `base` its place in the file, `at` the place in the window up to which it has been read.
+    `name` is the file as people know it; if it was decompressed or converted, `handle` is of the result.
 
-    The rigorous reading is slow. `quick`, where there is one, may say of many records at once that they are good;
-    of what it does not, the rigorous reading says what it is. `room` says how much memory the index may take.
+    Reading record by record is slow. `fast_path`, if there is one, may report that many records at once are good;
+    everything else is read record by record. `room` limits how much memory the index may take.
     """
 
     def __init__(
         self,
         name: Path,
         handle: int,
-        quick: FastPath | None = None,
+        fast_path: FastPath | None = None,
         progress: Progress | None = None,
         room: Room | None = None,
     ) -> None:
@@ -90,31 +92,31 @@ class Scan:
         self.digest = hashlib.sha256()
         self.data, self.base, self.at = b"", 0, 0
         self.window = WINDOW
-        self.findings = FaultList()
-        # Whether the fault that was just raised leaves nothing to go on from.
+        self.faults = FaultList()
+        # Whether the scan cannot go on after the fault that was just raised.
         self.hopeless = False
         self._text: str | None = None
-        self._quick, self._progress = quick, progress
+        self._fast_path, self._progress = fast_path, progress
         self.room = room or Room()
-        # The index has room for so many records.
-        self._fitting = STEP
+        # There was memory for an index of so many records.
+        self._checked_for = STEP
 
     def run(self) -> None:
-        """Read the file. DatasetError where it is not what it should be."""
+        """Read the file. DatasetError if it is not good."""
         try:
             self._load(0)
             self._read_records()
         except DatasetError as error:
-            self.findings.add(error)
-        self.findings.raise_any()
+            self.faults.add(error)
+        self.faults.raise_any()
 
     def _read_records(self) -> None:
-        """Read the file from its first byte on. What can be gone on after goes into the findings, else DatasetError."""
+        """Read the file from its first byte on. Add faults after which it can go on to `faults`; raise the others."""
         raise NotImplementedError
 
     @property
     def text(self) -> str:
-        """The window, a character for each byte."""
+        """The window, one character for each byte."""
         if self._text is None:
             self._text = self.data.decode("latin-1")
         return self._text
@@ -127,7 +129,7 @@ class Scan:
     def fail(self, what: str, remedy: str, at: int | None = None, record: int | None = None) -> NoReturn:
         """Raise DatasetError for the character at `at`, counted from the window's start (default: `self.at`)."""
         at = self.at if at is None else at
-        # From the file, because the place may lie behind the window.
+        # Read from the file, because the place may lie behind the window.
         bad = not_utf8(self._read(self.base, max(at, 0) + _LONGEST_CHARACTER), final=False)
         if bad is not None and bad.start <= at:
             self._fail_utf8(bad, record)
@@ -145,13 +147,13 @@ class Scan:
         self._fail_at(offset, what, TO_UTF8, record)
 
     def _fail_at(self, offset: int, what: str, remedy: str, record: int | None) -> NoReturn:
-        if self.findings.full:
+        if self.faults.full:
             raise DatasetError(self.file, what, remedy, record)
         line, column = line_and_column(self._read, offset)
         raise DatasetError(self.file, what, remedy, record, line, column)
 
     def _read(self, offset: int, length: int) -> bytes:
-        """Bytes of the file as it was when it was opened: `length` of them, or up to its end."""
+        """Return `length` bytes of the file, or those up to the end that it had when it was opened."""
         length = min(length, self.size - offset)
         try:
             piece = os.pread(self.handle, length, offset)
@@ -166,65 +168,65 @@ class Scan:
         return piece
 
     def _peek(self, at: int, length: int = diagnosis.LOOKAHEAD) -> str:
-        """What stands at a place of the window, also where the window ends before."""
+        """Return what stands at a place of the window and behind it, also behind the window's end."""
         return self._read(self.base + at, length).decode("latin-1")
 
     def _load(self, at: int) -> None:
-        """Begin a window at the character `at` of the present one; what lies before has been read for good."""
+        """Begin a window at the character `at` of the present one; the scan is done with what lies before."""
         data = self.data[:at]
         bad = not_utf8(data, final=True)
         if bad is not None:
             self._fail_utf8(bad, None)
-        self._pass(data)
+        self._advance(data)
         self.at = 0
         self.data, self._text = self._read(self.base, self.window), None
 
-    def _pass(self, data: bytes) -> None:
-        """Count in the bytes that the scan has done with."""
+    def _advance(self, data: bytes) -> None:
+        """Add bytes that the scan is done with to the digest, and move behind them."""
         self.digest.update(data)
         self.base += len(data)
         if self._progress is not None:
             self._progress(self.base, self.size)
 
-    def _note(self, start: int, length: int) -> None:
-        """Take in one record by its place in the file."""
+    def _add_record(self, start: int, length: int) -> None:
+        """Add one record by its place in the file."""
         self.starts.append(start)
         self.lengths.append(length)
-        if len(self.starts) >= self._fitting:
+        if len(self.starts) >= self._checked_for:
             self._check_room(start)
 
-    def _note_all(self, starts: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64]) -> None:
-        """Take in many records by their places in the file."""
+    def _add_records(self, starts: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64]) -> None:
+        """Add many records by their places in the file."""
         self.starts.frombytes(starts.astype(np.uint64).tobytes())
         self.lengths.frombytes(lengths.astype(np.uint32).tobytes())
-        if len(self.starts) >= self._fitting:
+        if len(self.starts) >= self._checked_for:
             self._check_room(self.starts[-1])
 
     def _check_values(self, text: bytes, record: int) -> None:
-        """DatasetError if the memory might not do for the values of a text, which begins with this record."""
+        """Raise DatasetError if the values of a text, which begins with this record, may not fit into memory."""
         try:
             self.room.check_values(self.file, text, record)
         except DatasetError:
-            self.hopeless, self.findings.partial = True, self.findings.count > 0
+            self.hopeless, self.faults.partial = True, self.faults.count > 0
             raise
 
     def _check_room(self, done: int) -> None:
-        """DatasetError if the memory might not do for the records that follow."""
+        """Raise DatasetError if the records that follow may not fit into memory."""
         try:
-            self._fitting = self.room.check_records(self.file, len(self.starts), done, self.size)
+            self._checked_for = self.room.check_records(self.file, len(self.starts), done, self.size)
         except DatasetError:
-            self.hopeless, self.findings.partial = True, self.findings.count > 0
+            self.hopeless, self.faults.partial = True, self.faults.count > 0
             raise
 
     def _check_sizes(self, start: int, stop: int, record: int) -> None:
-        """DatasetError where a record, valid, between two places of the window is beyond what can be sent."""
+        """Raise DatasetError if a valid record between two places of the window is too long or too deep."""
         if stop - start > MAX_RECORD:
             self._fail_long(record)
         if self._many_brackets(start, stop) and diagnosis.depth(self.text[start:stop]) > MAX_DEPTH:
             self._fail_deep(record)
 
     def _many_brackets(self, start: int, stop: int) -> bool:
-        """Whether a record could be too deep: a look that is quick, since most records are flat."""
+        """Whether a record could be too deep. This check is cheap, and enough for most records."""
         if stop - start <= 2 * MAX_DEPTH:
             return False
         return self.data.count(b"{", start, stop) + self.data.count(b"[", start, stop) > MAX_DEPTH
@@ -239,9 +241,9 @@ class Scan:
 
 
 def line_and_column(read: Callable[[int, int], bytes], offset: int) -> tuple[int, int]:
-    """Where an offset is for people; what lies before it is UTF-8, or is told by another fault.
+    """Return the line and column of an offset, in characters from 1. What lies before it should be UTF-8.
 
-    `read` gives bytes by offset and length, fewer only at the file's end.
+    `read` returns bytes by offset and length, fewer only at the file's end.
     """
     line, column = 1, 1
     done = len(BOM) if read(0, len(BOM)) == BOM else 0

@@ -1,4 +1,4 @@
-"""Holds the records against a JSON Schema, where one is asked for."""
+"""Checks each record against a JSON Schema, if the options name one."""
 
 import hashlib
 import json
@@ -13,16 +13,15 @@ import numpy as np
 from traffic.core.order import Indexes
 from traffic.dataset.dataset import Dataset, DatasetError
 from traffic.dataset.fault_list import FaultList
-from traffic.dataset.formats import Format
 from traffic.dataset.memory_budget import Room
 from traffic.dataset.scan import Progress
 from traffic.errors import RefusedError
 
 BATCH = 2000
 BATCH_BYTES = 1 << 20
-# Records that passed are known by it. Another version of what is checked has another.
+# Part of the name under which passed records are cached. It changes if the checks change.
 _VERSION = b"traffic schema 2, formats checked\n"
-# The values of a record are there as Python's, and as the validator's.
+# The values of a record are in memory as Python's and as the validator's.
 _TIMES = 2
 _LONGEST_MESSAGE = 200
 
@@ -34,15 +33,15 @@ class SchemaError(RefusedError):
 class Schema:
     """A JSON Schema, of the draft that its $schema names, by default 2020-12; `format` is checked in all drafts.
 
-    `digest` is another where the schema is, or what is checked by it.
+    `digest` changes if the schema changes, or what is checked by it.
     """
 
     def __init__(self, file: Path) -> None:
-        """Read it. SchemaError where that cannot be done, or it is none."""
+        """Read it. SchemaError if it cannot be read, or is no JSON Schema."""
         self.file = file
         try:
             text = file.read_bytes()
-            # Left to itself, the validator takes formats for mere remarks from 2019-09 on.
+            # By default the validator does not check formats from draft 2019-09 on.
             self._validator = jsonschema_rs.validator_for(
                 _object(json.loads(text)), validate_formats=True, retriever=_refuse_to_fetch
             )
@@ -55,40 +54,40 @@ class Schema:
         self.digest = hashlib.sha256(_VERSION + text).hexdigest()
 
     def check(self, dataset: Dataset, progress: Progress, room: Room) -> None:
-        """DatasetError where a record does not pass, or may take more memory than there is in `room`."""
-        findings = FaultList()
+        """Raise DatasetError if a record does not pass, or may take more memory than there is in `room`."""
+        faults = FaultList()
         for indexes in _batches(dataset):
             for index, body in zip(indexes.tolist(), dataset.bodies(indexes), strict=True):
                 room.check_values(dataset.file, body, index, _TIMES)
                 for what in self._faults(body):
-                    findings.add(self._error(dataset, index, what, placed=not findings.full))
+                    faults.add(self._error(dataset, index, what, placed=not faults.full))
             progress(int(indexes[0]), dataset.records)
-        findings.raise_any()
+        faults.raise_any()
 
     def _faults(self, body: bytes) -> Iterator[str]:
         try:
             record = msgspec.json.decode(body)
         except msgspec.DecodeError:
-            # Lone surrogates: RFC 8259 lets them pass, as escapes; no text has them.
+            # Lone surrogates: RFC 8259 allows them as escapes; no text has them.
             text = json.dumps(json.loads(body), ensure_ascii=False)
             record = msgspec.json.decode(text.encode(errors="replace"))
         try:
             if self._validator.is_valid(record):
                 return
             for error in self._validator.iter_errors(record):
-                yield _say(error)
+                yield _describe(error)
         except ValueError as error:
             yield f"cannot be held against the schema ({_first_line(error)})"
 
     def _error(self, dataset: Dataset, index: int, what: str, *, placed: bool) -> DatasetError:
         line = column = None
-        if placed and dataset.format is not Format.CSV:
+        if placed and dataset.format.convert is None:
             line, column = dataset.place(index)
         return DatasetError(dataset.file, what, f"Correct the record, or the schema {self.file}.", index, line, column)
 
 
 def _batches(dataset: Dataset) -> Iterator[Indexes]:
-    """All indexes of a dataset, as many at a time as have few bytes together; at least one."""
+    """Yield all indexes of a dataset, as many at a time as have few bytes together; at least one."""
     first = 0
     while first < dataset.records:
         indexes = np.arange(first, min(first + BATCH, dataset.records), dtype=np.uint64)
@@ -108,7 +107,7 @@ def _refuse_to_fetch(uri: str) -> Any:
     raise ValueError(f"it refers to {uri}; all of it must stand in the one file")
 
 
-def _say(error: "jsonschema_rs.ValidationError") -> str:
+def _describe(error: "jsonschema_rs.ValidationError") -> str:
     place = "".join(f"/{part}" for part in error.instance_path)
     rule = "/".join(map(str, error.schema_path))
     return f"breaks the schema's rule {rule}{' at ' + place if place else ''}: {_first_line(error)}"

@@ -1,7 +1,7 @@
-"""Whether bytes are UTF-8 (RFC 3629), and if not, where they stop being it.
+"""Checks whether bytes are UTF-8 (RFC 3629), and finds the first that are not.
 
-Python's decoder makes a text on the way, which costs a file in many scripts more than all its other checks together.
-So it is asked only where, of what numpy has not found good: numpy compares bytes with bytes.
+Python's decoder makes a text, which takes longer than all other checks of a file in many scripts. So numpy checks the
+bytes first, and Python's decoder is used only to find the place of a fault.
 """
 
 import codecs
@@ -13,7 +13,7 @@ import numpy.typing as npt
 Bytes = np.ndarray[Any, np.dtype[np.uint8]]
 Flags = npt.NDArray[np.bool_]
 
-# Less than this is decoded at once; more is looked at in blocks that stay in the processor's cache.
+# Shorter data is decoded at once; longer data is checked in blocks that stay in the processor's cache.
 _SMALL, _BLOCK = 4096, 1 << 17
 _LEAD_OF_2, _LEAD_OF_3, _LEAD_OF_4, _LAST_LEAD = 0xC0, 0xE0, 0xF0, 0xF4
 _NO_LEADS = (0xC0, 0xC1)
@@ -21,13 +21,13 @@ _MOST_BEHIND_A_LEAD = 3
 _CONTINUATION, _CONTINUATION_MASK = 0x80, 0xC0
 # Continuation bytes, and no others, are below this as signed bytes.
 _SIGNED_ABOVE_CONTINUATION = -64
-# Second bytes that are none after these leads: below would be an overlong form, above a surrogate or past U+10FFFF.
+# Bounds of the second byte after these leads: below is an overlong form, above a surrogate or beyond U+10FFFF.
 _AT_LEAST = {0xE0: 0xA0, 0xF0: 0x90}
 _AT_MOST = {0xED: 0x9F, 0xF4: 0x8F}
 
 
 def not_utf8(data: bytes, *, final: bool) -> UnicodeDecodeError | None:
-    """The first bytes of `data` that are not UTF-8. Where it is not `final`, its last character may be cut."""
+    """Return the first bytes of `data` that are not UTF-8. If it is not `final`, its last character may be cut."""
     if len(data) >= _SMALL and is_utf8(data):
         return None
     try:
@@ -45,7 +45,7 @@ def not_utf8(data: bytes, *, final: bool) -> UnicodeDecodeError | None:
 
 
 def is_utf8(data: bytes, block: int = _BLOCK) -> bool:
-    """Whether all of `data` is UTF-8, its last character whole. It is looked at `block` bytes at a time, 4 at least."""
+    """Whether all of `data` is UTF-8, its last character complete. `block` bytes are checked at a time, 4 at least."""
     if data.isascii():
         return True
     seen = np.frombuffer(data, np.uint8)
@@ -64,17 +64,17 @@ def is_utf8(data: bytes, block: int = _BLOCK) -> bool:
 
 
 def _boundary(data: bytes, at: int) -> int:
-    """Where a character begins, at `at` or close before; the end of `data`, where that comes first."""
+    """Return where a character begins, at `at` or close before; the end of `data` if that comes first."""
     if at >= len(data):
         return len(data)
     for back in range(_MOST_BEHIND_A_LEAD + 1):
         if data[at - back] & _CONTINUATION_MASK != _CONTINUATION:
             return at - back
-    return at  # no character is that long: the next block begins with what can begin none
+    return at  # no character is that long: the next block begins with a byte that cannot begin one
 
 
 def _whole(block: Bytes, due: Flags, some: Flags) -> bool:
-    """Whether a continuation byte is wherever a lead asks for one, the end included, and nowhere else."""
+    """Whether a continuation byte is wherever a lead requires one, also at the end, and nowhere else."""
     size = len(block)
     due, some = due[: size + _MOST_BEHIND_A_LEAD], some[: size + _MOST_BEHIND_A_LEAD]
     due[0] = False
@@ -88,7 +88,7 @@ def _whole(block: Bytes, due: Flags, some: Flags) -> bool:
 
 
 def _seconds(block: Bytes, special: list[int], found: Flags, bad: Flags) -> bool:
-    """Whether the byte behind each lead that is `special` is one that may be there."""
+    """Whether the byte behind each lead that is `special` may be there."""
     leads, seconds = block[:-1], block[1:]
     found, bad = found[: len(leads)], bad[: len(leads)]
     for lead in special:

@@ -15,16 +15,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from traffic.dataset.cache import Cache, Identity
-from traffic.dataset.formats import hint
+from traffic.dataset.cache import Cache
+from traffic.dataset.compression import plain_suffix
+from traffic.dataset.fingerprint import FileFingerprint
+from traffic.dataset.formats import SUFFIXES, name_hint
 from traffic.master.web.file_reach import inside
 from traffic.ownership import is_file, is_folder
 
 UPLOADS = "uploads"
 LONGEST_NAME = 200
 MOST_LISTED = 1000
-_KINDS = frozenset({".json", ".jsonl", ".ndjson", ".csv"})
-_PACKED = frozenset({".gz", ".zst"})
 # The last stands for what was not UTF-8.
 _SEPARATORS = frozenset("/\\\N{REPLACEMENT CHARACTER}")
 # Control characters, surrogates, separators of lines and paragraphs; and what turns the order of the letters shown.
@@ -56,9 +56,8 @@ def _is_control(one: str) -> bool:
 
 
 def looks_like_traffic(name: str) -> bool:
-    """Whether a file is called as traffic files are: .json, .jsonl, .ndjson or .csv, then .gz or .zst, or neither."""
-    path = Path(name.lower())
-    return (Path(path.stem) if path.suffix in _PACKED else path).suffix in _KINDS
+    """Whether a file has a name as traffic files usually have, such as .json or .csv.gz."""
+    return plain_suffix(Path(name)) in SUFFIXES
 
 
 def _stays(entry: os.DirEntry[str], folder: Path) -> bool:
@@ -69,7 +68,7 @@ def _stays(entry: os.DirEntry[str], folder: Path) -> bool:
 class FileStore:
     """The files of a folder, and of `uploads` in a state folder.
 
-    `counts` has how many records files have that were taken in, by identity; `put` adds to it.
+    `counts` has how many records uploaded files have, by the key of their fingerprints; `put` adds to it.
     """
 
     def __init__(self, folder: Path, state: Path, counts: dict[str, int]) -> None:
@@ -93,15 +92,15 @@ class FileStore:
                         yield self._row(folder / entry.name, entry.stat(), uploaded=uploaded)
 
     def _row(self, path: Path, seen: os.stat_result, *, uploaded: bool) -> dict[str, Any]:
-        identity = Identity.of(seen)
-        known = self._counts.get(identity.text)
+        fingerprint = FileFingerprint.of(seen)
+        known = self._counts.get(fingerprint.key)
         modified = datetime.fromtimestamp(seen.st_mtime, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
         return {
             "path": str(path),
             "name": path.name,
             "bytes": seen.st_size,
             "modified": modified,
-            "records": self._cache.count(identity, hint(path)) if known is None else known,
+            "records": self._cache.count(fingerprint, name_hint(path)) if known is None else known,
             "uploaded": uploaded,
         }
 
@@ -124,7 +123,7 @@ class FileStore:
         """Have a file that was found good appear under its name, in place of one that was there; where it is."""
         path = self.uploads / draft.name
         draft.replace(path)
-        self._counts[Identity.of(path.stat()).text] = records
+        self._counts[FileFingerprint.of(path.stat()).key] = records
         handle = os.open(self.uploads, os.O_RDONLY | os.O_DIRECTORY)
         try:
             os.fsync(handle)

@@ -45,7 +45,7 @@ class Checking:
         self._one_at_a_time = BoundedSemaphore()
 
     def open(self, draft: Path, state: Path) -> Dataset:
-        """As `Reading.open`."""
+        """As `BackgroundLoader.open`."""
         with self._one_at_a_time:
             return self.loader.open(draft, state, self._schema, draft.name)
 
@@ -99,13 +99,13 @@ class Upload:
             dataset = self._checking.open(draft, self._state)
         except DatasetError as error:
             listed = error.listed if isinstance(error, ManyFaultsError) else (error,)
-            findings = [_named(one.told, draft) for one in listed]
+            findings = [_named(one.without_file, draft) for one in listed]
             raise UploadError(422, _named(str(error), draft), findings) from error
         except SchemaError as error:
             raise UploadError(500, f"The file cannot be checked: {error}") from error
         try:
             digest = f"sha256:{dataset.digest}"
-            return {"records": dataset.records, "format": dataset.format.value, "digest": digest}
+            return {"records": dataset.records, "format": dataset.format.label, "digest": digest}
         finally:
             dataset.close()
 

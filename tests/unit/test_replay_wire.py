@@ -59,6 +59,13 @@ def test_a_request_says_what_a_record_user_says():
     assert len(books.booked) == 1
 
 
+def test_a_class_may_replace_the_content_type():
+    own = {"content-type": "application/problem+json"}
+    _, api = delivers(lambda connection, _: connection.sendall(OK), count=1, default_headers=own)
+    lines = api.requests[0].head.decode().lower().split("\r\n")
+    assert [line for line in lines if line.startswith("content-type")] == ["content-type: application/problem+json"]
+
+
 def test_an_answer_byte_by_byte():
     def serve(connection, _):
         for at in range(len(WITH_BODY)):

@@ -101,10 +101,10 @@ def _length(status: int, fields: tuple[tuple[str, str], ...]) -> int:
     return int(lengths.pop())
 
 
-def request_prefix(method: str, path: str, host: str, headers: Mapping[str, str], key: str) -> bytes:
-    """The bytes of every request of a run, up to the record's number in its Idempotency-Key: which stands last.
+def request_prefix(method: str, path: str, host: str, headers: Mapping[str, str]) -> bytes:
+    """Return the bytes of every request of a run, up to the record's index, which ends the last header's value.
 
-    `key` is what the keys begin with. ValueError where a name or value cannot stand in a head.
+    ValueError if a name or value cannot stand in a head.
     """
     for name, value in {**headers, "method": method, "path": path, "host": host}.items():
         if not _NAME.match(name) or re.search(r"[\x00-\x08\x0a-\x1f\x7f]", value):
@@ -112,7 +112,7 @@ def request_prefix(method: str, path: str, host: str, headers: Mapping[str, str]
     if not _NAME.match(method) or not re.fullmatch(r"[!-~]+", path):
         raise ValueError(f"{method!r} {path!r} cannot begin a request: percent-encode what is not ASCII")
     lines = [f"{method} {path} HTTP/1.1", f"Host: {host}", *(f"{name}: {value}" for name, value in headers.items())]
-    return "\r\n".join([*lines, f"Idempotency-Key: {key}"]).encode("latin-1")
+    return "\r\n".join(lines).encode("latin-1")
 
 
 def request_bytes(prefix: bytes, index: int, body: bytes) -> bytes:

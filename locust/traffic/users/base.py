@@ -8,9 +8,10 @@ from locust import User
 from locust.exception import StopUser
 from locust.user.task import LOCUST_STATE_RUNNING, LOCUST_STATE_STOPPING, LOCUST_STATE_WAITING
 
-from traffic.core.outcome import RULES, Answer, Rule, judged
+from traffic.core.outcome import Answer, Rule, judged
 from traffic.core.protocol import TIMEOUT_S, RunConfig
 from traffic.core.worker.feed import Record
+from traffic.users.request_plan import rule_of
 from traffic.users.source import RecordSource, sources
 
 PATIENCE_S = 1.0
@@ -86,7 +87,7 @@ class RecordUserBase(User):
             source.book(record, answer, outcome)
 
     def _rule(self, run: RunConfig) -> Rule:
-        return self.rule or RULES["at-most-once" if run.policy == "at-most-once" else "at-least-once"]
+        return rule_of(self.rule, run)
 
     def _source(self) -> RecordSource:
         while (source := sources.get(self.environment)) is None:

@@ -15,6 +15,7 @@ from traffic.core.worker.feed import Record
 from traffic.http.scheme_mismatch import WRITE_HTTP, WRITE_HTTPS, asks_for_tls, met_plain
 from traffic.machine_limits import own_fault
 from traffic.users.base import RecordUserBase
+from traffic.users.record_headers import record_headers
 
 STOPPED = "the user was stopped while the answer was awaited"
 # Faults of which it is sure that no byte of the request left.
@@ -47,11 +48,7 @@ class RecordUser(RecordUserBase, FastHttpUser):  # type: ignore[misc] # a FastHt
         answer, outcome, began = Answer(0, STOPPED, fault="user"), None, now_s()
         try:
             self._heed_timeout()
-            headers = {
-                "Content-Type": "application/json",
-                "Idempotency-Key": record.key,
-                "Traffic-Worker": source.name,
-            }
+            headers = record_headers(record.run, source.name, record.index)
             body: Any = record.body  # Locust's annotation forgets bytes
             with self.client.request(
                 run.method, run.path, data=body, headers=headers, catch_response=True, allow_redirects=False

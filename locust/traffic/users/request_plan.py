@@ -8,9 +8,12 @@ from traffic.core.protocol import RunConfig
 from traffic.core.worker.feed import Record
 from traffic.http.http1 import REMEMBERED, ResponseHead, request_bytes, request_prefix
 from traffic.http.resolver import Target
+from traffic.users.record_headers import KEY, REPLACEABLE, record_headers
 from traffic.users.stats import StatsBuffer
 
 USER_AGENT = "traffic-replayer"
+# Headers that say where a request goes, how its body ends, and what becomes of the connection: no class sets them.
+FRAMING = frozenset({"host", "content-length", "transfer-encoding", "connection"})
 # Rules that say the same of the same answer, so that it need not be asked twice.
 _CONSTANT = (AtLeastOnce, AtMostOnce)
 
@@ -57,15 +60,18 @@ def rule_of(own: Rule | None, run: RunConfig) -> Rule:
     return own or RULES["at-most-once" if run.policy == "at-most-once" else "at-least-once"]
 
 
-def _prefix(run: RunConfig, target: Target, worker: str, more: Mapping[str, str]) -> bytes:
-    headers = {"User-Agent": USER_AGENT, "Content-Type": "application/json", "Traffic-Worker": worker}
-    if target.credentials:
-        headers["Authorization"] = target.credentials
-    lower = {name.lower() for name in more}
-    fixed = {"content-length", "idempotency-key", "transfer-encoding", "connection", "host", "traffic-worker"}
-    if lower & fixed:
-        raise ValueError(
-            f"the replay user sets {', '.join(sorted(lower & fixed))} itself: leave it out of default_headers"
-        )
-    kept = {name: value for name, value in headers.items() if name.lower() not in lower}
-    return request_prefix(run.method, target.base + run.path, target.host, {**kept, **more}, f"{run.run}-")
+def _prefix(run: RunConfig, target: Target, worker: str, own: Mapping[str, str]) -> bytes:
+    """Return the bytes of every request up to the record's index; `own` are the headers that the class adds."""
+    fixed = record_headers(run.run, worker, "")
+    refused = ({name.lower() for name in fixed} - REPLACEABLE | FRAMING) & {name.lower() for name in own}
+    if refused:
+        raise ValueError(f"the replay user sets {', '.join(sorted(refused))} itself: leave it out of default_headers")
+    replaced = {name.lower() for name in own}
+    headers = {
+        "User-Agent": USER_AGENT,
+        **({"Authorization": target.credentials} if target.credentials else {}),
+        **fixed,
+    }
+    kept = {name: value for name, value in headers.items() if name.lower() not in replaced}
+    key = kept.pop(KEY)
+    return request_prefix(run.method, target.base + run.path, target.host, {**kept, **own, KEY: key})

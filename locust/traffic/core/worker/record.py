@@ -4,6 +4,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 
+def key_of(run: str, index: int | str) -> str:
+    """Return a record's Idempotency-Key: the same at every attempt, on every worker, after a resume."""
+    return f"{run}-{index}"
+
+
 @dataclass(slots=True, eq=False)
 class Record:
     """A record in a worker's hands: `index` is its place in the file, `body` its bytes as they stand there.
@@ -26,8 +31,8 @@ class Record:
 
     @property
     def key(self) -> str:
-        """The Idempotency-Key: the same at every attempt, on every worker, after a resume."""
-        return f"{self.run}-{self.index}"
+        """The record's Idempotency-Key."""
+        return key_of(self.run, self.index)
 
     @property
     def maybe(self) -> bool:

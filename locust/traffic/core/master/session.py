@@ -11,8 +11,7 @@ Guarded here:
 
 from dataclasses import dataclass, field
 
-import numpy as np
-
+from traffic.core.lease_sizing import most_records, records_that_fit
 from traffic.core.master.decisions import Leased, LeaseHandedBack, LeaseReturned, Send
 from traffic.core.master.leases import Lease
 from traffic.core.master.run import Run
@@ -92,13 +91,12 @@ class Session:
 
         Nothing where no record is left to lease.
         """
-        ledger, most = run.ledger, min(wants, terms.lease_records)
+        ledger, most = run.ledger, most_records(terms, wants)
         if not ledger.assignment.remainders[self.worker] and ledger.steal(self.worker, most) is None:
             return []
         positions = ledger.assignment.remainders[self.worker].head(most)
         indexes = run.order.indexes(positions.array())
-        size = np.cumsum(run.dataset.lengths(indexes), dtype=np.uint64)
-        fits = max(1, int(np.searchsorted(size, terms.lease_bytes, side="right")))
+        fits = records_that_fit(terms, run.dataset.lengths(indexes))
         positions, indexes = positions.head(fits), indexes[:fits]
         bodies = tuple(run.dataset.bodies(indexes))
         redelivered = ledger.prior_attempts.repeats_among(positions)

@@ -15,6 +15,7 @@ The rules that this module guards:
 from collections import deque
 from dataclasses import dataclass
 
+from traffic.core.lease_sizing import feed_target, low_watermark, records_to_ask_for
 from traffic.core.protocol import (
     VERSION,
     Ack,
@@ -66,7 +67,7 @@ class LeaseClient:
         self._ack_due = self._acked_at = 0.0
         self._asked = False
         self._unconfirmed: deque[_Sent] = deque()
-        self._pace = _TakeRate()
+        self._rate = _TakeRate()
 
     @property
     def at_rest(self) -> bool:
@@ -79,12 +80,12 @@ class LeaseClient:
             self._lapse(now)
         if not self.joined:
             return self._say_hello(now)
-        self._pace.note(self.feed.counts.taken, now)
+        self._rate.note(self.feed.counts.taken, now)
         self.feed.look(now)
         if self.feed.hand_back(now):
             self._ack_due = now
         message = self._ack(now) if self._ack_is_due(now) else None
-        self.feed.low_watermark = -1 if self._asked else self._target() // 2
+        self.feed.low_watermark = -1 if self._asked else low_watermark(self._target())
         return message
 
     def flush(self, now: float) -> Message | None:
@@ -165,15 +166,11 @@ class LeaseClient:
             return 0
         if self.feed.trouble:
             return int(self.feed.wants_probe(now))
-        target, waiting = self._target(), self.feed.waiting
-        return target - waiting if waiting <= target // 2 else 0
+        return records_to_ask_for(self._target(), self.feed.waiting)
 
     def _target(self) -> int:
-        """How many records the feed should hold."""
-        # Where nothing may be sent twice, what a lost worker held is in doubt: so hold no more than is being sent.
-        once = self.feed.run is not None and self.feed.run.policy == "at-most-once"
-        most = self.users if once else self.terms.window_records
-        return min(most, max(2 * self.users, self._pace.records_in_a_second))
+        policy = self.feed.run.policy if self.feed.run is not None else ""
+        return feed_target(self.terms, policy, users=self.users, records_per_s=self._rate.records_per_s)
 
     def _ack(self, now: float) -> Ack:
         delivered, failed = self.feed.report()
@@ -216,14 +213,14 @@ class _TakeRate:
     SPAN_S = 0.25
 
     def __init__(self) -> None:
-        self.records_in_a_second = 0
+        self.records_per_s = 0
         self._since, self._count = 0.0, 0
 
     def note(self, taken: int, now: float) -> None:
         """Take how many records have been taken so far."""
         if taken < self._count or now - self._since >= 4 * self.SPAN_S:
-            self._since, self._count, self.records_in_a_second = now, taken, 0
+            self._since, self._count, self.records_per_s = now, taken, 0
         elif now - self._since >= self.SPAN_S:
             fresh = (taken - self._count) / (now - self._since)
-            self.records_in_a_second = round((self.records_in_a_second + fresh) / 2) or round(fresh)
+            self.records_per_s = round((self.records_per_s + fresh) / 2) or round(fresh)
             self._since, self._count = now, taken

@@ -1,4 +1,4 @@
-"""`python -m stub`: reads the settings, serves until SIGTERM, finishes what it has."""
+"""`python -m stub`: reads the settings, serves until SIGTERM, and answers the requests that it has."""
 
 import asyncio
 import math
@@ -15,7 +15,7 @@ import uvloop
 
 from stub import logs
 from stub.app import Stub, make_app
-from stub.connection import Connection, ConnectionLimits, limited
+from stub.connection import Connection, ConnectionLimits, connection_class
 from stub.settings import SettingError, Settings, read_settings
 from stub.store import Store
 from stub.store_mongo import MongoStore
@@ -23,12 +23,12 @@ from stub.store_sqlite import SqliteStore
 
 MANY_DESCRIPTORS = 65_536
 SPARE_DESCRIPTORS = 100  # for the store, the listener and the logs
-SWITCH_INTERVAL = 0.0005  # seconds that the event loop may keep a store's thread waiting; 0.005 by default
-EXIT_REFUSED = 4  # as everywhere in the project: it refused to start
+SWITCH_INTERVAL = 0.0005  # seconds that a store's thread may wait for the event loop; Python's default is 0.005
+EXIT_REFUSED = 4  # as everywhere in the project: the start was refused
 
 
 def make_store(settings: Settings) -> Store:
-    """Choose the store by the URL's scheme. Raises SettingError for a file that cannot be made."""
+    """Return the store for the URL's scheme. Raises SettingError if its file cannot be created."""
     if settings.store_url.startswith("sqlite:///"):
         path = Path(settings.store_url.removeprefix("sqlite:///")).absolute()
         if not os.access(path.parent, os.W_OK | os.X_OK) or path.is_dir():
@@ -38,7 +38,7 @@ def make_store(settings: Settings) -> Store:
 
 
 class Server(uvicorn.Server):
-    """A server that says where it is once it listens and the store is open."""
+    """A server that prints its address when it listens and the store is open."""
 
     def __init__(self, config: uvicorn.Config, stub: Stub) -> None:
         super().__init__(config)
@@ -54,8 +54,8 @@ class Server(uvicorn.Server):
         self._checking = asyncio.create_task(self._check_connections())
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Let go of those who were made to wait on purpose, then finish the rest."""
-        self._stub.misbehaviour.stopping.set()
+        """Release the requests that hang on purpose, then answer the rest."""
+        self._stub.injector.stopping.set()
         await super().shutdown(sockets)
         self._checking.cancel()
 
@@ -77,7 +77,7 @@ class Server(uvicorn.Server):
 
 
 def make_server(settings: Settings) -> Server:
-    """Put the server together, not yet listening."""
+    """Make the server; it does not listen yet."""
     app = make_app(settings, make_store(settings))
     limits = ConnectionLimits(
         connections=min(settings.max_connections, _descriptors() - SPARE_DESCRIPTORS),
@@ -90,7 +90,7 @@ def make_server(settings: Settings) -> Server:
         app,
         host=settings.host,
         port=settings.port,
-        http=limited(limits),
+        http=connection_class(limits),
         ws="none",
         log_config=None,
         access_log=False,
@@ -103,7 +103,7 @@ def make_server(settings: Settings) -> Server:
 
 
 def _descriptors() -> int:
-    """Allow this process all the descriptors that it may have; returns how many."""
+    """Raise this process' limit of open files as far as allowed. Returns the limit."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = MANY_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, MANY_DESCRIPTORS)
     if soft < wanted:
@@ -112,7 +112,7 @@ def _descriptors() -> int:
 
 
 def _stopped(_signal: int, _frame: FrameType | None) -> None:
-    """Take the signal that uvicorn raises again after it has stopped in order: the exit code is then 0."""
+    """Ignore the signal that uvicorn raises again after an orderly stop, so that the exit code is 0."""
 
 
 def main() -> int:
@@ -128,7 +128,7 @@ def main() -> int:
     except SettingError as e:
         sys.stderr.write(f"the stub does not start: {e}\n")
         return EXIT_REFUSED
-    except SystemExit:  # uvicorn's, after it has said why: the port is taken, or the store cannot be opened
+    except SystemExit:  # from uvicorn, which has logged why: the port is taken, or the store cannot be opened
         return EXIT_REFUSED
     return 0
 

@@ -1,9 +1,9 @@
-"""An answer before it is sent. Rule: it is whole before its first byte goes out, so that it can also be left out."""
+"""An answer before it is sent. Rule: it is complete before its first byte is sent, so that a fault can replace it."""
 
 import msgspec
 from starlette.types import Send
 
-from stub.message import Verdict, Written, encode_message
+from stub.message import WriteOutcome, WriteResult, encode_message
 from stub.problem import MEDIA_TYPE, Headers, Problem
 
 
@@ -20,20 +20,20 @@ class Answer(msgspec.Struct, frozen=True):
         await send({"type": "http.response.start", "status": self.status, "headers": headers})
 
     async def send(self, send: Send) -> None:
-        """Send it all."""
+        """Send all of it."""
         await self.start(send)
         await send({"type": "http.response.body", "body": self.body})
 
 
-def created(written: Written) -> Answer:
-    """Say 201: stored, now or earlier."""
+def created(written: WriteResult) -> Answer:
+    """Return a 201: stored, now or earlier."""
     location = f"/messages/{written.stored.id}".encode()
     headers = [(b"content-type", b"application/json"), (b"location", location)]
-    if written.verdict is Verdict.REPLAYED:
+    if written.outcome is WriteOutcome.REPLAYED:
         headers.append((b"idempotency-replayed", b"true"))
     return Answer(201, headers, encode_message(written.stored))
 
 
 def refused(problem: Problem) -> Answer:
-    """Say what is wrong."""
+    """Return a problem as an answer."""
     return Answer(problem.status, [(b"content-type", MEDIA_TYPE), *problem.headers], problem.body)

@@ -1,4 +1,4 @@
-"""The HTTP application. Rule: what a request may ask is decided here; what is stored, and when, below."""
+"""The HTTP application: its routes, and all requests but `POST /`. Rule: requests are checked here, stored below."""
 
 import asyncio
 import contextlib
@@ -15,20 +15,20 @@ from starlette.routing import Route, request_response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from stub import negotiate, page
-from stub.commit import GroupCommit, Limits
+from stub.commit import GroupCommit, QueueLimits
 from stub.documents import Health, MessageList
 from stub.exposition import MEDIA_TYPE as METRICS_TYPE
 from stub.exposition import Exposition
 from stub.message import Message, encode_message
 from stub.metrics import Metrics
-from stub.misbehave import Misbehaviour
+from stub.misbehave import FaultInjector
 from stub.openapi import description
 from stub.post import PostMessage
 from stub.problem import MEDIA_TYPE, Problem, unavailable
 from stub.settings import Settings
 from stub.store import Store, StoreDownError
 
-PAGE = 50  # messages that a page shows
+PAGE = 50  # messages that a page shows by default
 MAX_PAGE = 200
 MAX_RUN = 255  # characters; a run id is part of a key
 
@@ -36,21 +36,21 @@ logger = logging.getLogger(__name__)
 
 
 class Stub:
-    """One stub: its store, the queue before it, and the handlers of all requests but `POST /`."""
+    """One stub: its store, its queue, and the handlers of all requests but `POST /`."""
 
     def __init__(self, settings: Settings, store: Store) -> None:
         self.settings = settings
         self.store = store
         self.metrics = Metrics()
-        limits = Limits(waiting=settings.max_waiting, writers=settings.writers)
+        limits = QueueLimits(waiting=settings.max_waiting, writers=settings.writers)
         self.commit = GroupCommit(store, limits, self.metrics)
         self.exposition = Exposition(self.metrics, self.commit)
-        self.misbehaviour = Misbehaviour(settings.misbehave, settings.seed, settings.misbehave_header, self.metrics)
+        self.injector = FaultInjector(settings.misbehave, settings.seed, settings.misbehave_header, self.metrics)
         self.ready = asyncio.Event()
 
     @contextlib.asynccontextmanager
     async def lifespan(self, _app: Starlette) -> AsyncIterator[None]:
-        """Open the store, now or as soon as it answers; at the end write what is waiting and close it."""
+        """Open the store, now or as soon as it answers. At the end write the waiting messages and close it."""
         opening = asyncio.create_task(self._open())
         try:
             await self._first_try(opening)
@@ -62,7 +62,7 @@ class Stub:
             await self.store.close()
 
     async def _first_try(self, opening: asyncio.Task[None]) -> None:
-        """Wait until the store is open or seems away; an error that waiting cannot mend stops the start."""
+        """Wait up to a second for the store. Raises an error that waiting cannot cure, which stops the start."""
         await asyncio.wait([opening], timeout=1.0)
         if opening.done():
             opening.result()
@@ -83,7 +83,7 @@ class Stub:
 
     async def newest(self, request: Request) -> Response:
         """Show the newest messages, as a page or as JSON."""
-        limit = _number(request, "limit", PAGE, MAX_PAGE)
+        limit = _whole(request, "limit", PAGE, MAX_PAGE)
         before = request.query_params.get("before")
         if before == "":
             raise Problem(400, "before must be the id of a message")
@@ -95,34 +95,34 @@ class Stub:
             return HTMLResponse(html, headers={"vary": "accept", **page.SECURITY_HEADERS})
         return _json(MessageList(stored=stored, messages=messages, older=older), {"vary": "accept"})
 
-    async def one(self, request: Request) -> Response:
-        """Give one message, whole."""
+    async def message_by_id(self, request: Request) -> Response:
+        """Return one message, whole."""
         message_id = request.path_params["id"]
         return _found(await self.store.by_id(message_id), f"there is no message with the id {message_id}")
 
-    async def keyed(self, request: Request) -> Response:
-        """Give the message stored under an idempotency key, whole."""
+    async def message_by_key(self, request: Request) -> Response:
+        """Return the message stored under an idempotency key, whole."""
         key = request.query_params.get("key")
         if not key:
             raise Problem(400, "say which message: /messages?key=<idempotency key>")
         return _found(await self.store.by_key(key), f"no message is stored under the key {key}")
 
     async def audit(self, request: Request) -> Response:
-        """Sum up a run."""
+        """Audit a run."""
         run = request.query_params.get("run")
         if not run or len(run) > MAX_RUN:
             raise Problem(400, f"say which run, in at most {MAX_RUN} characters: /audit?run=<run id>")
         return _json(await self.store.audit(run))
 
     async def health(self, _request: Request) -> Response:
-        """Say whether a POST would be stored now."""
+        """Report whether a POST would be stored now."""
         if not self.ready.is_set():
             raise unavailable("the store has not been opened yet")
         await self.store.ping()
         return _json(Health(status="ok", server=self.settings.server_name, waiting=self.commit.waiting))
 
     async def show_metrics(self, _request: Request) -> Response:
-        """Give what was counted since the start, as Prometheus reads it."""
+        """Return the metrics for Prometheus."""
         return Response(self.exposition.text(), headers={"content-type": METRICS_TYPE})
 
     async def openapi(self, _request: Request) -> Response:
@@ -130,7 +130,7 @@ class Stub:
         return _json(description(self.settings))
 
     async def script(self, _request: Request) -> Response:
-        """Give the script of the newest page."""
+        """Return the script of the page of messages."""
         return Response(page.script(), media_type="text/javascript", headers={"cache-control": "max-age=3600"})
 
     async def docs(self, _request: Request) -> Response:
@@ -138,26 +138,26 @@ class Stub:
         return HTMLResponse(page.docs_page(description(self.settings)), headers=page.SECURITY_HEADERS)
 
 
-class Root:
-    """The path `/`: one route for both of its methods, so that a third is told of both."""
+class MethodRouter:
+    """The path `/`: one route for both of its methods, so that a 405 names both."""
 
     def __init__(self, post: ASGIApp, get: ASGIApp) -> None:
         self._post = post
         self._get = get
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Hand a request on by its method."""
+        """Pass a request to the handler of its method."""
         await (self._post if scope["method"] == "POST" else self._get)(scope, receive, send)
 
 
 def make_app(settings: Settings, store: Store) -> Starlette:
-    """Put the application together; `app.state.stub` is its Stub."""
+    """Make the application; `app.state.stub` is its Stub."""
     stub = Stub(settings, store)
-    post = PostMessage(stub.commit, settings, stub.misbehaviour, stub.metrics)
+    post = PostMessage(stub.commit, settings, stub.injector, stub.metrics)
     routes = [
-        Route("/", Root(post, request_response(stub.newest)), methods=["GET", "POST"]),
-        Route("/messages", stub.keyed, methods=["GET"]),
-        Route("/messages/{id}", stub.one, methods=["GET"]),
+        Route("/", MethodRouter(post, request_response(stub.newest)), methods=["GET", "POST"]),
+        Route("/messages", stub.message_by_key, methods=["GET"]),
+        Route("/messages/{id}", stub.message_by_id, methods=["GET"]),
         Route("/audit", stub.audit, methods=["GET"]),
         Route("/healthz", stub.health, methods=["GET"]),
         Route("/metrics", stub.show_metrics, methods=["GET"]),
@@ -191,11 +191,11 @@ async def _answer_http_exception(request: Request, error: HTTPException) -> Resp
 
 
 async def _answer_fault(request: Request, _error: Exception) -> Response:
-    # Starlette raises it again after this answer, so that it is logged with its place.
+    # Starlette raises the error again after this answer, so that it is logged with its traceback.
     return await _answer_problem(request, Problem(500, "a fault of the stub; its log says more"))
 
 
-def _number(request: Request, name: str, default: int, most: int) -> int:
+def _whole(request: Request, name: str, default: int, most: int) -> int:
     given = request.query_params.get(name)
     if given is None:
         return default

@@ -1,6 +1,6 @@
-"""Reads bodies. Rule: neither one body nor all that are on their way may take more memory than they are allowed.
+"""Reads bodies. Rule: one body, and all incomplete bodies together, have a bound in memory.
 
-How long a body may take is for the connection to say (see `connection`).
+The connection bounds the time that a body may take (see `connection`).
 """
 
 from starlette.types import Message as Event
@@ -12,11 +12,11 @@ ALL_BODIES = 64 * 1024 * 1024  # bytes of bodies that are not complete
 
 
 class ClientGoneError(Exception):
-    """The sender went away before its request was complete; nobody waits for an answer."""
+    """The client disconnected before its request was complete; nobody waits for an answer."""
 
 
 class BodyReader:
-    """Reads the bodies of all requests of a stub; one may have `most` bytes."""
+    """Reads the bodies of all requests of a stub: `most` bytes for one, `together` for all that are incomplete."""
 
     def __init__(self, most: int, together: int = ALL_BODIES) -> None:
         self._most = most
@@ -24,9 +24,9 @@ class BodyReader:
         self._incomplete = 0
 
     async def read(self, length: bytes | None, receive: Receive) -> bytes:
-        """Return a body whole. Raises a Problem if it is too large, or too much is on its way already.
+        """Return a complete body. Raises Problem if it, or all incomplete bodies together, are too large.
 
-        `length` is the request's Content-Length, if it has one.
+        `length` is the request's Content-Length, if there is one. Raises ClientGoneError.
         """
         if length is not None and int(length) > self._most:
             raise self._too_large()

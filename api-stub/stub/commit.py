@@ -1,8 +1,8 @@
-"""Group commit: what arrives while a batch is being written is the next batch. Rule: none waits on a timer.
+"""Group commit: messages that arrive during a write are the next batch. Rule: no message waits for a timer.
 
-A durable write costs a disk flush, however many messages it holds. One flush for all that are waiting makes
-the rate grow with the load, and a lone message is written at once (as a database's own group commit does;
-DeWitt et al., "Implementation techniques for main memory database systems", 1984).
+A durable write costs a disk flush, however many messages it holds. With one flush for all waiting messages the rate
+grows with the load, and a lone message is written at once. Databases do the same (DeWitt et al., "Implementation
+techniques for main memory database systems", 1984).
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from stub.message import Message, Written
+from stub.message import Message, WriteResult
 from stub.metrics import Metrics
 from stub.store import Store, StoreDownError
 
@@ -22,11 +22,11 @@ logger = logging.getLogger(__name__)
 
 
 class OverloadedError(Exception):
-    """As many messages are waiting to be written as are allowed to."""
+    """The queue is full, or the stub is stopping."""
 
 
-class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    """Bounds of the queue and of a batch: in messages, and in bytes of memory."""
+class QueueLimits(msgspec.Struct, frozen=True, kw_only=True):
+    """Bounds of the queue and of a batch, in messages and in bytes of memory."""
 
     waiting: int = 10_000
     waiting_size: int = 128 * 1024 * 1024
@@ -36,14 +36,14 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class GroupCommit:
-    """Gathers the messages of all requests into batches, and hands each request its own answer."""
+    """Gathers the messages of all requests into batches, and returns to each request its own result."""
 
-    def __init__(self, store: Store, limits: Limits, metrics: Metrics | None = None) -> None:
+    def __init__(self, store: Store, limits: QueueLimits, metrics: Metrics | None = None) -> None:
         self._store = store
         self._limits = limits
         self._metrics = metrics or Metrics()
         self._store_up = True
-        self._waiting: deque[tuple[Message, asyncio.Future[Written]]] = deque()
+        self._waiting: deque[tuple[Message, asyncio.Future[WriteResult]]] = deque()
         self._size = 0
         self._arrived = asyncio.Event()
         self._closing = False
@@ -51,20 +51,20 @@ class GroupCommit:
 
     @property
     def waiting(self) -> int:
-        """How many messages wait for a writer."""
+        """The number of messages that wait for a writer."""
         return len(self._waiting)
 
     @property
     def store_up(self) -> bool:
-        """Whether the last write succeeded."""
+        """Whether the store is open and its last write succeeded."""
         return self._store_up and bool(self._writers)
 
     def start(self) -> None:
-        """Begin to write."""
-        self._writers = [asyncio.create_task(self._write_on()) for _ in range(self._limits.writers)]
+        """Start the writers."""
+        self._writers = [asyncio.create_task(self._run_writer()) for _ in range(self._limits.writers)]
 
-    async def put(self, message: Message) -> Written:
-        """Store a message; durable on return. Raises OverloadedError or StoreDownError."""
+    async def put(self, message: Message) -> WriteResult:
+        """Store a message; it is durable on return. Raises OverloadedError or StoreDownError."""
         if not self._writers:
             raise StoreDownError("the store has not been opened yet")
         size = _memory(message)
@@ -72,29 +72,29 @@ class GroupCommit:
             raise OverloadedError(f"{len(self._waiting)} messages are waiting to be written")
         if self._closing:
             raise OverloadedError("the stub is stopping")
-        answer: asyncio.Future[Written] = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[WriteResult] = asyncio.get_running_loop().create_future()
         self._waiting.append((message, answer))
         self._size += size
         self._arrived.set()
         return await answer
 
     async def close(self) -> None:
-        """Write what is waiting, take no more, and return when all is written."""
+        """Refuse further messages, and return when all that wait are written."""
         self._closing = True
         self._arrived.set()
         await asyncio.gather(*self._writers)
 
-    async def _write_on(self) -> None:
+    async def _run_writer(self) -> None:
         while True:
             while not self._waiting:
                 if self._closing:
                     return
                 self._arrived.clear()
                 await self._arrived.wait()
-            await self._write(self._take())
+            await self._write(self._next_batch())
 
-    def _take(self) -> list[tuple[Message, asyncio.Future[Written]]]:
-        batch: list[tuple[Message, asyncio.Future[Written]]] = []
+    def _next_batch(self) -> list[tuple[Message, asyncio.Future[WriteResult]]]:
+        batch: list[tuple[Message, asyncio.Future[WriteResult]]] = []
         room = self._limits.batch_size
         while self._waiting and len(batch) < self._limits.batch and room > 0:
             message, answer = self._waiting.popleft()
@@ -104,42 +104,42 @@ class GroupCommit:
             batch.append((message, answer))
         return batch
 
-    async def _write(self, batch: Sequence[tuple[Message, asyncio.Future[Written]]]) -> None:
+    async def _write(self, batch: Sequence[tuple[Message, asyncio.Future[WriteResult]]]) -> None:
         started = time.monotonic()
         try:
             written = await self._store.write([message for message, _ in batch])
         except StoreDownError as e:
-            self._note(False, str(e))
-            self._refuse(batch, e)
-            self._refuse(self._take_all(), e)  # these would only wait for the same failure
+            self._note_store(False, str(e))
+            self._fail(batch, e)
+            self._fail(self._take_all(), e)  # they would only wait for the same failure
         except Exception as e:  # noqa: BLE001 - the writer must outlive a batch; each request reports the error
-            self._refuse(batch, e)
+            self._fail(batch, e)
         else:
-            self._note(True, f"wrote {len(batch)} messages")
+            self._note_store(True, f"wrote {len(batch)} messages")
             self._metrics.write_seconds.add(time.monotonic() - started)
             self._metrics.batch_messages.add(len(batch))
             for (_, answer), result in zip(batch, written, strict=True):
-                if not answer.done():  # its request was given up
+                if not answer.done():  # its request was cancelled
                     answer.set_result(result)
 
-    def _note(self, up: bool, why: str) -> None:
+    def _note_store(self, up: bool, why: str) -> None:
         if up is not self._store_up:
             logger.warning("store %s: %s", "is back" if up else "is down", why)
         self._store_up = up
 
-    def _take_all(self) -> list[tuple[Message, asyncio.Future[Written]]]:
+    def _take_all(self) -> list[tuple[Message, asyncio.Future[WriteResult]]]:
         everything = list(self._waiting)
         self._waiting.clear()
         self._size = 0
         return everything
 
     @staticmethod
-    def _refuse(batch: Sequence[tuple[Message, asyncio.Future[Written]]], error: Exception) -> None:
+    def _fail(batch: Sequence[tuple[Message, asyncio.Future[WriteResult]]], error: Exception) -> None:
         for _, answer in batch:
             if not answer.done():
                 answer.set_exception(error)
 
 
 def _memory(message: Message) -> int:
-    """Bytes that a message's text takes: its payload, and about as much again for what was read out of it."""
+    """Return the bytes that a message takes: its payload, and about as much again for its name and msg."""
     return 2 * sys.getsizeof(message.payload)

@@ -1,13 +1,13 @@
-"""One client's connection. Rule: nothing that a client does, or leaves undone, may hold memory or a place for long.
+"""One client's connection. Rule: no client can hold memory or a connection for long, whatever it sends or omits.
 
-uvicorn bounds what an application has not read yet, and closes a connection that is idle after an answer. It waits for
-ever for a head that does not end, keeps a head of any size, and takes connections until the process has no more
-descriptors. This is what was missing.
+uvicorn bounds the data that an application has not read, and closes a connection that is idle after an answer. But it
+waits for ever for the end of a head, keeps a head of any size, and accepts connections until the process has no
+descriptors left. `Connection` adds the missing bounds.
 
-The second rule: each answer reaches its client, in its turn. uvicorn closes as soon as it has written the last one. A
-close while the client is still sending resets the connection, and the answer is lost. So the stub lingers, as nginx
-does: it ends its own half, throws away what still comes, and closes when the client does, or when that takes too long.
-uvicorn also writes a 400 ahead of answers that are due before it. The stub writes its refusals behind them.
+Second rule: each answer reaches its client, in order. uvicorn closes as soon as it has written the last answer. If the
+client is still sending, that resets the connection, and the answer is lost. So the stub lingers, as nginx does: it ends
+its own half, discards what still comes, and closes when the client does, or after a time. uvicorn also writes a 400
+before answers that are due earlier; the stub writes its refusals after them.
 """
 
 import enum
@@ -25,13 +25,13 @@ from stub.problem import MEDIA_TYPE, Problem, unavailable
 from stub.upgrade import make_parser, without_upgrade
 
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # linger for no time
-_LINGERING_BEYOND = 50  # of the connections that are too many, so many get their time to read that they are
+_LINGERING_EXCESS = 50  # so many of the excess connections get time to read their refusal
 
 
 class ConnectionLimits(msgspec.Struct, frozen=True, kw_only=True):
     """Bounds in seconds, bytes and connections.
 
-    `head` bytes may be passed by one read of the socket (256 KiB) before it is noticed.
+    A head may exceed `head` by one read of the socket (256 KiB) before that is noticed.
     """
 
     connections: int = 12_000
@@ -39,27 +39,27 @@ class ConnectionLimits(msgspec.Struct, frozen=True, kw_only=True):
     head_timeout: float = 10.0
     body_timeout: float = 10.0
     idle_timeout: float = 75.0
-    linger_timeout: float = 10.0  # to send the rest of a body that was refused, and to read the last answer
-    write_timeout: float = 30.0  # to take an answer
+    linger_timeout: float = 10.0  # for the client to send the rest of a refused body, and to read the last answer
+    write_timeout: float = 30.0  # for the client to read an answer
 
 
 class Phase(enum.Enum):
-    """What is awaited from the client."""
+    """What the connection waits for."""
 
     REQUEST = "a request"
     HEAD = "the rest of a head"
     BODY = "the rest of a body"
-    ANSWER = "nothing: it awaits an answer"
-    LEFTOVER = "the rest of a body that nobody wants"
-    REFUSED = "nothing: it awaits answers, and then a refusal"
-    END = "its end: it was told the last, and what it sends is thrown away"
+    ANSWER = "the application's answer"
+    LEFTOVER = "the rest of a body whose answer was sent before its end; it is discarded"
+    REFUSED = "the answers that are due before a refusal; what the client sends is ignored"
+    END = "the client's end, after the last answer; what it still sends is discarded"
 
 
-_DEAF = (Phase.REFUSED, Phase.END)
+_NOT_READING = (Phase.REFUSED, Phase.END)
 
 
-class _LastAnswer:
-    """What a request's answer is written to: a transport whose `close` lingers."""
+class _LingeringTransport:
+    """A transport for a request's answer, whose `close` lingers."""
 
     def __init__(self, connection: "Connection", transport: Transport) -> None:
         self.write = transport.write
@@ -68,7 +68,7 @@ class _LastAnswer:
 
 
 class Connection(HttpToolsProtocol):
-    """uvicorn's protocol with limits, and with ways to let the client down."""
+    """uvicorn's protocol with limits, and with the closes and resets that faults ask for."""
 
     limits: ClassVar[ConnectionLimits] = ConnectionLimits()
     _phase = Phase.REQUEST
@@ -76,33 +76,33 @@ class Connection(HttpToolsProtocol):
     _head_size = 0
     _stalled_since: float | None = None
     _complete = True
-    _due = 0  # requests that the application has not answered yet
+    _unanswered = 0  # requests that the application has not answered yet
     _ignores_upgrade = False
     _refusal = b""
     _stopping = False
 
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override] # as uvicorn has it
-        """Take a connection, or refuse it if there are too many."""
+        """Accept a connection, or refuse it if there are too many."""
         super().connection_made(transport)
-        self._last_answer = _LastAnswer(self, transport)
+        self._lingering = _LingeringTransport(self, transport)
         self._enter(Phase.REQUEST)
-        beyond = len(self.connections) - self.limits.connections
-        if beyond > 0:
+        excess = len(self.connections) - self.limits.connections
+        if excess > 0:
             self._refuse(unavailable(f"there are {self.limits.connections} connections already; try again"))
-        if beyond > _LINGERING_BEYOND:
+        if excess > _LINGERING_EXCESS:
             self.transport.close()
 
     def data_received(self, data: bytes) -> None:
-        """Read on, but no endless head."""
+        """Parse what the client sent. Refuses a head that is too large before it is complete."""
         self._unset_keepalive_if_required()
-        if self._phase in _DEAF:
+        if self._phase in _NOT_READING:
             return
         if self._phase in (Phase.REQUEST, Phase.HEAD):
             self._head_size += len(data)
         try:
             self._parse(memoryview(data))
         except httptools.HttpParserError as e:
-            self._refuse(_what_is_wrong(e))
+            self._refuse(_parse_problem(e))
         if self._phase is Phase.HEAD and self._head_size > self.limits.head:
             self._refuse(self._head_too_large())
 
@@ -114,7 +114,7 @@ class Connection(HttpToolsProtocol):
         self._enter(Phase.HEAD)
 
     def on_headers_complete(self) -> None:
-        """Hand the request to the application. Raises Problem for one that it cannot be handed."""
+        """Pass the request to the application. Raises Problem if its head is too large, or for CONNECT."""
         if self._head_size > self.limits.head and self._size_of_head() > self.limits.head:
             raise self._head_too_large()
         self._ignores_upgrade = self.parser.should_upgrade()
@@ -123,42 +123,42 @@ class Connection(HttpToolsProtocol):
                 raise Problem(501, "CONNECT asks for a proxy, and this is none")
             return
         super().on_headers_complete()
-        self.cycle.transport = self._last_answer  # type: ignore[assignment] # all that it uses of a transport
-        self._due += 1
+        self.cycle.transport = self._lingering  # type: ignore[assignment] # has all that the cycle uses of a transport
+        self._unanswered += 1
         self._head_size = 0
         self._enter(Phase.BODY)
 
     def on_message_complete(self) -> None:
-        """Note that all of the request is here."""
-        if self._ignores_upgrade:  # it comes again
+        """Note that the request is complete."""
+        if self._ignores_upgrade:  # a new parser reads the request again
             return
         self._complete = True
         self._enter(Phase.REQUEST if self._phase is Phase.LEFTOVER else Phase.ANSWER)
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
-        """Await the next request, or the rest of the one just answered; or say what was left to say."""
-        self._due -= 1
+        """Wait for the next request, or for the rest of the one just answered; or send a refusal that is due."""
+        self._unanswered -= 1
         super().on_response_complete()
         if self._phase is Phase.REFUSED:
             self._end_if_answered()
         elif self._phase in (Phase.BODY, Phase.ANSWER) and self._is_answered():
             self._enter(Phase.REQUEST if self._complete else Phase.LEFTOVER)
         elif self._phase in (Phase.HEAD, Phase.BODY):
-            self._enter(self._phase)  # nothing was read of it while others were answered: its time begins now
+            self._enter(self._phase)  # it was not read while others were answered: its time begins now
 
     def pause_writing(self) -> None:
-        """Note since when the client takes no more."""
+        """Note since when the client reads no more."""
         super().pause_writing()
         self._stalled_since = self.loop.time()
 
     def resume_writing(self) -> None:
-        """Note that the client takes again."""
+        """Note that the client reads again."""
         super().resume_writing()
         self._stalled_since = None
 
     def check(self, now: float) -> None:
-        """Close the connection if its client is too slow. Called about once a second."""
+        """Refuse or end the connection if its client is too slow. Called about once a second."""
         waited, limits = now - self._since, self.limits
         if self._stalled_since is not None and now - self._stalled_since > limits.write_timeout:
             self.transport.abort()
@@ -172,7 +172,7 @@ class Connection(HttpToolsProtocol):
             self.transport.close()
 
     def shutdown(self) -> None:
-        """Close the connection, once the request that it has is answered. Called when the stub is to end."""
+        """Close the connection when its request is answered. Called when the stub stops."""
         self._stopping = True
         if self._phase is Phase.END:
             self.transport.close()
@@ -186,11 +186,11 @@ class Connection(HttpToolsProtocol):
         self.transport.abort()
 
     def close(self) -> None:
-        """Close the connection in order, after what is written already."""
+        """Close the connection in order, after what has been written."""
         self.transport.close()
 
     def linger(self) -> None:
-        """End this half of the connection, and leave the client time to send the rest and to read what was answered."""
+        """End this half of the connection, and leave the client time to send the rest and to read the answers."""
         if self._phase is Phase.END or self.transport.is_closing():
             return
         if self._stopping and self._complete:
@@ -202,7 +202,7 @@ class Connection(HttpToolsProtocol):
         self.transport.write_eof()
 
     def _parse(self, data: memoryview) -> None:
-        """Feed the parser. A head that asks for an upgrade is fed again, without that, to a new one."""
+        """Feed the parser. If a head asks for an upgrade, feed it to a new parser without that."""
         while True:
             try:
                 self.parser.feed_data(data)
@@ -235,18 +235,18 @@ class Connection(HttpToolsProtocol):
         return Problem(431, f"a request's head may have {most} bytes")
 
     def _refuse(self, problem: Problem) -> None:
-        """Answer in the application's place, after all that is to be answered before, and read no more requests."""
-        if self._phase in _DEAF or self.transport.is_closing():
+        """Answer instead of the application, after all answers that are due earlier, and read no more requests."""
+        if self._phase in _NOT_READING or self.transport.is_closing():
             return
-        self._refusal = b"" if self._phase is Phase.LEFTOVER else self._written(problem)
+        self._refusal = b"" if self._phase is Phase.LEFTOVER else self._encode(problem)
         if self._phase is Phase.BODY:
             self._drop(self.cycle)
         self._enter(Phase.REFUSED)
         self._end_if_answered()
 
     def _drop(self, cycle: RequestResponseCycle) -> None:
-        """Take a request whose body does not come from the application."""
-        self._due -= 1
+        """Take a request away from the application, because its body will not come."""
+        self._unanswered -= 1
         if self.pipeline and self.pipeline[0][0] is cycle:
             self.pipeline.popleft()
             return
@@ -256,11 +256,11 @@ class Connection(HttpToolsProtocol):
         cycle.message_event.set()
 
     def _end_if_answered(self) -> None:
-        if self._due == 0:
+        if self._unanswered == 0:
             self.transport.write(self._refusal)
             self.linger()
 
-    def _written(self, problem: Problem) -> bytes:
+    def _encode(self, problem: Problem) -> bytes:
         headers = [
             *self.server_state.default_headers,
             *problem.headers,
@@ -273,14 +273,14 @@ class Connection(HttpToolsProtocol):
         return b"\r\n".join(lines) + b"\r\n\r\n" + problem.body
 
 
-def _what_is_wrong(error: httptools.HttpParserError) -> Problem:
-    """Return what a callback has said, or what the parser says."""
+def _parse_problem(error: httptools.HttpParserError) -> Problem:
+    """Return the Problem that a callback raised, or one made of the parser's error."""
     if isinstance(error.__context__, Problem):
         return error.__context__
-    unread = isinstance(error, httptools.HttpParserCallbackError)  # uvicorn's: it takes the target apart
+    unread = isinstance(error, httptools.HttpParserCallbackError)  # raised by uvicorn, which splits the target
     return Problem(400, f"this is no request of HTTP/1.1: {'its target cannot be read' if unread else error}")
 
 
-def limited(limits: ConnectionLimits) -> type[Connection]:
-    """Return a protocol class with these limits; uvicorn makes the instances itself."""
+def connection_class(limits: ConnectionLimits) -> type[Connection]:
+    """Return a Connection class with these limits; uvicorn makes the instances."""
     return type("LimitedConnection", (Connection,), {"limits": limits})

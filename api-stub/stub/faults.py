@@ -1,6 +1,6 @@
 """Misbehaviour on request. Rule: what a request meets depends on the seed and its key, never on the order of arrival.
 
-So a run with faults can be repeated, whatever the number of workers. `docs/stub.md` has the words.
+So a run with faults can be repeated, with any number of workers. `docs/stub.md` describes the faults.
 """
 
 import hashlib
@@ -15,7 +15,7 @@ import msgspec
 
 MAX_LATENCY = 60.0  # seconds
 MAX_HANG = 300.0  # seconds
-MAX_WORDS = 1000  # characters of a header
+MAX_PLAN_LENGTH = 1000  # characters of a header
 REMEMBERED = 200_000  # keys whose requests are counted
 _TAIL = math.log(10) / NormalDist().inv_cdf(0.99)  # so that 1 % lies above ten times the median
 _FAULT = re.compile(r"(?P<name>[a-z-]+)(=(?P<value>[^@]+))?(@(?P<share>[0-9.]+))?")
@@ -32,16 +32,16 @@ _WORD = "|".join(
         "(retry-after|attempts)=[0-9]{1,9}",
     )
 )
-WORDS = f"^({_WORD})?( *, *({_WORD})?)*$"
-"""All that `read_plan` takes matches this; what it does not say is how far the numbers may go."""
+PLAN_PATTERN = f"^({_WORD})?( *, *({_WORD})?)*$"
+"""Matches every text that `read_plan` accepts. The bounds of the numbers are not in it."""
 
 
-class MisbehaveError(ValueError):
-    """Words that name no misbehaviour."""
+class FaultPlanError(ValueError):
+    """A text that is no fault plan."""
 
 
-class Fault(Enum):
-    """One way to let a sender down."""
+class FaultKind(Enum):
+    """How a request is answered wrongly, or not at all."""
 
     ERROR = "error"
     HANG = "hang"
@@ -51,67 +51,70 @@ class Fault(Enum):
 
 
 class FaultSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """A fault, whether it comes after the message is stored, the status of an error, and its share of requests."""
+    """A fault: its kind, whether it comes after the message is stored, its share of requests, and an error's answer."""
 
-    fault: Fault
+    kind: FaultKind
     after: bool
-    status: int | None = None
     share: float = 1.0
+    status: int | None = None
+    retry_after: int | None = None
 
     @property
     def name(self) -> str:
-        """The word for it in settings and metrics."""
-        return f"{self.fault.value}-after" if self.after and self.fault is not Fault.CUT else self.fault.value
+        """The fault's name in settings and metrics."""
+        return f"{self.kind.value}-after" if self.after and self.kind is not FaultKind.CUT else self.kind.value
 
 
 class Draw(msgspec.Struct, frozen=True, kw_only=True):
-    """What one request meets."""
+    """What one request meets: a wait, then a fault or none."""
 
     latency: float = 0.0
-    hurt: FaultSpec | None = None
+    fault: FaultSpec | None = None
 
 
-class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """What requests may meet. `latency` is (least, most) seconds, or (median, None) for the long-tailed kind."""
+class FaultPlan(msgspec.Struct, frozen=True, kw_only=True):
+    """What requests may meet. `latency` is (least, most) seconds, or (median, None) for the long-tailed kind.
 
-    hurts: tuple[FaultSpec, ...] = ()
+    With `attempts`, only so many requests of each key meet anything.
+    """
+
+    faults: tuple[FaultSpec, ...] = ()
     latency: tuple[float, float | None] = (0.0, 0.0)
-    retry_after: int | None = None
     attempts: int | None = None
 
-    def fate(self, seed: int, key: str | None, nth: int) -> Draw:
-        """Draw what the nth request (from 1) with a key meets."""
+    def draw(self, seed: int, key: str | None, nth: int) -> Draw:
+        """Draw what the nth request (from 1) with this key meets."""
         if self.attempts is not None and nth > self.attempts:
             return Draw()
-        which, how_long = _draw(seed, key, nth)
-        return Draw(latency=self._latency(how_long), hurt=self._hurt(which))
+        first, second = _two_fractions(seed, key, nth)
+        return Draw(latency=self._draw_latency(second), fault=self._draw_fault(first))
 
-    def _hurt(self, drawn: float) -> FaultSpec | None:
-        for hurt in self.hurts:
-            drawn -= hurt.share
-            if drawn < 0:
-                return hurt
+    def _draw_fault(self, fraction: float) -> FaultSpec | None:
+        for fault in self.faults:
+            fraction -= fault.share
+            if fraction < 0:
+                return fault
         return None
 
-    def _latency(self, drawn: float) -> float:
+    def _draw_latency(self, fraction: float) -> float:
         least, most = self.latency
         if most is None:
-            return min(least * math.exp(_TAIL * NormalDist().inv_cdf(drawn)), MAX_LATENCY)
-        return least + drawn * (most - least)
+            return min(least * math.exp(_TAIL * NormalDist().inv_cdf(fraction)), MAX_LATENCY)
+        return least + fraction * (most - least)
 
 
-NONE = Plan()
+NO_FAULTS = FaultPlan()
 
 
-class Counter:
-    """Counts the requests of each key, for the keys seen last."""
+class RequestCounter:
+    """Counts the requests of each key, for the latest `remembered` keys."""
 
     def __init__(self, remembered: int = REMEMBERED) -> None:
         self._counts: OrderedDict[str | None, int] = OrderedDict()
         self._remembered = remembered
 
     def next(self, key: str | None) -> int:
-        """Count one more request of a key; 1 for the first."""
+        """Count a request of this key. Returns its number, from 1."""
         nth = self._counts.pop(key, 0) + 1
         self._counts[key] = nth
         if len(self._counts) > self._remembered:
@@ -119,48 +122,48 @@ class Counter:
         return nth
 
 
-def read_plan(text: str) -> Plan:
-    """Read `latency=0.1-0.5, error=503@0.1, ...`. Raises MisbehaveError."""
+def read_plan(text: str) -> FaultPlan:
+    """Read `latency=0.1-0.5, error=503@0.1, ...`. Raises FaultPlanError."""
     words = [word.strip() for word in text.split(",") if word.strip()]
     if words == ["none"]:
-        return NONE
+        return NO_FAULTS
     options: dict[str, str] = {}
-    hurts = []
+    faults = []
     for word in words:
         match = _FAULT.fullmatch(word)
         if match is None:
-            raise MisbehaveError(f"{word!r} is not of the form name, name=value, name@share or name=value@share")
+            raise FaultPlanError(f"{word!r} is not of the form name, name=value, name@share or name=value@share")
         if match["name"] in ("latency", "retry-after", "attempts") and match["share"] is None:
             options[match["name"]] = match["value"] or ""
         else:
-            hurts.append(_read_hurt(word, match["name"], match["value"], match["share"]))
-    return _plan(hurts, options)
+            faults.append(_read_fault(word, match["name"], match["value"], match["share"]))
+    return _plan(faults, options)
 
 
-def _plan(hurts: Sequence[FaultSpec], options: dict[str, str]) -> Plan:
-    if math.fsum(hurt.share for hurt in hurts) > 1 + 1e-9:
-        raise MisbehaveError("the shares add up to more than 1")
-    return Plan(
-        hurts=tuple(hurts),
+def _plan(faults: Sequence[FaultSpec], options: dict[str, str]) -> FaultPlan:
+    if math.fsum(fault.share for fault in faults) > 1 + 1e-9:
+        raise FaultPlanError("the shares add up to more than 1")
+    retry_after = _read_whole("retry-after", options, 0)
+    return FaultPlan(
+        faults=tuple(msgspec.structs.replace(fault, retry_after=retry_after) for fault in faults),
         latency=_read_latency(options["latency"]) if "latency" in options else (0.0, 0.0),
-        retry_after=_read_whole("retry-after", options, 0),
         attempts=_read_whole("attempts", options, 1),
     )
 
 
-def _read_hurt(word: str, name: str, value: str | None, share: str | None) -> FaultSpec:
-    fault = {f.value: f for f in Fault}.get(name.removesuffix("-after"))
-    if fault is None or name == "cut-after":
-        raise MisbehaveError(f"{name!r} is no misbehaviour: latency, error, hang, close, reset, cut, ...")
+def _read_fault(word: str, name: str, value: str | None, share: str | None) -> FaultSpec:
+    kind = {f.value: f for f in FaultKind}.get(name.removesuffix("-after"))
+    if kind is None or name == "cut-after":
+        raise FaultPlanError(f"{name!r} is no misbehaviour: latency, error, hang, close, reset, cut, ...")
     status = None
-    if fault is Fault.ERROR:
+    if kind is FaultKind.ERROR:
         if not value or not re.fullmatch("[45][0-9][0-9]", value):
-            raise MisbehaveError(f"{word!r}: an error needs a status from 400 to 599, as in error=503")
+            raise FaultPlanError(f"{word!r}: an error needs a status from 400 to 599, as in error=503")
         status = int(value)
     elif value is not None:
-        raise MisbehaveError(f"{word!r}: {name} takes no value")
-    after = name.endswith("-after") or fault is Fault.CUT
-    return FaultSpec(fault=fault, after=after, status=status, share=_read_share(word, share))
+        raise FaultPlanError(f"{word!r}: {name} takes no value")
+    after = name.endswith("-after") or kind is FaultKind.CUT
+    return FaultSpec(kind=kind, after=after, status=status, share=_read_share(word, share))
 
 
 def _read_share(word: str, share: str | None) -> float:
@@ -168,7 +171,7 @@ def _read_share(word: str, share: str | None) -> float:
         return 1.0
     value = _read_number(word, share)
     if value > 1:
-        raise MisbehaveError(f"{word!r}: a share is from 0 to 1")
+        raise FaultPlanError(f"{word!r}: a share is from 0 to 1")
     return value
 
 
@@ -179,13 +182,13 @@ def _read_latency(value: str) -> tuple[float, float | None]:
     first = _read_number("latency", least)
     last = _read_number("latency", most) if dash else first
     if not first <= last <= MAX_LATENCY:
-        raise MisbehaveError(f"latency={value}: give seconds up to {MAX_LATENCY:g}, the least first")
+        raise FaultPlanError(f"latency={value}: give seconds up to {MAX_LATENCY:g}, the least first")
     return first, last
 
 
 def _read_number(word: str, text: str) -> float:
     if not re.fullmatch(_NUMBER, text):
-        raise MisbehaveError(f"{word!r}: {text!r} is no number")
+        raise FaultPlanError(f"{word!r}: {text!r} is no number")
     return float(text)
 
 
@@ -194,13 +197,13 @@ def _read_whole(name: str, options: dict[str, str], least: int) -> int | None:
         return None
     value = options[name]
     if not re.fullmatch("[0-9]{1,9}", value) or int(value) < least:
-        raise MisbehaveError(f"{name} must be a whole number from {least}, got {value!r}")
+        raise FaultPlanError(f"{name} must be a whole number from {least}, got {value!r}")
     return int(value)
 
 
-def _draw(seed: int, key: str | None, nth: int) -> tuple[float, float]:
-    """Two numbers between 0 and 1, neither of them 0 nor 1."""
-    named = "" if key is None else f"={key}"
-    digest = hashlib.blake2b(f"{seed} {nth} {named}".encode(), digest_size=16).digest()
+def _two_fractions(seed: int, key: str | None, nth: int) -> tuple[float, float]:
+    """Return two fractions between 0 and 1, never 0 or 1 themselves."""
+    key_part = "" if key is None else f"={key}"
+    digest = hashlib.blake2b(f"{seed} {nth} {key_part}".encode(), digest_size=16).digest()
     first, second = int.from_bytes(digest[:6]), int.from_bytes(digest[6:12])
     return (first + 0.5) / 2**48, (second + 0.5) / 2**48

@@ -1,35 +1,35 @@
-"""Finds the missing among millions of indexes. Rule: it counts where counting is enough, and reads only near a gap.
+"""Finds the missing among millions of indexes. Rule: count first, and list indexes only near a gap.
 
-It opens no store: it asks, and is sent the answers. A count over an index is ten times as fast as reading it.
+Opens no store: yields queries and is sent their results. Counting over an index is ten times as fast as listing it.
 """
 
 from collections.abc import Generator
 
 import msgspec
 
-SMALL = 2048  # indexes that are read rather than counted
-MAX_GAPS = 1000  # missing indexes that are looked for
+SMALL = 2048  # indexes in a range that is listed rather than counted
+MAX_GAPS = 1000  # missing indexes that a search returns at most
 
 
-class Ask(msgspec.Struct, frozen=True):
-    """How many indexes from `first` to before `end` are stored; `which` of them, if it is set."""
+class RangeQuery(msgspec.Struct, frozen=True):
+    """Asks how many indexes from `first` to before `end` are stored; with `listing`, which of them."""
 
     first: int
     end: int
-    which: bool
+    listing: bool
 
 
-Search = Generator[Ask, "int | list[int]", list[int]]
+Search = Generator[RangeQuery, "int | list[int]", list[int]]
 
 
 def search(top: int, limit: int = MAX_GAPS) -> Search:
-    """Look for the first missing below `top`; returns them in order."""
+    """Search for the first `limit` missing indexes below `top`. Returns them in order."""
     found: list[int] = []
     unsearched = [(0, top)]
     while unsearched and len(found) < limit:
         first, end = unsearched.pop()
         small = end - first <= SMALL
-        answer = yield Ask(first, end, small)
+        answer = yield RangeQuery(first, end, small)
         if isinstance(answer, list):
             found += sorted(set(range(first, end)).difference(answer))
         elif answer == 0:

@@ -1,4 +1,4 @@
-"""Logs as one JSON object a line, on standard error. Rule: what changes is logged, not every request."""
+"""Logs as one JSON object a line, on standard error. Rule: changes are logged, not requests."""
 
 import json
 import logging
@@ -8,10 +8,10 @@ from stub.message import iso
 
 
 class JsonFormatter(logging.Formatter):
-    """Writes `time`, `level`, `logger`, `message`, and `exception` where there is one."""
+    """Formats a record as `time`, `level`, `logger`, `message`, and `exception` if there is one."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Write one record."""
+        """Format one record."""
         entry = {
             "time": iso(datetime.fromtimestamp(record.created, UTC)),
             "level": record.levelname.lower(),
@@ -24,7 +24,7 @@ class JsonFormatter(logging.Formatter):
 
 
 def set_up() -> None:
-    """Log as JSON from the level of information on; uvicorn only what is wrong."""
+    """Log as JSON from INFO up; from uvicorn only warnings and errors."""
     handler = logging.StreamHandler()
     handler.setFormatter(JsonFormatter())
     logging.basicConfig(handlers=[handler], level=logging.INFO)

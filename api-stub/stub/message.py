@@ -1,7 +1,7 @@
-"""What the stub stores. Rule: the payload is kept as the very text that was sent, and given back unchanged.
+"""What the stub stores. Rule: the payload is stored and returned as the very text that was sent.
 
-A parsed copy would lose what BSON cannot hold: an integer past 64 bits, a member given twice, how a number
-was spelled. So `name` and `msg` are read out for people, and `payload` is what a checker compares.
+A parsed copy would lose what BSON cannot hold: an integer past 64 bits, a repeated member, the spelling of a number.
+So `name` and `msg` are read out for people, and `payload` is what a checker compares.
 """
 
 import itertools
@@ -21,18 +21,18 @@ _SEQUENCE = itertools.count(int.from_bytes(os.urandom(3)))
 _PROCESS = os.urandom(7).hex()
 
 
-class _Unread(str):
-    """A float as it is spelled: `1e999` is JSON, though it is no float of ours."""
+class _FloatText(str):
+    """A float as its text: `1e999` is JSON, although Python has no such float."""
 
     __slots__ = ()
 
 
-# The whole body is read, also the members that the stub ignores.
-_DECODER = msgspec.json.Decoder(float_hook=_Unread)
+# Decodes the whole body, also the members that the stub ignores.
+_DECODER = msgspec.json.Decoder(float_hook=_FloatText)
 
 
 class BadKeyError(ValueError):
-    """A header that is to be stored cannot be."""
+    """A header's value cannot be stored."""
 
 
 class BrokenJsonError(ValueError):
@@ -44,10 +44,10 @@ class WrongShapeError(ValueError):
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True):
-    """One stored message.
+    """One message, stored or to be stored.
 
-    `received` is UTC, to the millisecond. `run` and `index` are read from `key` and are None where it does
-    not end in `-<index>`. `id` grows with the time received, so that the newest sort last on every server.
+    `received` is UTC, to the millisecond. `run` and `index` are read from `key`, and None if it does not end in
+    `-<index>`. `id` grows with the time received, so that the newest messages sort last on every server.
     """
 
     id: str
@@ -62,35 +62,40 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     payload: str
 
 
-class Verdict(Enum):
-    """What became of a message that was handed to a store."""
+class WriteOutcome(Enum):
+    """What a store did with a message."""
 
-    FIRST = "first"
+    FIRST = "first"  # stored
     REPLAYED = "replayed"  # its key was known, with the same payload
     CONFLICT = "conflict"  # its key was known, with another payload
 
 
-class Written(msgspec.Struct, frozen=True):
-    """A store's answer for one message: the verdict, and the message that the store holds under that key."""
+class WriteResult(msgspec.Struct, frozen=True):
+    """A store's result for one message, with the message that it holds under that key."""
 
-    verdict: Verdict
+    outcome: WriteOutcome
     stored: Message
 
 
-def judge(sent: Message, stored: Message) -> Written:
-    """Compare a message with the one that the store holds under its key."""
-    verdict = Verdict.REPLAYED if sent.payload == stored.payload else Verdict.CONFLICT
-    return Written(verdict, stored)
+def first(message: Message) -> WriteResult:
+    """Return the result for a message that was stored."""
+    return WriteResult(WriteOutcome.FIRST, message)
+
+
+def compare(sent: Message, stored: Message) -> WriteResult:
+    """Return the result for a message under whose key the store already holds `stored`."""
+    outcome = WriteOutcome.REPLAYED if sent.payload == stored.payload else WriteOutcome.CONFLICT
+    return WriteResult(outcome, stored)
 
 
 def read_key(header: str | None) -> str | None:
-    """Return the key that a header's value holds, bare or as the quoted string that the IETF draft asks for.
+    """Return the key in a header's value, which may be bare or the quoted string of the IETF draft.
 
-    Raises BadKeyError for one that is empty, past 255 characters or not printable ASCII.
+    Raises BadKeyError if the key is empty, longer than 255 characters or not printable ASCII.
     """
     if header is None:
         return None
-    given = read_name(header, "Idempotency-Key", MAX_KEY)
+    given = read_header(header, "Idempotency-Key", MAX_KEY)
     if len(given) > 1 and given[0] == given[-1] == '"':
         given = re.sub(r'\\(["\\])', r"\1", given[1:-1])
     if not given:
@@ -98,8 +103,8 @@ def read_key(header: str | None) -> str | None:
     return given
 
 
-def read_name(header: str, what: str, most: int) -> str:
-    """Return a header's value that is printable ASCII. Raises BadKeyError."""
+def read_header(header: str, what: str, most: int) -> str:
+    """Return a header's value. Raises BadKeyError if it is not 1 to `most` characters of printable ASCII."""
     name = header.strip(" \t")
     if not 0 < len(name) <= most or not name.isascii() or not name.isprintable():
         raise BadKeyError(f"{what} must be 1 to {most} printable ASCII characters")
@@ -107,13 +112,13 @@ def read_name(header: str, what: str, most: int) -> str:
 
 
 def split_key(key: str | None) -> tuple[str | None, int | None]:
-    """Split `<run id>-<index>`; (None, None) for a key of another form."""
+    """Split a key `<run id>-<index>`. Returns (None, None) for a key of another form."""
     match = _KEY.fullmatch(key) if key else None
     return (match["run"], int(match["index"])) if match else (None, None)
 
 
 def read_payload(body: bytes) -> tuple[Payload, str]:
-    """Return a body, read, and its text. Raises BrokenJsonError or WrongShapeError."""
+    """Return a body as a payload and as text. Raises BrokenJsonError or WrongShapeError."""
     try:
         text = body.decode()
         value = _DECODER.decode(body)
@@ -129,7 +134,7 @@ def read_payload(body: bytes) -> tuple[Payload, str]:
 
 
 def make_message(body: bytes, key: str | None, worker: str | None, server: str, received: datetime) -> Message:
-    """Read a body into a message. Raises BrokenJsonError or WrongShapeError."""
+    """Make a message of a body and its headers. Raises BrokenJsonError or WrongShapeError."""
     payload, text = read_payload(body)
     run, index = split_key(key)
     received = received.replace(microsecond=received.microsecond // 1000 * 1000)
@@ -148,12 +153,12 @@ def make_message(body: bytes, key: str | None, worker: str | None, server: str, 
 
 
 def iso(moment: datetime) -> str:
-    """Write a moment of UTC as ISO 8601 with milliseconds: `2026-01-31T12:00:00.123Z`."""
+    """Format a UTC time as ISO 8601 with milliseconds: `2026-01-31T12:00:00.123Z`."""
     return moment.isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
 
 
 def encode_message(message: Message) -> bytes:
-    """Write a stored message as the JSON that answers its POST, the payload as it was sent."""
+    """Encode a stored message as the JSON that answers its POST, with the payload as it was sent."""
     document = MessageDocument(
         id=message.id,
         name=message.name,

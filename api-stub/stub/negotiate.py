@@ -1,8 +1,8 @@
-"""Which form of an answer was asked for (RFC 9110, 12.5.1). Rule: a page only for who names HTML."""
+"""Chooses a page or JSON by the Accept header (RFC 9110, 12.5.1). Rule: a page only if the header names HTML."""
 
 
 def wants_html(accept: str) -> bool:
-    """Whether an Accept header asks for HTML rather than JSON; `*/*` alone, as curl sends it, does not."""
+    """Return whether an Accept header prefers HTML to JSON; `*/*` alone, as curl sends it, does not."""
     html, other = 0.0, 0.0
     for given in accept.split(","):
         media_range, *parameters = given.split(";")

@@ -1,11 +1,14 @@
-"""The API's description, OpenAPI 3.1. Rule: it tells the truth; tests hold the running stub against it."""
+"""The API's description, OpenAPI 3.1. Rule: it is true; tests hold the running stub against it.
+
+Its schemas are made from the types in `documents`; paths and parameters are written here.
+"""
 
 from typing import Any
 
 import msgspec
 
 from stub.documents import Audit, Health, Indexes, MessageDocument, MessageList, Payload, ProblemDetails, Summary
-from stub.faults import MAX_WORDS, NONE, WORDS
+from stub.faults import MAX_PLAN_LENGTH, NO_FAULTS, PLAN_PATTERN
 from stub.message import MAX_KEY
 from stub.post import MAX_WORKER
 from stub.settings import Settings
@@ -62,8 +65,8 @@ _MISBEHAVE = _header(
     "Stub-Misbehave",
     "How to hurt this one request, as in `latency=0.1-0.5, error=503@0.1, reset-after@0.02`; `none`: behave. The faults"
     " that end the connection or leave the answer out show no status.",
-    MAX_WORDS,
-    WORDS,
+    MAX_PLAN_LENGTH,
+    PLAN_PATTERN,
 )
 
 
@@ -102,14 +105,14 @@ def _post(settings: Settings) -> Schema:
             "415": _problem("The Content-Type is not JSON."),
             "422": _problem("Not of the shape, or the key was used with another payload."),
             "503": _DOWN,
-            **_hurt(settings),
+            **_fault_answers(settings),
         },
     }
 
 
-def _hurt(settings: Settings) -> Schema:
-    """Return the answers that misbehaviour adds to a POST's own, where it may be asked for."""
-    if not settings.misbehave_header and settings.misbehave is NONE:
+def _fault_answers(settings: Settings) -> Schema:
+    """Return the answers that faults add to a POST's own, if faults may be asked for."""
+    if not settings.misbehave_header and settings.misbehave is NO_FAULTS:
         return {}
     more = {"Retry-After": {**_RETRY_AFTER["Retry-After"], "description": "Where it was asked for, too."}}
     return {status: _problem("Any, where it was asked to misbehave.", headers=more) for status in ("4XX", "5XX")}

@@ -1,4 +1,4 @@
-"""What people see: the newest messages, and the API's reference. Rule: text that others wrote is escaped."""
+"""The pages for people: the newest messages, and the API's reference. Rule: text from others is escaped."""
 
 import re
 import zlib
@@ -13,7 +13,7 @@ from markupsafe import Markup, escape
 from stub.documents import Summary
 from stub.message import split_key
 
-# Nothing is loaded from elsewhere, and a script that got through the escaping would not run.
+# The browser loads nothing from elsewhere, and would not run a script that got through the escaping.
 SECURITY_HEADERS = {
     "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'; script-src 'self';"
     " connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
@@ -32,22 +32,22 @@ _ENVIRONMENT = jinja2.Environment(
 
 
 def hue(name: str) -> int:
-    """Return the colour of a name's badge, in degrees: the same for the same name everywhere."""
+    """Return the hue of a name's badge, in degrees: the same for the same name everywhere."""
     return zlib.crc32(name.encode()) % 360
 
 
 def code(text: str) -> Markup:
-    """Set what stands between backquotes as code."""
+    """Mark text between backquotes up as code."""
     return Markup(re.sub("`([^`]+)`", r"<code>\1</code>", str(escape(text))))  # noqa: S704 - escaped before
 
 
 def second(moment: str) -> str:
-    """Write a moment as people read it, to the second."""
+    """Format a time for people, to the second."""
     return f"{moment[:10]} {moment[11:19]} UTC"
 
 
 def kind(schema: dict[str, Any]) -> str:
-    """Say what a member may be, as in `integer or null`; for a document its name."""
+    """Return a member's types, as in `integer or null`, or the name of its document."""
     if "anyOf" in schema:
         return " or ".join(kind(one) for one in schema["anyOf"])
     if "enum" in schema:
@@ -59,7 +59,7 @@ _ENVIRONMENT.filters.update(second=second, hue=hue, code=code, kind=kind)
 
 
 def messages_page(messages: Sequence[Summary], stored: int, older: str | None, first: bool, server: str) -> str:
-    """Write the page of the newest messages."""
+    """Return the page of the newest messages."""
     return _ENVIRONMENT.get_template("messages.html").render(
         messages=messages,
         servers=sorted(Counter(m.server for m in messages).items()),
@@ -72,10 +72,10 @@ def messages_page(messages: Sequence[Summary], stored: int, older: str | None, f
 
 
 def script() -> str:
-    """Return the script of the newest page."""
+    """Return the script of that page."""
     return (_TEMPLATES / "page.js").read_text(encoding="utf-8")
 
 
 def docs_page(description: dict[str, Any]) -> str:
-    """Write the API's description for people."""
+    """Return the API's description as a page."""
     return _ENVIRONMENT.get_template("docs.html").render(api=description)

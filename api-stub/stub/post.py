@@ -1,7 +1,7 @@
-"""`POST /`: one message in, the stored document out. Rule: no 201 before the store says that it is durable.
+"""`POST /`: one message in, the stored document out. Rule: no 201 before the message is durable.
 
-Written on the bare ASGI messages, below the framework's request and response objects: this is the one place
-where they would be paid for on every record (docs/adr/0002).
+Reads and writes bare ASGI messages instead of the framework's request and response objects, whose cost every record
+would pay here (docs/adr/0002).
 """
 
 import asyncio
@@ -18,15 +18,15 @@ from stub.message import (
     BadKeyError,
     BrokenJsonError,
     Message,
-    Verdict,
-    Written,
+    WriteOutcome,
+    WriteResult,
     WrongShapeError,
     make_message,
+    read_header,
     read_key,
-    read_name,
 )
 from stub.metrics import Metrics
-from stub.misbehave import Misbehaviour, Wire
+from stub.misbehave import AsgiRequest, FaultInjector
 from stub.problem import Problem, unavailable
 from stub.settings import Settings
 from stub.store import StoreDownError
@@ -38,45 +38,44 @@ _JSON = re.compile(rb"application/(json|[\w.+-]+\+json)\s*(;.*)?", re.IGNORECASE
 class PostMessage:
     """The ASGI application behind `POST /`."""
 
-    def __init__(self, commit: GroupCommit, settings: Settings, misbehaviour: Misbehaviour, metrics: Metrics) -> None:
+    def __init__(self, commit: GroupCommit, settings: Settings, injector: FaultInjector, metrics: Metrics) -> None:
         self._commit = commit
         self._settings = settings
         self._bodies = BodyReader(settings.max_body)
-        self._misbehaviour = misbehaviour
+        self._injector = injector
         self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one POST."""
         started = time.monotonic()
         try:
-            status = await self._answer(Wire(scope, receive, send))
+            status = await self._answer(AsgiRequest(scope, receive, send))
         except ClientGoneError:
             status = 0
         self._metrics.posts[status] += 1
         self._metrics.post_seconds.add(time.monotonic() - started)
 
-    async def _answer(self, wire: Wire) -> int:
-        headers = dict(wire.scope["headers"])
-        fate = None
+    async def _answer(self, request: AsgiRequest) -> int:
+        headers = dict(request.scope["headers"])
+        draw = None
         try:
             key, worker = _read_headers(headers)
-            fate = self._misbehaviour.fate(headers.get(b"stub-misbehave"), key)
-            body = await self._bodies.read(headers.get(b"content-length"), wire.receive)
-            if fate is not None:
-                plan, met = fate
-                await asyncio.sleep(met.latency)
-                if met.hurt is not None and not met.hurt.after:
-                    return await self._misbehaviour.hurt(plan, met.hurt, None, wire)
+            draw = self._injector.draw(headers.get(b"stub-misbehave"), key)
+            body = await self._bodies.read(headers.get(b"content-length"), request.receive)
+            if draw is not None:
+                await asyncio.sleep(draw.latency)
+                if draw.fault is not None and not draw.fault.after:
+                    return await self._injector.inject(draw.fault, None, request)
             answer = created(await self._store(body, key, worker))
         except Problem as problem:
             answer = refused(problem)
         else:
-            if fate is not None and (hurt := fate[1].hurt) is not None:
-                return await self._misbehaviour.hurt(fate[0], hurt, answer, wire)
-        await answer.send(wire.send)
+            if draw is not None and draw.fault is not None:
+                return await self._injector.inject(draw.fault, answer, request)
+        await answer.send(request.send)
         return answer.status
 
-    async def _store(self, body: bytes, key: str | None, worker: str | None) -> Written:
+    async def _store(self, body: bytes, key: str | None, worker: str | None) -> WriteResult:
         now = datetime.now(UTC)
         try:
             message = make_message(body, key, worker, self._settings.server_name, now)
@@ -86,7 +85,7 @@ class PostMessage:
             raise Problem(422, f'the body must be an object like {{"name": "...", "msg": "..."}}: {e}') from e
         return await self._put(message)
 
-    async def _put(self, message: Message) -> Written:
+    async def _put(self, message: Message) -> WriteResult:
         try:
             written = await self._commit.put(message)
         except OverloadedError as e:
@@ -94,9 +93,9 @@ class PostMessage:
         except StoreDownError as e:
             detail = f"it is not known whether this was stored: {e}; send it again with the same Idempotency-Key"
             raise unavailable(detail) from e
-        if written.verdict is Verdict.CONFLICT:
+        if written.outcome is WriteOutcome.CONFLICT:
             raise Problem(422, _conflict(written))
-        if written.verdict is Verdict.REPLAYED:
+        if written.outcome is WriteOutcome.REPLAYED:
             self._metrics.replayed += 1
         return written
 
@@ -107,7 +106,7 @@ def _read_headers(headers: dict[bytes, bytes]) -> tuple[str | None, str | None]:
         raise Problem(415, f"Content-Type must be application/json, got {media_type.decode('latin-1')!r}")
     key, worker = (_text(headers, name) for name in (b"idempotency-key", b"traffic-worker"))
     try:
-        return read_key(key), None if worker is None else read_name(worker, "Traffic-Worker", MAX_WORKER)
+        return read_key(key), None if worker is None else read_header(worker, "Traffic-Worker", MAX_WORKER)
     except BadKeyError as e:
         raise Problem(400, str(e)) from e
 
@@ -117,5 +116,5 @@ def _text(headers: dict[bytes, bytes], name: bytes) -> str | None:
     return None if value is None else value.decode("latin-1")
 
 
-def _conflict(written: Written) -> str:
+def _conflict(written: WriteResult) -> str:
     return f"Idempotency-Key {written.stored.key} was used with another payload; a new payload needs a new key"

@@ -1,4 +1,4 @@
-"""Errors as RFC 9457 has them. Rule: each says the rule that was broken, what was seen, and what to do."""
+"""Errors in the form of RFC 9457. Rule: each names the rule that was broken, the value seen, and the remedy."""
 
 from http import HTTPStatus
 
@@ -23,12 +23,12 @@ class Problem(Exception):  # noqa: N818 - RFC 9457's word
 
     @property
     def body(self) -> bytes:
-        """The problem document; `type` is left out, which means `about:blank`: the status says it all."""
+        """The problem document. It has no `type`, which means `about:blank`: the status says enough."""
         known = self.status in HTTPStatus._value2member_map_
         title = HTTPStatus(self.status).phrase if known else "Error"
         return msgspec.json.encode(ProblemDetails(title=title, status=self.status, detail=self.detail))
 
 
 def unavailable(detail: str) -> Problem:
-    """Say 503: try again in a moment, with the same key."""
+    """Return a 503: try again in a moment, with the same key."""
     return Problem(503, detail, [(b"retry-after", str(RETRY_AFTER).encode())])

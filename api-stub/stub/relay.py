@@ -1,7 +1,7 @@
-"""`python -m stub.relay PORT HOST:PORT`: hands each connection on. Rule: not a byte is changed, nor how an end comes.
+"""`python -m stub.relay PORT HOST:PORT` forwards TCP connections. Rule: bytes, ends and resets pass unchanged.
 
-It holds the one port on the user's machine, whatever number of stubs is behind it (docs/adr/0003). A connection that
-cannot be handed on is reset: where no API is, no answer may look like one.
+The relay holds the one port on the user's machine in front of any number of stubs (docs/adr/0003). It resets a
+connection that it cannot forward: without an API there must be no answer that looks like one.
 """
 
 import asyncio
@@ -10,35 +10,35 @@ import struct
 import sys
 
 CONNECT_TIMEOUT = 5.0  # seconds
-PART = 64 * 1024  # bytes carried at once
+PART = 64 * 1024  # bytes copied at once
 EXIT_REFUSED = 4  # as everywhere in the project: it refused to start
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # linger for no time
 
 
 class Relay:
-    """Listens on every address, and hands on to one host, whose name is looked up for each connection anew."""
+    """Listens on every address and forwards to one host, whose name it resolves for each connection."""
 
     def __init__(self, host: str, port: int) -> None:
         self._host = host
         self._port = port
 
     async def listen(self, port: int) -> asyncio.Server:
-        """Begin to take connections; port 0 takes a free one."""
-        return await asyncio.start_server(self._hand_on, "0.0.0.0", port)  # noqa: S104 - what is published is Compose's affair
+        """Begin to accept connections; port 0 takes a free one."""
+        return await asyncio.start_server(self._forward, "0.0.0.0", port)  # noqa: S104 - Compose decides what is published
 
-    async def _hand_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT):
                 beyond_reader, beyond = await asyncio.open_connection(self._host, self._port)
-        except OSError as e:  # a TimeoutError is one, too
+        except OSError as e:  # TimeoutError is one
             sys.stderr.write(f"{self._host}:{self._port} takes no connection: {e or 'no answer'}\n")
             _reset(writer)
             return
         try:
             async with asyncio.TaskGroup() as both:
-                both.create_task(_carry(reader, beyond))
-                both.create_task(_carry(beyond_reader, writer))
-        except* OSError:  # one side was reset, so the other is
+                both.create_task(_copy(reader, beyond))
+                both.create_task(_copy(beyond_reader, writer))
+        except* OSError:  # one side was reset, so reset the other
             _reset(writer)
             _reset(beyond)
         finally:
@@ -46,8 +46,8 @@ class Relay:
             beyond.close()
 
 
-async def _carry(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
-    """Carry one direction to its end."""
+async def _copy(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
+    """Copy one direction to its end."""
     while part := await source.read(PART):
         target.write(part)
         await target.drain()

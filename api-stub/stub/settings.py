@@ -1,4 +1,4 @@
-"""The stub's settings, from the environment. Rule: a wrong one stops the start, and is told why."""
+"""The stub's settings, from the environment. Rule: a wrong setting refuses the start, with its name, value and rule."""
 
 import os
 import socket
@@ -8,9 +8,9 @@ from urllib.parse import quote, urlsplit, urlunsplit
 
 import msgspec
 
-from stub.faults import NONE, MisbehaveError, Plan, read_plan
+from stub.faults import NO_FAULTS, FaultPlan, FaultPlanError, read_plan
 
-MAX_BODY = 7 * 1024 * 1024  # a document holds the text twice at most, and MongoDB's limit is 16 MiB
+MAX_BODY = 7 * 1024 * 1024  # a document holds the text at most twice, and MongoDB's limit is 16 MiB
 
 
 class SettingError(ValueError):
@@ -18,7 +18,7 @@ class SettingError(ValueError):
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """What one stub process runs with. Sizes are in bytes, times in seconds."""
+    """The settings of one stub process. Sizes are in bytes, times in seconds."""
 
     host: str = "127.0.0.1"
     port: int = 4000
@@ -34,7 +34,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     idle_timeout: float = 75.0
     linger_timeout: float = 10.0
     max_connections: int = 12_000
-    misbehave: Plan = NONE
+    misbehave: FaultPlan = NO_FAULTS
     misbehave_header: bool = True
     seed: int = 0
 
@@ -101,11 +101,11 @@ def _switch(env: Mapping[str, str], name: str) -> bool:
     return given == "on"
 
 
-def _plan(env: Mapping[str, str]) -> Plan:
+def _plan(env: Mapping[str, str]) -> FaultPlan:
     given = env.get("STUB_MISBEHAVE")
     try:
-        return read_plan(given) if given else NONE
-    except MisbehaveError as e:
+        return read_plan(given) if given else NO_FAULTS
+    except FaultPlanError as e:
         raise SettingError(f"STUB_MISBEHAVE: {e}") from e
 
 
@@ -123,7 +123,7 @@ def _store_url(env: Mapping[str, str], default: str) -> str:
 
 
 def _with_password(url: str, env: Mapping[str, str]) -> str:
-    """Put the password that is handed over as a file into the URL."""
+    """Put the password from its file into the URL."""
     name = "STORE_PASSWORD_FILE" if env.get("STORE_PASSWORD_FILE") else "MONGO_PASSWORD_FILE"
     path = env.get(name)
     if not path:

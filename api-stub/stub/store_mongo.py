@@ -1,4 +1,4 @@
-"""Messages in MongoDB. Rule: an answer is given on a journaled write that a majority has, never on less."""
+"""Messages in MongoDB. Rule: a result is returned only after a majority has journaled the write."""
 
 from collections.abc import Awaitable, Sequence
 from datetime import UTC
@@ -13,8 +13,8 @@ from pymongo.write_concern import WriteConcern
 
 from stub import gaps
 from stub.documents import MAX_SHOWN, Audit, Summary
-from stub.message import Message, Verdict, Written, iso, judge
-from stub.store import RunTotals, StoreDownError, highest, missing, total
+from stub.message import Message, WriteOutcome, WriteResult, compare, first, iso
+from stub.store import RunTotals, StoreDownError, highest, missing, sum_up
 
 if TYPE_CHECKING:
     from pymongo.asynchronous.collection import AsyncCollection
@@ -25,7 +25,7 @@ T = TypeVar("T")
 _DUPLICATE_KEY = 11000
 _DURABLE = WriteConcern(w="majority", j=True)
 _INDEXES = [
-    IndexModel("key", name="key", unique=True, sparse=True),  # a message without a key has no such field
+    IndexModel("key", name="key", unique=True, sparse=True),  # a message without a key lacks the field
     IndexModel(
         ["run", "index", "server", "worker", "replayed", "conflicts"],  # an audit reads this index alone
         name="audit",
@@ -34,8 +34,8 @@ _INDEXES = [
 ]
 _INDEX_ALONE = {"_id": False, "index": True}
 _AUDIT_TIMEOUT = 60.0  # seconds; an audit reads all of a run's index
-_COUNTER = {Verdict.REPLAYED: "replayed", Verdict.CONFLICT: "conflicts"}
-_TALLY: Document = {
+_COUNTER = {WriteOutcome.REPLAYED: "replayed", WriteOutcome.CONFLICT: "conflicts"}
+_RUN_TOTALS: Document = {
     "_id": {"server": "$server", "worker": "$worker"},
     "stored": {"$sum": 1},
     "replayed": {"$sum": "$replayed"},
@@ -61,7 +61,7 @@ _SUMMARY: Document = {
 
 
 class MongoStore:
-    """A store in the collection `messages` of the URL's database (`traffic` where it names none)."""
+    """A store in the collection `messages` of the URL's database (`traffic` if it names none)."""
 
     def __init__(self, url: str, timeout: float = 5.0) -> None:
         self._client: AsyncMongoClient[Document] = AsyncMongoClient(
@@ -78,7 +78,7 @@ class MongoStore:
         )
 
     async def open(self) -> None:
-        """Make the indexes; a write before that could double a key."""
+        """Create the indexes. A write before that could store a key twice."""
         try:
             await self._messages.create_indexes(_INDEXES)
         except PyMongoError as e:
@@ -89,55 +89,54 @@ class MongoStore:
         await self._client.close()
 
     async def ping(self) -> None:
-        """Ask for a server that takes writes."""
+        """Check that a server which accepts writes answers."""
         try:
             await self._client.admin.command("ping")
         except PyMongoError as e:
             raise _down(e) from e
 
-    async def write(self, batch: Sequence[Message]) -> list[Written]:
-        """Insert a batch in one command; look up what was there already."""
+    async def write(self, batch: Sequence[Message]) -> list[WriteResult]:
+        """Insert a batch in one command; look up the messages whose keys were known."""
         try:
             again = await self._insert(batch)
-            return await self._settle(batch, again) if again else [Written(Verdict.FIRST, m) for m in batch]
+            return await self._compare_known(batch, again) if again else [first(m) for m in batch]
         except PyMongoError as e:
             raise _down(e) from e
 
     async def _insert(self, batch: Sequence[Message]) -> set[int]:
-        """Return the places in the batch of those whose key was known."""
+        """Insert the batch. Returns the places in it of the messages whose keys were known."""
         try:
             await self._messages.insert_many([_document(m) for m in batch], ordered=False)
         except BulkWriteError as e:
             if e.details["writeConcernErrors"]:
-                raise  # stored, perhaps, but not known to be durable
+                raise  # perhaps stored, but not known to be durable
             errors = e.details["writeErrors"]
             if any(error["code"] != _DUPLICATE_KEY for error in errors):
                 raise
             return {error["index"] for error in errors}
         return set()
 
-    async def _settle(self, batch: Sequence[Message], again: set[int]) -> list[Written]:
-        """Give each known key its first message, and count it there.
+    async def _compare_known(self, batch: Sequence[Message], again: set[int]) -> list[WriteResult]:
+        """Compare each message of a known key with the first one, and count it there.
 
-        The count is written after the first message and just as durably. So a first message that another stub
-        has written, and not yet journaled, is journaled when this returns.
+        The count is written after the first message and just as durably. So a first message that another stub has
+        written but that was not yet journaled is journaled when this returns.
         """
         keys = [batch[place].key for place in again]
         found = {d["key"]: _message(d) async for d in self._messages.find({"key": {"$in": keys}})}
         written = [
-            judge(m, found[m.key]) if place in again and m.key in found else Written(Verdict.FIRST, m)
-            for place, m in enumerate(batch)
+            compare(m, found[m.key]) if place in again and m.key in found else first(m) for place, m in enumerate(batch)
         ]
         if len(found) < len(set(keys)):
             raise StoreDownError("MongoDB refused a key and does not hold it")
         counts = [_count(written[place]) for place in again]
         counted = await self._messages.bulk_write(counts, ordered=False)
-        if counted.matched_count < len(counts):  # killed and back in between: what was found had not been journaled
+        if counted.matched_count < len(counts):  # killed and back in between: the message found had not been journaled
             raise StoreDownError("MongoDB has lost a message that it held a moment ago")
         return written
 
     async def newest(self, limit: int, before: str | None = None) -> list[Summary]:
-        """Return the newest first."""
+        """Return the newest messages first."""
         older = {"_id": {"$lt": before}} if before else {}
         return await _answered(self._newest(older, limit))
 
@@ -162,35 +161,35 @@ class MongoStore:
         return None if found is None else _message(found)
 
     async def audit(self, run: str) -> Audit:
-        """Sum up a run, from what a majority holds."""
+        """Audit a run, from what a majority holds."""
         with pymongo.timeout(_AUDIT_TIMEOUT):
             return await _answered(self._audit(run))
 
     async def _audit(self, run: str) -> Audit:
         messages = self._messages.with_options(read_concern=ReadConcern("majority"))
-        cursor = await messages.aggregate([{"$match": {"run": run}}, {"$group": _TALLY}])
-        tallies = [_tally(d) async for d in cursor]
-        found = await self._gaps(messages, run, highest(tallies) or 0) if missing(tallies) else []
-        return total(run, tallies, found)
+        cursor = await messages.aggregate([{"$match": {"run": run}}, {"$group": _RUN_TOTALS}])
+        totals = [_totals(d) async for d in cursor]
+        found = await self._gaps(messages, run, highest(totals) or 0) if missing(totals) else []
+        return sum_up(run, totals, found)
 
     async def _gaps(self, messages: "AsyncCollection[Document]", run: str, top: int) -> list[int]:
         search = gaps.search(top)
-        ask = next(search)
+        query = next(search)
         while True:
-            asked = {"run": run, "index": {"$gte": ask.first, "$lt": ask.end}}
+            arguments = {"run": run, "index": {"$gte": query.first, "$lt": query.end}}
             try:
-                if ask.which:
-                    stored = await messages.find(asked, _INDEX_ALONE).to_list()
-                    ask = search.send([int(document["index"]) for document in stored])
+                if query.listing:
+                    stored = await messages.find(arguments, _INDEX_ALONE).to_list()
+                    query = search.send([int(document["index"]) for document in stored])
                 else:
-                    ask = search.send(await messages.count_documents(asked))
+                    query = search.send(await messages.count_documents(arguments))
             except StopIteration as found:
                 return list(found.value)
 
 
-async def _answered(asked: Awaitable[T]) -> T:
+async def _answered(arguments: Awaitable[T]) -> T:
     try:
-        return await asked
+        return await arguments
     except PyMongoError as e:
         raise _down(e) from e
 
@@ -199,8 +198,8 @@ def _down(error: PyMongoError) -> StoreDownError:
     return StoreDownError(f"MongoDB: {type(error).__name__}: {str(error)[:200]}")
 
 
-def _count(written: Written) -> UpdateOne:
-    return UpdateOne({"key": written.stored.key}, {"$inc": {_COUNTER[written.verdict]: 1}})
+def _count(written: WriteResult) -> UpdateOne:
+    return UpdateOne({"key": written.stored.key}, {"$inc": {_COUNTER[written.outcome]: 1}})
 
 
 def _document(message: Message) -> Document:
@@ -221,7 +220,7 @@ def _summary(document: Document) -> Summary:
     return Summary(**(fields | {"id": document["_id"], "received": iso(fields["received"])}))
 
 
-def _tally(document: Document) -> RunTotals:
+def _totals(document: Document) -> RunTotals:
     server, worker = document["_id"]["server"], document["_id"].get("worker")
     return RunTotals(
         server, worker, *(int(document[field]) for field in ("stored", "replayed", "conflicts", "highest"))

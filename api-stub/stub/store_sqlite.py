@@ -1,4 +1,4 @@
-"""Messages in one SQLite file. Rule: one thread writes, one reads, a commit is on disk (synchronous=FULL)."""
+"""Messages in one SQLite file. Rule: one thread writes, another reads, and a commit is on disk (synchronous=FULL)."""
 
 import asyncio
 import sqlite3
@@ -10,8 +10,8 @@ from typing import Any, TypeVar
 
 from stub import gaps
 from stub.documents import MAX_SHOWN, Audit, Summary
-from stub.message import Message, Verdict, Written, iso, judge
-from stub.store import RunTotals, StoreDownError, highest, missing, total
+from stub.message import Message, WriteOutcome, WriteResult, compare, first, iso
+from stub.store import RunTotals, StoreDownError, highest, missing, sum_up
 
 T = TypeVar("T")
 
@@ -30,14 +30,14 @@ _ROWS_AT_ONCE = 128  # a power of two; with ten values a row, far below SQLite's
 _BY_KEY = f"SELECT {_FIELDS} FROM messages WHERE key = ?"  # noqa: S608 - as above
 _BY_ID = f"SELECT {_FIELDS} FROM messages WHERE id = ?"  # noqa: S608 - as above
 _COUNT_AGAIN = {
-    Verdict.REPLAYED: "UPDATE messages SET replayed = replayed + 1 WHERE key = ?",
-    Verdict.CONFLICT: "UPDATE messages SET conflicts = conflicts + 1 WHERE key = ?",
+    WriteOutcome.REPLAYED: "UPDATE messages SET replayed = replayed + 1 WHERE key = ?",
+    WriteOutcome.CONFLICT: "UPDATE messages SET conflicts = conflicts + 1 WHERE key = ?",
 }
-_TALLIES = """
+_RUN_TOTALS = """
 SELECT server, worker, count(*), sum(replayed), sum(conflicts), max("index") FROM messages
 WHERE run = ? GROUP BY server, worker
 """
-_LAST_ROW = "SELECT coalesce(max(rowid), 0) FROM messages"  # counting would read an index as long as the table
+_LAST_ROW = "SELECT coalesce(max(rowid), 0) FROM messages"  # counting would read a whole index
 _HOW_MANY = 'SELECT count(*) FROM messages WHERE run = ? AND "index" >= ? AND "index" < ?'
 _WHICH = 'SELECT "index" FROM messages WHERE run = ? AND "index" >= ? AND "index" < ?'
 _NEWEST = """
@@ -56,30 +56,30 @@ class SqliteStore:
         self._reader = _Thread("sqlite-reader")
 
     async def open(self) -> None:
-        """Open the file, made if missing. Raises sqlite3.OperationalError where it cannot be written."""
+        """Open the file; create it if it is missing. Raises sqlite3.OperationalError if it cannot be written."""
         await self._writer.open(lambda: _connect(self._path, self._timeout, "PRAGMA synchronous = FULL"))
         await self._reader.open(lambda: _connect(self._path, self._timeout, "PRAGMA query_only = ON"))
 
     async def close(self) -> None:
-        """Close the file; what was written before is in it."""
+        """Close the file."""
         await self._reader.close()
         await self._writer.close()
 
     async def ping(self) -> None:
-        """Ask the writer's connection, so that a lock that blocks writes shows."""
+        """Begin a transaction on the writer's connection, so that a lock which blocks writes is noticed."""
         await self._writer.run(_touch)
 
-    async def write(self, batch: Sequence[Message]) -> list[Written]:
+    async def write(self, batch: Sequence[Message]) -> list[WriteResult]:
         """Store a batch in one transaction."""
         return await self._writer.run(lambda db: _write(db, batch))
 
     async def newest(self, limit: int, before: str | None = None) -> list[Summary]:
-        """Return the newest first."""
-        asked = {"cut": MAX_SHOWN, "before": before or "~", "limit": limit}
-        return await self._reader.run(lambda db: [_summary(row) for row in db.execute(_NEWEST, asked)])
+        """Return the newest messages first."""
+        arguments = {"cut": MAX_SHOWN, "before": before or "~", "limit": limit}
+        return await self._reader.run(lambda db: [_summary(row) for row in db.execute(_NEWEST, arguments)])
 
     async def count(self) -> int:
-        """Return how many messages are stored: the last row's number, as the stub never deletes one."""
+        """Return how many messages are stored: the last row's number, because the stub never deletes one."""
         return await self._reader.run(lambda db: int(db.execute(_LAST_ROW).fetchone()[0]))
 
     async def by_id(self, message_id: str) -> Message | None:
@@ -91,7 +91,7 @@ class SqliteStore:
         return await self._reader.run(lambda db: _find(db, _BY_KEY, key))
 
     async def audit(self, run: str) -> Audit:
-        """Sum up a run, from one snapshot."""
+        """Audit a run, from one snapshot."""
         return await self._reader.run(lambda db: _audit(db, run))
 
 
@@ -133,11 +133,11 @@ def _touch(db: sqlite3.Connection) -> None:
     db.execute("ROLLBACK")
 
 
-def _write(db: sqlite3.Connection, batch: Sequence[Message]) -> list[Written]:
+def _write(db: sqlite3.Connection, batch: Sequence[Message]) -> list[WriteResult]:
     db.execute("BEGIN IMMEDIATE")
     try:
         fresh = _insert(db, batch)
-        written = [Written(Verdict.FIRST, m) for m in batch] if fresh == len(batch) else _settle(db, batch)
+        written = [first(m) for m in batch] if fresh == len(batch) else _compare_known(db, batch)
         db.execute("COMMIT")
     except BaseException:
         if db.in_transaction:
@@ -147,10 +147,10 @@ def _write(db: sqlite3.Connection, batch: Sequence[Message]) -> list[Written]:
 
 
 def _insert(db: sqlite3.Connection, batch: Sequence[Message]) -> int:
-    """Insert those whose keys are new; returns how many.
+    """Insert the messages whose keys are new. Returns how many.
 
-    Many rows go in one statement: each statement gives up Python's lock, and has to wait for it again while the
-    event loop is busy. The rows of a statement are a power of two, so that a few prepared statements serve all.
+    One statement inserts many rows, because each statement releases Python's lock and then waits for it while the
+    event loop is busy. The number of rows is a power of two, so that a few prepared statements serve all batches.
     """
     inserted, rest = 0, list(batch)
     while rest:
@@ -162,18 +162,18 @@ def _insert(db: sqlite3.Connection, batch: Sequence[Message]) -> int:
     return inserted
 
 
-def _settle(db: sqlite3.Connection, batch: Sequence[Message]) -> list[Written]:
-    return [Written(Verdict.FIRST, m) if m.key is None else _settle_one(db, m) for m in batch]
+def _compare_known(db: sqlite3.Connection, batch: Sequence[Message]) -> list[WriteResult]:
+    return [first(m) if m.key is None else _compare_known_one(db, m) for m in batch]
 
 
-def _settle_one(db: sqlite3.Connection, message: Message) -> Written:
-    first = _find(db, _BY_KEY, message.key)
-    if first is None:
+def _compare_known_one(db: sqlite3.Connection, message: Message) -> WriteResult:
+    stored = _find(db, _BY_KEY, message.key)
+    if stored is None:
         raise StoreDownError(f"SQLite refused key {message.key} and does not hold it")
-    if first.id == message.id:
-        return Written(Verdict.FIRST, message)
-    written = judge(message, first)
-    db.execute(_COUNT_AGAIN[written.verdict], (message.key,))
+    if stored.id == message.id:
+        return first(message)
+    written = compare(message, stored)
+    db.execute(_COUNT_AGAIN[written.outcome], (message.key,))
     return written
 
 
@@ -204,22 +204,22 @@ def _moment(milliseconds: int) -> datetime:
 def _audit(db: sqlite3.Connection, run: str) -> Audit:
     db.execute("BEGIN")
     try:
-        tallies = [RunTotals(*row) for row in db.execute(_TALLIES, (run,))]
-        found = _gaps(db, run, highest(tallies) or 0) if missing(tallies) else []
+        totals = [RunTotals(*row) for row in db.execute(_RUN_TOTALS, (run,))]
+        found = _gaps(db, run, highest(totals) or 0) if missing(totals) else []
     finally:
         db.execute("ROLLBACK")
-    return total(run, tallies, found)
+    return sum_up(run, totals, found)
 
 
 def _gaps(db: sqlite3.Connection, run: str, top: int) -> list[int]:
     search = gaps.search(top)
-    ask = next(search)
+    query = next(search)
     while True:
-        asked = (run, ask.first, ask.end)
+        arguments = (run, query.first, query.end)
         try:
-            if ask.which:
-                ask = search.send([index for (index,) in db.execute(_WHICH, asked)])
+            if query.listing:
+                query = search.send([index for (index,) in db.execute(_WHICH, arguments)])
             else:
-                ask = search.send(db.execute(_HOW_MANY, asked).fetchone()[0])
+                query = search.send(db.execute(_HOW_MANY, arguments).fetchone()[0])
         except StopIteration as found:
             return list(found.value)

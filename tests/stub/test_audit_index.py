@@ -27,7 +27,7 @@ async def fill(store: Store) -> None:
     await store.close()
 
 
-@pytest.mark.parametrize("query", [store_sqlite._TALLIES, store_sqlite._HOW_MANY, store_sqlite._WHICH])
+@pytest.mark.parametrize("query", [store_sqlite._RUN_TOTALS, store_sqlite._HOW_MANY, store_sqlite._WHICH])
 async def test_in_sqlite(tmp_path: Path, query: str) -> None:
     path = tmp_path / "stub.sqlite"
     await fill(SqliteStore(path))
@@ -39,7 +39,7 @@ async def test_in_sqlite(tmp_path: Path, query: str) -> None:
 
 async def test_in_mongodb(mongo_url: str) -> None:
     await fill(MongoStore(mongo_url))
-    pipeline = [{"$match": {"run": "a"}}, {"$group": store_mongo._TALLY}]
+    pipeline = [{"$match": {"run": "a"}}, {"$group": store_mongo._RUN_TOTALS}]
     with MongoClient[dict[str, Any]](mongo_url) as client:
         database = client.get_default_database()
         asked = {"aggregate": "messages", "pipeline": pipeline, "cursor": {}}

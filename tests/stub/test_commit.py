@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from stub.commit import GroupCommit, Limits, OverloadedError
-from stub.message import Message, Verdict, Written, make_message
+from stub.commit import GroupCommit, OverloadedError, QueueLimits
+from stub.message import Message, WriteResult, first, make_message
 from stub.store import StoreDownError
 
 pytestmark = pytest.mark.anyio
@@ -20,12 +20,12 @@ class Paper:
         self.batches: list[list[str]] = []
         self.writing: asyncio.Queue[asyncio.Future[None]] = asyncio.Queue()
 
-    async def write(self, batch: Sequence[Message]) -> list[Written]:
+    async def write(self, batch: Sequence[Message]) -> list[WriteResult]:
         self.batches.append([m.msg for m in batch])
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         await self.writing.put(done)
         await done
-        return [Written(Verdict.FIRST, m) for m in batch]
+        return [first(m) for m in batch]
 
     async def finish(self, error: Exception | None = None) -> None:
         done = await self.writing.get()
@@ -46,14 +46,14 @@ async def paper() -> Paper:
 
 @pytest.fixture
 async def commit(paper: Paper) -> AsyncIterator[GroupCommit]:
-    commit = GroupCommit(paper, Limits(waiting=4, batch=3))  # type: ignore[arg-type] # write is all that it uses
+    commit = GroupCommit(paper, QueueLimits(waiting=4, batch=3))  # type: ignore[arg-type] # write is all that it uses
     commit.start()
     async with asyncio.timeout(30):
         yield commit
         await commit.close()
 
 
-def put(commit: GroupCommit, *texts: str) -> list[asyncio.Task[Written]]:
+def put(commit: GroupCommit, *texts: str) -> list[asyncio.Task[WriteResult]]:
     return [asyncio.create_task(commit.put(message(text))) for text in texts]
 
 
@@ -89,7 +89,7 @@ async def test_past_its_bound_the_queue_refuses_and_keeps_what_it_has(commit: Gr
 
 
 async def test_the_queue_is_bounded_in_size_too(paper: Paper) -> None:
-    commit = GroupCommit(paper, Limits(waiting_size=2000))  # type: ignore[arg-type]
+    commit = GroupCommit(paper, QueueLimits(waiting_size=2000))  # type: ignore[arg-type]
     commit.start()
     with pytest.raises(OverloadedError):
         await commit.put(message("x" * 1000))
@@ -132,7 +132,7 @@ async def test_a_request_that_was_given_up_does_not_hold_up_its_batch(commit: Gr
 
 
 async def test_closing_writes_what_waits_and_takes_no_more(paper: Paper) -> None:
-    commit = GroupCommit(paper, Limits())  # type: ignore[arg-type]
+    commit = GroupCommit(paper, QueueLimits())  # type: ignore[arg-type]
     commit.start()
     answers = put(commit, "a")
     first = await paper.writing.get()
@@ -150,4 +150,4 @@ async def test_closing_writes_what_waits_and_takes_no_more(paper: Paper) -> None
 
 async def test_nothing_is_taken_before_the_store_is_open(paper: Paper) -> None:
     with pytest.raises(StoreDownError):
-        await GroupCommit(paper, Limits()).put(message("a"))  # type: ignore[arg-type]
+        await GroupCommit(paper, QueueLimits()).put(message("a"))  # type: ignore[arg-type]

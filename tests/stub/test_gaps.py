@@ -7,13 +7,13 @@ from stub.gaps import MAX_GAPS, SMALL, search
 def run(stored: set[int], top: int, limit: int = MAX_GAPS) -> tuple[list[int], int]:
     """Answer a search from a set; returns what it found and how many indexes it read."""
     asking = search(top, limit)
-    ask = next(asking)
+    query = next(asking)
     read = 0
     while True:
-        inside = [i for i in stored if ask.first <= i < ask.end]
-        read += len(inside) if ask.which else 0
+        inside = [i for i in stored if query.first <= i < query.end]
+        read += len(inside) if query.listing else 0
         try:
-            ask = asking.send(inside if ask.which else len(inside))
+            query = asking.send(inside if query.listing else len(inside))
         except StopIteration as found:
             return found.value, read
 

@@ -6,7 +6,7 @@ import pytest
 from pymongo import MongoClient
 
 from stub import store_mongo
-from stub.message import Message, Verdict, Written, judge, make_message
+from stub.message import Message, WriteOutcome, WriteResult, compare, make_message
 from stub.store import StoreDownError
 from stub.store_mongo import MongoStore
 
@@ -20,18 +20,18 @@ def message() -> Message:
 async def test_a_first_message_that_is_lost_before_it_is_counted_again_is_no_answer(
     mongo_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def lose(sent: Message, stored: Message) -> Written:
+    def lose(sent: Message, stored: Message) -> WriteResult:
         with MongoClient[dict[str, object]](mongo_url) as client:
             client.get_default_database()["messages"].delete_one({"key": stored.key})
-        return judge(sent, stored)
+        return compare(sent, stored)
 
     store = MongoStore(mongo_url)
     await store.open()
     await store.write([message()])
     with monkeypatch.context() as patched:
-        patched.setattr(store_mongo, "judge", lose)
+        patched.setattr(store_mongo, "compare", lose)
         with pytest.raises(StoreDownError, match="has lost a message"):
             await store.write([message()])
     (written,) = await store.write([message()])
     await store.close()
-    assert written.verdict is Verdict.FIRST
+    assert written.outcome is WriteOutcome.FIRST

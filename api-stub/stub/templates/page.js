@@ -1,10 +1,10 @@
-// Keeps the count of the newest page alive, and says when there is more to see. It asks again only after an answer.
+// Updates the count on the page of messages, and offers newer ones. Asks again only after an answer.
 "use strict";
 const count = document.getElementById("stored");
 const more = document.getElementById("new");
 const shown = Number(count.dataset.count);
 
-async function look() {
+async function refresh() {
   try {
     const answer = await fetch("/?limit=1", { headers: { accept: "application/json" } });
     if (answer.ok) {
@@ -14,8 +14,8 @@ async function look() {
       more.textContent = `${(stored - shown).toLocaleString("en")} more: show the newest`;
     }
   } catch {
-    // The stub is away; the next look may find it.
+    // The stub does not answer; the next request may reach it.
   }
-  setTimeout(look, 2000);
+  setTimeout(refresh, 2000);
 }
-setTimeout(look, 2000);
+setTimeout(refresh, 2000);

@@ -10,6 +10,7 @@ import pytest
 
 from traffic.core.master.coordinator import LeaseCoordinator
 from traffic.core.master.decisions import Decision, Send
+from traffic.core.master.run_state import RunState
 from traffic.core.master.stall import GRACE_S, StallState
 from traffic.core.protocol import VERSION, Hello, LeaseTerms
 from traffic.errors import ActRefusedError
@@ -169,7 +170,7 @@ def test_a_run_that_is_being_stopped_or_has_ended_is_neither_paused_nor_let_go_o
     for act, word in ((bench.pause, "pause"), (bench.unpause, "let go on")):
         with pytest.raises(ActRefusedError, match=rf"is ending: there is nothing left to {word}\.$"):
             act()
-    bench.active_run.live = False
+    bench.active_run.begin_report()
     for act, word in ((bench.pause, "pause"), (bench.unpause, "let go on")):
         with pytest.raises(ActRefusedError, match=rf"^There is no run to {word}\.$"):
             act()
@@ -200,7 +201,7 @@ def test_a_headless_master_lets_a_resumed_run_go_on_and_says_so(tmp_path, caplog
 
 
 def test_a_pause_ends_with_its_run_so_that_a_stopped_one_is_not_resumed_paused():
-    assert ended(replace(METADATA, paused=True), "stopped", "2026-01-02T03:04:06Z").paused is False
+    assert ended(replace(METADATA, paused=True), RunState.STOPPED, "2026-01-02T03:04:06Z").paused is False
     assert resumed(replace(METADATA, paused=True), 3, "http://api", 200).paused is True
 
 

@@ -14,6 +14,7 @@ import pytest
 
 from support.dead_letters import buried
 from traffic.core.master.decisions import Leased, OutcomesRecorded, Reopened
+from traffic.core.master.run_state import RunState
 from traffic.core.ranges import RangeSet
 from traffic.core.record_state import DeadLetter, RecordState
 from traffic.dataset.dataset import Dataset, DatasetError
@@ -342,7 +343,7 @@ def test_a_run_that_was_left_by_no_is_not_asked_for_any_more(bench):
 def test_one_that_is_stopped_once_more_is_asked_for_again(bench):
     bench.leave("stopped", left=True)
     active_run = bench.resume(bench.starter(traffic_resume="last"))
-    active_run.journal.write(metadata=ended(active_run.metadata, "stopped", "2026-01-02T05:00:00Z"))
+    active_run.journal.write(metadata=ended(active_run.metadata, RunState.STOPPED, "2026-01-02T05:00:00Z"))
     active_run.journal.close()
     starter = bench.starter(traffic_path="/v1")
     with pytest.raises(AgainError):

@@ -4,16 +4,20 @@ import logging
 from dataclasses import replace
 from typing import Any
 
+from gevent.event import Event
+
 from traffic.clock import ever_greater, now_s, timestamp
 from traffic.core.master.progress import Progress
 from traffic.core.master.report import RunContext, dead_letters, run_status, unsent_indexes
 from traffic.core.master.run import Run
+from traffic.core.master.run_state import RunState
 from traffic.core.master.stall import StallDetector, StallState
 from traffic.core.master.timeline import Sample, Timeline
 from traffic.core.master.verdict import succeeded, verdict
 from traffic.core.record_state import RecordState
 from traffic.dataset.dataset import Dataset
 from traffic.master.audit import reconcile
+from traffic.master.lifecycle import Lifecycle, Phase
 from traffic.master.threads import in_thread
 from traffic.runs.journal import Journal, JournalError, JournalWriteError, mark_reported
 from traffic.runs.run_metadata import RunMetadata, ended
@@ -41,8 +45,10 @@ class ActiveRun:
         self.run, self.dataset, self.journal, self.folder = run, dataset, journal, folder
         self.metadata = journal.metadata
         self.stall = StallDetector(self.metadata.give_up_s)
-        self.state, self.reason = ("paused", BY_A_PERSON) if self.metadata.paused else ("running", "")
-        self.live = True
+        paused = self.metadata.paused
+        self._life = Lifecycle(Phase.PAUSED, BY_A_PERSON) if paused else Lifecycle(Phase.RUNNING)
+        # Set when the run has its report.
+        self.reported = Event()
         self.had_worker = not self.metadata.resumed
         self.report: dict[str, Any] | None = None
         self.reclaimed = 0
@@ -53,27 +59,50 @@ class ActiveRun:
         self.sample(self._began)
 
     @property
+    def state(self) -> RunState:
+        """The state that the run is shown in."""
+        return self._life.state
+
+    @property
+    def reason(self) -> str:
+        """Why the run is in this state, if there is anything to say."""
+        return self._life.reason
+
+    @property
+    def live(self) -> bool:
+        """Whether outcomes are still accepted: the report is neither made nor being made."""
+        return self._life.phase in (Phase.RUNNING, Phase.PAUSED, Phase.STOPPING)
+
+    @property
     def ending(self) -> bool:
-        """Whether its report is being made."""
-        return not self.live and self.report is None
+        """Whether the report is being made."""
+        return self._life.phase is Phase.REPORTING
 
     @property
     def paused_by_person(self) -> bool:
-        """Whether a person has paused it, and nobody has let it go on."""
-        return self.metadata.paused and self.state == "paused"
+        """Whether a person has paused the run and has not let it go on."""
+        return self.metadata.paused and self.state == RunState.PAUSED
 
     def pause(self) -> RunMetadata:
-        """Take that a person pauses it; return the changed metadata."""
+        """Pause the run for a person; return the changed metadata."""
+        self._life.transition(Phase.PAUSED, BY_A_PERSON)
         self.metadata = replace(self.metadata, paused=True)
-        self.state, self.reason = "paused", BY_A_PERSON
         return self.metadata
 
     def unpause(self) -> RunMetadata:
-        """Take that a person lets it go on, from a clean start: its pace, and what holds it up, count from now."""
+        """Let the run go on for a person; return the changed metadata. Rate and stall are measured from now on."""
+        self._life.transition(Phase.RUNNING)
         self.metadata = replace(self.metadata, paused=False)
-        self.state, self.reason = "running", ""
         self._progress = Progress()
         return self.metadata
+
+    def stop(self) -> None:
+        """Note that nothing more is handed out, and that the workers' last acks are awaited."""
+        self._life.transition(Phase.STOPPING)
+
+    def begin_report(self) -> None:
+        """Note that no outcome is accepted any more: the ledger is closed, and the report is made next."""
+        self._life.transition(Phase.REPORTING)
 
     @property
     def settled(self) -> int:
@@ -99,24 +128,30 @@ class ActiveRun:
 
         A resumed run waits for its first worker as long as it takes, and one that a person has paused for a person.
         """
-        if self.state not in ("running", "paused"):
+        if self._life.phase not in (Phase.RUNNING, Phase.PAUSED):
             return StallState.PROGRESSING
         if not self.had_worker:
             verdict, stalled = StallState.STALLED, "it was resumed and waits for its workers"
         else:
             verdict = self.stall.update("" if self.metadata.paused else stalled, now)
         if self.metadata.paused:
-            self.state, self.reason = "paused", f"{BY_A_PERSON}; {stalled}" if stalled else BY_A_PERSON
+            self._life.transition(Phase.PAUSED, f"{BY_A_PERSON}; {stalled}" if stalled else BY_A_PERSON)
             return StallState.STALLED
-        if verdict is StallState.STALLED and self.state == "running":
-            self.state = "paused"
+        self._follow(verdict, stalled, now)
+        return verdict
+
+    def _follow(self, verdict: StallState, stalled: str, now: float) -> None:
+        """Pause a run that has stalled, let one go on that makes progress, and keep the reason up to date."""
+        paused = self._life.phase is Phase.PAUSED
+        if verdict is StallState.PROGRESSING and paused:
+            self._life.transition(Phase.RUNNING)
+            logger.info("the run goes on")
+        elif verdict is StallState.STALLED and not paused:
+            self._life.transition(Phase.PAUSED, stalled)
             until = f"; it is given up in {self.stall.left_s(now):.0f} s if this lasts" if self.had_worker else ""
             logger.warning("the run is paused: %s%s", stalled, until)
-        elif verdict is StallState.PROGRESSING and self.state == "paused":
-            self.state = "running"
-            logger.info("the run goes on")
-        self.reason = stalled if self.state == "paused" else ""
-        return verdict
+        elif paused:
+            self._life.transition(Phase.PAUSED, stalled)
 
     def note_users(self, users: int, rate: float) -> RunMetadata | None:
         """Take how many users there are to be, and how fast they come; return the metadata if that is news."""
@@ -132,7 +167,7 @@ class ActiveRun:
         context = self._context(self.state, self.reason, None, worker_states)
         return run_status(self.run, context, self._progress) | describe_target(self.metadata)
 
-    def finish(self, state: str, reason: str, worker_states: dict[str, str]) -> dict[str, Any]:
+    def finish(self, state: RunState, reason: str, worker_states: dict[str, str]) -> dict[str, Any]:
         """Make the delivery report, hold it against the target's audit, write it, print it; the report.
 
         The journal is closed, and stays until `discard_journal`.
@@ -147,9 +182,11 @@ class ActiveRun:
         elsewhere = max((one.settled for one in self.metadata.resumed if one.host), default=0)
         report["audit"] = reconcile(self.metadata.host, self.run.config.run, report["counts"], elsewhere)
         report["verdict"] = verdict(report)
-        self._discardable = self._write(report) and state == "completed"
+        self._discardable = self._write(report) and state is RunState.COMPLETED
         self._end_journal(state, report["ended"])
-        self.report, self.state, self.reason = report, state, reason
+        self.report = report
+        self._life.transition(Phase(state), reason)
+        self.reported.set()
         logger.info("%s", plain.report_table(report), extra={"report": report})
         return report
 
@@ -157,7 +194,7 @@ class ActiveRun:
         """Let go of the file: another run begins."""
         self.dataset.close()
 
-    def _context(self, state: str, reason: str, at: str | None, worker_states: dict[str, str]) -> RunContext:
+    def _context(self, state: RunState, reason: str, at: str | None, worker_states: dict[str, str]) -> RunContext:
         resumed = tuple(one.to_json() for one in self.metadata.resumed)
         paused = at is None and self.paused_by_person
         known = self.metadata.started, at, worker_states, resumed
@@ -182,7 +219,7 @@ class ActiveRun:
             reason = getattr(error, "strerror", None) or error
             logger.warning("the journal %s could not be put away: %s", self.journal.path, reason)
 
-    def _end_journal(self, state: str, at: str) -> None:
+    def _end_journal(self, state: RunState, at: str) -> None:
         try:
             in_thread(self.journal.write, metadata=ended(self.metadata, state, at))
         except JournalWriteError as error:

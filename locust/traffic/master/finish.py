@@ -13,6 +13,7 @@ import gevent
 
 from traffic.clock import now_s
 from traffic.core.master.coordinator import LeaseCoordinator
+from traffic.core.master.run_state import RunState
 from traffic.core.master.verdict import succeeded
 from traffic.master.active_run import ActiveRun
 from traffic.master.locust_session import LocustSession, spawn_watched
@@ -65,7 +66,7 @@ class RunFinisher:
         """Every record is settled: write the report, then stop Locust's test."""
 
         def end() -> None:
-            self._finish(active_run, "completed")
+            self._finish(active_run, RunState.COMPLETED)
             self._locust_session.stop()
 
         spawn_watched(end, self._on_crash)
@@ -76,20 +77,20 @@ class RunFinisher:
             return
 
         def end() -> None:
-            self._finish_after_last_acks(active_run, "stopped")
+            self._finish_after_last_acks(active_run, RunState.STOPPED)
             self._locust_session.wind_up()
 
         spawn_watched(end, self._on_crash)
 
     def fail(self, active_run: ActiveRun | None, reason: str) -> None:
         """End the run because it cannot go on; nothing waits here, where the workers' messages are read."""
-        if active_run is None or active_run.state == "stopping":
+        if active_run is None or active_run.state is RunState.STOPPING:
             return
         logger.error("the run cannot go on: %s", reason)
         self._hand_out_no_more(active_run)
 
         def end() -> None:
-            self._finish_after_last_acks(active_run, "failed", reason)
+            self._finish_after_last_acks(active_run, RunState.FAILED, reason)
             self._locust_session.stop()
 
         spawn_watched(end, self._on_crash)
@@ -102,10 +103,9 @@ class RunFinisher:
         if active_run is None:
             return
         if not broken and self._hand_out_no_more(active_run):
-            self._finish_after_last_acks(active_run, "stopped")
-        deadline = now_s() + LAST_ENTRIES_S
-        while active_run.ending and now_s() < deadline:
-            gevent.sleep(0.05)
+            self._finish_after_last_acks(active_run, RunState.STOPPED)
+        if active_run.ending:
+            active_run.reported.wait(LAST_ENTRIES_S)
         # Until here a headless master that is killed, and restarted, must not take the file for one to be sent anew.
         active_run.discard_journal()
 
@@ -113,21 +113,21 @@ class RunFinisher:
         """Tell the workers that the run is over; whether it was live."""
         if not active_run.live:
             return False
-        active_run.state, active_run.reason = "stopping", ""
+        active_run.stop()
         self._outbox.put(self._coordinator.stop())
         return True
 
-    def _finish_after_last_acks(self, active_run: ActiveRun, state: str, reason: str = "") -> None:
+    def _finish_after_last_acks(self, active_run: ActiveRun, state: RunState, reason: str = "") -> None:
         deadline = now_s() + self._locust_session.environment.stop_timeout + LAST_ACKS_S
         while not self._coordinator.nothing_leased and now_s() < deadline:
             gevent.sleep(0.05)
         self._finish(active_run, state, reason)
 
-    def _finish(self, active_run: ActiveRun, state: str, reason: str = "") -> None:
+    def _finish(self, active_run: ActiveRun, state: RunState, reason: str = "") -> None:
         """Close the ledger and write the report; nothing where that has been done."""
         if not active_run.live:
             return
-        active_run.live = False
+        active_run.begin_report()
         self._outbox.put(self._coordinator.close())
         if not self._outbox.drain(LAST_ENTRIES_S):
             logger.error("the run ends without its last outcomes in the journal: %s", self._outbox.trouble)

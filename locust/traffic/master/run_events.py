@@ -4,6 +4,7 @@ from typing import Any
 
 from traffic.clock import ever_greater, timestamp
 from traffic.core.master.event_log import EventLog
+from traffic.core.master.run_state import RunState
 from traffic.core.master.verdict import audit_sentence, verdict
 from traffic.core.text import count_records
 from traffic.master.active_run import ActiveRun
@@ -31,7 +32,7 @@ class RunEventRecorder:
         self._seen = now
         if active_run is not before:
             self._begun(active_run)
-            state, reason = "running", ""
+            state, reason = RunState.RUNNING, ""
         if now[1:] != (state, reason):
             self._changed(active_run, state)
 
@@ -51,12 +52,12 @@ class RunEventRecorder:
         run, reason = active_run.metadata.run, active_run.reason
         if active_run.report is not None:
             self._ended(active_run.report)
-        elif active_run.state == "paused":
+        elif active_run.state == RunState.PAUSED:
             so = reason if active_run.paused_by_person else f"paused: {reason}"
             self.event_log.note("run-paused", "warning", f"run {run} is {so}")
-        elif active_run.state == "stopping":
+        elif active_run.state == RunState.STOPPING:
             self.event_log.note("run-stopping", "info", f"run {run} is stopping: the workers' last outcomes come in")
-        elif active_run.state == "running" and before == "paused":
+        elif active_run.state == RunState.RUNNING and before == RunState.PAUSED:
             self.event_log.note("run-goes-on", "good", f"run {run} goes on")
 
     def _ended(self, report: dict[str, Any]) -> None:

@@ -10,6 +10,7 @@ from traffic.clock import timestamp
 from traffic.core.master.decisions import Reopened
 from traffic.core.master.recovery import Recovery, RecoveryError
 from traffic.core.master.run import Run
+from traffic.core.master.run_state import RunState
 from traffic.core.master.verdict import verdict
 from traffic.core.order import Order
 from traffic.core.ranges import RangeSet
@@ -54,7 +55,9 @@ def find_cut_off(folder: StateFolder, *, unattended: bool = False) -> Journal | 
 
     def cut_off(journal: Journal) -> bool:
         metadata = journal.metadata
-        return metadata.state == "running" or (unattended and metadata.state == "completed" and not metadata.told)
+        return metadata.state == RunState.RUNNING or (
+            unattended and metadata.state == RunState.COMPLETED and not metadata.told
+        )
 
     return _find(folder, cut_off)
 
@@ -65,7 +68,7 @@ def find_to_resume(folder: StateFolder, wanted: str, *, resend: bool = False) ->
     ResumeError where there is none, or nothing of it can be sent, JournalError where it cannot be used.
     """
     if wanted == LATEST:
-        journal = _find(folder, _has_to_send if resend else lambda found: found.metadata.state != "completed")
+        journal = _find(folder, _has_to_send if resend else lambda found: found.metadata.state != RunState.COMPLETED)
         if journal is None:
             what = "has anything that can be sent again" if resend else "can be resumed"
             raise ResumeError(f"no run in {folder.path} {what}: {_none_because(resend=resend)}.")
@@ -96,7 +99,7 @@ def _unknown(folder: StateFolder, wanted: str, *, resend: bool) -> str:
 
 def _is_over(metadata: RunMetadata) -> bool:
     """Whether a run was completed, and its master has said so; else it can be taken up, if only to say it."""
-    return metadata.state == "completed" and metadata.told
+    return metadata.state == RunState.COMPLETED and metadata.told
 
 
 def _check_use(journal: Journal, *, resend: bool) -> None:
@@ -114,7 +117,7 @@ def _check_use(journal: Journal, *, resend: bool) -> None:
 
 def _has_to_send(journal: Journal) -> bool:
     """Whether a run is not at its end, or has dead letters that may be sent again."""
-    if journal.metadata.state == "running":
+    if journal.metadata.state == RunState.RUNNING:
         return True
     ledger = replay(journal).ledger
     return ledger.unsettled > 0 or bool(ledger.dead_letters_to_send(journal.metadata.terms.policy))
@@ -134,12 +137,11 @@ def leave_cut_off(folder: StateFolder) -> None:
             spoilt = path.with_name("journal.unusable")
             logger.warning("%s It is kept as %s.", metadata, spoilt)
             path.replace(spoilt)
-        elif metadata is not None and metadata.state in ("running", "completed") and not metadata.told:
-            left = (
-                replace(ended(metadata, "stopped", timestamp()), left=True) if metadata.state == "running" else metadata
-            )
+        elif metadata is not None and metadata.state in (RunState.RUNNING, RunState.COMPLETED) and not metadata.told:
+            running = metadata.state == RunState.RUNNING
+            left = replace(ended(metadata, RunState.STOPPED, timestamp()), left=True) if running else metadata
             with closing(Journal.open(path)) as journal:
-                journal.write(metadata=replace(left, told=left.state == "completed"))
+                journal.write(metadata=replace(left, told=left.state == RunState.COMPLETED))
 
 
 def recover(journal: Journal, dataset: Dataset, *, resend: bool = False) -> ToResume:
@@ -203,7 +205,7 @@ def summarise(account: dict[str, Any], *, resumable: bool) -> dict[str, Any]:
         "wait",
     )
     return {name: account.get(name) for name in names} | {
-        "resumable": resumable and account.get("state") != "completed",
+        "resumable": resumable and account.get("state") != RunState.COMPLETED,
         "resendable": _resendable(account) if resumable else 0,
         "verdict": verdict(account),
     }
@@ -246,7 +248,7 @@ def _summary(folder: StateFolder, run: str) -> dict[str, Any] | None:
     """A run's row; None where there is nothing to tell of it."""
     metadata = read_metadata(folder, run)
     if isinstance(metadata, JournalError):
-        return summarise({"run": run, "state": "unknown", "reason": str(metadata)}, resumable=False)
+        return summarise({"run": run, "state": RunState.UNKNOWN, "reason": str(metadata)}, resumable=False)
     report = folder.read_report(run)
     # A report that is not of the run's latest end is of one before it was taken up again.
     if metadata is not None and (metadata.state, metadata.ended) != (
@@ -265,8 +267,8 @@ def _describe(metadata: RunMetadata) -> dict[str, Any]:
     """What can be said of a run that left a journal and no report."""
     return {
         "run": metadata.run,
-        "state": "cut off" if metadata.state == "running" else metadata.state,
-        "reason": "its master ended before the run did" if metadata.state == "running" else "",
+        "state": RunState.CUT_OFF if metadata.state == RunState.RUNNING else metadata.state,
+        "reason": "its master ended before the run did" if metadata.state == RunState.RUNNING else "",
         "dataset": {"file": metadata.file, "records": metadata.records, "digest": f"sha256:{metadata.digest}"},
         "order": metadata.order,
         "seed": metadata.seed,

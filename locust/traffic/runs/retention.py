@@ -7,6 +7,7 @@ end; and of its folder only what we wrote.
 import logging
 import time
 
+from traffic.core.master.run_state import RunState
 from traffic.runs.history import read_metadata
 from traffic.runs.journal import JournalError
 from traffic.runs.run_metadata import RunMetadata
@@ -48,5 +49,5 @@ def _because(nth: int, keep_runs: int, keep_days: int) -> str:
 def _is_over_with(metadata: RunMetadata | JournalError | None, run: str) -> bool:
     """Whether what is left of a run says that it is this one's, and was not cut off, and is no other master's."""
     return metadata is None or (
-        isinstance(metadata, RunMetadata) and metadata.run == run and metadata.state != "running"
+        isinstance(metadata, RunMetadata) and metadata.run == run and metadata.state != RunState.RUNNING
     )

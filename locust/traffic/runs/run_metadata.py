@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, cast
 
 from traffic.clock import timestamp
+from traffic.core.master.run_state import RunState
 from traffic.core.order import Kind
 from traffic.core.protocol import LEASE_S, RunConfig
 
@@ -49,7 +50,7 @@ class RunMetadata:
     first_session: int
     users: int = 0
     spawn_rate: float = 0.0
-    state: str = "running"
+    state: str = RunState.RUNNING
     ended: str | None = None
     resumed: tuple[Resumption, ...] = ()
     # The run delivers `records` of the file's, from this index on.
@@ -88,7 +89,7 @@ def _known(kind: type, data: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in data.items() if name in names}
 
 
-def ended(metadata: RunMetadata, state: str, at: str) -> RunMetadata:
+def ended(metadata: RunMetadata, state: RunState, at: str) -> RunMetadata:
     """Return the metadata of a run that has ended so."""
     return replace(metadata, state=state, ended=at, paused=False)
 
@@ -97,5 +98,5 @@ def resumed(metadata: RunMetadata, settled: int, host: str, first_session: int, 
     """Return the metadata of a run that is resumed now, for `host`; `reopened` of its dead letters are sent again."""
     moved = host if host != metadata.host else ""
     again = (*metadata.resumed, Resumption(timestamp(), settled, reopened, moved))
-    going = replace(metadata, state="running", ended=None, told=False, left=False)
+    going = replace(metadata, state=RunState.RUNNING, ended=None, told=False, left=False)
     return replace(going, host=host, first_session=first_session, resumed=again)

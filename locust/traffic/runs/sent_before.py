@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from traffic.core.master.recovery import Recovery
+from traffic.core.master.run_state import RunState
 from traffic.core.record_state import RecordState
 from traffic.core.text import count_records
 from traffic.runs.history import ResumeError, replay
@@ -71,7 +72,7 @@ def _half_way(folder: StateFolder, intended: Intended) -> Iterator[tuple[Journal
 
 
 def _was_stopped(metadata: RunMetadata) -> bool:
-    return metadata.state in ("stopped", "failed") and not metadata.left
+    return metadata.state in (RunState.STOPPED, RunState.FAILED) and not metadata.left
 
 
 def _has_sent(recovery: Recovery) -> bool:
@@ -92,7 +93,7 @@ def _describe(metadata: RunMetadata, counts: list[int]) -> dict[str, Any]:
 
 
 def _words(metadata: RunMetadata, counts: dict[str, int]) -> str:
-    how = "was given up" if metadata.state == "failed" else "was stopped"
+    how = "was given up" if metadata.state == RunState.FAILED else "was stopped"
     done = f"{counts['settled']} of {count_records(metadata.records)} of {metadata.file} were settled by then"
     of_them = f"{counts['delivered']} delivered, {counts['rejected']} rejected, {counts['in_doubt']} in doubt"
     meaning = "A new run sends all of it again, with new keys, so the API stores those twice"

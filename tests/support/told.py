@@ -9,6 +9,7 @@ from playwright.sync_api import Page, Route
 
 from traffic.core.master.run_state import RunState
 from traffic.core.master.verdict import verdict
+from traffic.core.master.worker_table import FIGURES
 
 COLUMNS = ["t_s", "delivered", "rejected", "in_doubt", "leased", "pending", "attempts"]
 RUN = "20260102-030405-0012ab"
@@ -66,6 +67,7 @@ class ToldMaster:
         lines = [self._line(at) for at in range(self.answers)]
         body = {
             "status": {**copy.deepcopy(self.status), "verdict": verdict(self.status)},
+            "worker_columns": [column.to_json() for column in FIGURES],
             "reading": self.reading,
             "live": state.live,
             "ended": state.ended,

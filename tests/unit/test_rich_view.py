@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from support.cluster import ROOT
-from support.terminal import plain
-from traffic.terminal import plain as console
+from support.terminal import plain as without_codes
+from traffic.terminal import plain
 from traffic.terminal.rich_view import TerminalRenderer, live_line
 
 WORKERS = [
@@ -109,20 +109,20 @@ def paint(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 def seen(painted: str) -> list[str]:
-    return [plain(line) for line in painted.split("\n")]
+    return [without_codes(line) for line in painted.split("\n")]
 
 
 def test_the_report_on_a_terminal_is_a_table_with_its_numbers_to_the_right(paint: Any) -> None:
-    assert seen(paint(100)) == [
+    *lines, heading, first, second, audit = seen(paint(200))
+    assert [*lines, audit] == [
         "delivery report, run 20260102-030405-abcd: stopped, 5 rejected, 1 in doubt",
         "  1300 records = 1290 delivered + 5 rejected + 1 in doubt + 4 unsent",
         "  1301 attempts, 5 of them repeats; 63.4 s, 20.5/s",
         "  resumed at 2026-01-02T03:10:00Z, with 7 settled",
-        "  worker                                 slice  moved  delivered  rejected  in doubt",
-        "  host_0123456789abcdef0123456789abcdef   1200    +55       1250         5         0",
-        "  worker-2                                 100    -55         40         0         1",
         "  the target's audit: 1290 stored of 1301 POSTs; it agrees with this report",
     ]
+    assert [line.split()[0] for line in (heading, first, second)] == ["worker", WORKERS[0]["id"], "worker-2"]
+    assert len(heading) == len(first) == len(second)
 
 
 def test_the_report_on_a_terminal_says_what_the_plain_one_says(paint: Any) -> None:
@@ -130,7 +130,7 @@ def test_the_report_on_a_terminal_says_what_the_plain_one_says(paint: Any) -> No
     short = REPORT | {"audit": {"stored": 5, "posts": 5, "agrees": False}}
     for report in (REPORT, failed, short):
         assert [line.split() for line in seen(paint(200, report))] == [
-            line.split() for line in console.report_table(report).splitlines()
+            line.split() for line in plain.report_table(report).splitlines()
         ]
 
 
@@ -138,7 +138,8 @@ def test_on_a_narrow_terminal_the_figures_stand_under_each_worker_and_no_line_is
     lines = seen(paint(40))
     assert max(map(len, lines)) <= 40
     at = lines.index("  worker-2")
-    assert lines[at + 1 : at + 3] == ["    slice 100, moved -55", "    40 delivered, 0 rejected, 1 in doubt"]
+    assert lines[at + 1].startswith("    slice 100, ")
+    assert lines[at + 2].startswith("    40 delivered, ")
     assert lines[3:5] == ["  1300 records = 1290 delivered + 5", "  rejected + 1 in doubt + 4 unsent"]
 
 

@@ -1,5 +1,6 @@
 """The status as metrics: read back by Prometheus's own parser, with names and types as it wants them."""
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -7,8 +8,9 @@ import pytest
 from flask import Flask
 from prometheus_client.parser import text_string_to_metric_families
 
+from traffic.core.master.report import COUNTS
 from traffic.master.web.metrics import STATES, Metrics
-from traffic.master.web.status import COUNTS
+from unit.a_site import ASite
 
 STATUS = {
     "run": "r1",
@@ -106,3 +108,9 @@ def test_a_dead_letter_that_is_overruled_does_not_let_a_counter_fall(asked: Aske
     assert asked.value("traffic_records", state="rejected") == 0
     asked.status |= {"run": "r2"}
     assert asked.value("traffic_records_settled", outcome="rejected") == 0
+
+
+def test_before_the_first_run_the_workers_that_are_connected_are_counted(tmp_path: Path) -> None:
+    answer = ASite(tmp_path).get("/traffic/metrics")
+    assert answer.status_code == 200
+    assert 'traffic_workers{state="ready"} 1.0' in answer.text

@@ -4,10 +4,12 @@ import logging
 from typing import Any
 
 from traffic.core.master.verdict import disagreement, verdict
+from traffic.core.master.worker_table import REPORT_FIGURES, WORKER
 from traffic.core.text import count_records
 
 # Marks a line of the log that says what a live line says, too; and the report's: its `report` is the report itself.
 ON_LIVE_LINE = {"told_live": True}
+FIGURE_WIDTH = 9
 
 
 def not_told_live(record: logging.LogRecord) -> bool:
@@ -81,15 +83,14 @@ def _resumption_line(one: dict[str, Any]) -> str:
 
 
 def _worker_lines(workers: list[dict[str, Any]]) -> list[str]:
-    width = max([6, *(len(worker["id"]) for worker in workers)])
-    head = f"  {'worker':<{width}}  {'slice':>9}  {'moved':>9}  {'delivered':>9}  {'rejected':>9}  {'in doubt':>9}"
+    columns = (WORKER, *REPORT_FIGURES)
+    lines = [[column.heading for column in columns], *([column.write(row) for column in columns] for row in workers)]
+    name_width = max(len(line[0]) for line in lines)
+    widths = [name_width, *(max(FIGURE_WIDTH, len(column.heading)) for column in REPORT_FIGURES)]
+    aligns = [">" if column.to_right else "<" for column in columns]
     return [
-        head,
-        *(
-            f"  {row['id']:<{width}}  {row['slice']:>9}  {row['moved']:>+9}  {row['delivered']:>9}"
-            f"  {row['rejected']:>9}  {row['in_doubt']:>9}"
-            for row in workers
-        ),
+        "".join(f"  {text:{align}{width}}" for text, align, width in zip(line, aligns, widths, strict=True))
+        for line in lines
     ]
 
 

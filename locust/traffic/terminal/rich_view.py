@@ -14,6 +14,7 @@ from rich.text import Text
 
 from traffic.core.master.run_state import RunState
 from traffic.core.master.verdict import verdict
+from traffic.core.master.worker_table import REPORT_FIGURES, WORKER, Column
 from traffic.core.text import count_records
 from traffic.terminal import plain
 
@@ -128,23 +129,24 @@ def _sum(counts: dict[str, int]) -> Text:
 
 def _workers(workers: list[dict[str, Any]]) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 0, 0, 2), header_style="bold")
-    table.add_column(GAP + "worker", no_wrap=True)
-    for name in ("slice", "moved", "delivered", "rejected", "in doubt"):
-        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column(GAP + WORKER.heading, no_wrap=True)
+    for column in REPORT_FIGURES:
+        table.add_column(column.heading, justify="right" if column.to_right else "left", no_wrap=True)
     for row in workers:
-        table.add_row(Text(GAP + row["id"]), *_figures(row))
+        table.add_row(Text(GAP + WORKER.write(row)), *(_figure(column, row) for column in REPORT_FIGURES))
     return table
 
 
-def _figures(row: dict[str, Any]) -> Iterable[Text]:
-    yield from (Text(str(row["slice"])), Text(f"{row['moved']:+}"), Text(str(row["delivered"]), GOOD))
-    yield from (Text(str(row[name]), BAD if row[name] else "") for name in ("rejected", "in_doubt"))
+def _figure(column: Column, row: dict[str, Any]) -> Text:
+    style = {"good": GOOD, "bad": BAD if row.get(column.name) else ""}.get(column.outcome, "")
+    return Text(column.write(row), style)
 
 
 def _without_table(workers: list[dict[str, Any]]) -> Iterable[RenderableType]:
     """Where the terminal is too narrow for a table: each worker's figures under its id."""
     for row in workers:
-        slice_, moved, delivered, rejected, in_doubt = _figures(row)
-        yield _indented(Text(row["id"]))
-        yield _indented(Text.assemble("slice ", slice_, ", moved ", moved), 4)
-        yield _indented(Text.assemble(delivered, " delivered, ", rejected, " rejected, ", in_doubt, " in doubt"), 4)
+        shares = [Text.assemble(f"{one.heading} ", _figure(one, row)) for one in REPORT_FIGURES if not one.outcome]
+        outcomes = [Text.assemble(_figure(one, row), f" {one.heading}") for one in REPORT_FIGURES if one.outcome]
+        yield _indented(Text(WORKER.write(row)))
+        yield _indented(Text(", ").join(shares), 4)
+        yield _indented(Text(", ").join(outcomes), 4)

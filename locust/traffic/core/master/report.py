@@ -4,7 +4,7 @@ Both are the same JSON object. A report adds up: records = delivered + rejected 
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from traffic.core.master.dead_letters import DeadLetters, PositionArray
@@ -12,6 +12,7 @@ from traffic.core.master.progress import Progress
 from traffic.core.master.run import Run
 from traffic.core.master.run_state import RunState
 from traffic.core.master.verdict import verdict
+from traffic.core.master.worker_table import WorkerRow
 from traffic.core.order import Indexes
 from traffic.core.ranges import RangeSet
 from traffic.core.record_state import DeadLetter, RecordState
@@ -39,33 +40,85 @@ class RunContext:
     troubles: Mapping[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class RunCounts:
+    """What has become of a run's records, and how many requests it took."""
+
+    records: int = 0
+    pending: int = 0
+    leased: int = 0
+    delivered: int = 0
+    rejected: int = 0
+    in_doubt: int = 0
+    unsent: int = 0
+    attempts: int = 0
+    resent: int = 0
+    maybe_resent: int = 0
+
+    def to_json(self) -> dict[str, int]:
+        """Return the counts as a report has them."""
+        return {name: getattr(self, name) for name in COUNTS}
+
+
+COUNTS = tuple(member.name for member in fields(RunCounts))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunReport:
+    """A status or a delivery report as it is made.
+
+    It is read as JSON alone: from disk, a pipe or the web, and maybe from a release that had other members.
+    """
+
+    run: str | None
+    state: str
+    reason: str
+    paused_by_person: bool = False
+    dataset: dict[str, Any]
+    order: str | None = None
+    seed: int | None = None
+    policy: str | None = None
+    counts: RunCounts
+    workers: list[WorkerRow]
+    rate: float = 0.0
+    eta_s: float | None = None
+    started: str | None = None
+    ended: str | None = None
+    resumed: list[dict[str, Any]] = field(default_factory=list)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the report as a JSON object, with its verdict."""
+        made = {member.name: getattr(self, member.name) for member in fields(self)}
+        made |= {"counts": self.counts.to_json(), "workers": [row.to_json() for row in self.workers]}
+        return {**made, "verdict": verdict(made)}
+
+
 def run_status(run: Run, standing: RunContext, progress: Progress) -> dict[str, Any]:
-    """The status of a run, or, where it has ended, its delivery report."""
-    ended = standing.ended is not None
-    made = {
-        "run": run.config.run,
-        "state": standing.state,
-        "reason": standing.reason,
-        "paused_by_person": standing.paused_by_person,
-        "dataset": {
+    """Return the status of a run or, if it has ended, its delivery report, as a JSON object."""
+    report = RunReport(
+        run=run.config.run,
+        state=standing.state,
+        reason=standing.reason,
+        paused_by_person=standing.paused_by_person,
+        dataset={
             "file": run.dataset.name,
             "records": run.dataset.records,
             "digest": f"sha256:{run.dataset.digest}",
             "offset": int(run.order.first),
             "chosen": run.order.records,
         },
-        "order": run.order.kind,
-        "seed": run.order.seed,
-        "policy": run.config.policy,
-        "counts": _counts(run, ended=ended),
-        "workers": list(_workers(run, standing)),
-        "rate": round(progress.rate, 1),
-        "eta_s": _eta_s(run, standing, progress),
-        "started": standing.started,
-        "ended": standing.ended,
-        "resumed": list(standing.resumed),
-    }
-    return {**made, "verdict": verdict(made)}
+        order=run.order.kind,
+        seed=run.order.seed,
+        policy=run.config.policy,
+        counts=_counts(run, ended=standing.ended is not None),
+        workers=list(_workers(run, standing)),
+        rate=round(progress.rate, 1),
+        eta_s=_eta_s(run, standing, progress),
+        started=standing.started,
+        ended=standing.ended,
+        resumed=list(standing.resumed),
+    )
+    return report.to_json()
 
 
 def _eta_s(run: Run, standing: RunContext, progress: Progress) -> float | None:
@@ -79,35 +132,31 @@ def _rounded(value: float | None) -> float | None:
     return None if value is None else round(value, 1)
 
 
-def _counts(run: Run, *, ended: bool) -> dict[str, int]:
+def _counts(run: Run, *, ended: bool) -> RunCounts:
     counts = run.ledger.counts
-    return {
-        "records": run.ledger.records,
-        "pending": 0 if ended else counts[RecordState.PENDING],
-        "leased": counts[RecordState.LEASED],
-        "delivered": counts[RecordState.DELIVERED],
-        "rejected": counts[RecordState.REJECTED],
-        "in_doubt": counts[RecordState.IN_DOUBT],
-        "unsent": counts[RecordState.PENDING] if ended else 0,
-        "attempts": sum(run.attempts.values()),
-        "resent": sum(run.resent.values()),
-        "maybe_resent": sum(run.maybe_resent.values()),
-    }
+    return RunCounts(
+        records=run.ledger.records,
+        pending=0 if ended else counts[RecordState.PENDING],
+        leased=counts[RecordState.LEASED],
+        delivered=counts[RecordState.DELIVERED],
+        rejected=counts[RecordState.REJECTED],
+        in_doubt=counts[RecordState.IN_DOUBT],
+        unsent=counts[RecordState.PENDING] if ended else 0,
+        attempts=sum(run.attempts.values()),
+        resent=sum(run.resent.values()),
+        maybe_resent=sum(run.maybe_resent.values()),
+    )
 
 
-def _workers(run: Run, standing: RunContext) -> Iterator[dict[str, Any]]:
-    for worker, tally in run.ledger.shares.items():
-        yield {
-            "id": worker,
-            "slice": tally.slice,
-            "moved": tally.moved,
-            "leased": sum(lease.open.count for lease in run.ledger.leases.of(worker)),
-            "delivered": tally.delivered,
-            "rejected": tally.rejected,
-            "in_doubt": tally.in_doubt,
-            "state": standing.worker_states.get(worker, "gone"),
-            "trouble": standing.troubles.get(worker, ""),
-        }
+def _workers(run: Run, standing: RunContext) -> Iterator[WorkerRow]:
+    for worker, share in run.ledger.shares.items():
+        yield WorkerRow.of(
+            worker,
+            share,
+            leased=sum(lease.open.count for lease in run.ledger.leases.of(worker)),
+            state=standing.worker_states.get(worker, "gone"),
+            trouble=standing.troubles.get(worker, ""),
+        )
 
 
 def dead_letters(run: Run, dead: DeadLetters | None = None) -> Iterator[dict[str, Any]]:

@@ -9,6 +9,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader
 
 from traffic.core.master.verdict import verdict
+from traffic.core.master.worker_table import REPORT_FIGURES, WORKER
 from traffic.master.wording import for_page
 
 SHOWN = 100
@@ -19,7 +20,8 @@ def printable(report: dict[str, Any], folder: Path) -> str:
     """The page of a report; the reasons of its dead letters, and the first of them, come from the run's folder."""
     reasons, letters = _dead(folder / "dead-letters.jsonl")
     said = {"verdict": verdict(report), "reason": for_page(report["reason"] or "")}
-    return _pages.get_template("report.html").render(report=report, **said, reasons=reasons, letters=letters)
+    columns = {"worker": WORKER, "figures": REPORT_FIGURES}
+    return _pages.get_template("report.html").render(report=report, **said, **columns, reasons=reasons, letters=letters)
 
 
 def _dead(path: Path) -> tuple[list[tuple[str, str, int]], list[dict[str, Any]]]:

@@ -8,16 +8,21 @@ from typing import Any
 
 from flask import Response, request
 
+from traffic.core.master.report import COUNTS
 from traffic.core.master.run_state import RunState
+from traffic.core.master.worker_table import REPORT_FIGURES
 from traffic.master.threads import in_thread
 from traffic.master.web.printable import printable
 from traffic.master.web.routes import Routes, answer, refuse
 from traffic.master.wording import for_page
 from traffic.runs.history import past_runs, summarise
 
-_OF_RUN = ("pending", "leased", "delivered", "rejected", "in_doubt", "unsent", "attempts", "resent", "maybe_resent")
+# A worker's slice stands in the column `records`.
+_OF_WORKER = tuple(column.name for column in REPORT_FIGURES if column.name != "slice")
+_OF_RUN = tuple(name for name in COUNTS if name not in ("records", "pending", "leased", *_OF_WORKER))
+_TIMES = ("seconds", "rate", "started", "ended")
 _SENT = ("method", "host", "path", "users", "spawn_rate")
-COLUMNS = ("what", "id", "state", "records", "moved", *_OF_RUN[2:], "seconds", "rate", "started", "ended", *_SENT)
+COLUMNS = ("what", "id", "state", "records", *_OF_WORKER, *_OF_RUN, *_TIMES, *_SENT)
 # What a spreadsheet would take for a formula.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 

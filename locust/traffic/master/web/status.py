@@ -4,8 +4,9 @@ from typing import Any
 
 from flask import Response, request
 
+from traffic.core.master.report import RunCounts, RunReport
 from traffic.core.master.run_state import RunState
-from traffic.core.master.verdict import verdict
+from traffic.core.master.worker_table import FIGURES, WorkerRow
 from traffic.master.file_loading import reading_line
 from traffic.master.web.checked_start import CheckedStart
 from traffic.master.web.reasons import Seen
@@ -14,10 +15,8 @@ from traffic.master.web.upload import Checking
 from traffic.master.wording import for_page, label
 from traffic.settings import OPTIONS
 
-COUNTS = (
-    *("records", "pending", "leased", "delivered", "rejected", "in_doubt", "unsent"),
-    *("attempts", "resent", "maybe_resent"),
-)
+# What is null in the status before the first run; `told` says it of a run.
+_OF_RUN = ("target", "users", "spawn_rate", "wait")
 
 
 class StatusRoutes:
@@ -38,6 +37,7 @@ class StatusRoutes:
         return answer(
             {
                 "status": {**status, "reason": for_page(status["reason"])},
+                "worker_columns": [column.to_json() for column in FIGURES],
                 "reading": self._master.loader.status or self._checking.loader.status,
                 "live": state.live,
                 "ended": state.ended,
@@ -115,25 +115,12 @@ class StatusRoutes:
         return answer({"host": host, "users": users, "spawn_rate": rate, "fields": fields})
 
     def _before_the_first_run(self, state: RunState, reason: str) -> dict[str, Any]:
-        workers = [
-            {"id": worker, "slice": 0, "moved": 0, "leased": 0, "delivered": 0, "rejected": 0, "in_doubt": 0}
-            | {"state": state}
-            for worker, state in self._master.locust_session.worker_states().items()
-        ]
-        return {
-            "run": None,
-            "state": state,
-            "reason": reason,
-            "paused_by_person": False,
-            "dataset": {"file": self._site.options.traffic_file, "records": None, "digest": None},
-            "seed": None,
-            "counts": dict.fromkeys(COUNTS, 0),
-            "workers": workers,
-            "rate": 0.0,
-            "eta_s": None,
-            "started": None,
-            "ended": None,
-            "resumed": [],
-            "verdict": verdict({"state": state}),
-            **dict.fromkeys(("target", "users", "spawn_rate", "wait")),
-        }
+        report = RunReport(
+            run=None,
+            state=state,
+            reason=reason,
+            dataset={"file": self._site.options.traffic_file, "records": None, "digest": None},
+            counts=RunCounts(),
+            workers=[WorkerRow(worker, state=at) for worker, at in self._master.locust_session.worker_states().items()],
+        )
+        return report.to_json() | dict.fromkeys(_OF_RUN)

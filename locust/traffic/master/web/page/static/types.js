@@ -23,6 +23,11 @@
  */
 
 /**
+ * A column of the table of workers: a member of each worker, and how it is written.
+ * @typedef {{name: string, heading: string, kind: "text" | "count" | "change"}} Column
+ */
+
+/**
  * @typedef {object} Status
  * @property {string | null} run null before the first
  * @property {string} state ready, reading, running, paused, stopping, completed, stopped, failed
@@ -66,6 +71,7 @@
 /**
  * @typedef {object} Live
  * @property {Status} status
+ * @property {Column[]} worker_columns
  * @property {{file: string, done: number, of: number | null} | null} reading
  * @property {boolean} live whether the run is running, paused or stopping
  * @property {boolean} ended whether the run has its report

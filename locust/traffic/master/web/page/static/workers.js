@@ -4,7 +4,6 @@ import { byId, make, setAttribute, setText, show } from "./dom.js";
 import { count, plural, shortId, signed } from "./format.js";
 import { StackedBar } from "./stacked_bar.js";
 
-const NUMBERS = /** @type {const} */ (["slice", "moved", "leased", "delivered", "rejected", "in_doubt"]);
 const FATES = ["delivered", "rejected", "in_doubt", "leased", "pending"];
 const AWAY = new Set(["gone", "missing"]);
 
@@ -12,11 +11,13 @@ export class WorkersView {
   constructor() {
     this._body = byId("workers-table").tBodies[0];
     this._rows = /** @type {Map<string, Row>} */ (new Map());
+    this._columns = /** @type {import("./types.js").Column[] | null} */ (null);
   }
 
   /** @param {import("./types.js").Live} live */
-  update({ status, ended }) {
+  update({ status, ended, worker_columns: columns }) {
     const present = new Set();
+    if (!this._columns) this._begin(columns);
     for (const worker of status.workers) {
       present.add(worker.id);
       this._row(worker.id).update(worker, ended);
@@ -29,11 +30,24 @@ export class WorkersView {
     this._count(status.workers);
   }
 
+  /**
+   * Draw the headings of the figures.
+   * @param {import("./types.js").Column[]} columns
+   */
+  _begin(columns) {
+    this._columns = columns;
+    const headings = columns.map(({ heading, kind }) => {
+      const text = heading[0].toUpperCase() + heading.slice(1);
+      return make("th", { scope: "col", className: kind === "text" ? "" : "n" }, text);
+    });
+    byId("workers-headings").append(...headings);
+  }
+
   /** @param {string} id */
   _row(id) {
     const found = this._rows.get(id);
     if (found) return found;
-    const made = new Row(id);
+    const made = new Row(id, this._columns ?? []);
     this._rows.set(id, made);
     this._body.append(made.element);
     return made;
@@ -49,15 +63,18 @@ export class WorkersView {
 }
 
 class Row {
-  /** @param {string} id */
-  constructor(id) {
+  /**
+   * @param {string} id
+   * @param {import("./types.js").Column[]} columns
+   */
+  constructor(id, columns) {
     const short = make("span", { "aria-hidden": "true" }, shortId(id));
     const name = make("th", { scope: "row", title: id, className: "id" }, short, make("span", { className: "sr" }, id));
     this._state = make("span", { className: "chip small" });
     this._trouble = make("p", { className: "trouble" });
     const bar = make("div", { className: "stack", "aria-hidden": "true" });
     this._stack = new StackedBar(bar, FATES);
-    this._cells = NUMBERS.map((field) => ({ field, cell: make("td", { className: "n" }) }));
+    this._cells = columns.map((column) => ({ column, cell: make("td", { className: column.kind === "text" ? "" : "n" }) }));
     const state = make("td", {}, this._state, this._trouble);
     const numbers = this._cells.map(({ cell }) => cell);
     this.element = make("tr", {}, name, state, make("td", { className: "wide" }, bar), ...numbers);
@@ -73,11 +90,20 @@ class Row {
     setAttribute(this._state, "data-state", state);
     setText(this._trouble, worker.trouble ?? "");
     show(this._trouble, Boolean(worker.trouble));
-    for (const { field, cell } of this._cells) {
-      setText(cell, field === "moved" ? signed(worker.moved) : count(worker[field]));
-    }
+    for (const { column, cell } of this._cells) setText(cell, written(column, worker));
     const had = worker.delivered + worker.rejected + worker.in_doubt + worker.leased;
     const share = Math.max(had, worker.slice + worker.moved);
     this._stack.show({ ...worker, pending: share - had }, share);
   }
+}
+
+/**
+ * A worker's figure, as a person reads it.
+ * @param {import("./types.js").Column} column
+ * @param {import("./types.js").Worker} worker
+ */
+function written({ name, kind }, worker) {
+  const value = /** @type {Record<string, any>} */ (worker)[name];
+  if (kind === "text") return value ?? "–";
+  return kind === "change" ? signed(value) : count(value);
 }

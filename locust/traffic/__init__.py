@@ -1,8 +1,7 @@
 """Replays a file of records through Locust's workers, each record once in total.
 
-A locustfile imports what it needs from here, and importing it is what makes a master deal records to its workers.
-The names are looked up late, so that `traffic.core` can be used without Locust, and without the monkey patching
-that comes with it.
+A locustfile imports its names from here, and that import attaches the master and the workers to Locust.
+The names are imported late, so that `traffic.core` can be used without Locust, and without its monkey patching.
 """
 
 from typing import TYPE_CHECKING, Any

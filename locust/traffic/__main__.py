@@ -6,7 +6,7 @@ from traffic.worker import health
 
 
 def main(arguments: list[str]) -> int:
-    """Run one command; its exit code."""
+    """Run one command, and return its exit code."""
     if arguments[:1] == ["check"]:
         from traffic.check import check  # noqa: PLC0415 - the health check runs every few seconds, and needs none of it
 

@@ -1,22 +1,22 @@
-"""The clocks of the processes. The core reads none: it is given the time."""
+"""Clocks. The core reads none of them: it gets the time as an argument."""
 
 import time
 from datetime import UTC, datetime
 
-# CLOCK_BOOTTIME goes on while a laptop sleeps, so that a worker which wakes up knows that its leases have lapsed.
+# CLOCK_BOOTTIME goes on while a laptop sleeps, so that a worker that wakes up knows that its leases have expired.
 _CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
 def now_s() -> float:
-    """Seconds on a clock that only goes forward, suspends included."""
+    """Return the seconds of a clock that only goes forward, also while the machine sleeps."""
     return time.clock_gettime(_CLOCK)
 
 
 def timestamp() -> str:
-    """The present time, UTC, ISO 8601 with milliseconds."""
+    """Return the present time: UTC, ISO 8601 with milliseconds."""
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def ever_greater() -> int:
-    """A number greater than those of earlier calls, in earlier processes, too: the milliseconds of the epoch."""
+    """Return a number greater than in earlier calls, also of earlier processes: milliseconds since the epoch."""
     return time.time_ns() // 1_000_000

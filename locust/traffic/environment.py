@@ -1,6 +1,6 @@
-"""What the environment of this process says that a person may not know: each function finds one such thing, in words.
+"""Finds what a person may not know of this process's environment. Each function explains one such thing.
 
-Pure but for the proxies, which the standard library reads from `os.environ` by rules of its own.
+All are pure but `with_proxy`: the standard library reads proxies from `os.environ` by its own rules.
 """
 
 import difflib
@@ -11,29 +11,29 @@ from urllib.parse import urlsplit
 from urllib.request import getproxies_environment, proxy_bypass
 
 PREFIX = "TRAFFIC_"
-# Set by docker-compose.yml: the API stub's address in the stack. Where it is set, localhost is the container itself.
+# Set by docker-compose.yml: the API stub's address in the stack. If it is set, localhost is the container itself.
 COMPOSE_API = "TRAFFIC_COMPOSE_API"
-# Variables that the program reads and that are no options.
+# Variables that the program reads, and that are no options.
 NO_OPTIONS = frozenset({"TRAFFIC_HEALTH_FILE", "TRAFFIC_STATUS_FD", COMPOSE_API})
-# How alike two names are, without the prefix, from 0 to 1. WATI and WAIT: 0.75.
+# How similar two names are, without the prefix, from 0 to 1. WATI and WAIT: 0.75.
 MISTYPED, LIKE = 0.7, 0.4
 
 
 def mistyped(environment: Mapping[str, str], options: Collection[str]) -> Iterator[str]:
-    """Say which variables are none of the program's and nearly are: whoever set one wanted something else sent.
+    """Yield a fault for each variable that is nearly an option's: the run would not be what the person wants.
 
-    `options` are the names of the options, such as `traffic_wait`. A variable that is set to nothing is not set.
+    `options` are the names of the options, such as `traffic_wait`. An empty variable is not set.
     """
     for name, like in _unknown(environment, options, MISTYPED):
         if like:
-            yield f"the variable {name} is none of this program's, and nearly {like}. Set that one, or unset {name}."
+            yield f"the variable {name} is no option of this program, but nearly {like}. Set that one, or unset {name}."
 
 
 def unknown(environment: Mapping[str, str], options: Collection[str]) -> Iterator[str]:
-    """Say which variables have our prefix and change nothing, and which each is most like."""
+    """Yield a warning for each variable with our prefix that changes nothing, with the option most similar to it."""
     for name, like in _unknown(environment, options, LIKE):
-        meant = f" The likeliest that is: {like}." if like else ""
-        yield f"the variable {name} is none of this program's, and changes nothing.{meant}"
+        meant = f" The most similar option is {like}." if like else ""
+        yield f"the variable {name} is no option of this program, and changes nothing.{meant}"
 
 
 def _unknown(
@@ -48,13 +48,13 @@ def _unknown(
 
 
 def own_loopback(host: str, environment: Mapping[str, str]) -> str | None:
-    """Say that a host is the container that asks, and what to write in its place; None if it is not."""
+    """Return that a host is this container itself, and what to write instead; None if it is not."""
     stub, parts = environment.get(COMPOSE_API), urlsplit(host)
     if not stub or not _is_loopback(parts.hostname or ""):
         return None
     try:
         port = f":{parts.port}" if parts.port else ""
-    except ValueError:  # a port past 65535; that is told elsewhere
+    except ValueError:  # a port beyond 65535, which is reported elsewhere
         port = ""
     return (
         f"in a container {parts.hostname} is the container itself, and no API listens there. Write {stub} for the API "
@@ -76,7 +76,7 @@ def _is_loopback(name: str) -> bool:
 
 
 def _dotted(name: str) -> str:
-    """Write an IPv4 address whole: 127.1 is 127.0.0.1 to the system, and so to whoever connects."""
+    """Write an IPv4 address in full: 127.1 is 127.0.0.1 to the system."""
     try:
         return socket.inet_ntoa(socket.inet_aton(name))
     except OSError:
@@ -84,7 +84,7 @@ def _dotted(name: str) -> str:
 
 
 def with_proxy(stalled: str, host: str) -> str:
-    """Add to why an API cannot be reached that a proxy is set for it and not used, if so; other reasons stay."""
+    """Add to the reason that an API cannot be reached that a proxy is set and not used, if so; keep other reasons."""
     parts = urlsplit(host)
     proxies = getproxies_environment()
     kind = next((kind for kind in (parts.scheme, "all") if proxies.get(kind)), None)

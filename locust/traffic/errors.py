@@ -1,9 +1,9 @@
-"""The base of every error that tells a person why something is not done. It imports nothing, so that all may."""
+"""Base classes of errors whose text explains to a person why something is refused. This module imports nothing."""
 
 
 class RefusedError(Exception):
-    """A run does not start; the text says what is wrong, where, and what to do about it."""
+    """A run does not start; the text says what is wrong, and what to do."""
 
 
 class ActRefusedError(Exception):
-    """What a person wants done with the run cannot be done now; the text, one sentence, says why."""
+    """What a person asked for cannot be done with the run now: pause, unpause, stop. The text is one sentence."""

@@ -1,6 +1,6 @@
-"""What a worker needs of its machine to send anything: files it may open, and ports. And what it says if these run out.
+"""What a worker needs of its machine to send anything: open files, ports, memory. And the message if one runs out.
 
-Such a fault is none of the API's, nor of the record that met it: nothing was sent, and the remedy is on this machine.
+Such a fault is not the API's, nor the record's: nothing was sent, and the remedy is on this machine.
 """
 
 import errno
@@ -12,7 +12,7 @@ import ssl
 
 logger = logging.getLogger(__name__)
 
-# What a worker has open beside its users' connections: Locust, its log, name look-ups.
+# Files that a worker has open beside its users' connections: Locust's, its log, those of name lookups.
 OWN_FILES = 64
 _NO_FILE = frozenset({errno.EMFILE, errno.ENFILE})
 _NO_MEMORY = frozenset({errno.ENOBUFS, errno.ENOMEM})
@@ -21,7 +21,7 @@ _OWN = _NO_FILE | _NO_MEMORY | _FORBIDDEN | {errno.EADDRNOTAVAIL}
 
 
 def open_files() -> int | None:
-    """How many files this process may have open; None if there is no limit."""
+    """Return how many files this process may have open; None if there is no limit."""
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     return None if limit == resource.RLIM_INFINITY else limit
 
@@ -32,27 +32,27 @@ def raise_open_files() -> None:
     if soft != hard:
         try:
             resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-        except (OSError, ValueError) as error:  # some systems allow less than they say (macOS: kern.maxfilesperproc)
+        except (OSError, ValueError) as error:  # macOS allows less than it says (kern.maxfilesperproc)
             logger.warning("the limit of open files stays at %d: %s", soft, error)
 
 
 def too_few_files(users: int) -> str:
-    """What is to be expected if this worker has so many users; empty if nothing is."""
+    """Return a warning if this worker may not open enough files for so many users; else an empty text."""
     limit = open_files()
     if limit is None or users + OWN_FILES <= limit:
         return ""
     return (
-        f"this worker is to have {users} users, and may open {limit} files, of which each user needs one: raise the "
+        f"this worker will have {users} users, and may open {limit} files, of which each user needs one: raise the "
         f"limit (ulimit -n {users + OWN_FILES}, or more; in Compose: ulimits), or start more workers"
     )
 
 
 def own_fault(error: object) -> str:
-    """What this worker lacks, and the remedy, if it is that which an error tells of; else empty."""
+    """Return what this worker lacks, and the remedy, if an error is due to that; else an empty text."""
     # The number in an SSLError is OpenSSL's.
     code = error.errno if isinstance(error, OSError) and not isinstance(error, ssl.SSLError) else None
     if isinstance(error, socket.gaierror):
-        # The resolver opens files and sockets, and does not say so when it cannot.
+        # The resolver opens files and sockets, and does not report it if it cannot.
         code = errno.EMFILE if _out_of_files() else None
     if code not in _OWN:
         return ""
@@ -60,13 +60,13 @@ def own_fault(error: object) -> str:
         limit = f" (it may open {open_files()})" if code == errno.EMFILE else " (nor has the machine)"
         remedy = "raise the limit (ulimit -n; in Compose: ulimits), or start fewer users, or more workers"
         return f"this worker has no file descriptor left{limit}: {remedy}"
-    said = f"{type(error).__name__}: {error}"
+    text = f"{type(error).__name__}: {error}"
     if code == errno.EADDRNOTAVAIL:
         remedy = "have users keep their connections, start fewer, or widen net.ipv4.ip_local_port_range"
-        return f"this worker has no port left, or no address that reaches the API ({said}): {remedy}"
+        return f"this worker has no port left, or no address that reaches the API ({text}): {remedy}"
     if code in _NO_MEMORY:
-        return f"this worker has no memory left for connections ({said}): start fewer users, or more workers"
-    return f"this worker may not connect ({said}): look at the machine's firewall and the process's rights"
+        return f"this worker has no memory left for connections ({text}): start fewer users, or more workers"
+    return f"this worker may not connect ({text}): check the machine's firewall and the process's rights"
 
 
 def _out_of_files() -> bool:

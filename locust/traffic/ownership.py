@@ -1,17 +1,17 @@
-"""What in a state folder is ours: the marker that says whose the folder is, and the names of what we write there.
+"""Decides what in a state folder is ours: by the folder's marker, and by the names of the files that we write there.
 
 The rule that this module guards: nothing that somebody else wrote is overwritten or deleted. A folder is used if it is
-new, empty, or has the marker. A folder without one that an earlier release has filled gets it: if everything in it is
-what that release wrote, and some of it proves that it did. Any other folder is refused, and nothing in it is touched.
+new, empty, or has the marker. A folder that an earlier release filled without a marker gets one, if all files in it may
+be that release's, and some are a proof of it. Any other folder is refused, and nothing in it is touched.
 
 TRAFFIC-STATE                    the marker
-report.json                      the latest delivery report (proof: it reads as one)
-runs/<run id>/                   what is left of a run (proof: its journal is ours, or its report names it)
-cache/                           what is known of traffic files (proof: every name in it is one that the cache gives)
+report.json                      the latest delivery report (proof: it can be read as one)
+runs/<run id>/                   what a run left (proof: its journal is ours, or its report names it)
+cache/                           what is known of traffic files (proof: every name in it is one that the cache makes)
 uploads/                         files that came from a browser, under any name
 stack.lock, *.log, messages.db*  scripts/stack.py's, which shares the folder (proof: an empty stack.lock)
 
-Symbolic links are not ours: no name is followed out of the folder by what is proved, or deleted, here.
+Symbolic links are never ours: neither a proof nor a deletion follows one.
 """
 
 import json
@@ -30,7 +30,7 @@ _FIRST_LINE = "traffic state folder"
 _TEXT = f"""{_FIRST_LINE} {VERSION}
 The traffic replayer keeps its runs, reports and uploads in this folder, and deletes its own old runs here.
 """
-# What a run's folder has; whoever adds a file to it names it here, or the folder is never deleted.
+# All files of a run's folder. A file that is missing here keeps the folder from ever being deleted.
 JOURNAL, REPORT = "journal.sqlite", "report.json"
 _OF_RUN = ("dead-letters.jsonl", "unsent.txt", "journal.unusable", f"{JOURNAL}-journal", JOURNAL, REPORT)
 _CACHED = re.compile(
@@ -40,7 +40,7 @@ _CACHED = re.compile(
 _UNKNOWN = len(_OF_RUN)
 _LOCK = "stack.lock"
 _OF_STACK = ("locust.log", "stub.log", "messages.db", "messages.db-wal", "messages.db-shm", "messages.db-journal")
-# Made by file systems and other tools, wherever they are.
+# File systems and other tools put these anywhere.
 _LITTER = ("lost+found", ".gitignore", ".gitkeep", ".DS_Store", f"{MARKER}.part")
 _BEGUN = re.compile(r"\d{8}-\d{6}-[0-9a-f]{4,8}")
 _OF_REPORT = {"run", "state", "dataset", "counts"}
@@ -50,11 +50,11 @@ _LONGEST_REPORT = 1 << 26
 
 
 class ForeignError(Exception):
-    """A folder that holds what we did not write, and no marker of ours; the text says which, and what to do."""
+    """A folder that has no marker, and holds files that are not ours; the text names them, and says what to do."""
 
 
 def claim(folder: Path) -> None:
-    """Make a folder ours, if it is not: ForeignError if it is somebody else's, OSError if it cannot be written."""
+    """Mark a folder as ours. ForeignError if it is somebody else's, OSError if it cannot be written."""
     folder.mkdir(parents=True, exist_ok=True)
     if is_marked(folder):
         return
@@ -73,7 +73,7 @@ def claim(folder: Path) -> None:
 
 
 def is_marked(folder: Path) -> bool:
-    """Whether a folder has our marker. ForeignError if that is of another version."""
+    """Whether a folder has our marker. ForeignError if the marker has another version."""
     path = folder / MARKER
     if not is_file(path):
         return False
@@ -102,30 +102,30 @@ def is_folder(path: Path) -> bool:
 
 
 def is_cached(path: Path) -> bool:
-    """Whether a file of the cache has a name that the cache gives."""
+    """Whether a path is a file with a name that the cache makes."""
     return bool(_CACHED.fullmatch(path.name)) and is_file(path)
 
 
 def read_report(folder: Path) -> dict[str, Any] | None:
-    """The report of the run that a folder is named for; None if there is none, or it is of another."""
+    """Return the report of the run that a folder is named for; None if there is none, or it is another run's."""
     report = _read_object(folder / REPORT)
     return report if report is not None and report.get("run") == folder.name else None
 
 
 def has_run(folder: Path) -> bool:
-    """Whether a folder may be a run's: it is to be listed, and a journal in it that cannot be read is to be told of."""
+    """Whether a folder may be a run's, so that it is listed, and a damaged journal in it is reported."""
     named = RUN_ID.fullmatch(folder.name) is not None and is_folder(folder)
     return named and (is_file(folder / JOURNAL) or read_report(folder) is not None)
 
 
 def remove_run(runs: Path, run: str) -> list[str]:
-    """Delete what we wrote of a run, then its folder. If anything else is in it: nothing, and the names of that.
+    """Delete the files of a run and its folder. If it holds others, delete nothing, and return their names.
 
-    OSError if it cannot be deleted, or if a folder on the way is a link.
+    OSError if it cannot be deleted, or if a folder of the path is a link.
     """
     with _opened(runs) as parent:
         with _opened(run, parent) as folder:
-            # What says whose the folder is goes last, in case this is cut short.
+            # The proofs that the folder is ours are deleted last, in case this is cut short.
             names = sorted(os.listdir(folder), key=_rank)
             if others := [name for name in names if _rank(name) == _UNKNOWN or not _is_regular(name, folder)]:
                 return others
@@ -137,7 +137,7 @@ def remove_run(runs: Path, run: str) -> list[str]:
 
 @contextmanager
 def _opened(path: Path | str, parent: int | None = None) -> Iterator[int]:
-    """Open a folder that is no link."""
+    """Open a folder. OSError if it is a link."""
     handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)
     try:
         yield handle
@@ -150,14 +150,14 @@ def _is_regular(name: str, folder: int) -> bool:
 
 
 def _rank(name: str) -> int:
-    """Where a file of a run's folder stands in the order of deletion."""
+    """Return the place of a run's file in the order of deletion."""
     if name in _OF_RUN:
         return _OF_RUN.index(name)
     return -1 if name.endswith(".part") and name.removesuffix(".part") in _OF_RUN else _UNKNOWN
 
 
 def _foreign(folder: Path) -> list[str]:
-    """What in a folder without a marker no earlier release wrote; if nothing proves that one did, all that it holds."""
+    """Return what in an unmarked folder no earlier release wrote; all of it if nothing proves that one did."""
     entries = sorted(path for path in folder.iterdir() if path.name not in _LITTER)
     if foreign := [path.name for path in entries if not _may_be_ours(path)]:
         return foreign
@@ -175,7 +175,7 @@ def _may_be_ours(path: Path) -> bool:
 
 
 def _is_proof(path: Path) -> bool:
-    """Whether this, of all that may be ours, was surely written by an earlier release."""
+    """Whether this path, which may be ours, was certainly written by an earlier release."""
     if path.name == REPORT:
         report = _read_object(path) or {}
         return report.keys() >= _OF_REPORT and RUN_ID.fullmatch(str(report["run"])) is not None
@@ -185,12 +185,12 @@ def _is_proof(path: Path) -> bool:
 
 
 def _is_run(folder: Path) -> bool:
-    """Whether a run's folder is ours for certain."""
+    """Whether a folder is certainly a run's."""
     return has_run(folder) and (_is_journal(folder / JOURNAL) or read_report(folder) is not None)
 
 
 def _is_run_or_begun(folder: Path) -> bool:
-    """Whether a folder is a run's, or of one whose master was killed as it began, or put its journal by."""
+    """Whether a folder is a run's, or of a run whose master was killed at its start, or set its journal aside."""
     begun = _BEGUN.fullmatch(folder.name) is not None and is_folder(folder)
     return _is_run(folder) or (begun and all(_rank(path.name) != _UNKNOWN for path in folder.iterdir()))
 
@@ -204,7 +204,7 @@ def _is_journal(path: Path) -> bool:
 
 
 def _is_upload(path: Path) -> bool:
-    """Whether this may stand in the folder of uploads: a file, or a draft's folder."""
+    """Whether a path may be in the folder of uploads: a file, or a draft's folder."""
     return is_file(path) or (is_folder(path) and path.name.startswith("."))
 
 

@@ -2,8 +2,8 @@
 
     python -m fuzz --inputs 1000000 --first 0
 
-Each file is read rigorously and with the quick opinion, through windows of several sizes: it must be accepted by both
-or refused by both in the same words, and accepted exactly where a plain parser sees what is to be accepted.
+Each file is read strictly and with the fast path, through windows of several sizes: both must accept it, or both refuse
+it with the same message, and they must accept it exactly if a plain parser does.
 """
 
 import argparse

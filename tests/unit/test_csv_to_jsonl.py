@@ -66,7 +66,7 @@ def test_one_column_is_told_by_its_name(tmp_path):
 def test_one_column_under_another_name_is_told_what_it_may_be_and_what_to_do(tmp_path, name, text):
     error = refused(tmp_path, text, name)
     assert error.what.startswith("the file is not JSON, for it begins with ")
-    assert error.what.endswith(", and CSV with one column, here 'name', is told by the file's name alone")
+    assert error.what.endswith(", and CSV with one column, here 'name', is recognized by the file's name alone")
     assert error.remedy.startswith("If it is CSV, rename it so that its name ends with .csv. ")
 
 

@@ -25,10 +25,8 @@ STUB = {surroundings.COMPOSE_API: "http://api:4000"}
 )
 def test_a_variable_that_is_nearly_an_options_is_named_with_that_one(mistyped: str, meant: str) -> None:
     (said,) = surroundings.mistyped({mistyped: "1", meant: "2", "PATH": "/bin"}, NAMES)
-    assert (
-        said
-        == f"the variable {mistyped} is none of this program's, and nearly {meant}. Set that one, or unset {mistyped}."
-    )
+    what = f"the variable {mistyped} is no option of this program, but nearly {meant}"
+    assert said == f"{what}. Set that one, or unset {mistyped}."
     assert [mistyped in line and meant in line for line in surroundings.unknown({mistyped: "1"}, NAMES)] == [True]
 
 

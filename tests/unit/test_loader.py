@@ -197,7 +197,7 @@ def test_a_cache_that_cannot_be_written_costs_a_plain_file_nothing_but_time(tmp_
     (tmp_path / "cache").write_text("a file")
     attempt = DatasetLoader(written(tmp_path, ARRAY), Cache(tmp_path / "cache"))
     attempt.open().close()
-    assert "has to read it anew" in attempt.notes[0]
+    assert "has to read it again" in attempt.notes[0]
 
 
 def test_a_packed_file_needs_the_room_to_unpack_it(tmp_path):

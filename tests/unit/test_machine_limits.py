@@ -222,7 +222,7 @@ def test_too_few_files_are_foreseen(monkeypatch):
     monkeypatch.setattr(resource, "getrlimit", lambda _: (1024, 1024))
     assert means.too_few_files(1024 - means.OWN_FILES) == ""
     said = means.too_few_files(5000)
-    assert said.startswith("this worker is to have 5000 users, and may open 1024 files")
+    assert said.startswith("this worker will have 5000 users, and may open 1024 files")
     assert "ulimit -n 5064" in said
     monkeypatch.setattr(resource, "getrlimit", lambda _: (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
     assert means.too_few_files(10**9) == ""

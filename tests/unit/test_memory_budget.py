@@ -10,8 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from traffic.dataset import memory_budget as room
-from traffic.dataset import scan
+from traffic.dataset import memory_budget, scan
 from traffic.dataset.available import disk_left, memory_left
 from traffic.dataset.cache import Cache
 from traffic.dataset.dataset import DatasetError
@@ -73,7 +72,7 @@ def refused(path: Path, cache: Cache, room: Room, schema: Schema | None = None) 
 @pytest.mark.parametrize("data", [b"{}\n" * 5000, b"[" + b",".join([b"{}"] * 5000) + b"]", b"a,b\n" + b",\n" * 5000])
 @pytest.mark.parametrize("packer", [bytes, gzip.compress, zstd.compress])
 def test_an_index_that_does_not_fit_is_refused_while_it_grows(tmp_path, cache, monkeypatch, data, packer):
-    monkeypatch.setattr(room, "STEP", 100)
+    monkeypatch.setattr(memory_budget, "STEP", 100)
     monkeypatch.setattr(scan, "STEP", 100)
     monkeypatch.setattr(scan, "WINDOW", 300)
     asked = []
@@ -250,7 +249,7 @@ def test_an_index_for_which_there_is_no_room_is_not_kept_and_a_note_says_so(tmp_
     path = written(tmp_path, b"{}\n" * 100_000, "many.jsonl")
     attempt = DatasetLoader(path, cache, room=with_disk(tmp_path / "state", 100_000))
     attempt.open().close()
-    assert "the next start has to read it anew: No space left on device" in attempt.notes[0]
+    assert "the next start has to read it again: No space left on device" in attempt.notes[0]
     assert not cache.folder.exists()
 
 
@@ -340,7 +339,7 @@ import resource, sys
 from pathlib import Path
 from traffic.dataset.dataset import DatasetError
 from traffic.dataset import schema
-from traffic.dataset import decompress as unpack
+from traffic.dataset import json_copy
 from traffic.dataset.cache import Cache
 from traffic.dataset.loader import DatasetLoader
 used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
@@ -359,7 +358,7 @@ def test_a_bomb_is_refused_by_a_process_that_has_little_memory(tmp_path):
     bomb = written(tmp_path, gzip.compress(b"{}\n" * 8_000_000, 1), "bomb.json.gz")
     ended = subprocess.run(
         [sys.executable, "-c", LIMITED, bomb, tmp_path / "cache"],
-        env={**os.environ, "PYTHONPATH": str(Path(room.__file__).parents[2])},
+        env={**os.environ, "PYTHONPATH": str(Path(memory_budget.__file__).parents[2])},
         capture_output=True,
         text=True,
         check=True,

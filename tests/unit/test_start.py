@@ -159,7 +159,7 @@ def test_old_runs_are_deleted_as_a_new_one_begins(bench):
 def test_a_mistyped_variable_is_refused_before_anything_is_opened(bench, monkeypatch):
     starter = bench.starter(traffic_file="nowhere")
     monkeypatch.setenv("TRAFFIC_LIMT", "10")
-    with pytest.raises(SettingsError, match="TRAFFIC_LIMT is none of this program's, and nearly TRAFFIC_LIMIT"):
+    with pytest.raises(SettingsError, match="TRAFFIC_LIMT is no option of this program, but nearly TRAFFIC_LIMIT"):
         starter.check(starter.options)
     assert not bench.folder.path.exists()
 

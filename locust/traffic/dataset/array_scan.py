@@ -80,8 +80,8 @@ class ArrayScan(Scan):
             self.fail("the file holds nothing but white space", SHAPE)
         if seen == "{":
             remedy = (
-                "Put [ before it and ] after it; where the records are a list inside it, leave only that list. "
-                "A file of one object a line is told by a second line, or by a name that ends with .jsonl."
+                "Put [ before it and ] after it; if the records are a list inside it, leave only that list. "
+                "A file of one object a line is recognized by a second line, or by a name that ends with .jsonl."
             )
             self.fail("the file begins with an object, not with an array", remedy)
         if seen != "[":

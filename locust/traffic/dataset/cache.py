@@ -121,9 +121,9 @@ class Cache:
         self._prune()
         return records
 
-    def remember(self, fingerprint: FileFingerprint, digest: str, looked: float) -> None:
-        """Have the file recognized by its fingerprint, which was taken at the time `looked` (s since the epoch)."""
-        if fingerprint.latest_s < looked - SETTLED_S:
+    def remember(self, fingerprint: FileFingerprint, digest: str, taken_s: float) -> None:
+        """Have the file recognized by its fingerprint, which was taken at `taken_s` (since the epoch)."""
+        if fingerprint.latest_s < taken_s - SETTLED_S:
             _write(self._seen(fingerprint), digest.encode())
 
     def passed(self, digest: str, schema: str) -> bool:

@@ -39,7 +39,7 @@ def csv_doubt(head: bytes, *, cut: bool) -> str | None:
 
 def _csv_doubt(names: list[str], row: list[str]) -> str:
     if len(names) == len(row) == 1:
-        return f"CSV with one column, here {names[0][:40]!r}, is told by the file's name alone"
+        return f"CSV with one column, here {names[0][:40]!r}, is recognized by the file's name alone"
     if "" in names:
         return f"not CSV, for its first line has no name for column {names.index('') + 1}"
     if len(set(names)) < len(names):

@@ -61,7 +61,7 @@ class Dataset:
         try:
             fingerprint = FileFingerprint.of(os.fstat(handle))
             reader = detect_format(file, read_head(file, handle))
-            # What is no JSON is read as an array, whose scan says what is wrong with it.
+            # A file that is no JSON is read as an array, whose scan reports what is wrong with it.
             reader = reader if reader.convert is None else ARRAY
             return cls(file, handle, build_index(file, handle, reader, fast_path), fingerprint)
         except BaseException:

@@ -107,10 +107,10 @@ LINES = FormatReader(
 CSV = FormatReader(
     "CSV", "CSV with a header", _is_csv, LinesScan, csv_to_jsonl.convert, suffixes=frozenset({".csv"}), hint="csv"
 )
-# What is nothing else is read as an array, whose scan says what is wrong with it.
+# A file of no other format is read as an array, whose scan reports what is wrong with it.
 ARRAY = FormatReader("ARRAY", "a JSON array", _is_anything, ArrayScan, suffixes=frozenset({".json"}))
 
-# In the order in which they are asked.
+# In the order of detection.
 FORMATS = (LINES, CSV, ARRAY)
 BY_NAME = {reader.name: reader for reader in FORMATS}
 SUFFIXES = frozenset[str]().union(*(reader.suffixes for reader in FORMATS))

@@ -23,7 +23,7 @@ _LINE = re.compile(rb"[^ \t\r\n][^\n]*")
 ONE_A_LINE = "Write each record on one line of its own (jq -c . does that)."
 
 SPREAD = "JSON Lines has each record on one line: jq -c . FILE > NEW.jsonl writes it so. Only an array may be spread."
-WITHIN = " Where the records are a list inside an object, jq -c '.NAME[]' FILE takes them out."
+WITHIN = " If the records are a list inside an object, jq -c '.NAME[]' FILE takes them out."
 
 
 class LinesScan(Scan):

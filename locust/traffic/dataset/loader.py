@@ -47,7 +47,7 @@ class DatasetLoader:
             raise DatasetError(self.file, what, "Give the master more memory, or split the file.") from error
 
     def _open(self, schema: Schema | None) -> Dataset:
-        looked = time.time()
+        now_s = time.time()
         handle = open_file(self.file)
         served = -1
         try:
@@ -63,7 +63,7 @@ class DatasetLoader:
             raise
         if served != handle:
             os.close(handle)
-        self._keep(lambda: self.cache.remember(fingerprint, dataset.digest, looked))
+        self._keep(lambda: self.cache.remember(fingerprint, dataset.digest, now_s))
         return dataset
 
     def _known_by_digest(self, handle: int, size: int) -> Known | None:
@@ -131,4 +131,4 @@ class DatasetLoader:
         try:
             write()
         except OSError as error:
-            self.notes.append(f"{self.file}: the next start has to read it anew: {error.strerror or error}")
+            self.notes.append(f"{self.file}: the next start has to read it again: {error.strerror or error}")

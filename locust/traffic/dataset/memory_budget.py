@@ -124,8 +124,8 @@ def _too_many(file: Path, what: str, records: int, left: Left, held: int) -> Dat
     """Return the error for an index of so many records, of which `held` bytes are in memory already."""
     need = records * (INDEX_BYTES + RUN_BYTES)
     there = _have(left.beside(MEMORY_MARGIN) + held, left)
-    said = f"the file {what}: they need {_mb(need, up=True)} of memory, and {there}"
-    return DatasetError(file, said, f"{left.remedy}, or split the file.")
+    message = f"the file {what}: they need {_mb(need, up=True)} of memory, and {there}"
+    return DatasetError(file, message, f"{left.remedy}, or split the file.")
 
 
 def _have(size: int, left: Left) -> str:

@@ -229,6 +229,6 @@ def read_lease(options: argparse.Namespace) -> float:
 
 
 def check_variables() -> None:
-    """Raise SettingsError if a variable is nearly an option's: what is sent would not be what was asked for."""
+    """Raise SettingsError if a variable is nearly an option's: the run would not be the one that was meant."""
     if faults := list(mistyped(os.environ, [option.name for option in OPTIONS])):
         raise SettingsError(" ".join(faults))

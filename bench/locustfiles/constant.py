@@ -25,7 +25,7 @@ class Constant:
         """The record, so many times."""
         return [RECORD] * most
 
-    def book(self, record, answer, outcome, now=None):
+    def record_outcome(self, record, answer, outcome, now=None):
         """Forget it."""
 
     def wait(self, timeout):

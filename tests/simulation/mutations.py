@@ -27,31 +27,30 @@ FOREVER = float("inf")
 
 def no_fencing(patch: pytest.MonkeyPatch) -> None:
     """A worker hands out records however long ago the master answered it (P5)."""
-    take, on_answer = Feed.take, LeaseClient._on_answer
+    take, on_answer = Feed.take_batch, LeaseClient._on_answer
 
-    def take_anyway(self: Feed, now: float) -> Record | None:
+    def take_anyway(self: Feed, now: float, most: int) -> list[Record]:
         self.deadline = FOREVER
-        return take(self, now)
+        return take(self, now, most)
 
     def never_lapse(self: LeaseClient, message: Any) -> None:
         on_answer(self, message)
         self._expires = FOREVER
 
-    patch.setattr(Feed, "take", take_anyway)
+    patch.setattr(Feed, "take_batch", take_anyway)
     patch.setattr(LeaseClient, "_on_answer", never_lapse)
 
 
 def ack_before_the_answer(patch: pytest.MonkeyPatch) -> None:
     """A worker reports a record as delivered when it sends it (P2)."""
-    take = Feed.take
+    take = Feed.take_batch
 
-    def take_and_boast(self: Feed, now: float) -> Record | None:
-        record = take(self, now)
-        if record is not None:
-            self._delivered.append(record.position)
-        return record
+    def take_and_boast(self: Feed, now: float, most: int) -> list[Record]:
+        taken = take(self, now, most)
+        self._delivered += [record.position for record in taken]
+        return taken
 
-    patch.setattr(Feed, "take", take_and_boast)
+    patch.setattr(Feed, "take_batch", take_and_boast)
 
 
 def reclaim_without_a_generation(patch: pytest.MonkeyPatch) -> None:
@@ -123,15 +122,15 @@ def forget_what_was_leased(patch: pytest.MonkeyPatch) -> None:
 
 def hand_out_what_waits(patch: pytest.MonkeyPatch) -> None:
     """A worker that has heard of a pause asks for no more, and goes on with what waits in its feed."""
-    take = Feed.take
+    take = Feed.take_batch
 
-    def take_anyway(self: Feed, now: float) -> Record | None:
+    def take_anyway(self: Feed, now: float, most: int) -> list[Record]:
         paused, self.paused = self.paused, False
-        record = take(self, now)
+        taken = take(self, now, most)
         self.paused = paused
-        return record
+        return taken
 
-    patch.setattr(Feed, "take", take_anyway)
+    patch.setattr(Feed, "take_batch", take_anyway)
 
 
 def say_it_once(patch: pytest.MonkeyPatch) -> None:

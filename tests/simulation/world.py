@@ -483,9 +483,10 @@ class World:
     def _take(self, host: Host) -> None:
         host.link.users = host.users
         while len(host.flying) < host.users:
-            record = host.link.feed.take(self._clock(host))
-            if record is None:
+            taken = host.link.feed.take_batch(self._clock(host), 1)
+            if not taken:
                 return
+            (record,) = taken
             self._check_fence(host, record)
             self._check_pause(host, record)
             host.flying[id(record)] = record
@@ -500,7 +501,7 @@ class World:
     def _book(self, host: Host, record: Record, answer: Answer) -> None:
         if host.alive and host.flying.pop(id(record), None) is not None:
             outcome = RULES[self.policy].judge(answer)  # type: ignore[index]
-            host.link.feed.book(record, answer, outcome, self._clock(host))
+            host.link.feed.record_outcome(record, answer, outcome, self._clock(host))
 
     def _speak(self, host: Host) -> None:
         message = host.link.poll(self._clock(host))
@@ -514,8 +515,8 @@ class World:
             message = host.link.flush(self._clock(host))
             if message is not None:
                 self._send(host.name, "master", message)
-            if host.link.at_rest or self.now >= until:
-                self._promise(self.faults or host.link.at_rest, f"{host.name} leaves with records that it keeps")
+            if host.link.all_confirmed or self.now >= until:
+                self._promise(self.faults or host.link.all_confirmed, f"{host.name} leaves with records that it keeps")
                 host.alive = False
                 return
         self._at(self.now + 0.1, lambda: self._depart(host, until))

@@ -55,7 +55,7 @@ class Books:
         taken = (self.take(now) for _ in range(most))
         return [record for record in taken if record is not None]
 
-    def book(self, record: Record, answer: Answer, outcome: Outcome, now: float | None = None) -> None:
+    def record_outcome(self, record: Record, answer: Answer, outcome: Outcome, now: float | None = None) -> None:
         assert record.index not in [index for index, _, _ in self.booked], "an attempt is booked once"
         self.booked.append((record.index, answer, outcome))
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from support.dead_letters import failed
+from support.feed import next_retry, take
 from traffic.core.outcome import LONGEST_REASON, Answer, Outcome
 from traffic.core.protocol import Ack, AckReply, Failure, Hello, LeaseGrant, LeaseTerms, RunConfig, Welcome
 from traffic.core.wire import ProtocolError
@@ -61,8 +62,8 @@ def test_custody_lasts_as_long_as_the_master_says_in_its_welcome() -> None:
     link.poll(0.0)
     link.receive(Welcome(7, 1, RUN, LeaseTerms.of(20.0)), 0.1)
     joined(link, now=0.2)
-    assert link.feed.take(20.19) is not None
-    assert link.feed.take(20.2) is None
+    assert take(link.feed, 20.19) is not None
+    assert take(link.feed, 20.2) is None
     assert link.feed.run is not None
     assert [link.poll(now) is None for now in (0.9, 1.19)] == [True, True], "an ack comes as often in a longer lease"
     assert isinstance(link.poll(1.21), Ack)
@@ -76,13 +77,13 @@ def test_a_lease_that_comes_once_the_worker_is_going_is_not_held(link: LeaseClie
     last = link.flush(0.4)
     assert isinstance(last, Ack)
     assert (last.leaving, last.holds) == (True, ())
-    assert link.at_rest
+    assert link.all_confirmed
 
 
 def test_custody_counts_from_when_the_answered_ack_was_sent(link: LeaseClient) -> None:
     joined(link, now=0.2)
-    assert link.feed.take(5.19) is not None
-    assert link.feed.take(5.2) is None
+    assert take(link.feed, 5.19) is not None
+    assert take(link.feed, 5.2) is None
 
 
 def test_a_lapsed_worker_drops_what_waits_and_says_hello(link: LeaseClient) -> None:
@@ -95,9 +96,9 @@ def test_a_lapsed_worker_drops_what_waits_and_says_hello(link: LeaseClient) -> N
 
 def test_an_outcome_goes_with_every_ack_until_one_is_answered(link: LeaseClient) -> None:
     joined(link)
-    record = link.feed.take(0.4)
+    record = take(link.feed, 0.4)
     assert record
-    link.feed.book(record, OK, Outcome.DELIVERED, 0.5)
+    link.feed.record_outcome(record, OK, Outcome.DELIVERED, 0.5)
     acks = [link.poll(now) for now in (1.0, 2.0)]
     assert [ack.delivered for ack in acks if isinstance(ack, Ack)] == [((0, 1),), ((0, 1),)]
     link.receive(AckReply(7, 3, acks[-1].seq, over=False, paused=False), 2.1)  # type: ignore[union-attr]
@@ -108,9 +109,9 @@ def test_an_outcome_goes_with_every_ack_until_one_is_answered(link: LeaseClient)
 
 def test_outcomes_of_a_lapsed_session_go_with_the_next_one(link: LeaseClient) -> None:
     joined(link)
-    record = link.feed.take(0.4)
+    record = take(link.feed, 0.4)
     assert record
-    link.feed.book(record, OK, Outcome.DELIVERED, 0.5)
+    link.feed.record_outcome(record, OK, Outcome.DELIVERED, 0.5)
     link.poll(1.0)
     assert isinstance(link.poll(6.0), Hello)
     link.receive(Welcome(8, 1, RUN), 6.1)
@@ -129,14 +130,14 @@ def test_messages_of_a_former_session_or_out_of_their_order_are_not_read(link: L
 
 def test_a_record_in_flight_over_a_lapse_serves_the_new_lease(link: LeaseClient) -> None:
     joined(link)
-    record = link.feed.take(0.4)
+    record = take(link.feed, 0.4)
     assert record
     link.poll(6.0)
     link.receive(Welcome(8, 1, RUN), 6.1)
     link.poll(6.2)
     link.receive(grant(0, 2, session=8), 6.3)
     assert link.feed.waiting == 1, "the one that is in flight is not queued again"
-    link.feed.book(record, OK, Outcome.DELIVERED, 6.4)
+    link.feed.record_outcome(record, OK, Outcome.DELIVERED, 6.4)
     ack = link.poll(7.0)
     assert isinstance(ack, Ack)
     assert (ack.delivered, ack.holds) == (((0, 1),), ((1, 2),))
@@ -145,34 +146,34 @@ def test_a_record_in_flight_over_a_lapse_serves_the_new_lease(link: LeaseClient)
 def test_a_record_that_failed_late_is_sent_again_once_the_master_has_read_so_and_leases_it(link: LeaseClient) -> None:
     """As it does where the record was a dead letter already, and is to be sent again."""
     joined(link)
-    record = link.feed.take(0.4)
+    record = take(link.feed, 0.4)
     assert record
     link.receive(Welcome(8, 1, RUN), 0.5)
-    link.feed.book(record, Answer(422), Outcome.REJECTED, 0.6)
+    link.feed.record_outcome(record, Answer(422), Outcome.REJECTED, 0.6)
     ack = link.poll(0.7)
     assert isinstance(ack, Ack)
     assert failed(ack.failed) == [0]
     link.receive(grant(0, 1, session=8, answers=0), 0.8)
-    assert link.feed.take(0.9) is None, "that lease had been on its way"
+    assert take(link.feed, 0.9) is None, "that lease had been on its way"
     later = link.poll(1.7)
     assert isinstance(later, Ack)
     assert later.holds == ()
     link.receive(grant(0, 1, session=8, seq=3, answers=later.seq), 1.8)
-    again = link.feed.take(1.9)
+    again = take(link.feed, 1.9)
     assert again
     assert again.key == record.key
 
 
 def test_a_run_that_is_resumed_after_another_goes_on_with_its_own_counts(link: LeaseClient) -> None:
     joined(link)
-    record = link.feed.take(0.4)
+    record = take(link.feed, 0.4)
     assert record
-    link.feed.book(record, OK, Outcome.DELIVERED, 0.4)
+    link.feed.record_outcome(record, OK, Outcome.DELIVERED, 0.4)
     other = replace(RUN, run="other")
     counted = []
     for session, run in enumerate([other, None, RUN, other], 8):
         link.receive(Welcome(session, 1, run), 0.5)
-        counted.append(link.feed.done[0])
+        counted.append(link.feed.attempts_made[0])
     assert counted == [0, 0, 1, 0]
 
 
@@ -180,12 +181,12 @@ def test_the_feed_asks_to_be_looked_at_once_when_it_has_run_low(link: LeaseClien
     joined(link)
     assert link.poll(0.4) is None, "four records wait: there is no hurry"
     assert link.feed.low_watermark == 2
-    assert link.feed.take(0.5)
+    assert take(link.feed, 0.5)
     assert not link.feed.needs_poll
-    assert link.feed.take(0.5)
+    assert take(link.feed, 0.5)
     assert link.feed.needs_poll
     link.feed.needs_poll = False
-    assert link.feed.take(0.5)
+    assert take(link.feed, 0.5)
     assert not link.feed.needs_poll, "it is known already"
     ack = link.poll(0.5)
     assert isinstance(ack, Ack)
@@ -195,37 +196,42 @@ def test_the_feed_asks_to_be_looked_at_once_when_it_has_run_low(link: LeaseClien
 def test_retries_count_as_records_that_wait_when_the_feed_runs_low(link: LeaseClient) -> None:
     joined(link)
     for _ in range(2):
-        record = link.feed.take(0.3)
+        record = take(link.feed, 0.3)
         assert record
-        link.feed.book(record, BUSY, Outcome.RETRY, 0.3)
+        link.feed.record_outcome(record, BUSY, Outcome.RETRY, 0.3)
     link.feed.low_watermark, link.feed.needs_poll = 2, False
-    assert link.feed.take(0.4)
+    assert take(link.feed, 0.4)
     assert not link.feed.needs_poll, "one has not been sent, and two are to be sent again"
-    assert link.feed.take(0.4)
+    assert take(link.feed, 0.4)
     assert link.feed.needs_poll
 
 
 def test_the_feed_asks_to_be_looked_at_when_nothing_is_in_hand_any_more(link: LeaseClient) -> None:
     joined(link)
-    first, second = link.feed.take(0.4), link.feed.take(0.4)
+    first, second = take(link.feed, 0.4), take(link.feed, 0.4)
     assert first
     assert second
     link.feed.needs_poll = False
-    link.feed.book(first, OK, Outcome.DELIVERED, 0.5)
+    link.feed.record_outcome(first, OK, Outcome.DELIVERED, 0.5)
     assert not link.feed.needs_poll
-    link.feed.book(second, OK, Outcome.DELIVERED, 0.5)
+    link.feed.record_outcome(second, OK, Outcome.DELIVERED, 0.5)
     assert link.feed.needs_poll
 
 
 def test_several_records_at_once_are_retries_that_are_due_and_then_those_of_the_leases(link: LeaseClient) -> None:
     joined(link)
     link.feed.add_lease(grant(4, 7, seq=3))
-    first = link.feed.take(0.3)
+    first = take(link.feed, 0.3)
     assert first
-    link.feed.book(first, Answer(503), Outcome.RETRY, 0.3)
+    link.feed.record_outcome(first, Answer(503), Outcome.RETRY, 0.3)
     taken = link.feed.take_batch(2.0, 5)
     assert [record.position for record in taken] == [0, 1, 2, 3, 4]
-    assert (link.feed.in_hand, link.feed.waiting, link.feed.counts.taken, link.feed.done) == (5, 2, 6, (1, 0, 0))
+    assert (link.feed.in_hand, link.feed.waiting, link.feed.counts.taken, link.feed.attempts_made) == (
+        5,
+        2,
+        6,
+        (1, 0, 0),
+    )
     assert [record.position for record in link.feed.take_batch(2.0, 5)] == [5, 6], "as many as there are"
     assert link.feed.take_batch(2.0, 5) == []
 
@@ -237,7 +243,7 @@ def test_of_several_records_one_alone_probes_an_api_that_cannot_be_reached(link:
     for _ in range(DEAD_AFTER):
         now += 100
         (record,) = link.feed.take_batch(now, 1)
-        link.feed.book(record, REFUSED, Outcome.RETRY, now)
+        link.feed.record_outcome(record, REFUSED, Outcome.RETRY, now)
     assert len(link.feed.take_batch(now + 100, 3)) == 1
     assert link.feed.take_batch(now + 100, 3) == []
 
@@ -245,47 +251,47 @@ def test_of_several_records_one_alone_probes_an_api_that_cannot_be_reached(link:
 def test_a_record_that_another_may_have_sent_counts_as_maybe_sent_again(link: LeaseClient) -> None:
     link.poll(0.2)
     link.receive(replace(grant(0, 4), redelivered=((1, 3),)), 0.3)
-    taken = [link.feed.take(0.4) for _ in range(4)]
+    taken = [take(link.feed, 0.4) for _ in range(4)]
     assert [record.redelivered for record in taken if record] == [False, True, True, False]
     for record in taken:
         assert record
-        link.feed.book(record, OK, Outcome.DELIVERED, 0.5)
-    assert link.feed.done == (4, 0, 2), "nobody knows whether these two are repeats"
+        link.feed.record_outcome(record, OK, Outcome.DELIVERED, 0.5)
+    assert link.feed.attempts_made == (4, 0, 2), "nobody knows whether these two are repeats"
 
 
 def test_a_retry_waits_for_its_time_while_other_records_go_out(link: LeaseClient) -> None:
     joined(link)
-    first = link.feed.take(0.4)
+    first = take(link.feed, 0.4)
     assert first
-    link.feed.book(first, BUSY, Outcome.RETRY, 0.5)
-    assert [record.position for record in iter(lambda: link.feed.take(0.6), None)] == [1, 2, 3]
-    due = link.feed.next_retry()
+    link.feed.record_outcome(first, BUSY, Outcome.RETRY, 0.5)
+    assert [record.position for record in iter(lambda: take(link.feed, 0.6), None)] == [1, 2, 3]
+    due = next_retry(link.feed)
     assert due is not None
     assert due >= 2.5, "Retry-After is waited out"
-    assert link.feed.take(due) is first
+    assert take(link.feed, due) is first
 
 
 def test_attempts_that_reached_the_api_are_counted_and_used_up(link: LeaseClient) -> None:
     joined(link)
     link.feed.deadline = 1e9
-    record = link.feed.take(0.4)
+    record = take(link.feed, 0.4)
     for _ in range(2):
         assert record
-        link.feed.book(record, Answer(503), Outcome.RETRY, 1.0)
-        record = link.feed.take(100.0)  # a retry that is due comes before what has not been sent
+        link.feed.record_outcome(record, Answer(503), Outcome.RETRY, 1.0)
+        record = take(link.feed, 100.0)  # a retry that is due comes before what has not been sent
     assert record
-    link.feed.book(record, Answer(503), Outcome.RETRY, 101.0)
-    _, (failure,) = link.feed.report()
+    link.feed.record_outcome(record, Answer(503), Outcome.RETRY, 101.0)
+    _, (failure,) = link.feed.drain_outcomes()
     assert (failure.positions, failure.attempts, failure.status, failure.in_doubt) == (((0, 1),), 3, 503, False)
 
 
 def test_a_record_whose_answer_was_once_unknown_ends_in_doubt(link: LeaseClient) -> None:
     joined(link)
     link.feed.run = RunConfig("run", "POST", "/", (0.0, 0.0), 1, "at-least-once")
-    record = link.feed.take(0.4)
+    record = take(link.feed, 0.4)
     assert record
-    link.feed.book(record, LOST, Outcome.RETRY, 0.5)
-    _, (failure,) = link.feed.report()
+    link.feed.record_outcome(record, LOST, Outcome.RETRY, 0.5)
+    _, (failure,) = link.feed.drain_outcomes()
     assert failure.in_doubt
 
 
@@ -294,41 +300,41 @@ def test_an_api_that_cannot_be_reached_uses_no_attempts_up_and_is_probed_once_a_
     link.feed.deadline = 1e9
     now = 1.0
     for _ in range(DEAD_AFTER):
-        record = link.feed.take(now)
+        record = take(link.feed, now)
         assert record
-        link.feed.book(record, REFUSED, Outcome.RETRY, now)
+        link.feed.record_outcome(record, REFUSED, Outcome.RETRY, now)
         now += 60.0
     assert link.feed.trouble == "the API cannot be reached: refused"
-    probe = link.feed.take(now)
+    probe = take(link.feed, now)
     assert probe
-    assert link.feed.take(now + PROBE_S / 2) is None
-    link.feed.book(probe, OK, Outcome.DELIVERED, now)
+    assert take(link.feed, now + PROBE_S / 2) is None
+    link.feed.record_outcome(probe, OK, Outcome.DELIVERED, now)
     assert link.feed.trouble == ""
-    assert link.feed.report()[1] == ()
+    assert link.feed.drain_outcomes()[1] == ()
 
 
 def test_when_the_run_is_over_what_waits_is_handed_back_and_what_was_doubted_is_in_doubt(link: LeaseClient) -> None:
     joined(link)
-    first, second = link.feed.take(0.4), link.feed.take(0.4)
+    first, second = take(link.feed, 0.4), take(link.feed, 0.4)
     assert first
     assert second
-    link.feed.book(first, LOST, Outcome.RETRY, 0.5)
-    link.feed.book(second, BUSY, Outcome.RETRY, 0.5)
+    link.feed.record_outcome(first, LOST, Outcome.RETRY, 0.5)
+    link.feed.record_outcome(second, BUSY, Outcome.RETRY, 0.5)
     link.receive(AckReply(7, 3, 1, over=True, paused=False), 0.6)
     ack = link.poll(1.0)
     assert isinstance(ack, Ack)
     assert [(one.positions, one.in_doubt) for one in ack.failed] == [(((0, 1),), True)]
     assert ack.holds == ()
-    assert link.feed.take(0.7) is None
+    assert take(link.feed, 0.7) is None
 
 
 def test_a_second_word_on_one_attempt_changes_nothing(link: LeaseClient) -> None:
     joined(link)
-    record = link.feed.take(0.4)
+    record = take(link.feed, 0.4)
     assert record
-    link.feed.book(record, OK, Outcome.DELIVERED, 0.5)
-    link.feed.book(record, LOST, Outcome.IN_DOUBT, 0.6)
-    delivered, failures = link.feed.report()
+    link.feed.record_outcome(record, OK, Outcome.DELIVERED, 0.5)
+    link.feed.record_outcome(record, LOST, Outcome.IN_DOUBT, 0.6)
+    delivered, failures = link.feed.drain_outcomes()
     assert (list(delivered), failures) == ([(0, 1)], ())
 
 
@@ -341,7 +347,7 @@ def test_a_lease_that_contradicts_itself_is_refused(link: LeaseClient) -> None:
 
 def test_the_key_is_the_run_and_the_index(link: LeaseClient) -> None:
     joined(link)
-    record = link.feed.take(0.4)
+    record = take(link.feed, 0.4)
     assert record
     assert record.key == "run-0"
 
@@ -349,9 +355,9 @@ def test_the_key_is_the_run_and_the_index(link: LeaseClient) -> None:
 def test_while_outcomes_wait_for_an_answer_they_are_said_again_once_a_second(link: LeaseClient) -> None:
     """A master that is slow to read is not told the same four times a second."""
     joined(link)
-    record = link.feed.take(0.4)
+    record = take(link.feed, 0.4)
     assert record
-    link.feed.book(record, Answer(400), Outcome.REJECTED, 0.5)
+    link.feed.record_outcome(record, Answer(400), Outcome.REJECTED, 0.5)
     said = [(now / 20, link.poll(now / 20)) for now in range(20, 82)]
     acks = [(now, ack) for now, ack in said if isinstance(ack, Ack)]
     assert [now for now, _ in acks] == [1.0, 2.0, 3.0, 4.0]

@@ -66,13 +66,13 @@ def test_a_mark_that_cannot_be_left_is_for_the_log_not_for_the_worker(mark, monk
     monkeypatch.setenv("TRAFFIC_HEALTH_FILE", str(mark / "nowhere"))
     with caplog.at_level(logging.WARNING):
         health.touch()
-    assert "cannot be left" in caplog.text
+    assert "cannot touch the health file" in caplog.text
 
 
 def test_a_mark_that_cannot_be_looked_at_is_no_health(mark, monkeypatch):
     mark.write_text("")
     monkeypatch.setenv("TRAFFIC_HEALTH_FILE", str(mark / "inside-a-file"))
-    assert str(health.check()).startswith("TRAFFIC_HEALTH_FILE cannot be looked at (")
+    assert str(health.check()).startswith("TRAFFIC_HEALTH_FILE cannot be read (")
 
 
 def test_the_command_says_it_with_its_exit_code(mark, capsys):

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from support.dead_letters import failed
+from support.feed import next_retry, take
 from traffic.core.master.coordinator import LeaseCoordinator
 from traffic.core.master.decisions import AllSettled, Decision
 from traffic.core.master.invariants import check_ledger
@@ -43,30 +44,30 @@ def ack(link: LeaseClient, now: float) -> Ack:
 
 
 def test_a_paused_worker_hands_out_nothing_keeps_what_it_has_and_asks_for_no_more(link: LeaseClient) -> None:
-    assert link.feed.take(0.4)
+    assert take(link.feed, 0.4)
     link.users = 9  # it would take a larger window
     say(link, paused=True, seq=3, now=0.5)
-    assert link.feed.take(0.6) is None
+    assert take(link.feed, 0.6) is None
     assert (link.feed.waiting, link.feed.ready) == (3, 0)
     said = ack(link, 1.0)
     assert (said.wants, said.holds) == (0, ((0, 4),))
 
 
 def test_what_is_in_flight_is_booked_in_a_pause_and_a_retry_waits_for_its_end(link: LeaseClient) -> None:
-    first, second = link.feed.take(0.4), link.feed.take(0.4)
+    first, second = take(link.feed, 0.4), take(link.feed, 0.4)
     assert first
     assert second
     say(link, paused=True, seq=3, now=0.5)
-    link.feed.book(first, OK, Outcome.DELIVERED, 0.6)
-    link.feed.book(second, BUSY, Outcome.RETRY, 0.6)
-    due = link.feed.next_retry()
+    link.feed.record_outcome(first, OK, Outcome.DELIVERED, 0.6)
+    link.feed.record_outcome(second, BUSY, Outcome.RETRY, 0.6)
+    due = next_retry(link.feed)
     assert due is not None
     said = ack(link, due)
     assert (said.delivered, said.holds) == (((0, 1),), ((1, 4),))
     say(link, paused=True, seq=4, answers=said.seq, now=due)
-    assert link.feed.take(due) is None
+    assert take(link.feed, due) is None
     say(link, paused=False, seq=5, answers=said.seq, now=due)
-    assert link.feed.take(due) is second
+    assert take(link.feed, due) is second
 
 
 def test_however_long_a_pause_lasts_acks_renew_custody_and_all_goes_on_at_its_end(link: LeaseClient) -> None:
@@ -77,13 +78,13 @@ def test_however_long_a_pause_lasts_acks_renew_custody_and_all_goes_on_at_its_en
         assert said.holds == ((0, 4),)
         say(link, paused=True, seq=seq, answers=said.seq, now=now + 0.1)
         now += 1.0
-    assert link.feed.take(now) is None
+    assert take(link.feed, now) is None
     say(link, paused=False, seq=104, answers=said.seq, now=now)
-    assert [record.position for record in iter(lambda: link.feed.take(now), None)] == [0, 1, 2, 3]
+    assert [record.position for record in iter(lambda: take(link.feed, now), None)] == [0, 1, 2, 3]
 
 
 def test_at_the_end_of_a_pause_an_empty_feed_asks_at_once(link: LeaseClient) -> None:
-    assert len(list(iter(lambda: link.feed.take(0.4), None))) == 4
+    assert len(list(iter(lambda: take(link.feed, 0.4), None))) == 4
     say(link, paused=True, seq=3, now=0.5)
     assert ack(link, 1.0).wants == 0
     assert link.poll(1.01) is None
@@ -94,14 +95,14 @@ def test_at_the_end_of_a_pause_an_empty_feed_asks_at_once(link: LeaseClient) -> 
 def test_a_lease_says_that_the_run_goes_on(link: LeaseClient) -> None:
     say(link, paused=True, seq=3, now=0.5)
     link.receive(grant(4, 6, seq=4), 0.6)  # "go on" itself was lost
-    assert link.feed.take(0.7)
+    assert take(link.feed, 0.7)
 
 
 def test_an_answer_that_was_overtaken_does_not_end_a_pause(link: LeaseClient) -> None:
     say(link, paused=True, seq=4, now=0.5)
     say(link, paused=False, seq=3, now=0.6)
     link.receive(grant(4, 6, seq=3), 0.6)
-    assert link.feed.take(0.7) is None
+    assert take(link.feed, 0.7) is None
 
 
 def test_a_new_session_hands_out_nothing_before_an_answer_has_said_whether_the_run_is_paused(link: LeaseClient) -> None:
@@ -109,21 +110,21 @@ def test_a_new_session_hands_out_nothing_before_an_answer_has_said_whether_the_r
     link.receive(Welcome(8, 1, RUN), 0.6)
     said = ack(link, 0.7)
     assert (said.wants, said.holds) == (4, ())
-    assert link.feed.take(0.7) is None
+    assert take(link.feed, 0.7) is None
     link.receive(AckReply(8, 2, said.seq, over=False, paused=True), 0.8)
     assert ack(link, 1.8).wants == 0
 
 
 def test_a_stop_in_a_pause_hands_back_what_waits_and_settles_what_is_doubted(link: LeaseClient) -> None:
-    record = link.feed.take(0.4)
+    record = take(link.feed, 0.4)
     assert record
-    link.feed.book(record, LOST, Outcome.RETRY, 0.5)
+    link.feed.record_outcome(record, LOST, Outcome.RETRY, 0.5)
     say(link, paused=True, seq=3, now=0.6)
     say(link, paused=False, over=True, seq=4, now=0.7)
     said = ack(link, 1.0)
     assert failed(said.failed) == [0]
     assert said.holds == ()
-    assert link.feed.take(1.1) is None
+    assert take(link.feed, 1.1) is None
 
 
 # The master's side.

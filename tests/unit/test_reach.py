@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from support.feed import take
 from traffic.core.outcome import Answer, Outcome
 from traffic.core.protocol import Ack, LeaseGrant, LeaseTerms, RunConfig, Tried, Welcome
 from traffic.core.worker.feed import DEAD_AFTER, PROBE_S, Feed
@@ -51,9 +52,9 @@ class Bench:
 
     def attempt(self, answer: Answer, now: float, outcome: Outcome = Outcome.RETRY) -> int:
         """Take a record and book it; which."""
-        record = self.feed.take(now)
+        record = take(self.feed, now)
         assert record is not None
-        self.feed.book(record, answer, outcome, now)
+        self.feed.record_outcome(record, answer, outcome, now)
         return record.position
 
 
@@ -132,7 +133,7 @@ def test_what_is_leased_for_the_next_attempt_stays_until_it_is_made(bench: Bench
     bench.ack(10.0)
     bench.give(3, 4)
     assert bench.ack(10.5).holds == ((3, 4),)
-    assert bench.feed.take(10.5) is not None
+    assert take(bench.feed, 10.5) is not None
 
 
 def test_the_first_answer_ends_the_trouble_and_the_worker_asks_for_as_much_as_before(bench: Bench) -> None:
@@ -148,7 +149,7 @@ def test_what_was_sent_goes_back_with_how_often_once_it_has_waited(bench: Bench)
     assert bench.attempt(replace(BUSY, retry_after=100.0), 1.0) == 0
     cut = [bench.attempt(CUT, 1.0) for _ in range(DEAD_AFTER)]
     assert (bench.ack(1.0).holds, bench.feed.waiting) == (((0, DEAD_AFTER + 1),), DEAD_AFTER + 1)
-    assert bench.feed.take(5.0) is None, "who cannot reach the API would try it in vain, and keep it once more"
+    assert take(bench.feed, 5.0) is None, "who cannot reach the API would try it in vain, and keep it once more"
     ack = bench.ack(5.0)
     assert ack.holds == ((0, 1),), "it has yet to wait"
     assert {one.position for one in ack.tried} == set(cut)
@@ -168,25 +169,25 @@ def test_who_gets_a_record_that_was_handed_back_goes_on_counting_its_attempts(be
         bench.attempt(OK, 1.0, Outcome.DELIVERED)
     bench.give(20, 21, redelivered=((20, 21),), tried=(Tried(20, RUN.max_attempts - 1, outcome_unknown=True),))
     bench.attempt(BUSY, 2.0)
-    _, (failure,) = bench.feed.report()
+    _, (failure,) = bench.feed.drain_outcomes()
     assert (failure.positions, failure.attempts, failure.in_doubt) == (((20, 21),), RUN.max_attempts, True)
 
 
 def test_while_nothing_is_answered_one_attempt_at_a_time_is_under_way(bench: Bench) -> None:
-    records = [bench.feed.take(0.0) for _ in range(2)]
+    records = [take(bench.feed, 0.0) for _ in range(2)]
     assert records[0]
     assert records[1]
-    bench.feed.book(records[0], TIMED_OUT, Outcome.RETRY, 60.0)
+    bench.feed.record_outcome(records[0], TIMED_OUT, Outcome.RETRY, 60.0)
     assert bench.ack(65.0).wants == 0
-    bench.feed.book(records[1], TIMED_OUT, Outcome.RETRY, 65.5)
+    bench.feed.record_outcome(records[1], TIMED_OUT, Outcome.RETRY, 65.5)
     assert bench.ack(67.0).wants == 1
 
 
 def test_while_a_person_pauses_the_run_all_stays_where_it_is(bench: Bench) -> None:
-    record = bench.feed.take(1.0)
+    record = take(bench.feed, 1.0)
     assert record
     bench.feed.paused = True
-    bench.feed.book(record, NO_CONNECTION, Outcome.RETRY, 11.0)
+    bench.feed.record_outcome(record, NO_CONNECTION, Outcome.RETRY, 11.0)
     assert bench.ack(11.0).holds == ((0, 10),)
     bench.feed.paused = False
     assert bench.ack(12.0).holds == ()
@@ -202,46 +203,46 @@ def test_another_run_begins_without_the_trouble_of_the_one_before(bench: Bench) 
 
 
 def test_an_attempt_counts_once_it_has_left_the_worker(bench: Bench) -> None:
-    record = bench.feed.take(1.0)
+    record = take(bench.feed, 1.0)
     assert record
-    assert bench.feed.done == (0, 0, 0), "nobody knows yet whether it will"
-    bench.feed.book(record, REFUSED, Outcome.RETRY, 1.0)
-    assert bench.feed.done == (0, 0, 0)
+    assert bench.feed.attempts_made == (0, 0, 0), "nobody knows yet whether it will"
+    bench.feed.record_outcome(record, REFUSED, Outcome.RETRY, 1.0)
+    assert bench.feed.attempts_made == (0, 0, 0)
     assert bench.attempt(OK, 2.0, Outcome.DELIVERED) == record.position
-    assert bench.feed.done == (1, 0, 0), "the API has had it once"
+    assert bench.feed.attempts_made == (1, 0, 0), "the API has had it once"
 
 
 def test_a_repeat_is_an_attempt_at_what_was_answered_and_a_possible_one_at_what_was_not(bench: Bench) -> None:
-    first, second = bench.feed.take(1.0), bench.feed.take(1.0)
+    first, second = take(bench.feed, 1.0), take(bench.feed, 1.0)
     assert first
     assert second
-    bench.feed.book(first, BUSY, Outcome.RETRY, 1.0)
-    bench.feed.book(second, CUT, Outcome.RETRY, 1.0)
-    assert bench.feed.done == (2, 0, 0)
+    bench.feed.record_outcome(first, BUSY, Outcome.RETRY, 1.0)
+    bench.feed.record_outcome(second, CUT, Outcome.RETRY, 1.0)
+    assert bench.feed.attempts_made == (2, 0, 0)
     for record in bench.feed.take_batch(5.0, 2):
-        bench.feed.book(record, OK, Outcome.DELIVERED, 5.0)
-    assert bench.feed.done == (4, 1, 1)
+        bench.feed.record_outcome(record, OK, Outcome.DELIVERED, 5.0)
+    assert bench.feed.attempts_made == (4, 1, 1)
 
 
 def test_a_repeat_that_did_not_leave_is_none(bench: Bench) -> None:
     bench.attempt(CUT, 1.0)
     assert bench.attempt(REFUSED, 2.0) == 0
-    assert bench.feed.done == (1, 0, 0)
+    assert bench.feed.attempts_made == (1, 0, 0)
     assert bench.attempt(OK, 9.0, Outcome.DELIVERED) == 0
-    assert bench.feed.done == (2, 0, 1)
+    assert bench.feed.attempts_made == (2, 0, 1)
 
 
 def test_what_did_not_leave_is_in_no_dead_letter(bench: Bench) -> None:
     bench.attempt(REFUSED, 1.0)
     bench.attempt(Answer(422), 2.0, Outcome.REJECTED)
-    _, (failure,) = bench.feed.report()
+    _, (failure,) = bench.feed.drain_outcomes()
     assert failure.attempts == 1
 
 
 def test_the_reach_forgets_nothing_it_needs_between_two_looks() -> None:
     reach = Reach()
-    reach.look(1, 0.0)
-    reach.look(1, 50.0)
+    reach.note_progress(1, 0.0)
+    reach.note_progress(1, 50.0)
     for now in (60.0, 120.0):
         reach.fail(TIMED_OUT, now)
     assert reach.trouble

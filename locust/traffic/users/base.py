@@ -84,7 +84,7 @@ class RecordUserBase(User):
         source = self._source() if record is not None else None
         if record is not None and source is not None and source.run is not None:
             answer, outcome, _ = judged(self._rule(source.run), Answer(0, NOT_DELIVERED, fault="user"))
-            source.book(record, answer, outcome)
+            source.record_outcome(record, answer, outcome)
 
     def _rule(self, run: RunConfig) -> Rule:
         return rule_of(self.rule, run)

@@ -69,7 +69,7 @@ class RecordUser(RecordUserBase, FastHttpUser):  # type: ignore[misc] # a FastHt
             self._in_hand = None
             if outcome is None:
                 answer, outcome, _ = judged(self._rule(run), answer)
-            source.book(record, answer, outcome)
+            source.record_outcome(record, answer, outcome)
         return answer
 
 

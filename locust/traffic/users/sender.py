@@ -76,7 +76,7 @@ class Sender:
         if record is None:
             return None
         answer, outcome, fault = course.known.get(head) or course.verdict(head)
-        self._source.book(record, answer, outcome, now)
+        self._source.record_outcome(record, answer, outcome, now)
         if self._engine.bulk_stats:
             tally = course.tally
             tally.log(now - self._started)
@@ -98,7 +98,7 @@ class Sender:
         now = now_s()
         answer, outcome, fault = judged(course.rule, unanswered(error, sent=sent, waited=now - self._started))
         self._record = None
-        self._source.book(record, answer, outcome)
+        self._source.record_outcome(record, answer, outcome)
         if self._engine.bulk_stats:
             course.tally.log(now - self._started)
             course.tally.failures[answer.reason] += 1
@@ -127,7 +127,7 @@ class Sender:
         answer, outcome = Answer(0, reason, sent=sent, fault="user"), Outcome.RETRY
         if self._course is not None:
             answer, outcome, _ = judged(self._course.rule, answer)
-        self._source.book(record, answer, outcome)
+        self._source.record_outcome(record, answer, outcome)
 
 
 def unanswered(error: Exception, *, sent: bool, waited: float) -> Answer:

@@ -1,4 +1,4 @@
-"""Where users get records from: what a worker offers them, and how they find it."""
+"""What a worker offers its users: records to send, and a place to report their outcomes."""
 
 from typing import TYPE_CHECKING, Protocol
 from weakref import WeakKeyDictionary
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class RecordSource(Protocol):
-    """Where a worker's users get their records from, and say what came of them."""
+    """Hands out a worker's records to its users, and accepts their outcomes."""
 
     @property
     def name(self) -> str:
@@ -20,24 +20,24 @@ class RecordSource(Protocol):
 
     @property
     def run(self) -> RunConfig | None:
-        """The run that records are handed out of; None while there is none."""
+        """The run whose records are handed out; None while there is none."""
 
     @property
     def over(self) -> bool:
         """Whether the run hands out no more records."""
 
     def take(self, now: float | None = None) -> Record | None:
-        """A record to send now; None where there is none at the moment. `now`, where it was just read off the clock."""
+        """Return a record to send now; None if there is none. `now` spares a second look at the clock."""
 
     def take_batch(self, now: float, most: int) -> list[Record]:
-        """Up to `most` records to send now."""
+        """Return up to `most` records to send now."""
 
-    def book(self, record: Record, answer: Answer, outcome: Outcome, now: float | None = None) -> None:
-        """Say what came of an attempt; once for each record taken."""
+    def record_outcome(self, record: Record, answer: Answer, outcome: Outcome, now: float | None = None) -> None:
+        """Record the outcome of an attempt; call it once for each record taken."""
 
     def wait(self, timeout: float) -> None:
-        """Wait for a record, or for the run's end, `timeout` seconds at most."""
+        """Wait for a record, or for the run's end, at most `timeout` seconds."""
 
 
-# Users can be started before Locust's init event has made the source: they find it here when it is there.
+# Users may start before Locust's init event: they find the source here once it has been made.
 sources: "WeakKeyDictionary[Environment, RecordSource]" = WeakKeyDictionary()

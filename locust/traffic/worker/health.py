@@ -22,22 +22,24 @@ def _file() -> Path | None:
 
 
 def touch() -> None:
-    """Leave the mark, once a second at most; nothing where no file is named.
+    """Touch the file, at most once a second; do nothing if none is named.
 
-    It is called where a message is read, so a disk that refuses is for the log, not for the caller.
+    The caller handles a message and cannot act on a full disk, so a failure is logged.
     """
-    global _last  # noqa: PLW0603 - one process, one mark
+    global _last  # noqa: PLW0603 - one process, one file
     file, now = _file(), time.monotonic()
     if file is not None and now - _last >= EVERY_S:
         _last = now
         try:
             file.touch()
         except OSError as error:
-            logger.warning("the health mark %s cannot be left (%s): this worker will count as unhealthy", file, error)
+            logger.warning(
+                "the health file %s cannot be touched (%s): this worker will count as unhealthy", file, error
+            )
 
 
 def check() -> str | None:
-    """None where the mark is fresh; otherwise what is wrong."""
+    """Return what is wrong; None if the master has answered lately."""
     file = _file()
     if file is None:
         return "TRAFFIC_HEALTH_FILE names no file"
@@ -46,5 +48,5 @@ def check() -> str | None:
     except FileNotFoundError:
         return f"the master has never answered this worker ({file} is not there)"
     except OSError as error:
-        return f"TRAFFIC_HEALTH_FILE cannot be looked at ({file}: {error.strerror})"
+        return f"TRAFFIC_HEALTH_FILE cannot be read ({file}: {error.strerror})"
     return None if age < FRESH_S else f"the master has not answered for {age:.0f} s"

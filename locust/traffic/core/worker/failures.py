@@ -11,14 +11,14 @@ from traffic.core.outcome import LONGEST_REASON
 from traffic.core.protocol import Failure
 from traffic.core.ranges import RangeSet
 
-# The master reads so many kinds in some hundredths of a second.
+# The master reads so many kinds in a few hundredths of a second.
 MOST_KINDS = 1000
 # What failures of one kind have in common: whether in doubt, attempts, status, reason.
 Kind = tuple[bool, int, int, str]
 
 
 class Failures:
-    """Failures that are to be reported, by what they have in common."""
+    """Failures that no ack has carried yet, by what they have in common."""
 
     def __init__(self) -> None:
         self._positions: dict[Kind, list[int]] = {}
@@ -27,35 +27,35 @@ class Failures:
         return sum(map(len, self._positions.values()))
 
     def add(self, position: int, kind: Kind) -> None:
-        """Take one more; a long reason is cut."""
+        """Add a failure; a long reason is cut."""
         in_doubt, attempts, status, reason = kind
         self._positions.setdefault((in_doubt, attempts, status, reason[:LONGEST_REASON]), []).append(position)
 
     def members(self) -> set[int]:
-        """Every position that is to be reported."""
+        """Return the positions of all failures."""
         return set(chain.from_iterable(self._positions.values()))
 
     def take(self) -> tuple[Failure, ...]:
-        """Take out what the next report has room for."""
+        """Remove and return as many as the next ack has room for."""
         kinds = list(islice(self._positions, MOST_KINDS))
         return tuple(Failure(tuple(RangeSet.of(self._positions.pop(kind))), *kind) for kind in kinds)
 
     def restore(self, failures: Iterable[Failure]) -> None:
-        """Take back what was taken out."""
-        for one in failures:
-            self._positions.setdefault(_kind(one), []).extend(places(one).members())
+        """Put back failures that were taken."""
+        for failure in failures:
+            self._positions.setdefault(_kind(failure), []).extend(positions_of(failure).members())
 
 
-def places(failure: Failure) -> RangeSet:
-    """The positions of a failure."""
+def positions_of(failure: Failure) -> RangeSet:
+    """Return the positions of a failure."""
     return RangeSet(failure.positions)
 
 
-def together(failures: Iterable[Failure]) -> tuple[Failure, ...]:
-    """Failures of several reports as one says them."""
+def merged(failures: Iterable[Failure]) -> tuple[Failure, ...]:
+    """Return the failures of several acks, those that are alike in one."""
     made: dict[Kind, RangeSet] = {}
-    for one in failures:
-        made.setdefault(_kind(one), RangeSet()).update(places(one))
+    for failure in failures:
+        made.setdefault(_kind(failure), RangeSet()).update(positions_of(failure))
     return tuple(Failure(tuple(positions), *kind) for kind, positions in made.items())
 
 

@@ -1,15 +1,15 @@
 """The worker's side of the protocol: it speaks first, asks for records as its feed runs low, and acks.
 
-The rules that this module guards:
+Guarded here:
 
-- Of the master's messages those of the newest session count, each once, in their order; a message that was
-  overtaken is as good as lost, and the next ack says so by `heard` and `holds`.
-- Every outcome goes with every ack until an answer confirms one that carried it. While outcomes wait for an answer,
-  acks are fewer: a master that is slow to read is not slowed down by being told the same four times a second.
-- How long custody lasts is the master's to say, in its welcome.
+- Only the master's messages of the newest session count, each once, in their order. A message that was overtaken is
+  dropped as if it were lost; the next ack reports that by `heard` and `holds`.
+- Every outcome goes with every ack until an answer confirms an ack that carried it. While outcomes wait for an answer,
+  acks are fewer, so that a master that is slow to read need not read the same four times a second.
+- The master decides how long custody lasts, in its welcome.
 - Custody is counted from when the ack that was answered was *sent*, so that it ends here before it ends there.
-- A worker that gets nothing done hands back what others can send, and asks for one record at a time, to probe its way.
-- Whether a person pauses the run is what the newest answer says. A new session hands out nothing before its first.
+- A worker that gets nothing done hands back what others can send, and asks for one record at a time, as a probe.
+- The newest answer says whether a person pauses the run. A new session hands out nothing before its first answer.
 """
 
 from collections import deque
@@ -30,13 +30,13 @@ from traffic.core.protocol import (
 )
 from traffic.core.ranges import RangeSet
 from traffic.core.wire import ProtocolError
-from traffic.core.worker.failures import together
+from traffic.core.worker.failures import merged
 from traffic.core.worker.feed import Feed
 
 
 @dataclass(slots=True)
 class _Sent:
-    """An ack on its way: when it left, which outcomes were new in it, and what it handed back after it was sent."""
+    """An ack on its way: when it left, its new outcomes, and records that it handed back after they were sent."""
 
     seq: int
     at: float
@@ -49,14 +49,14 @@ class LeaseClient:
     """Turns the passing of time and the master's messages into acks, and leases into records for the feed.
 
     The adapter calls `poll` often (and whenever the feed is `needs_poll`), sends what it returns, and hands every
-    message to `receive`. `users` is how many users would take a record if there were one. `foreseen` is a fault of this
-    worker's own that is to be expected. `config` count until a master's welcome brings its own.
+    message to `receive`. `users` is how many users would take a record if there were one. `expected_fault` is a fault
+    that this worker is about to meet. `terms` count until a master's welcome brings its own.
     """
 
     def __init__(self, feed: Feed, terms: LeaseTerms) -> None:
         self.feed, self.terms = feed, terms
         self.users = 0
-        self.foreseen = ""
+        self.expected_fault = ""
         self.leaving = False
         self.joined = False
         self.session = 0
@@ -70,18 +70,18 @@ class LeaseClient:
         self._rate = _TakeRate()
 
     @property
-    def at_rest(self) -> bool:
+    def all_confirmed(self) -> bool:
         """Whether nothing is in hand and the master has confirmed every outcome."""
-        return not (self._unconfirmed_outcomes or self.feed.news or self.feed.in_hand or self.feed.holds())
+        return not (self._unconfirmed_outcomes or self.feed.unreported or self.feed.in_hand or self.feed.holds())
 
     def poll(self, now: float) -> Message | None:
-        """What to send now, if anything."""
+        """Return what to send now, if anything."""
         if self.joined and now >= self._expires:
-            self._lapse(now)
+            self._end_custody(now)
         if not self.joined:
-            return self._say_hello(now)
+            return self._hello_if_due(now)
         self._rate.note(self.feed.counts.taken, now)
-        self.feed.look(now)
+        self.feed.note_progress(now)
         if self.feed.hand_back(now):
             self._ack_due = now
         message = self._ack(now) if self._ack_is_due(now) else None
@@ -89,11 +89,11 @@ class LeaseClient:
         return message
 
     def flush(self, now: float) -> Message | None:
-        """An ack at once, whatever is due; None while there is no session."""
+        """Return an ack, whether one is due or not; None while there is no session."""
         return self._ack(now) if self.joined else None
 
     def receive(self, message: object, now: float) -> None:
-        """Take a message from the master. ProtocolError where it is none that a master sends."""
+        """Handle a message from the master. ProtocolError if a master sends no such message."""
         if isinstance(message, Welcome):
             self._on_welcome(message, now)
         elif isinstance(message, LeaseGrant | AckReply):
@@ -102,15 +102,15 @@ class LeaseClient:
         else:
             raise ProtocolError(f"a master does not send {type(message).__name__}")
 
-    def _lapse(self, now: float) -> None:
-        """Give custody up: from here on the master may lease to others what this worker holds."""
+    def _end_custody(self, now: float) -> None:
+        """End the session: from now on the master may lease to others what this worker holds."""
         self.joined = False
         self._hello += 1
         self._hello_due = now
-        self._take_outcomes_back()
+        self._restore_outcomes()
         self.feed.begin(self.session, self.feed.run)
 
-    def _say_hello(self, now: float) -> Message | None:
+    def _hello_if_due(self, now: float) -> Message | None:
         if now < self._hello_due or self.leaving:
             return None
         self._hello_due = now + self.terms.hello_s
@@ -119,7 +119,7 @@ class LeaseClient:
     def _on_welcome(self, message: Welcome, now: float) -> None:
         if message.session <= self.session:
             return
-        self._take_outcomes_back()
+        self._restore_outcomes()
         self.feed.begin(message.session, message.run)
         self.session, self._heard, self._seq = message.session, message.seq, 0
         self.terms = message.terms
@@ -135,7 +135,7 @@ class LeaseClient:
             self.feed.confirm(sent.delivered, sent.failed)
             if sent.seq == message.answers:
                 self.feed.deadline = self._expires = sent.at + self.terms.lease_s
-        # A lease says it, too: while a person pauses the run, there is none.
+        # A lease means that the run is not paused.
         self.feed.paused = isinstance(message, AckReply) and message.paused
         if isinstance(message, LeaseGrant):
             self._asked = False
@@ -143,7 +143,7 @@ class LeaseClient:
         elif message.over:
             self.feed.close()
 
-    def _take_outcomes_back(self) -> None:
+    def _restore_outcomes(self) -> None:
         for sent in self._unconfirmed:
             self.feed.restore(sent.delivered, sent.failed)
         self._unconfirmed.clear()
@@ -157,11 +157,11 @@ class LeaseClient:
             return True
         if self._unconfirmed_outcomes:
             return now >= self._acked_at + self.terms.idle_ack_s
-        drained = bool(self.feed.news) and not self.feed.in_hand and not self.feed.waiting
+        drained = bool(self.feed.unreported) and not self.feed.in_hand and not self.feed.waiting
         return drained or now >= self._ack_due
 
     def _wants(self, now: float) -> int:
-        """How many records to ask for: none until the feed has run down to half of what it should hold."""
+        """Return how many records to ask for now."""
         if self.feed.closed or self.feed.paused or self.feed.run is None or self.leaving or not self.users:
             return 0
         if self.feed.trouble:
@@ -173,27 +173,27 @@ class LeaseClient:
         return feed_target(self.terms, policy, users=self.users, records_per_s=self._rate.records_per_s)
 
     def _ack(self, now: float) -> Ack:
-        delivered, failed = self.feed.report()
+        delivered, failed = self.feed.drain_outcomes()
         self._seq += 1
-        self._unconfirmed.append(_Sent(self._seq, now, delivered, failed, self.feed.report_tried()))
+        self._unconfirmed.append(_Sent(self._seq, now, delivered, failed, self.feed.drain_tried()))
         every = RangeSet()
         for sent in self._unconfirmed:
             every.update(sent.delivered)
-        # Where a report has no room for all, the rest is said before more is asked for.
-        wants = 0 if self.feed.news else self._wants(now)
+        # If an ack has no room for every outcome, the others are reported before more records are asked for.
+        wants = 0 if self.feed.unreported else self._wants(now)
         self._asked = wants > 0
         holds = self.feed.holds()
         busy = bool(holds or self._unconfirmed_outcomes or wants or self.feed.in_hand)
         self._acked_at = now
         self._ack_due = now + (self.terms.ack_s if busy else self.terms.idle_ack_s)
-        attempts, resent, maybe_resent = self.feed.done
+        attempts, resent, maybe_resent = self.feed.attempts_made
         return Ack(
             session=self.session,
             seq=self._seq,
             heard=self._heard,
             run=self.feed.run.run if self.feed.run else "",
             delivered=tuple(every),
-            failed=together(failure for sent in self._unconfirmed for failure in sent.failed),
+            failed=merged(failure for sent in self._unconfirmed for failure in sent.failed),
             holds=tuple(holds),
             wants=wants,
             attempts=attempts,
@@ -202,13 +202,13 @@ class LeaseClient:
             trouble=self.feed.trouble,
             leaving=self.leaving,
             maybe_resent=maybe_resent,
-            fault=self.feed.reach.fault or self.foreseen,
+            fault=self.feed.reach.fault or self.expected_fault,
             tried=tuple(one for sent in self._unconfirmed for one in sent.tried),
         )
 
 
 class _TakeRate:
-    """How fast the users have been taking records of late."""
+    """How many records a second the users have been taking, over the latest spans of `SPAN_S`."""
 
     SPAN_S = 0.25
 
@@ -217,7 +217,7 @@ class _TakeRate:
         self._since, self._count = 0.0, 0
 
     def note(self, taken: int, now: float) -> None:
-        """Take how many records have been taken so far."""
+        """Note how many records have been taken so far."""
         if taken < self._count or now - self._since >= 4 * self.SPAN_S:
             self._since, self._count, self.records_per_s = now, taken, 0
         elif now - self._since >= self.SPAN_S:

@@ -13,9 +13,9 @@ def key_of(run: str, index: int | str) -> str:
 class Record:
     """A record in a worker's hands: `index` is its place in the file, `body` its bytes as they stand there.
 
-    `attempts` counts those made, the present one included, without the `unreached`, which did not leave this worker
-    and do not count against the record. `answered` says that the API has answered one of them, `outcome_unknown` that
-    one of them had no answer, `redelivered` that another worker may have sent the record.
+    `attempts` counts the attempts, the present one included, without the `unreached`, which did not leave this worker
+    and do not count against the record. `answered`: the API has answered one of them. `outcome_unknown`: one of them
+    had no answer. `redelivered`: another worker may have sent the record.
     """
 
     run: str
@@ -35,7 +35,7 @@ class Record:
         return key_of(self.run, self.index)
 
     @property
-    def maybe(self) -> bool:
+    def maybe_resent(self) -> bool:
         """Whether the API may have had the record before, and nobody knows."""
         return not self.answered and (self.redelivered or self.outcome_unknown)
 
@@ -45,46 +45,46 @@ class Counts:
     """What one worker counts of one run.
 
     `taken` are the attempts that were begun, `unsent` those that did not leave the worker, `unknown` those that left
-    and had no answer. `repeats` were begun at records that the API had answered before, `maybe` at records that it
-    may have had.
+    and had no answer. `resent` were begun at records that the API had answered before, `maybe_resent` at records that
+    it may have had.
     """
 
     taken: int = 0
     unsent: int = 0
     unknown: int = 0
-    repeats: int = 0
-    maybe: int = 0
+    resent: int = 0
+    maybe_resent: int = 0
 
-    def begin_again(self, record: Record) -> None:
+    def count_repeat(self, record: Record) -> None:
         """Count an attempt that is not the record's first, or may not be."""
-        self.repeats += record.answered
-        self.maybe += record.maybe
+        self.resent += record.answered
+        self.maybe_resent += record.maybe_resent
 
-    def book_unanswered(self, record: Record, *, sent: bool) -> None:
-        """Count that an attempt has no answer. One that did not leave the worker is none of the record's."""
+    def record_unanswered(self, record: Record, *, sent: bool) -> None:
+        """Count that an attempt has no answer. An attempt that did not leave the worker is taken off the record's."""
         if sent:
             self.unknown += 1
             return
         self.unsent += 1
-        self.repeats -= record.answered
-        self.maybe -= record.maybe
+        self.resent -= record.answered
+        self.maybe_resent -= record.maybe_resent
         record.attempts -= 1
         record.unreached += 1
 
-    def answered(self, flying: int) -> int:
-        """How many attempts were answered, if `flying` are under way."""
-        return self.taken - self.unsent - self.unknown - flying
+    def answered(self, in_flight: int) -> int:
+        """Return how many attempts were answered, if `in_flight` are under way."""
+        return self.taken - self.unsent - self.unknown - in_flight
 
-    def done(self, flying: Iterable[Record]) -> tuple[int, int, int]:
-        """The attempts that left the worker and are over, how many of them were repeats, and how many maybe were."""
-        under_way = list(flying)
-        repeats, maybe = self.repeats, self.maybe
-        if repeats or maybe:
-            repeats -= sum(record.answered for record in under_way)
-            maybe -= sum(record.maybe for record in under_way)
-        return self.taken - self.unsent - len(under_way), repeats, maybe
+    def attempts_made(self, in_flight: Iterable[Record]) -> tuple[int, int, int]:
+        """Return the attempts that left the worker and are over, the repeats among them, and the possible repeats."""
+        under_way = list(in_flight)
+        resent, maybe_resent = self.resent, self.maybe_resent
+        if resent or maybe_resent:
+            resent -= sum(record.answered for record in under_way)
+            maybe_resent -= sum(record.maybe_resent for record in under_way)
+        return self.taken - self.unsent - len(under_way), resent, maybe_resent
 
-    def without(self, flying: Iterable[Record]) -> "Counts":
-        """Return what is counted if nothing more is heard of what is under way."""
-        attempts, repeats, maybe = self.done(flying)
-        return Counts(attempts + self.unsent, self.unsent, self.unknown, repeats, maybe)
+    def without(self, in_flight: Iterable[Record]) -> "Counts":
+        """Return the counts as they are if no outcome of what is under way is ever reported."""
+        attempts, resent, maybe_resent = self.attempts_made(in_flight)
+        return Counts(attempts + self.unsent, self.unsent, self.unknown, resent, maybe_resent)

@@ -17,7 +17,7 @@ RECORDS = 200
 LOCUSTFILE = """
 import errno, os, pathlib, sys
 from traffic import ReplayUser
-from traffic.http import connector as dial
+from traffic.http import connector
 
 FOLDER = pathlib.Path(os.environ["SWITCHES"])
 CHOSEN = False
@@ -28,13 +28,13 @@ if "--worker" in sys.argv:
     except FileExistsError:
         pass
 
-class Socket(dial._Socket):
+class Socket(connector._Socket):
     def connect_ex(self, address):
         if CHOSEN and (FOLDER / "blind").exists():
             return errno.EHOSTUNREACH
         return super().connect_ex(address)
 
-dial._Socket = Socket
+connector._Socket = Socket
 
 class Replay(ReplayUser):
     pass

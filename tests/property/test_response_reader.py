@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from traffic.http.http1 import BrokenAnswerError, ResponseHead
+from traffic.http.http1 import UNTIL_CLOSE, BrokenAnswerError, ResponseHead
 from traffic.http.response_reader import MOST_HEAD, ResponseReader
 
 Seen = tuple[str, int, int, bool]
@@ -60,7 +60,7 @@ def read(parts: list[bytes], known: dict[bytes, ResponseHead] | None = None) -> 
             head = reader.feed(part)
             if head is not None:
                 return "whole", head.status, reader.body, reader.surplus or at + 1 < len(parts)
-        head = reader.eof()
+        head = reader.head if reader.head is not None and reader.head.length == UNTIL_CLOSE else None
     except BrokenAnswerError:
         return "broken", reader.head.status if reader.head else 0, 0, False
     return ("whole" if head else "cut"), reader.head.status if reader.head else 0, reader.body, False

@@ -14,7 +14,7 @@ from geventhttpclient.connectionpool import ConnectionPool
 
 from support.replay import Books, Users, server
 from traffic import machine_limits as means
-from traffic.http import connector as dial
+from traffic.http import connector
 from traffic.users.record_user import RecordUser, read_answer
 from traffic.users.replay_user import ReplayUser
 
@@ -146,7 +146,7 @@ def no_sockets(monkeypatch):
         def fail(*_args, **_options):
             raise OSError(code, os.strerror(code))
 
-        monkeypatch.setattr(dial, "_Socket", fail)
+        monkeypatch.setattr(connector, "_Socket", fail)
         monkeypatch.setattr(ConnectionPool, "_create_tcp_socket", fail)
 
     return fail_by
@@ -202,13 +202,13 @@ def test_of_several_addresses_the_one_that_answered_is_told(monkeypatch):
     with server(lambda *_: None) as api:
         port = api._server.address[1]
     nowhere = ("192.0.2.1", port)  # which this machine's loopback cannot reach from where it is bound
-    real = dial._Socket
+    real = connector._Socket
 
     class Bound(real):
         def connect_ex(self, address):
             return errno.EADDRNOTAVAIL if address == nowhere else super().connect_ex(address)
 
-    monkeypatch.setattr(dial, "_Socket", Bound)
+    monkeypatch.setattr(connector, "_Socket", Bound)
     both = [(socket.AF_INET, ("127.0.0.1", port)), (socket.AF_INET, nowhere)]
     monkeypatch.setattr("traffic.http.resolver.Target.literal", lambda self: both)
     books = Books([RECORD])

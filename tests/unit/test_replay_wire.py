@@ -15,7 +15,7 @@ from gevent import ssl
 from support.certificates import self_signed
 from support.replay import OK, Books, Users, listening, server
 from traffic.core.outcome import Outcome
-from traffic.http import resolver as addresses
+from traffic.http import resolver as resolver_module
 from traffic.http.resolver import FRESH_S, Resolver, Target
 from traffic.users.dispatcher import engine_of
 
@@ -231,16 +231,16 @@ def test_what_is_no_name_at_all_was_not_sent():
 def test_names_are_looked_up_again_in_time_and_once_for_all_who_ask(monkeypatch):
     asked, now, pending = [], [0.0], []
     monkeypatch.setattr(Target, "look_up", lambda _: asked.append(now[0]) or [(2, ("127.0.0.1", len(asked)))])
-    directory = Resolver(Target.of("http://api.example"), pending.append, lambda: now[0])
+    resolver = Resolver(Target.of("http://api.example"), pending.append, lambda: now[0])
     got = []
     for _ in range(3):
-        directory.ask(lambda found, error: got.append((found, error)))
+        resolver.resolve(lambda found, error: got.append((found, error)))
     pending.pop()()
     assert got == [([(2, ("127.0.0.1", 1))], None)] * 3
-    directory.ask(lambda found, _: got.append(found))
+    resolver.resolve(lambda found, _: got.append(found))
     assert not pending
     now[0] = FRESH_S
-    directory.ask(lambda found, _: got.append(found))
+    resolver.resolve(lambda found, _: got.append(found))
     pending.pop()()
     assert got[-1] == [(2, ("127.0.0.1", 2))]
     assert asked == [0.0, FRESH_S]
@@ -253,7 +253,7 @@ def test_the_next_address_is_tried_where_one_refuses(monkeypatch):
     with server(lambda connection, _: connection.sendall(OK)) as api:
         good = int(api.url.rpartition(":")[2])
         found = [(int(socket.AF_INET), ("127.0.0.1", at)) for at in (port, good)]
-        monkeypatch.setattr(addresses, "_addresses", lambda *_: found)
+        monkeypatch.setattr(resolver_module, "_addresses", lambda *_: found)
         books = Books([RECORD])
         Users(books, "http://api.example").run()
     assert books.answers[0].status == 201
@@ -391,7 +391,7 @@ def test_an_encrypted_key_is_told_and_nobody_is_asked_for_its_password(certifica
     command = ["openssl", "pkey", "-in", certificate[1], "-aes256", "-passout", "pass:secret", "-out", key]
     subprocess.run(command, check=True)
     with pytest.raises(OSError, match="its key is encrypted"):
-        addresses.tls_context(insecure=False, ca_file=None, certificate=(certificate[0], str(key)))
+        resolver_module.tls_context(insecure=False, ca_file=None, certificate=(certificate[0], str(key)))
 
 
 def test_https_to_a_server_that_speaks_none_sends_nothing():

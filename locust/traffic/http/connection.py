@@ -1,7 +1,7 @@
-"""One connection to the API, driven by the loop's own watchers: one request at a time, and never one twice.
+"""One connection to the API, driven by the loop's watchers: one request at a time, each sent once.
 
-The rules that this module guards: a request of which a byte left is never sent again from here; a connection is not
-used after an answer whose end is uncertain; what fails is told later, by the loop, so that no failure calls the next.
+Guarded here: a request is never sent again once a byte of it has left; a connection is not used after an answer whose
+end is uncertain; a failure is reported later, by the loop, so that no failure calls the next.
 """
 
 from collections.abc import Callable
@@ -15,64 +15,65 @@ from traffic.http.endpoint import NEVER, Endpoint, ResponseHandler
 from traffic.http.http1 import BrokenAnswerError, ResponseHead
 from traffic.http.response_reader import ResponseReader
 from traffic.http.scheme_mismatch import WRITE_HTTP, WRITE_HTTPS, WrongSchemeError, asks_for_tls, begins_tls, met_plain
-from traffic.http.tls import Tls, refused_us
+from traffic.http.tls import Tls, refuses_certificate
 
 _READ = 1
 _RECEIVE = 1 << 16
-# A connection that was at rest for longer is looked at before it is used.
-_RESTED_S = 0.001
+# A connection that was idle for longer is checked before it is used.
+_IDLE_S = 0.001
 
 
 class Connection:
-    """Sends requests to the API and hands answers to its owner; connects when there is something to send.
+    """Sends requests to the API and hands the responses to its handler; connects when there is something to send.
 
-    `due` is when its patience ends, by `now_s`: whoever owns it calls `expire` then.
+    `due` is when a timeout ends, by `now_s`: the handler's dispatcher calls `expire` then.
     """
 
     __slots__ = (
-        *("_answers", "_dial", "_fresh", "_left", "_out", "_owner", "_pending", "_reader", "_recv", "_rested"),
-        *("_route", "_send", "_shaken", "_socket", "_tls", "_writer", "busy", "due"),
+        *("_any_sent", "_connector", "_endpoint", "_fresh", "_handler", "_handshake_done", "_idle_since", "_pending"),
+        *("_read_watcher", "_recv", "_response_reader", "_send", "_socket", "_tls", "_unsent", "_write_watcher"),
+        *("busy", "due"),
     )
 
-    def __init__(self, route: Endpoint, owner: ResponseHandler) -> None:
-        self._route, self._owner = route, owner
-        self._answers = ResponseReader(route.known)
+    def __init__(self, endpoint: Endpoint, handler: ResponseHandler) -> None:
+        self._endpoint, self._handler = endpoint, handler
+        self._response_reader = ResponseReader(endpoint.known)
         self._socket: Any = None
-        self._reader: Any = None
-        self._writer: Any = None
+        self._read_watcher: Any = None
+        self._write_watcher: Any = None
         self._tls: Tls | None = None
         self._send: Callable[[Any], int] | None = None  # set while requests can be sent
         self._recv: Any = None
         self._pending: bytes | None = None  # the request that waits for a connection
-        self._out: memoryview | None = None  # what the kernel has not taken yet
-        self._dial: Connector | None = None
-        self._left = self._fresh = self._shaken = self.busy = False
-        self.due, self._rested = NEVER, 0.0
+        self._unsent: memoryview | None = None  # what the kernel has not taken yet
+        self._connector: Connector | None = None
+        self._any_sent = self._fresh = self._handshake_done = self.busy = False
+        self.due, self._idle_since = NEVER, 0.0
 
     def request(self, data: bytes, now: float) -> None:
-        """Send a request; `answered` or `failed` of the owner is called later, once."""
+        """Send a request; `answered` or `failed` of the handler is called later, once."""
         assert not self.busy, "one request at a time"
-        self.busy, self._left = True, False
-        if self._send is not None and now - self._rested > _RESTED_S:
-            self._look_for_an_end()
+        self.busy, self._any_sent = True, False
+        if self._send is not None and now - self._idle_since > _IDLE_S:
+            self._check_closed()
         if self._send is None:
             self._pending = data
             self._connect(now)
         else:
-            self.due = now + self._route.answer_timeout
+            self.due = now + self._endpoint.answer_timeout
             self._write(data)
 
     def expire(self, now: float) -> None:
-        """Give up what is awaited."""
-        head = self._answers.head
+        """End the wait for the response, or for the connection: its timeout is over."""
+        head = self._response_reader.head
         if head is not None:
             self._finish(head, now, reusable=False)
         else:
-            late = self._route.late(connected=self._socket is not None, ready=self._send is not None)
-            self._fail(late, sent=self._left)
+            connected, ready = self._socket is not None, self._send is not None
+            self._fail(self._endpoint.timeout_error(connected=connected, ready=ready), sent=self._any_sent)
 
     def close(self) -> None:
-        """Close the connection, whatever is under way; the owner hears no more of it."""
+        """Close the connection, whatever is under way; the handler is called no more."""
         self._pending = None
         self.busy = False
         self._shut()
@@ -80,49 +81,49 @@ class Connection:
     # Connecting.
 
     def _connect(self, now: float) -> None:
-        self.due = now + self._route.connect_timeout
-        self._dial = Connector(self._route.directory, self._route.loop, self._on_connected)
-        self._dial.begin()
+        self.due = now + self._endpoint.connect_timeout
+        self._connector = Connector(self._endpoint.resolver, self._endpoint.loop, self._on_connected)
+        self._connector.begin()
 
     def _on_connected(self, made: Any, error: OSError | None) -> None:
-        self._dial = None
+        self._connector = None
         if error is not None:
             self._fail(error, sent=False)
             return
         self._socket, self._recv, self._fresh = made, made.recv, True
-        self._reader = self._route.loop.io(made.fileno(), _READ)
-        self._reader.start(self._on_readable)
-        if self._route.tls is not None:
-            self._tls, self._shaken = Tls(self._route.tls, self._route.target.name), False
-            self._guard(lambda: self._shake(b""))
+        self._read_watcher = self._endpoint.loop.io(made.fileno(), _READ)
+        self._read_watcher.start(self._on_readable)
+        if self._endpoint.tls is not None:
+            self._tls, self._handshake_done = Tls(self._endpoint.tls, self._endpoint.target.name), False
+            self._guard(lambda: self._handshake(b""))
         else:
-            self._guard(self._begin)
+            self._guard(self._send_pending)
 
-    def _shake(self, data: bytes) -> None:
-        """Go on with the TLS handshake."""
+    def _handshake(self, data: bytes) -> None:
+        """Continue the TLS handshake with what the server sent."""
         assert self._tls is not None
         try:
-            self._shaken = self._tls.handshake(data)
+            self._handshake_done = self._tls.handshake(data)
         except OSError as error:
-            self._push(self._tls.outgoing())  # the alert, which says why
+            self._push(self._tls.outgoing())  # the alert that says why
             self._fail(WrongSchemeError(WRITE_HTTP) if met_plain(error) else error, sent=False)
             return
         self._push(self._tls.outgoing())
-        if self._shaken and self.busy:
-            self._begin()
+        if self._handshake_done and self.busy:
+            self._send_pending()
 
-    def _begin(self) -> None:
+    def _send_pending(self) -> None:
         """Send the request that waited for the connection."""
         assert self._pending is not None
         data, self._pending = self._pending, None
         self._send = self._socket.send
-        self.due = now_s() + self._route.answer_timeout
+        self.due = now_s() + self._endpoint.answer_timeout
         self._write(data)
 
     # Sending.
 
     def _write(self, data: bytes) -> None:
-        plain = data
+        request = data
         assert self._send is not None
         try:
             if self._tls is not None:
@@ -131,69 +132,69 @@ class Connection:
         except BlockingIOError:
             count = 0
         except OSError as error:
-            self._refused(plain, error)
+            self._on_not_sent(request, error)
             return
-        self._left = count > 0
+        self._any_sent = count > 0
         if count < len(data):
-            self._out = memoryview(data)[count:]
+            self._unsent = memoryview(data)[count:]
             self._await_write(self._on_writable)
 
-    def _refused(self, plain: bytes, error: OSError) -> None:
-        """No byte of a request could be sent. Over a used connection that is its end's news; another is made."""
+    def _on_not_sent(self, request: bytes, error: OSError) -> None:
+        """Handle that no byte of a request could be sent: over a connection that was used before, connect again."""
         fresh = self._fresh
         self._shut()
         if fresh:
             self._fail(error, sent=False)
         else:
-            self._pending = plain
+            self._pending = request
             self._connect(now_s())
 
     def _push(self, data: bytes) -> None:
-        """Send bytes of the handshake, behind what waits."""
+        """Send bytes of the handshake, after those that wait."""
         if not data:
             return
-        self._out = memoryview((self._out.tobytes() if self._out is not None else b"") + data)
+        self._unsent = memoryview((self._unsent.tobytes() if self._unsent is not None else b"") + data)
         self._flush()
-        if self._out is not None:
+        if self._unsent is not None:
             self._await_write(self._on_writable)
 
     def _flush(self) -> None:
-        assert self._out is not None
+        assert self._unsent is not None
         try:
-            count = self._socket.send(self._out)
+            count = self._socket.send(self._unsent)
         except BlockingIOError:
             return
         except OSError:
-            self._out = self._out[:0]  # the reader will tell, perhaps after an answer that came early
-            self._route.loop.run_callback(self._on_readable)
+            self._unsent = self._unsent[:0]  # reading will find the error, perhaps after a response that came early
+            self._endpoint.loop.run_callback(self._on_readable)
             count = 0
-        self._left = self._left or (count > 0 and self._send is not None)
-        self._out = self._out[count:] or None
+        self._any_sent = self._any_sent or (count > 0 and self._send is not None)
+        self._unsent = self._unsent[count:] or None
 
     def _on_writable(self) -> None:
         self._flush()
-        if self._out is None:
-            self._writer.stop()
+        if self._unsent is None:
+            self._write_watcher.stop()
 
     def _await_write(self, then: Callable[[], None]) -> None:
-        if self._writer is None:
-            self._writer = self._route.loop.io(self._socket.fileno(), WRITE)
-        self._writer.stop()
-        self._writer.start(self._guard, then)
+        if self._write_watcher is None:
+            self._write_watcher = self._endpoint.loop.io(self._socket.fileno(), WRITE)
+        self._write_watcher.stop()
+        self._write_watcher.start(self._guard, then)
 
     # Receiving.
 
     def _on_readable(self) -> None:
         try:
             self._receive()
-        except Exception as error:  # noqa: BLE001 - the loop would print it and go on; the owner is to know
-            self._owner.fail_user(error)
+        except Exception as error:  # noqa: BLE001 - the loop would only print it; the user must raise it
+            self._handler.fail_user(error)
 
     def _guard(self, act: Callable[[], None]) -> None:
         try:
             act()
         except Exception as error:  # noqa: BLE001 - as above
-            self._owner.fail_user(error)
+            self._handler.fail_user(error)
 
     def _receive(self) -> None:
         if self._recv is None:
@@ -201,8 +202,8 @@ class Connection:
         try:
             data = self._recv(_RECEIVE)
             if self._tls is not None and data:
-                if not self._shaken:
-                    self._shake(data)
+                if not self._handshake_done:
+                    self._handshake(data)
                     return
                 data = self._decrypt(data)
                 if data is None:
@@ -215,21 +216,21 @@ class Connection:
         if not data:
             self._lost(HTTPConnectionClosed("connection closed."))
         elif not self.busy:
-            self._shut()  # nothing was asked: whatever it says, it is not for us
+            self._shut()  # no request is under way, so this is no response
         else:
             self._read(data)
 
     def _decrypt(self, data: bytes) -> bytes | None:
-        """What the server said; empty where it said its last word, None where nothing yet."""
+        """Return what the server sent; empty if it has ended the connection, None if nothing is complete yet."""
         assert self._tls is not None
         plain = self._tls.decrypt(data)
         self._push(self._tls.outgoing())
         return plain or (b"" if self._tls.ended else None)
 
     def _read(self, data: bytes) -> None:
-        answers = self._answers
+        reader = self._response_reader
         try:
-            head = answers.feed(data)
+            head = reader.feed(data)
         except BrokenAnswerError as error:
             if self._tls is None and begins_tls(data):
                 self._fail(WrongSchemeError(WRITE_HTTPS), sent=False)
@@ -237,34 +238,34 @@ class Connection:
                 self._lost(error)
             return
         if head is not None:
-            reusable = head.keep_alive and not answers.surplus and self._out is None
+            reusable = head.keep_alive and not reader.surplus and self._unsent is None
             if not reusable and self._tls is None and asks_for_tls(head.status, data):
                 self._fail(WrongSchemeError(WRITE_HTTPS), sent=False)
             else:
                 self._finish(head, now_s(), reusable=reusable)
 
     def _finish(self, head: ResponseHead, now: float, *, reusable: bool) -> None:
-        body = self._answers.body
-        self.busy, self._fresh, self.due, self._rested = False, False, NEVER, now
+        body = self._response_reader.body
+        self.busy, self._fresh, self.due, self._idle_since = False, False, NEVER, now
         if not reusable:
             self._shut()
-        elif self._answers.head is not None:
-            self._answers.begin()
-        self._owner.answered(head, body, now)
+        elif self._response_reader.head is not None:
+            self._response_reader.begin()
+        self._handler.answered(head, body, now)
 
     def _lost(self, error: Exception) -> None:
-        """The connection is no good any more. An answer whose head was whole has said what there is to say."""
+        """Handle the loss of the connection. A response whose head is whole counts: it says what the API did."""
         if not self.busy:
             self._shut()
         elif self._send is None:
             self._fail(error, sent=False)
-        elif self._answers.head is not None:
-            self._finish(self._answers.head, now_s(), reusable=False)
+        elif self._response_reader.head is not None:
+            self._finish(self._response_reader.head, now_s(), reusable=False)
         else:
-            self._fail(error, sent=self._left and not (self._fresh and refused_us(error)))
+            self._fail(error, sent=self._any_sent and not (self._fresh and refuses_certificate(error)))
 
-    def _look_for_an_end(self) -> None:
-        """A connection that has rested may have been closed, and the loop not have told yet."""
+    def _check_closed(self) -> None:
+        """Close the connection if the API has closed it while it was idle, which the loop may not have reported yet."""
         try:
             self._recv(1)
         except BlockingIOError:
@@ -278,18 +279,19 @@ class Connection:
         self._shut()
         if self.busy:
             self.busy = False
-            self._route.loop.run_callback(lambda: self._guard(lambda: self._owner.failed(error, sent=sent)))
+            self._endpoint.loop.run_callback(lambda: self._guard(lambda: self._handler.failed(error, sent=sent)))
 
     def _shut(self) -> None:
-        if self._dial is not None:
-            self._dial.cancel()
-        for watcher in (self._reader, self._writer):
+        if self._connector is not None:
+            self._connector.cancel()
+        for watcher in (self._read_watcher, self._write_watcher):
             if watcher is not None:
                 watcher.stop()
                 watcher.close()
         if self._socket is not None:
             self._socket.close()
-        self._dial = self._socket = self._reader = self._writer = self._tls = self._send = self._recv = self._out = None
-        self._answers.begin()
+        self._connector = self._socket = self._read_watcher = self._write_watcher = None
+        self._tls = self._send = self._recv = self._unsent = None
+        self._response_reader.begin()
         if self._pending is None:
             self.due = NEVER

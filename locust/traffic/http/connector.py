@@ -1,4 +1,4 @@
-"""Makes one connection: the name's addresses are asked for, and tried in their order until one takes it."""
+"""Makes one connection: resolves the name, and tries its addresses in their order until one accepts."""
 
 import errno
 import os
@@ -10,38 +10,38 @@ from gevent.monkey import get_original
 
 from traffic.http.resolver import Address, Resolver
 
-# The interpreter's own socket: gevent's would wait where this one is to say that it cannot go on.
+# The interpreter's own socket: gevent's would wait instead of raising BlockingIOError.
 _Socket: Any = get_original("socket", "socket")
 WRITE = 2
-# Of one address of several: this machine has nothing from where it could be reached.
+# This machine has no address from which this one of several could be reached.
 _NO_WAY = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 
-Then = Callable[[Any, OSError | None], None]
+OnDone = Callable[[Any, OSError | None], None]
 
 
 class Connector:
-    """One try to connect. `then` is called once: with a connected non-blocking socket, or with None and why."""
+    """One attempt to connect. `on_done` is called once: with a connected non-blocking socket, or with None and why."""
 
-    __slots__ = ("_directory", "_loop", "_socket", "_then", "_untried", "_writer")
+    __slots__ = ("_loop", "_on_done", "_resolver", "_socket", "_untried", "_writer")
 
-    def __init__(self, directory: Resolver, loop: Any, then: Then) -> None:
-        self._directory, self._loop = directory, loop
-        self._then: Then | None = then
+    def __init__(self, resolver: Resolver, loop: Any, on_done: OnDone) -> None:
+        self._resolver, self._loop = resolver, loop
+        self._on_done: OnDone | None = on_done
         self._socket: Any = None
         self._writer: Any = None
         self._untried: list[Address] = []
 
     def begin(self) -> None:
-        """Ask for the addresses, and try them."""
-        self._directory.ask(self._on_addresses)
+        """Resolve the name, and try the addresses."""
+        self._resolver.resolve(self._on_addresses)
 
     def cancel(self) -> None:
-        """Give up."""
-        self._then = None
-        self._hang_up()
+        """Stop; `on_done` is not called."""
+        self._on_done = None
+        self._close()
 
     def _on_addresses(self, addresses: list[Address], error: OSError | None) -> None:
-        if self._then is not None:
+        if self._on_done is not None:
             self._untried = addresses.copy()
             self._try_next(error or OSError("the name has no address"))
 
@@ -56,13 +56,13 @@ class Connector:
                 self._writer = self._loop.io(self._socket.fileno(), WRITE)
                 self._writer.start(self._on_writable)
                 return
-            error = self._telling(error, OSError(code, os.strerror(code)) if code > 0 else error)
-            self._hang_up()
-        self._directory.forget()
-        self._tell(None, error)
+            error = self._more_telling(error, OSError(code, os.strerror(code)) if code > 0 else error)
+            self._close()
+        self._resolver.forget()
+        self._finish(None, error)
 
-    def _telling(self, before: OSError, now: OSError) -> OSError:
-        """Which of two errors to tell: that this machine has no way to one address says less than another's answer."""
+    def _more_telling(self, before: OSError, now: OSError) -> OSError:
+        """Return the error to report: "no way to this address" says less than what another address answered."""
         return before if now.errno in _NO_WAY and before.errno not in (None, *_NO_WAY) else now
 
     def _open(self, family: int) -> Any:
@@ -75,14 +75,14 @@ class Connector:
     def _on_writable(self) -> None:
         code = self._socket.getsockopt(sockets.SOL_SOCKET, sockets.SO_ERROR)
         if code:
-            self._hang_up()
+            self._close()
             self._try_next(OSError(code, os.strerror(code)))
             return
         made, self._socket = self._socket, None
-        self._hang_up()
-        self._tell(made, None)
+        self._close()
+        self._finish(made, None)
 
-    def _hang_up(self) -> None:
+    def _close(self) -> None:
         if self._writer is not None:
             self._writer.stop()
             self._writer.close()
@@ -90,7 +90,7 @@ class Connector:
             self._socket.close()
         self._writer = self._socket = None
 
-    def _tell(self, made: Any, error: OSError | None) -> None:
-        then, self._then = self._then, None
-        if then is not None:
-            then(made, error)
+    def _finish(self, made: Any, error: OSError | None) -> None:
+        on_done, self._on_done = self._on_done, None
+        if on_done is not None:
+            on_done(made, error)

@@ -1,4 +1,4 @@
-"""What connections to one API share, and what they expect of whoever owns them."""
+"""What connections to one API share, and what they call on their handlers."""
 
 from dataclasses import dataclass, field
 from ssl import SSLContext
@@ -11,16 +11,16 @@ NEVER = float("inf")
 
 
 class ResponseHandler(Protocol):
-    """Whom a connection serves."""
+    """What a connection calls when its request has ended."""
 
     def answered(self, head: ResponseHead, body: int, now: float) -> None:
-        """The request was answered; `body` is the content's bytes."""
+        """Handle a response; `body` is the length of its content in bytes, `now` the time by `now_s`."""
 
     def failed(self, error: Exception, *, sent: bool) -> None:
-        """The request has no answer. `sent` False: no byte of it left."""
+        """Handle that the request has no response. `sent` False: no byte of it left."""
 
     def fail_user(self, error: Exception) -> None:
-        """The owner's own code raised."""
+        """Make the user raise an error of the locustfile's code, or of ours."""
 
 
 @dataclass(slots=True)
@@ -28,15 +28,15 @@ class Endpoint:
     """What the connections to one API share. Timeouts are in seconds."""
 
     target: Target
-    directory: Resolver
+    resolver: Resolver
     loop: Any
     connect_timeout: float
     answer_timeout: float
     tls: SSLContext | None = None
     known: dict[bytes, ResponseHead] = field(default_factory=dict)
 
-    def late(self, *, connected: bool, ready: bool) -> TimeoutError:
-        """What was waited for in vain, and for how long: an answer if the connection was `ready` for requests."""
+    def timeout_error(self, *, connected: bool, ready: bool) -> TimeoutError:
+        """Return an error that says what did not come in time: the answer, if the connection was `ready`."""
         if ready:
             return TimeoutError(f"timed out after {self.answer_timeout:g} s; a later answer is not waited for")
         what = "TLS handshake" if connected else "connection"

@@ -1,7 +1,7 @@
 """HTTP/1.1 as replay needs it: the bytes of a request, and what the head of an answer means (RFC 9112).
 
-A head is judged once and remembered by its bytes: a server says the same again and again, so that the next answer costs
-a look into a dict. Nothing here opens a socket or knows the time.
+A head is parsed once and remembered by its bytes: a server sends the same head again and again, so the next one costs a
+look into a dict. Nothing here opens a socket or knows the time.
 """
 
 import re
@@ -14,7 +14,7 @@ _FIELD = re.compile(rb"(" + TOKEN + rb"):[ \t]*([^\x00\r\n]*?)[ \t]*\Z")
 _FOLD = re.compile(rb"\r?\n[ \t]+")
 _LENGTH = re.compile(r"[0-9]{1,18}\Z")
 _NAME = re.compile(TOKEN.decode() + r"\Z")
-# A head is forgotten when so many others were read: a server that numbers its answers is not to fill the memory.
+# So many heads are remembered at most, so that a server that numbers its answers does not fill the memory.
 REMEMBERED = 256
 
 CHUNKED = -1
@@ -26,14 +26,14 @@ _BODILESS = frozenset({204, 304})
 
 
 class BrokenAnswerError(Exception):
-    """What came is no HTTP/1.1 answer."""
+    """The bytes that came are no valid HTTP/1.1 answer."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ResponseHead:
-    """What the head of an answer says. `length` is its body's in bytes, or CHUNKED, or UNTIL_CLOSE.
+    """The head of an answer. `length` is the body's in bytes, or CHUNKED, or UNTIL_CLOSE.
 
-    `keep_alive`: the connection may be used again. `fields` are in their order, the names in lower case.
+    `keep_alive`: the connection may be used again. `fields` are in their order, with names in lower case.
     """
 
     status: int
@@ -42,17 +42,17 @@ class ResponseHead:
     fields: tuple[tuple[str, str], ...]
 
     def get(self, name: str) -> str | None:
-        """The first value of a field, by its name in lower case; None where it is absent."""
+        """Return the first value of a field, by its name in lower case; None if it is absent."""
         return next((value for field, value in self.fields if field == name), None)
 
     @property
     def informational(self) -> bool:
-        """Whether another head follows: this one is no answer yet."""
+        """Whether another head follows, so that this one is no answer yet."""
         return self.status in _INFORMATIONAL
 
 
 def read_head(data: bytes) -> ResponseHead:
-    """What a whole head says, its empty line included. BrokenAnswerError where it is none."""
+    """Parse a whole head, its empty line included. BrokenAnswerError if it is not valid."""
     lines = [line.removesuffix(b"\r") for line in _FOLD.sub(b" ", data).split(b"\n")]
     found = _STATUS_LINE.match(lines[0])
     if not found:
@@ -64,7 +64,7 @@ def read_head(data: bytes) -> ResponseHead:
     said = _members(fields, "connection")
     keep_alive = "close" not in said and (found[1] != b"0" or "keep-alive" in said) and length != UNTIL_CLOSE
     if length == CHUNKED and (found[1] == b"0" or _values(fields, "content-length")):
-        keep_alive = False  # RFC 9112 6.1 and 6.3: whoever framed it may have framed what follows otherwise
+        keep_alive = False  # RFC 9112 6.1 and 6.3: what follows may be framed otherwise
     return ResponseHead(status, length, keep_alive, fields)
 
 
@@ -80,14 +80,14 @@ def _values(fields: Iterable[tuple[str, str]], name: str) -> list[str]:
 
 
 def _members(fields: Iterable[tuple[str, str]], name: str) -> list[str]:
-    """The members of a list field, in lower case (RFC 9110 5.6.1)."""
+    """Return the members of a list field, in lower case (RFC 9110 5.6.1)."""
     return [
         part.strip(" \t").lower() for value in _values(fields, name) for part in value.split(",") if part.strip(" \t")
     ]
 
 
 def _length(status: int, fields: tuple[tuple[str, str], ...]) -> int:
-    """How the body ends (RFC 9112 6.3)."""
+    """Return the body's length, or how it ends (RFC 9112 6.3)."""
     if status in _INFORMATIONAL or status in _BODILESS:
         return 0
     codings = _members(fields, "transfer-encoding")
@@ -116,5 +116,5 @@ def request_prefix(method: str, path: str, host: str, headers: Mapping[str, str]
 
 
 def request_bytes(prefix: bytes, index: int, body: bytes) -> bytes:
-    """A record's request. The body is copied once, beside its head, so that one call sends both."""
+    """Return a record's request. The body is copied once, behind its head, so that one call sends both."""
     return b"%b%d\r\nContent-Length: %d\r\n\r\n%b" % (prefix, index, len(body), body)

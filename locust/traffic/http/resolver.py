@@ -1,4 +1,4 @@
-"""Where the API is: a URL, taken apart once, and the addresses that its name stands for, looked up again in time."""
+"""Where the API is: a URL, parsed once, and the addresses of its name, looked up again after `FRESH_S`."""
 
 import contextlib
 import socket
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-# So long an answer of the name service is used.
+# How long an answer of the name service is used.
 FRESH_S = 30.0
 
 # Family and address, as a socket takes them.
@@ -20,7 +20,7 @@ Address = tuple[int, Any]
 class Target:
     """An API by its URL: http://, https://, or http+unix:// with the socket's path percent-encoded as the host.
 
-    `host` is what stands in the Host field, `base` what every path begins with, `credentials` an Authorization.
+    `host` is the value of the Host field, `base` the beginning of every path, `credentials` that of Authorization.
     """
 
     tls: bool
@@ -33,7 +33,7 @@ class Target:
 
     @classmethod
     def of(cls, url: str) -> "Target":
-        """The target of a URL. ValueError where it has no usable scheme or host."""
+        """Return the target of a URL. ValueError if it has no usable scheme or host."""
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https", "http+unix") or not parts.netloc:
             raise ValueError(f"the host must be a URL such as https://staging.example, not {url!r}")
@@ -50,7 +50,7 @@ class Target:
         return cls(tls, parts.hostname or "", port, place, base, credentials, None)
 
     def literal(self) -> list[Address] | None:
-        """The addresses where none needs to be looked up: of a Unix socket or a number; else None."""
+        """Return the addresses of a Unix socket or a number, which need no look-up; None for a name."""
         if self.unix is not None:
             return [(socket.AF_UNIX, self.unix)]
         try:
@@ -59,7 +59,7 @@ class Target:
             return None
 
     def look_up(self) -> list[Address]:
-        """Ask the name service. socket.gaierror where it knows none."""
+        """Ask the name service for the addresses. socket.gaierror if it knows none."""
         return _addresses(self.name, self.port, 0)
 
 
@@ -72,7 +72,7 @@ def _addresses(name: str, port: int, flags: int) -> list[Address]:
 
 
 def tls_context(*, insecure: bool, ca_file: str | None, certificate: str | tuple[str, str] | None) -> ssl.SSLContext:
-    """How the users of a class verify the API and show who they are. OSError, naming it, where a file is no good."""
+    """Return how a class's users verify the API and authenticate. OSError, naming the file, if one cannot be used."""
     with _naming("ca_file", ca_file):
         context = ssl.create_default_context(cafile=ca_file)
     if insecure:
@@ -80,7 +80,7 @@ def tls_context(*, insecure: bool, ca_file: str | None, certificate: str | tuple
         context.verify_mode = ssl.CERT_NONE
     if certificate is not None:
         with _naming("client_certificate", certificate):
-            # Without a function that knows a password, OpenSSL would ask for it at the terminal.
+            # Without a function for the password, OpenSSL would ask for one at the terminal.
             file, key = (certificate, None) if isinstance(certificate, str) else certificate
             context.load_cert_chain(file, key, password=_no_password)
     return context
@@ -88,7 +88,7 @@ def tls_context(*, insecure: bool, ca_file: str | None, certificate: str | tuple
 
 @contextlib.contextmanager
 def _naming(attribute: str, value: object) -> Iterator[None]:
-    """Say of an error which file it is about: OpenSSL does not."""
+    """Add the file to an error: OpenSSL does not name it."""
     try:
         yield
     except (OSError, ValueError) as error:
@@ -100,9 +100,9 @@ def _no_password() -> str:
 
 
 class Resolver:
-    """The addresses of one target. `spawn` runs a function beside the caller; `clock` is in seconds.
+    """The addresses of one target. `spawn` runs a function concurrently; `clock` is in seconds.
 
-    `ask` calls back at once where the addresses are known and fresh.
+    `resolve` calls back at once if the addresses are known and fresh.
     """
 
     def __init__(
@@ -113,17 +113,17 @@ class Resolver:
         self._until = float("inf") if self._known is not None else 0.0
         self._waiting: list[Callable[[list[Address], OSError | None], None]] = []
 
-    def ask(self, then: Callable[[list[Address], OSError | None], None]) -> None:
-        """Call `then` with the addresses, or with none and why."""
+    def resolve(self, on_done: Callable[[list[Address], OSError | None], None]) -> None:
+        """Call `on_done` with the addresses, or with an empty list and why."""
         if self._known is not None and self._clock() < self._until:
-            then(self._known, None)
+            on_done(self._known, None)
             return
-        self._waiting.append(then)
+        self._waiting.append(on_done)
         if len(self._waiting) == 1:
             self._spawn(self._look_up)
 
     def forget(self) -> None:
-        """Look up anew at the next time: none of the addresses answered."""
+        """Look the name up again next time: none of the addresses answered."""
         if self._until != float("inf"):
             self._until = 0.0
 
@@ -135,5 +135,5 @@ class Resolver:
         except OSError as caught:
             self._known, error = None, caught
         waiting, self._waiting = self._waiting, []
-        for then in waiting:
-            then(self._known or [], error)
+        for on_done in waiting:
+            on_done(self._known or [], error)

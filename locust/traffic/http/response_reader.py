@@ -1,6 +1,6 @@
 """Reads the answers that come in over one connection, in whatever pieces they come.
 
-The rule that this module guards: where an answer ends is known to the byte, or the connection is not used again.
+Guarded here: the end of an answer is known to the byte, or the connection is not used again.
 """
 
 import re
@@ -20,13 +20,13 @@ _TRAILER = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[^\x00\r\n]*\Z")
 
 
 class ResponseReader:
-    """The answers of one connection. `known` are heads by their bytes; connections to one server share it.
+    """Reads one connection's answers. `known` has heads by their bytes; connections to one server share it.
 
-    `head` is that of the answer under way, once it is whole; `body` how many bytes of content have come;
-    `surplus` whether more came than the answer.
+    `head` is the head of the present answer, once it is whole; `body` is how many bytes of content have come;
+    `surplus` is whether more came than the answer.
     """
 
-    __slots__ = ("_buffer", "_known", "_left", "_looked", "_step", "body", "head", "surplus")
+    __slots__ = ("_buffer", "_known", "_remaining", "_searched", "_step", "body", "head", "surplus")
 
     def __init__(self, known: dict[bytes, ResponseHead]) -> None:
         self._known = known
@@ -36,17 +36,12 @@ class ResponseReader:
         """Expect another answer."""
         self._step: Callable[[], bool] | None = None
         self._buffer = bytearray()
-        self._looked = self._left = self.body = 0
+        self._searched = self._remaining = self.body = 0
         self.head: ResponseHead | None = None
         self.surplus = False
 
-    @property
-    def begun(self) -> bool:
-        """Whether a part of an answer has come."""
-        return self._step is not None
-
     def feed(self, data: bytes) -> ResponseHead | None:
-        """Take what came in; the answer's head, once the answer is whole. BrokenAnswerError where it is none.
+        """Read what came in; return the answer's head once the answer is whole. BrokenAnswerError if it is not valid.
 
         After a whole answer, call `begin` before the next, unless `feed` was given that answer in one piece.
         """
@@ -64,11 +59,7 @@ class ResponseReader:
                 return self.head
         return None
 
-    def eof(self) -> ResponseHead | None:
-        """The server sends no more: the head where that ends the answer, None where it breaks the answer off."""
-        return self.head if self.head is not None and self.head.length == UNTIL_CLOSE else None
-
-    # Each step consumes of the buffer what it can; False where it needs more.
+    # Each step consumes what it can of the buffer; it returns False if it needs more.
 
     def _end(self) -> bool:
         return False
@@ -76,18 +67,18 @@ class ResponseReader:
     def _read_head(self) -> bool:
         if not self._buffer.startswith(_BEGINNING[: len(self._buffer)]):
             raise BrokenAnswerError(f"an answer begins with HTTP/1.1, not with {bytes(self._buffer[:40])!r}")
-        found = _HEAD_END.search(self._buffer, max(0, self._looked - 2))
-        self._looked = len(self._buffer)
-        if (found.end() if found else self._looked) > MOST_HEAD:
+        found = _HEAD_END.search(self._buffer, max(0, self._searched - 2))
+        self._searched = len(self._buffer)
+        if (found.end() if found else self._searched) > MOST_HEAD:
             raise BrokenAnswerError(f"the answer's head is longer than {MOST_HEAD} bytes")
         if not found:
             return False
         head = self._remember(bytes(self._buffer[: found.end()]))
         del self._buffer[: found.end()]
-        self._looked = 0
+        self._searched = 0
         if head.informational:
             return bool(self._buffer)
-        self.head, self._left = head, head.length
+        self.head, self._remaining = head, head.length
         self._step = {CHUNKED: self._read_size, UNTIL_CLOSE: self._read_all}.get(head.length, self._read_body)
         return True
 
@@ -102,15 +93,15 @@ class ResponseReader:
         return head
 
     def _skip(self) -> None:
-        """Let go of as much of the content as has come."""
-        taken = min(self._left, len(self._buffer))
+        """Drop and count the content that has come."""
+        taken = min(self._remaining, len(self._buffer))
         del self._buffer[:taken]
         self.body += taken
-        self._left -= taken
+        self._remaining -= taken
 
     def _read_body(self) -> bool:
         self._skip()
-        if self._left:
+        if self._remaining:
             return False
         self._step = self._end
         return True
@@ -121,16 +112,16 @@ class ResponseReader:
         return False
 
     def _line(self) -> bytes | None:
-        """The next line; None where it has not come whole."""
-        end = self._buffer.find(b"\n", self._looked, _MOST_LINE)
+        """Return the next line; None if it is not whole yet."""
+        end = self._buffer.find(b"\n", self._searched, _MOST_LINE)
         if end < 0:
-            self._looked = len(self._buffer)
-            if self._looked >= _MOST_LINE:
+            self._searched = len(self._buffer)
+            if self._searched >= _MOST_LINE:
                 raise BrokenAnswerError(f"a line between the answer's chunks is longer than {_MOST_LINE} bytes")
             return None
         line = bytes(self._buffer[: end + 1])
         del self._buffer[: end + 1]
-        self._looked = 0
+        self._searched = 0
         if not line.endswith(b"\r\n"):
             raise BrokenAnswerError(f"a line between the answer's chunks does not end in CR LF: {line[:40]!r}")
         return line[:-2]
@@ -142,13 +133,13 @@ class ResponseReader:
         found = _CHUNK_SIZE.match(line)
         if not found:
             raise BrokenAnswerError(f"a chunk of the answer has no size: {line[:40]!r}")
-        self._left = int(found[1], 16)
-        self._step = self._read_chunk if self._left else self._read_trailer
+        self._remaining = int(found[1], 16)
+        self._step = self._read_chunk if self._remaining else self._read_trailer
         return True
 
     def _read_chunk(self) -> bool:
         self._skip()
-        if self._left:
+        if self._remaining:
             return False
         self._step = self._read_chunk_end
         return True
@@ -171,7 +162,7 @@ class ResponseReader:
         elif not _TRAILER.match(line):
             raise BrokenAnswerError(f"a field of the answer's trailer is no name and value: {line[:40]!r}")
         else:
-            self._left += len(line)
-            if self._left > MOST_HEAD:
+            self._remaining += len(line)
+            if self._remaining > MOST_HEAD:
                 raise BrokenAnswerError(f"the answer's trailer is longer than {MOST_HEAD} bytes")
         return True

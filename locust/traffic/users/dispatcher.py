@@ -131,9 +131,9 @@ class Dispatcher:
             tls = None
             if target.tls:
                 tls = tls_context(insecure=user.insecure, ca_file=user.ca_file, certificate=user.client_certificate)
-            directory = Resolver(target, gevent.spawn, now_s)
+            resolver = Resolver(target, gevent.spawn, now_s)
             times = user.connection_timeout, user.network_timeout or TIMEOUT_S
-            self._routes[key] = Endpoint(target, directory, self.loop, *times, tls)
+            self._routes[key] = Endpoint(target, resolver, self.loop, *times, tls)
         return self._routes[key]
 
     def course(self, user: Any) -> RequestPlan:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from chaos.faults import Scenario
 from chaos.proxy import Loop, Tap, WorkerRelay
+from support.locust_process import LocustProcess
 from support.mongod import free_port, start_mongod
 
 ROOT = Path(__file__).parents[2]
@@ -32,15 +33,12 @@ class Process:
     def __init__(self, name: str, log: Path, arguments: list[str], env: dict[str, str]) -> None:
         self.name, self.log = name, log
         kept = {key: os.environ[key] for key in _KEPT if key in os.environ}
-        with log.open("ab") as file:
-            self.popen = subprocess.Popen(
-                [sys.executable, *arguments],
-                cwd=ROOT,
-                env=kept | {"PYTHONUNBUFFERED": "1"} | env,
-                stdin=subprocess.DEVNULL,
-                stdout=file,
-                stderr=file,
-            )
+        self.popen = self._start(arguments, kept | {"PYTHONUNBUFFERED": "1"} | env)
+
+    def _start(self, arguments: list[str], env: dict[str, str]) -> "subprocess.Popen[bytes] | LocustProcess":
+        with self.log.open("ab") as file:
+            command = [sys.executable, *arguments]
+            return subprocess.Popen(command, cwd=ROOT, env=env, stdin=subprocess.DEVNULL, stdout=file, stderr=file)
 
     @property
     def alive(self) -> bool:
@@ -55,6 +53,13 @@ class Process:
         """End it at once (SIGKILL)."""
         self.popen.kill()
         self.popen.wait(30)
+
+
+class Locust(Process):
+    """A master or a worker, forked from a process that has imported Locust."""
+
+    def _start(self, arguments: list[str], env: dict[str, str]) -> "subprocess.Popen[bytes] | LocustProcess":
+        return LocustProcess(arguments, env, ROOT, self.log)
 
 
 class Worker:
@@ -206,8 +211,7 @@ class Stack:
         return self._locust("master", arguments, env)
 
     def _locust(self, name: str, arguments: list[str], env: dict[str, str]) -> Process:
-        line = ["-P", "-m", "locust", "-f", "locust/locustfile.py", *arguments]
-        return Process(name, self.folder / f"{name}.log", line, env)
+        return Locust(name, self.folder / f"{name}.log", ["-f", "locust/locustfile.py", *arguments], env)
 
 
 def _records(scenario: Scenario) -> str:

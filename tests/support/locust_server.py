@@ -79,7 +79,7 @@ def _end(running: dict[int, int]) -> NoReturn:
 
 def _become(what: dict[str, Any]) -> None:
     """Make this child a process like one that `python -m locust` would have started."""
-    log = os.open(what["log"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+    log = os.open(what["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     null = os.open(os.devnull, os.O_RDONLY)
     for fd, to in ((null, 0), (log, 1), (log, 2)):
         os.dup2(fd, to)

@@ -9,6 +9,7 @@ import pytest
 
 from support import lanes
 from support.cluster import Cluster
+from support.deadlines import factor, stretched
 
 # Under nohup, or in the background of a script, these are ignored, and the processes that tests start would inherit it:
 # then nobody could interrupt them, which is what some tests are about.
@@ -36,6 +37,8 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.hookimpl(wrapper=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> Iterator[None]:
     """Assign the tests to lanes if pytest-xdist runs several; then leave out what the options name."""
+    for item in items:
+        _stretch_timeout(item)
     if hasattr(config, "workerinput"):
         lanes.assign(items, Path(__file__).parent)
     yield  # -k and -m choose
@@ -44,6 +47,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = [item for item in items if not item.get_closest_marker(marker)]
         config.hook.pytest_deselected(items=without)
         config.stash[left_out][marker] = len(without)
+
+
+def _stretch_timeout(item: pytest.Item) -> None:
+    marker = item.get_closest_marker("timeout")
+    seconds = float(marker.args[0] if marker else item.config.getini("timeout"))
+    item.add_marker(pytest.mark.timeout(stretched(seconds)), append=False)
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
@@ -56,6 +65,11 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 def pytest_testnodedown(node: Any) -> None:
     """Take over what a lane has left out: every lane leaves out the same."""
     node.config.stash[left_out] = getattr(node, "workeroutput", {}).get("left_out", {})
+
+
+def pytest_report_header() -> str:
+    """Report by how much every deadline is stretched."""
+    return f"deadlines: stretched by {factor():.1f}"
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

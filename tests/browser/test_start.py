@@ -10,6 +10,7 @@ from playwright.sync_api import Page, expect
 from support.browser import fill, press_start
 from support.cluster import Cluster, records_file
 from support.fake_api import FakeApi
+from support.traffic_page import SLOW_MS
 
 BROKEN = '[\n  {"name": "Ana", "msg": "Hola"},\n  42\n]\n'
 
@@ -58,7 +59,7 @@ def test_the_page_follows_a_run_to_its_end_and_shows_every_request(
         fill(page, **form)
         press_start(page)
         # "New" is there only once the page knows that the test has stopped.
-        expect(page.get_by_role("button", name="New", exact=True)).to_be_visible(timeout=60_000)
+        expect(page.get_by_role("button", name="New", exact=True)).to_be_visible(timeout=SLOW_MS)
         row = page.get_by_role("row").filter(has_text="POST")
         expect(row.get_by_role("cell").nth(2)).to_have_text("60")
     assert api.count == sent + 120

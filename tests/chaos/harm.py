@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from chaos.faults import DEADLY, Act
 from chaos.history import Known
 from chaos.stack import Stack, Worker
+from support.deadlines import stretched
 
 TICK_S = 0.02
 # A worker is started in place of the last one when none has been able to work for this long.
@@ -49,7 +50,7 @@ class Round:
                 self._after(act.at, lambda act=act: self._do(act))  # type: ignore[misc]
         while self.stack.master.alive or self._master_is_down:
             now = time.monotonic()
-            if now - self._began > self.scenario.deadline_s:
+            if now - self._began > stretched(self.scenario.deadline_s):
                 return False
             self._turn(now)
             time.sleep(TICK_S)

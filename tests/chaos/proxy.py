@@ -13,6 +13,7 @@ from collections.abc import Coroutine
 from typing import Any, TypeVar
 
 from chaos.history import Attempt
+from support.deadlines import stretched
 
 T = TypeVar("T")
 _PIECE = 1 << 16
@@ -41,7 +42,7 @@ class Loop:
         """End every task, then the loop."""
         self.call(self._end_tasks())
         self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(10)
+        self._thread.join(stretched(10))
         self._loop.close()
 
     async def _end_tasks(self) -> None:

@@ -8,11 +8,11 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 from chaos.faults import Scenario
 from chaos.proxy import Loop, Tap, WorkerRelay
+from support.deadlines import stretched
 from support.locust_process import LocustProcess
 from support.mongod import free_port, start_mongod
 
@@ -52,7 +52,7 @@ class Process:
     def kill(self) -> None:
         """End it at once (SIGKILL)."""
         self.popen.kill()
-        self.popen.wait(30)
+        self.popen.wait(stretched(30))
 
 
 class Locust(Process):
@@ -96,10 +96,10 @@ class Stack:
 
     def await_first_post(self) -> None:
         """Wait until the run has begun. NotReadyError where it does not."""
-        deadline = time.monotonic() + READY_S
+        deadline = time.monotonic() + stretched(READY_S)
         while not self.tap.attempts:
             if time.monotonic() > deadline or not (self.master.alive and self.stub.alive):
-                raise NotReadyError(f"no POST within {READY_S:g} s; see the logs in {self.folder}")
+                raise NotReadyError(f"no POST within {stretched(READY_S):.0f} s; see the logs in {self.folder}")
             time.sleep(0.02)
 
     def join(self) -> Worker:
@@ -206,7 +206,7 @@ class Stack:
             "TRAFFIC_WAIT": asked.wait,
             "TRAFFIC_POLICY": asked.policy,
             "TRAFFIC_MAX_ATTEMPTS": str(asked.max_attempts),
-            "TRAFFIC_GIVE_UP": str(GIVE_UP_S),
+            "TRAFFIC_GIVE_UP": f"{stretched(GIVE_UP_S):.0f}",
         }
         return self._locust("master", arguments, env)
 
@@ -222,13 +222,3 @@ def _records(scenario: Scenario) -> str:
         for index in range(scenario.records)
     ]
     return "[" + ",\n".join(lines) + "]\n"
-
-
-def wait_for(condition: Callable[[], bool], seconds: float) -> bool:
-    """Wait for a condition; whether it came."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.02)
-    return True

@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from compose.stack import RECORDS, Stack, running
+from support.deadlines import stretched
 
 
 def missing(what: str) -> None:
@@ -26,7 +27,7 @@ def command_line() -> None:
     """Docker Compose's command line; most of its checks of a file need no engine."""
     if shutil.which("docker") is None:
         missing("no docker command on this machine")
-    version = subprocess.run(["docker", "compose", "version"], capture_output=True, timeout=30, check=False)
+    version = subprocess.run(["docker", "compose", "version"], capture_output=True, timeout=stretched(30), check=False)
     if version.returncode:
         missing("docker has no Compose v2 here")
 
@@ -35,7 +36,7 @@ def command_line() -> None:
 def engine(command_line: None) -> None:
     """A Docker engine that answers."""
     try:
-        info = subprocess.run(["docker", "info"], capture_output=True, timeout=30, check=False)
+        info = subprocess.run(["docker", "info"], capture_output=True, timeout=stretched(30), check=False)
     except subprocess.TimeoutExpired:
         missing("the Docker engine did not answer within 30 s")
     else:
@@ -76,7 +77,7 @@ def check_delivered(stack: Stack) -> Callable[[dict[str, Any]], None]:
         assert {one["index"] for one in found} == set(range(RECORDS))
         assert all("$date" in one["received"] for one in found)
         assert len({one["worker"] for one in found}) == 4, "each worker delivered something"
-        audit = httpx.get(f"{stack.api}/audit", params={"run": run}, timeout=10).json()
+        audit = httpx.get(f"{stack.api}/audit", params={"run": run}, timeout=stretched(10)).json()
         assert (audit["stored"], audit["posts"], audit["replayed"]) == (RECORDS, RECORDS, 0)
 
     return check

@@ -5,7 +5,6 @@ import os
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -14,14 +13,13 @@ from typing import Any, TypeVar
 
 import httpx
 
+from support import deadlines
+from support.deadlines import stretched
+
 ROOT = Path(__file__).parents[2]
 RECORDS = 100  # in data/traffic.json
 KEPT = ("PATH", "HOME", "TMPDIR", "CI")
 T = TypeVar("T")
-
-
-class DeadlineError(AssertionError):
-    """A condition was not met in time."""
 
 
 def compose(
@@ -48,7 +46,7 @@ def compose(
         command,
         cwd=ROOT,
         env=kept | (env or {}),
-        timeout=timeout,
+        timeout=stretched(timeout),
         capture_output=True,
         text=True,
         check=False,
@@ -68,18 +66,14 @@ def free_ports(count: int) -> list[int]:
 
 
 def until(what: str, seconds: float, ask: Callable[[], T | None]) -> T:
-    """Ask until the answer is true in Python's sense, and return it. Raises DeadlineError."""
-    deadline = time.monotonic() + seconds
-    while not (answer := ask()):
-        if time.monotonic() > deadline:
-            raise DeadlineError(f"{what}: not within {seconds} s; the last answer was {answer!r}")
-        time.sleep(0.25)
+    """Ask until the answer is true in Python's sense, and return it. TimeoutError if it never is."""
+    answer: T = deadlines.until(ask, what, seconds, pause_s=0.25)
     return answer
 
 
 def docker(*arguments: str) -> None:
     """Run docker; CalledProcessError where it fails."""
-    subprocess.run(["docker", *arguments], check=True, capture_output=True, timeout=60)
+    subprocess.run(["docker", *arguments], check=True, capture_output=True, timeout=stretched(60))
 
 
 @dataclass
@@ -103,13 +97,14 @@ class Stack:
 
     def up(self, *arguments: str) -> None:
         """Build and start, and wait until every service is healthy."""
-        self.compose("up", "-d", "--build", "--wait", "--wait-timeout", "240", *arguments, timeout=900)
+        wait = ("--wait", "--wait-timeout", f"{stretched(240):.0f}")
+        self.compose("up", "-d", "--build", *wait, *arguments, timeout=900)
 
     def down(self) -> None:
         """Take away all that `up` made, its images' names included; the layers stay for the next build."""
         self.compose("down", "-v", "--remove-orphans", "-t", "10", timeout=120, check=False)
         images = [f"{self.project}-{name}" for name in ("locust", "api", "lb")]
-        subprocess.run(["docker", "image", "rm", *images], capture_output=True, timeout=60, check=False)
+        subprocess.run(["docker", "image", "rm", *images], capture_output=True, timeout=stretched(60), check=False)
 
     def logs(self) -> str:
         """What the containers are and what they wrote last."""
@@ -134,7 +129,7 @@ class Stack:
 
     def master(self, path: str) -> Any:
         """GET JSON of the master."""
-        answer = httpx.get(self.web + path, timeout=10)
+        answer = httpx.get(self.web + path, timeout=stretched(10))
         answer.raise_for_status()
         return answer.json()
 
@@ -149,7 +144,7 @@ class Stack:
     def start(self, **fields: str | int) -> dict[str, Any]:
         """Press Start without a browser: what the web UI's form sends."""
         form = {"user_count": "20", "spawn_rate": "20", **{key: str(value) for key, value in fields.items()}}
-        answer = httpx.post(f"{self.web}/swarm", data=form, timeout=30)
+        answer = httpx.post(f"{self.web}/swarm", data=form, timeout=stretched(30))
         answer.raise_for_status()
         return dict(answer.json())
 

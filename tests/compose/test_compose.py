@@ -1,14 +1,14 @@
 """The whole stack in containers, with the real MongoDB: `docker compose up --scale worker=4`."""
 
 import re
-import subprocess
 from collections import Counter
 
 import httpx
 import pytest
 
 from compose.judge import assert_locked_down
-from compose.stack import RECORDS, Stack, running, until
+from compose.stack import RECORDS, Stack, docker, running, until
+from support.deadlines import stretched
 
 pytestmark = pytest.mark.timeout(900)  # the first start builds two images
 
@@ -135,12 +135,12 @@ def test_a_worker_that_is_stopped_in_mid_run_hands_in_its_acks_so_that_nothing_i
     until("a third is delivered", 60, well_under_way)
     worker = stack.compose("ps", "-q", "worker").stdout.split()[0]
     try:
-        subprocess.run(["docker", "stop", "--time", "30", worker], check=True, capture_output=True, timeout=60)
+        docker("stop", "--time", "30", worker)
         status = stack.ended(after=last)
     finally:
-        subprocess.run(["docker", "start", worker], check=True, capture_output=True, timeout=60)
+        docker("start", worker)
     assert status["counts"]["delivered"] == RECORDS
-    audit = httpx.get(f"{stack.api}/audit", params={"run": status["run"]}, timeout=10).json()
+    audit = httpx.get(f"{stack.api}/audit", params={"run": status["run"]}, timeout=stretched(10)).json()
     assert (audit["stored"], audit["posts"]) == (RECORDS, RECORDS)
     until("it is back", 60, lambda: healthy_workers(stack) == 4)
 
@@ -157,7 +157,7 @@ def test_two_stacks_stand_side_by_side_and_a_password_may_hold_anything(stack, p
     other = Stack(project, {"MONGO_PASSWORD": "p@ss:/?#[] %41ñ'\"$1"})
     with running(other):
         assert other.mongo("db.messages.countDocuments({})") == 0, "its database is its own"
-        posted = httpx.post(other.api, json={"name": "Leonel", "msg": "¡Hola!"}, timeout=10)
+        posted = httpx.post(other.api, json={"name": "Leonel", "msg": "¡Hola!"}, timeout=stretched(10))
         assert posted.status_code == 201
         assert other.mongo("db.messages.countDocuments({})") == 1
         assert stack.mongo('db.messages.countDocuments({name: "Leonel"})') == 0

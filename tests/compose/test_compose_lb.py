@@ -1,6 +1,5 @@
 """Several stubs behind a proxy: `docker compose --profile lb up --scale worker=4 --scale api=3`."""
 
-import subprocess
 import sys
 import uuid
 from collections import Counter
@@ -12,7 +11,8 @@ import httpx
 import pytest
 
 from compose.judge import assert_locked_down, judged
-from compose.stack import RECORDS, Stack, running, until
+from compose.stack import RECORDS, Stack, docker, running, until
+from support.deadlines import stretched
 
 pytestmark = pytest.mark.timeout(900)  # the first start builds three images
 
@@ -34,7 +34,7 @@ def servers(stack: Stack) -> set[str]:
 
 def asked(stack: Stack, times: int) -> Counter[str]:
     """Which stubs answer at the port for people, one request after another."""
-    with httpx.Client(base_url=stack.api, timeout=10) as client:
+    with httpx.Client(base_url=stack.api, timeout=stretched(10)) as client:
         return Counter(client.get("/healthz").raise_for_status().json()["server"] for _ in range(times))
 
 
@@ -47,7 +47,7 @@ def seen(stack: Stack) -> set[str]:
 
 
 def audit(stack: Stack, run: str) -> dict[str, Any]:
-    return dict(httpx.get(f"{stack.api}/audit", params={"run": run}, timeout=10).raise_for_status().json())
+    return dict(httpx.get(f"{stack.api}/audit", params={"run": run}, timeout=stretched(10)).raise_for_status().json())
 
 
 def started(stack: Stack, **fields: str) -> str | None:
@@ -66,10 +66,6 @@ def under_way(stack: Stack, last: str | None) -> str:
         return now["run"] if now["run"] != last and now["counts"]["delivered"] > RECORDS // 5 else None
 
     return until("a fifth is delivered", 60, run)
-
-
-def docker(*arguments: str) -> None:
-    subprocess.run(["docker", *arguments], check=True, capture_output=True, timeout=60)
 
 
 def test_the_command_brings_up_three_stubs_a_proxy_and_four_workers(balanced: Stack) -> None:
@@ -109,7 +105,7 @@ def test_a_run_through_the_proxy_delivers_each_record_once_and_every_stub_has_a_
 
 def test_people_find_the_proxy_at_the_apis_port_and_see_who_took_how_many(balanced: Stack) -> None:
     assert set(asked(balanced, 9)) == servers(balanced)
-    with httpx.Client(base_url=balanced.api, timeout=10) as client:
+    with httpx.Client(base_url=balanced.api, timeout=stretched(10)) as client:
         for _ in range(9):
             client.post("/", json={"name": "a", "msg": "b"}).raise_for_status()
         page = client.get("/", headers={"accept": "text/html"})
@@ -119,7 +115,7 @@ def test_people_find_the_proxy_at_the_apis_port_and_see_who_took_how_many(balanc
 
 def test_a_body_behind_an_upgrade_is_read_as_one_and_never_as_the_next_request(balanced: Stack) -> None:
     upgrade = {"connection": "upgrade", "upgrade": "h2c"}
-    with httpx.Client(base_url=balanced.api, timeout=10) as client:
+    with httpx.Client(base_url=balanced.api, timeout=stretched(10)) as client:
         assert client.post("/", json={"name": "a", "msg": "b"}, headers=upgrade).status_code == 201
         inner = b"GET /audit?run=inner HTTP/1.1\r\nhost: x\r\n\r\n"
         said = client.post("/", content=inner, headers={**upgrade, "content-type": "application/json"})
@@ -129,7 +125,7 @@ def test_a_body_behind_an_upgrade_is_read_as_one_and_never_as_the_next_request(b
 
 def test_one_key_at_all_stubs_at_once_is_stored_once(balanced: Stack) -> None:
     run = f"one-{uuid.uuid4().hex[:8]}"
-    with httpx.Client(base_url=balanced.api, timeout=10) as client:
+    with httpx.Client(base_url=balanced.api, timeout=stretched(10)) as client:
         sent = [
             client.post("/", json={"name": "a", "msg": "b"}, headers={"idempotency-key": f"{run}-0"}) for _ in range(9)
         ]
@@ -184,5 +180,5 @@ def test_where_no_stub_is_left_the_proxy_says_so_and_when_to_come_back(balanced:
 
 
 def refusal(stack: Stack) -> httpx.Response | None:
-    answer = httpx.post(stack.api, json={"name": "a", "msg": "b"}, timeout=30)
+    answer = httpx.post(stack.api, json={"name": "a", "msg": "b"}, timeout=stretched(30))
     return answer if answer.status_code == 503 and "proxy" in answer.text else None

@@ -10,6 +10,7 @@ import pytest
 
 from compose.judge import judged
 from compose.stack import Stack, docker, until
+from support.deadlines import stretched
 
 
 def crash(stack: Stack) -> None:
@@ -49,7 +50,7 @@ def test_a_run_whose_master_was(stack: Stack, tmp_path: Path, hurt: Act, survivo
     assert (status["run"], status["state"]) == (run, "completed")
     verdict = judged(stack, run, tmp_path)
     assert verdict.good, str(verdict)
-    audit = httpx.get(f"{stack.api}/audit", params={"run": run}, timeout=10).json()
+    audit = httpx.get(f"{stack.api}/audit", params={"run": run}, timeout=stretched(10)).json()
     if survivors:
         assert audit["posts"] == status["counts"]["records"], "what was answered is not sent again"
     stack.ready(4, seconds=90)

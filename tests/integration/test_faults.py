@@ -17,6 +17,7 @@ import pytest
 import zmq
 
 from support.cluster import Cluster, Process, cable, records_file
+from support.deadlines import stretched
 from support.fake_api import FakeApi, Post, Step, fake_api
 from traffic.core.protocol import Ack
 
@@ -88,7 +89,9 @@ def test_a_worker_that_is_killed_loses_nothing_and_only_what_it_held_is_sent_aga
         await_everyone(cluster, api)
         victim = cluster.workers[0]
         victim.kill()
-        cluster.await_log(f"reclaimed from {victim.id}")
+        # The lease lapses soon after Locust's own verdict, and not only when Locust forgets the worker, a minute later.
+        cluster.await_log("setting state to missing")
+        cluster.await_log(f"reclaimed from {victim.id}", FORGOTTEN_S / 2)
         api.always(AT_ONCE)
         report = check_all_delivered(cluster, records, cluster.wait())
         log = cluster.master.log
@@ -99,9 +102,6 @@ def test_a_worker_that_is_killed_loses_nothing_and_only_what_it_held_is_sent_aga
     assert all(names[0] == victim.id and victim.id not in names[1:] and len(names) == 2 for names in again.values())
     mine = row_of(report, victim)
     assert mine["moved"] == mine["delivered"] - mine["slice"] < 0
-    # The lease lapses soon after Locust's own verdict, and not only when Locust forgets the worker, a minute later.
-    verdict = cluster.master.time_of("setting state to missing")
-    assert cluster.master.time_of("reclaimed from") - verdict < FORGOTTEN_S / 2
 
 
 def test_a_frozen_worker_is_fenced_and_its_late_acks_count_once(tmp_path: Path, api: FakeApi) -> None:
@@ -203,9 +203,7 @@ def test_a_run_that_nobody_serves_any_more_ends_with_a_report(tmp_path: Path, ap
     with begin(tmp_path, api, records=records, workers=1, TRAFFIC_GIVE_UP=give_up) as cluster:
         await_everyone(cluster, api)
         cluster.workers[0].kill()
-        killed = time.monotonic()
-        code = cluster.wait()
-        took = time.monotonic() - killed
+        code = cluster.wait(FORGOTTEN_S)  # it does not wait until Locust forgets the worker
         report = cluster.report
         unsent = cluster.file_of_run("unsent.txt")
     counts = report["counts"]
@@ -216,11 +214,11 @@ def test_a_run_that_nobody_serves_any_more_ends_with_a_report(tmp_path: Path, ap
     # What it may have sent is in doubt, and what is said to be unsent was not sent.
     assert counts["in_doubt"] > 0
     assert not {int(index) for index in unsent} & {post.index for post in api.posts()}
-    assert took < FORGOTTEN_S, "it does not wait until Locust forgets the worker"
 
 
 def test_workers_that_are_cut_off_for_a_while_are_fenced_and_come_back(tmp_path: Path, api: FakeApi) -> None:
-    records, cut_s = 1500, 7.0
+    records, late_s = 1500, min(2.0, stretched(1.0))  # the run is to outlast the cut
+    cut_s = LEASE_S + 2 * late_s
     with (
         begin(tmp_path, api, records=records, workers=1, expect=3) as cluster,
         cable(cluster.port) as stalled,
@@ -246,7 +244,7 @@ def test_workers_that_are_cut_off_for_a_while_are_fenced_and_come_back(tmp_path:
     for worker in lost:
         mine = [post for post in posts if post.worker == worker.id]
         # Its lease is counted from its last answered ack, so it ends within the lease's time after the cut.
-        assert not [post for post in mine if cut + LEASE_S + 1 < post.at < mended]
+        assert not [post for post in mine if cut + LEASE_S + late_s < post.at < mended]
         last = {post.index: post.at for post in mine}
         foreign = {post.index: post.at for post in posts if post.worker != worker.id}
         assert not [index for index, at in last.items() if index in foreign and foreign[index] < at]

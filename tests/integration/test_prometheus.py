@@ -12,7 +12,8 @@ import httpx
 import pytest
 
 from support import plain_http
-from support.cluster import Cluster, records_file, until
+from support.cluster import Cluster, records_file
+from support.deadlines import until
 from support.fake_api import FakeApi, Step
 from support.mongod import free_port
 

@@ -14,8 +14,9 @@ from pathlib import Path
 import httpx
 import pytest
 
+from support.deadlines import until
 from support.recorder import recording
-from support.stack import StackProcess, replay, running, until
+from support.stack import StackProcess, replay, running
 from traffic.runs.state_dir import StateFolder
 
 RECORDS = 100

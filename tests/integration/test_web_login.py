@@ -7,7 +7,8 @@ import httpx
 import pytest
 
 from support import plain_http
-from support.cluster import LOCUSTFILE, Cluster, until
+from support.cluster import LOCUSTFILE, Cluster
+from support.deadlines import until
 from support.fake_api import FakeApi
 
 WITH_LOGIN = (

@@ -8,7 +8,9 @@ from contextlib import contextmanager
 import pytest
 from playwright.sync_api import Page, expect, sync_playwright
 
-PATIENCE_MS = 20_000  # on a busy machine a page's next question, its answer and its drawing may take seconds
+from support.deadlines import stretched
+
+PATIENCE_MS = 1000 * stretched(20)  # a page's next question, its answer and its drawing
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 
 

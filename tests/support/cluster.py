@@ -7,20 +7,18 @@ import re
 import signal
 import socket
 import threading
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from datetime import datetime
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import httpx
 
 from support import plain_http
+from support.deadlines import USUAL_S, stretched, until
 from support.locust_process import LocustProcess
 from support.mongod import free_port
 
 ROOT = Path(__file__).parents[2]
-DEADLINE_S = 60.0
 KEPT = ("PATH", "HOME", "LANG", "TMPDIR")
 
 LOCUSTFILE = """
@@ -39,16 +37,6 @@ from locust import events
 def _say_id(environment, runner, **_):
     print("this is", getattr(runner, "client_id", "the master"), flush=True)
 """
-
-
-def until(condition: Callable[[], Any], what: str, seconds: float = DEADLINE_S, tell: Callable[[], str] = str) -> Any:
-    """Wait for a condition; its value. TimeoutError, with what `tell` says, where it does not come."""
-    deadline = time.monotonic() + seconds
-    while not (value := condition()):
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"not in {seconds} s: {what}\n{tell()}")
-        time.sleep(0.02)
-    return value
 
 
 def records_file(folder: Path, count: int, mark: str = "") -> Path:
@@ -82,11 +70,6 @@ class Process:
         """Whether it runs."""
         return self.process.poll() is None
 
-    def time_of(self, text: str) -> float:
-        """When the first log line with `text` was written, in seconds since the epoch."""
-        line = next(line for line in self.log.splitlines() if text in line)
-        return datetime.strptime(line[1:24], "%Y-%m-%d %H:%M:%S,%f").astimezone().timestamp()
-
     def send(self, number: signal.Signals) -> None:
         """Send it a signal."""
         self.process.send_signal(number)
@@ -96,7 +79,7 @@ class Process:
         self.process.kill()
         self.process.wait()
 
-    def wait(self, seconds: float = DEADLINE_S) -> int:
+    def wait(self, seconds: float = USUAL_S) -> int:
         """Its exit code, once it has ended."""
         until(lambda: not self.alive, f"{self.name} ends", seconds, lambda: self.log[-4000:])
         return self.process.wait()
@@ -177,11 +160,11 @@ class Cluster:
         self.workers += made
         return made
 
-    def until(self, condition: Callable[[], Any], what: str, seconds: float = DEADLINE_S) -> Any:
+    def until(self, condition: Callable[[], Any], what: str, seconds: float = USUAL_S) -> Any:
         """Wait for a condition; its value."""
         return until(condition, what, seconds, lambda: self.master.log[-6000:])
 
-    def await_log(self, text: str, seconds: float = DEADLINE_S) -> None:
+    def await_log(self, text: str, seconds: float = USUAL_S) -> None:
         """Wait for a text in the master's log."""
         self.until(lambda: text in self.master.log, f"the master's log says {text!r}", seconds)
 
@@ -190,7 +173,7 @@ class Cluster:
         self.until(lambda: all(worker.id for worker in self.workers), "the workers are up")
         return [worker.id for worker in self.workers]
 
-    def wait(self, seconds: float = DEADLINE_S) -> int:
+    def wait(self, seconds: float = USUAL_S) -> int:
         """The master's exit code, once it has ended."""
         return self.master.wait(seconds)
 
@@ -249,7 +232,7 @@ class Cluster:
         """Press Stop."""
         plain_http.post(f"{self.web}/stop").raise_for_status()
 
-    def await_state(self, state: str, seconds: float = DEADLINE_S) -> dict[str, Any]:
+    def await_state(self, state: str, seconds: float = USUAL_S) -> dict[str, Any]:
         """The run's status, once its state is `state`."""
 
         def there() -> dict[str, Any] | None:
@@ -346,7 +329,7 @@ class Cable:
         self.cut()
         self._flowing.set()
         for thread in self._threads:
-            thread.join(DEADLINE_S)
+            thread.join(stretched(USUAL_S))
         for end in self._ends:
             end.close()
 

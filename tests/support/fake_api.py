@@ -108,7 +108,7 @@ class FakeApi:
 
     def close(self) -> None:
         """End it."""
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, subprocess.TimeoutExpired):  # then it is killed
             self._process.communicate("", DEADLINE_S)
         self._process.kill()
         self._process.wait()

@@ -13,6 +13,8 @@ from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
+from support.deadlines import stretched
+
 ROOT = Path(__file__).parents[2]
 SERVER = Path(__file__).with_name("locust_server.py")
 
@@ -28,8 +30,8 @@ class LocustProcess:
     @property
     def pid(self) -> int:
         """The process's id."""
-        if not self._started.wait(60):
-            raise TimeoutError(f"{SERVER.name} started no process in a minute")
+        if not self._started.wait(stretched(60)):
+            raise TimeoutError(f"{SERVER.name} started no process in time")
         return self._pid
 
     def poll(self) -> int | None:
@@ -101,7 +103,7 @@ class _Server:
     def _close(self) -> None:
         assert self._process.stdin is not None
         self._process.stdin.close()
-        self._process.wait(10)
+        self._process.wait(stretched(10))
 
 
 @cache

@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from support.deadlines import stretched
+
 DEADLINE = 30.0  # seconds until it must answer
 FIRST_PORT, PORTS = 20_000, 12_000
 _turns = itertools.count(secrets.randbelow(PORTS))  # not the random numbers of the test run: another may have the same
@@ -91,7 +93,7 @@ class Mongod:
 
     def _await_answer(self) -> None:
         assert self.process is not None
-        deadline = time.monotonic() + DEADLINE
+        deadline = time.monotonic() + stretched(DEADLINE)
         while time.monotonic() < deadline:
             if self.process.poll() is not None:
                 raise ChildProcessError(f"mongod ended with {self.process.returncode}: {self._last_words()}")
@@ -99,7 +101,7 @@ class Mongod:
                 return
             time.sleep(0.02)
         self.kill()
-        raise TimeoutError(f"mongod did not answer in {DEADLINE} s: {self._last_words()}")
+        raise TimeoutError(f"mongod did not answer in {stretched(DEADLINE):.0f} s: {self._last_words()}")
 
     def _last_words(self) -> str:
         return self._log.read_text(errors="replace")[-1500:]
@@ -108,7 +110,7 @@ class Mongod:
         """End it at once, as a power cut would (SIGKILL)."""
         if self.process is not None:
             self.process.kill()
-            self.process.wait(DEADLINE)
+            self.process.wait(stretched(DEADLINE))
             self.process = None
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from support.cluster import until
+from support.deadlines import until
 from support.mongod import free_port
 
 _CONFIGURATION = """

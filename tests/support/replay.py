@@ -11,6 +11,7 @@ from gevent.pool import Group
 from gevent.server import StreamServer
 from locust.env import Environment
 
+from support.deadlines import stretched
 from traffic.core.outcome import Answer, Outcome
 from traffic.core.protocol import RunConfig
 from traffic.core.worker.feed import Record
@@ -156,7 +157,7 @@ class Users:
             user.start(self.group)
 
     def join(self) -> None:
-        assert self.group.join(DEADLINE_S), "the users end"
+        assert self.group.join(stretched(DEADLINE_S)), "the users end"
 
     def run(self) -> "Users":
         self.start()
@@ -166,6 +167,6 @@ class Users:
 
 def until(condition: Callable[[], Any], what: str) -> None:
     """Wait for a condition."""
-    with gevent.Timeout(DEADLINE_S, TimeoutError(what)):
+    with gevent.Timeout(stretched(DEADLINE_S), TimeoutError(what)):
         while not condition():
             gevent.sleep(0.005)

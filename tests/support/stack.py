@@ -6,15 +6,15 @@ import os
 import signal
 import subprocess
 import sys
-import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from support.deadlines import stretched, until
 from support.mongod import free_port
 
 ROOT = Path(__file__).parents[2]
@@ -82,9 +82,10 @@ class StackProcess:
     def wait(self, seconds: float = DEADLINE_S) -> Done:
         """Wait for its end."""
         try:
-            code = self.process.wait(seconds)
+            code = self.process.wait(stretched(seconds))
         except subprocess.TimeoutExpired:
-            raise TimeoutError(f"not ended in {seconds} s; stdout:\n{self.out}\nstderr:\n{self.err}") from None
+            said = f"stdout:\n{self.out}\nstderr:\n{self.err}"
+            raise TimeoutError(f"not ended in {stretched(seconds):.0f} s; {said}") from None
         return Done(code, self.out, self.err, self.state)
 
     def family(self) -> list[int]:
@@ -133,12 +134,3 @@ def chosen_values(request: pytest.FixtureRequest, parameter: str) -> list[Any]:
     """The values of a parameter in those of the asking module's tests that this session runs."""
     calls = [getattr(item, "callspec", None) for item in request.session.items if item.path == request.path]
     return [call.params[parameter] for call in calls if call is not None and parameter in call.params]
-
-
-def until(condition: Callable[[], object], what: str, seconds: float = 60) -> None:
-    """Wait for a condition. TimeoutError, saying what was waited for, where it does not come."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"not in {seconds} s: {what}")
-        time.sleep(0.05)

@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from support.deadlines import stretched
+
 DEADLINE = 30.0  # seconds until it must be ready, and until it must have ended
 _API_STUB = Path(__file__).parents[2] / "api-stub"
 
@@ -47,10 +49,10 @@ class StubProcess:
     def await_ready(self) -> None:
         """Wait for the line that says where it listens."""
         try:
-            self.ready_line = self._lines.get(timeout=DEADLINE)
+            self.ready_line = self._lines.get(timeout=stretched(DEADLINE))
         except queue.Empty:
             self.kill()
-            raise TimeoutError(f"the stub was not ready in {DEADLINE} s: {self.errors}") from None
+            raise TimeoutError(f"the stub was not ready in {stretched(DEADLINE):.0f} s: {self.errors}") from None
         if not self.ready_line:
             raise ChildProcessError(f"the stub ended: {self.errors}")
         self.url = self.ready_line.split()[3]
@@ -81,9 +83,9 @@ class StubProcess:
     def await_end(self) -> int:
         """Wait for its end, return its exit code."""
         assert self.process is not None
-        code = self.process.wait(DEADLINE)
+        code = self.process.wait(stretched(DEADLINE))
         for reader in self._readers:
-            reader.join(DEADLINE)
+            reader.join(stretched(DEADLINE))
         for stream in (self.process.stdout, self.process.stderr):
             assert stream is not None
             stream.close()
@@ -113,8 +115,8 @@ def running_stub(store_url: str, **env: str) -> Iterator[StubProcess]:
 
 def until(seconds: float = DEADLINE) -> Iterator[None]:
     """Yield again and again, a little apart, until the time is up: then TimeoutError."""
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + stretched(seconds)
     while time.monotonic() < deadline:
         yield
         time.sleep(0.02)
-    raise TimeoutError(f"not in {seconds} s")
+    raise TimeoutError(f"not in {stretched(seconds):.0f} s")

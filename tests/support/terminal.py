@@ -15,7 +15,7 @@ from typing import Any
 
 import pyte
 
-from support.cluster import until
+from support.deadlines import stretched, until
 
 DEADLINE_S = 60.0
 ROWS = 200
@@ -107,7 +107,7 @@ class Terminal:
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
         os.close(self._theirs)
-        self._reader.join(DEADLINE_S)
+        self._reader.join(stretched(DEADLINE_S))
         os.close(self._ours)
 
 

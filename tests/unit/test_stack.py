@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from support.stack import ROOT, until
+from support.deadlines import until
+from support.stack import ROOT
 from traffic.runs.state_dir import StateFolder
 
 sys.path.insert(0, str(ROOT / "scripts"))

@@ -1,1 +1,1 @@
-"""The master's process: Locust's messages in, decisions out, a run's life from its start to its report."""
+"""The master's process: reads Locust's messages, carries out decisions, and leads a run from start to report."""

@@ -1,4 +1,8 @@
-"""A run as the master process keeps it: the core's account with its times, its pace, and its files."""
+"""Keep a run for the master's process: the core's run, its dataset, journal and state, and at last its report.
+
+Guarded here: whoever reads the run's state finds one that `lifecycle` allows, and a journal is deleted only after the
+report is on disk.
+"""
 
 import logging
 from dataclasses import replace
@@ -32,13 +36,11 @@ BY_A_PERSON = "paused by a person"
 
 
 class ActiveRun:
-    """One run. `state` is running, paused, stopping, completed, stopped or failed.
+    """One run, from its start or resumption by this master to its report.
 
-    A run is paused by a person, or because it cannot go on. It is `live` until it is being closed, then `ending` until
-    its report is made. `metadata` is that of its journal, which this object closes at its end. `had_worker`: a worker
-    has been there since the master began or resumed it. `troubles` says, by worker, why one gets nothing
-    done, or what it lacks.
-    `reclaimed` counts the leases that were taken back since then.
+    `metadata` is what the journal says of the run; `finish` closes the journal. `had_worker` says whether a worker has
+    been in the run since this master began or resumed it, and `reclaimed` how many leases were reclaimed since then.
+    `troubles` has, by worker, why it gets nothing done, or what it lacks. `reported` is set once there is a report.
     """
 
     def __init__(self, run: Run, dataset: Dataset, journal: Journal, folder: StateFolder) -> None:
@@ -47,7 +49,6 @@ class ActiveRun:
         self.stall = StallDetector(self.metadata.give_up_s)
         paused = self.metadata.paused
         self._life = Lifecycle(Phase.PAUSED, BY_A_PERSON) if paused else Lifecycle(Phase.RUNNING)
-        # Set when the run has its report.
         self.reported = Event()
         self.had_worker = not self.metadata.resumed
         self.report: dict[str, Any] | None = None
@@ -75,7 +76,7 @@ class ActiveRun:
 
     @property
     def ending(self) -> bool:
-        """Whether the report is being made."""
+        """Whether the ledger is closed and the report is being made."""
         return self._life.phase is Phase.REPORTING
 
     @property
@@ -110,7 +111,7 @@ class ActiveRun:
         return self.run.ledger.settled
 
     def sample(self, now: float) -> None:
-        """Note how far the run has come."""
+        """Measure how far the run has come."""
         self._progress.note(self.settled, now)
         self._trace(now)
 
@@ -124,9 +125,10 @@ class ActiveRun:
             )
 
     def update_state(self, stalled: str, now: float) -> StallState:
-        """Take why the run can make no progress (empty: it can), be paused or go on accordingly; the verdict.
+        """Pause the run if it has stalled, let it go on if it makes progress; return whether it has stalled.
 
-        A resumed run waits for its first worker as long as it takes, and one that a person has paused for a person.
+        `stalled` is why the run can make no progress; empty if it can. A resumed run waits for its first worker, and a
+        run that a person has paused waits for that person, however long it takes.
         """
         if self._life.phase not in (Phase.RUNNING, Phase.PAUSED):
             return StallState.PROGRESSING
@@ -141,7 +143,7 @@ class ActiveRun:
         return verdict
 
     def _follow(self, verdict: StallState, stalled: str, now: float) -> None:
-        """Pause a run that has stalled, let one go on that makes progress, and keep the reason up to date."""
+        """Pause a run that has stalled, let a run go on that makes progress, and keep the reason up to date."""
         paused = self._life.phase is Phase.PAUSED
         if verdict is StallState.PROGRESSING and paused:
             self._life.transition(Phase.RUNNING)
@@ -154,23 +156,23 @@ class ActiveRun:
             self._life.transition(Phase.PAUSED, stalled)
 
     def note_users(self, users: int, rate: float) -> RunMetadata | None:
-        """Take how many users there are to be, and how fast they come; return the metadata if that is news."""
+        """Note how many users are asked for, and how many a second; return the metadata if that has changed."""
         if not users or (users, rate) == (self.metadata.users, self.metadata.spawn_rate):
             return None
         self.metadata = replace(self.metadata, users=users, spawn_rate=rate)
         return self.metadata
 
     def status(self, worker_states: dict[str, str]) -> dict[str, Any]:
-        """The run's status now; its report once it has one."""
+        """Return the run's status, or its report if there is one."""
         if self.report is not None:
             return self.report
         context = self._context(self.state, self.reason, None, worker_states)
         return run_status(self.run, context, self._progress) | describe_target(self.metadata)
 
     def finish(self, state: RunState, reason: str, worker_states: dict[str, str]) -> dict[str, Any]:
-        """Make the delivery report, hold it against the target's audit, write it, print it; the report.
+        """Make the delivery report, compare it with the target's audit, write it, log it, and return it.
 
-        The journal is closed, and stays until `discard_journal`.
+        This closes the journal; its file stays until `discard_journal`.
         """
         seconds = (now := now_s()) - self._began
         self._trace(now, last=True)
@@ -178,7 +180,7 @@ class ActiveRun:
         report = run_status(self.run, context, self._progress) | describe_target(self.metadata)
         rate = (self.settled - self._settled_before) / seconds if seconds > 0 else 0.0
         report |= {"seconds": round(seconds, 3), "rate": round(rate, 1)}
-        # What was settled before the run moved to this target may be at the former one alone.
+        # Records that were settled before the run moved to this target may be stored by the former target alone.
         elsewhere = max((one.settled for one in self.metadata.resumed if one.host), default=0)
         report["audit"] = reconcile(self.metadata.host, self.run.config.run, report["counts"], elsewhere)
         report["verdict"] = verdict(report)
@@ -191,7 +193,7 @@ class ActiveRun:
         return report
 
     def close(self) -> None:
-        """Let go of the file: another run begins."""
+        """Close the dataset. Call it when another run begins."""
         self.dataset.close()
 
     def _context(self, state: RunState, reason: str, at: str | None, worker_states: dict[str, str]) -> RunContext:
@@ -201,11 +203,11 @@ class ActiveRun:
         return RunContext(state, reason, *known, paused_by_person=paused, troubles=self.troubles)
 
     def discard_journal(self) -> None:
-        """Delete the journal of a run that has its report, and of which every record was delivered.
+        """Delete the journal of a completed run if it is not needed any more.
 
-        Where others were settled, too, the run can be taken up for its dead letters: its journal is told that the run
-        is done with until then. So is that of a run whose audit disagrees: it says who reported what. One that is not
-        completed can be resumed, and its journal stays as it is.
+        It is needed, and only marked as reported, if there are dead letters, which can be sent again, or if the
+        target's audit disagrees, because the journal says which worker reported what. If the run is not completed, its
+        journal stays as it is: the run can be resumed.
         """
         if not self._discardable or self.report is None:
             return
@@ -217,13 +219,13 @@ class ActiveRun:
                 in_thread(mark_reported, self.journal.path)
         except (OSError, JournalError, JournalWriteError) as error:
             reason = getattr(error, "strerror", None) or error
-            logger.warning("the journal %s could not be put away: %s", self.journal.path, reason)
+            logger.warning("the journal %s could not be deleted or marked as reported: %s", self.journal.path, reason)
 
     def _end_journal(self, state: RunState, at: str) -> None:
         try:
             in_thread(self.journal.write, metadata=ended(self.metadata, state, at))
         except JournalWriteError as error:
-            logger.error("the journal %s cannot be told that the run has ended: %s", self.journal.path, error)  # noqa: TRY400 - the reason is all there is to say
+            logger.error("the journal %s cannot record that the run has ended: %s", self.journal.path, error)  # noqa: TRY400 - the reason is all there is to say
             self._discardable = False
         self.journal.close()
 

@@ -1,4 +1,4 @@
-"""Asks the target, where it can tell, what it has stored of a run, and holds it against the ledger."""
+"""Ask the target what it has stored of a run, if it offers an audit, and compare that with the ledger."""
 
 import json
 import logging
@@ -19,22 +19,22 @@ logger = logging.getLogger(__name__)
 
 TIMEOUT_S = 10.0
 MOST_BYTES = 1 << 20
-# An API behind a cache, a replica or a queue may show later what it has confirmed: so long it is asked again.
+# How long the audit is asked again: behind a cache, a replica or a queue, confirmed records may show up late.
 CATCH_UP_S, ASK_AGAIN_S = 5.0, 0.5
 
 
 def reconcile(host: str, run: str, counts: dict[str, int], elsewhere: int = 0) -> dict[str, Any] | None:
-    """The target's audit of a run, with `agrees`: whether it is possible by the report's counts; None if it has none.
+    """Return the target's audit of a run; None if it offers none. `agrees` says whether the report's counts allow it.
 
-    A target that has less than was delivered is asked again for `CATCH_UP_S` before that counts as a disagreement. Of
-    those that were settled before the run moved to this target, `elsewhere`, it may have none, or all.
+    If the target has fewer records than were delivered, ask again for `CATCH_UP_S` before that is a disagreement. It
+    may have any number of the `elsewhere` records that were settled before the run moved to this target.
     """
 
     def fetch() -> dict[str, Any] | None:
         said = fetch_audit(host, run)
         if said is None:
             return None
-        said.pop("elsewhere", None)  # it is ours to say
+        said.pop("elsewhere", None)  # only the master knows it
         return said | {"elsewhere": elsewhere} if elsewhere else said
 
     audit = fetch()
@@ -52,9 +52,9 @@ def _is_short(audit: dict[str, Any] | None, counts: dict[str, int]) -> bool:
 
 
 def fetch_audit(host: str, run: str) -> dict[str, Any] | None:
-    """What `GET /audit?run=` of the target says (see the API stub's docs); None where it offers no audit.
+    """Return what `GET /audit?run=` of the target says (see the API stub's docs); None if it offers no audit.
 
-    A target that cannot be reached, or answers something else, counts as offering none; the log says so.
+    A target that cannot be reached, or answers something else, counts as offering none; this is logged.
     """
     url = f"{host.rstrip('/')}/audit?run={quote(run)}"
     try:
@@ -66,7 +66,7 @@ def fetch_audit(host: str, run: str) -> dict[str, Any] | None:
         logger.info("the target offers no audit (%s answered %d)", url, error.code)
         error.close()
         return None
-    # A server that speaks no HTTP raises HTTPException; JSON that never closes its brackets, RecursionError.
+    # HTTPException: the server does not speak HTTP. RecursionError: JSON that never closes its brackets.
     except (OSError, ValueError, HTTPException, RecursionError) as error:
         logger.warning("the target's audit could not be read (%s: %s)", url, error)
         return None
@@ -77,7 +77,7 @@ def fetch_audit(host: str, run: str) -> dict[str, Any] | None:
 
 
 def _get(url: str) -> Any:
-    # Without a proxy, as the records were sent.
+    # No proxy, because the records were sent without one.
     opener = build_opener(ProxyHandler({}))
     with opener.open(Request(url, headers={"Accept": "application/json"}), timeout=TIMEOUT_S) as answer:  # noqa: S310 - http(s) only, see fetch_audit
         return json.loads(answer.read(MOST_BYTES))
@@ -97,7 +97,7 @@ class _OverUnix(HTTPConnection):
 
 
 def _get_over_unix(url: SplitResult) -> Any:
-    """As `_get`; of a host that is the percent-encoded path of a socket. HTTPError where it does not answer 200."""
+    """As `_get`, for a host that is the percent-encoded path of a socket. HTTPError if the answer is not 200."""
     connection = _OverUnix(unquote(url.netloc.rpartition("@")[2]))
     with closing(connection):
         connection.request("GET", f"{url.path}?{url.query}", headers={"Accept": "application/json"})
@@ -112,5 +112,5 @@ def _is_count(value: object) -> bool:
 
 
 def agrees(audit: dict[str, Any], counts: dict[str, int]) -> bool:
-    """Whether what the target stored is possible by the report."""
+    """Return whether the report's counts allow what the target has stored."""
     return not disagreement(audit, counts)

@@ -1,4 +1,4 @@
-"""Reads a traffic file in a thread, while the master's loop goes on, and tells people how far it is."""
+"""Read a traffic file in a thread, while the master's loop goes on, and log the progress."""
 
 import logging
 from pathlib import Path
@@ -15,45 +15,45 @@ from traffic.terminal.plain import ON_LIVE_LINE
 
 logger = logging.getLogger(__name__)
 
-TELL_EVERY_S = 2.0
+LOG_EVERY_S = 2.0
 
 
 class BackgroundLoader:
-    """Opens traffic files, one at a time. `status` is how far the present one is, None where none is being read."""
+    """Opens traffic files, one at a time. `status` is how far the present file is; None if no file is being read."""
 
     def __init__(self) -> None:
         self.status: dict[str, Any] | None = None
 
     def open(self, file: Path, state_dir: Path, schema: Path | None, called: str = "") -> Dataset:
-        """Check and index a file. DatasetError where it, SchemaError where its schema is not what it should be.
+        """Check and index a file. DatasetError if the file is not as it should be, SchemaError if its schema is not.
 
-        `called` is what people know the file by, where that is not its path.
+        `called` is the file's name in logs and on the page, if that is not its path.
         """
         status: dict[str, Any] = {"file": called or str(file), "done": 0, "of": None}
 
         def progress(done: int, of: int) -> None:
-            # Called in the thread: no more than these two is done there.
+            # Called in the thread: do nothing else here.
             status["done"], status["of"] = done, of
 
-        opening = DatasetLoader(file, Cache(state_dir / "cache"), progress)
+        dataset_loader = DatasetLoader(file, Cache(state_dir / "cache"), progress)
         self.status = status
-        teller = gevent.spawn(self._tell, status)
+        reporter = gevent.spawn(self._log_progress, status)
         try:
             rules = in_thread(Schema, schema) if schema is not None else None
-            return in_thread(opening.open, rules)
+            return in_thread(dataset_loader.open, rules)
         finally:
             self.status = None
-            teller.kill(block=False)
-            for note in opening.notes:
+            reporter.kill(block=False)
+            for note in dataset_loader.notes:
                 logger.warning("%s", note)
 
-    def _tell(self, status: dict[str, Any]) -> None:
+    def _log_progress(self, status: dict[str, Any]) -> None:
         while True:
-            gevent.sleep(TELL_EVERY_S)
+            gevent.sleep(LOG_EVERY_S)
             logger.info("%s", reading_line(status), extra=ON_LIVE_LINE)
 
 
 def reading_line(status: dict[str, Any]) -> str:
-    """How far the reading of a file is, in one line."""
+    """Return how far the reading of a file is, in one line."""
     share = f"{100 * status['done'] // status['of']}% of this pass" if status["of"] else "begun"
     return f"reading {status['file']}: {share}"

@@ -1,7 +1,7 @@
-"""End a run: because it is complete, because somebody stopped it, because it cannot go on, or because the process ends.
+"""End a run: because it is complete, a person stopped it, it cannot go on, or the process ends.
 
-Guarded here: a run is reported once, after its ledger is closed and the journal is complete. The workers' last acks
-are awaited before that; for them, and for the disk, there is a time limit.
+Guarded here: a run is reported once, after its ledger is closed and its journal complete. Before that, wait for the
+workers' last acks and for the disk, each with a time limit.
 """
 
 import logging
@@ -25,22 +25,22 @@ from traffic.terminal.live_line import LiveLine
 logger = logging.getLogger(__name__)
 
 EXIT_DELIVERED, EXIT_BROKEN, EXIT_NOT_ALL, EXIT_REFUSED = 0, 2, 3, 4
-# Beyond the stop timeout: for the workers' last acks to arrive.
+# How long the workers' last acks may take, after the stop timeout.
 LAST_ACKS_S = 3.0
-# For the last outcomes to get onto the disk.
+# How long the last entries may take to get onto the disk.
 LAST_ENTRIES_S = 10.0
 
 
 def refuse_to_start(error: Exception) -> NoReturn:
-    """Say why this process does not start, and end it."""
+    """Log why this process does not start, and end it."""
     logger.error("refused to start: %s", error)
     sys.exit(EXIT_REFUSED)
 
 
 class RunFinisher:
-    """Each way to end a run. All but `quit` return at once: what waits does so in a greenlet of its own.
+    """Each way to end a run. Only `quit` waits; the others return at once and do the rest in a greenlet of their own.
 
-    One that fails goes to `on_crash`.
+    If that greenlet fails, `on_crash` is called.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class RunFinisher:
         self._on_crash = on_crash
 
     def complete(self, active_run: ActiveRun) -> None:
-        """Every record is settled: write the report, then stop Locust's test."""
+        """Report a run of which every record is settled, then stop Locust's test."""
 
         def end() -> None:
             self._finish(active_run, RunState.COMPLETED)
@@ -72,7 +72,7 @@ class RunFinisher:
         spawn_watched(end, self._on_crash)
 
     def stop(self, active_run: ActiveRun | None) -> None:
-        """Hand out no more, wait for the workers' last acks, and report; nothing where no run is live."""
+        """Hand out no more, wait for the workers' last acks, and report. Do nothing if no run is live."""
         if active_run is None or not self._hand_out_no_more(active_run):
             return
 
@@ -83,7 +83,7 @@ class RunFinisher:
         spawn_watched(end, self._on_crash)
 
     def fail(self, active_run: ActiveRun | None, reason: str) -> None:
-        """End the run because it cannot go on; nothing waits here, where the workers' messages are read."""
+        """End the run because it cannot go on. This must not wait: the reader of the workers' messages calls it."""
         if active_run is None or active_run.state is RunState.STOPPING:
             return
         logger.error("the run cannot go on: %s", reason)
@@ -96,9 +96,9 @@ class RunFinisher:
         spawn_watched(end, self._on_crash)
 
     def quit(self, active_run: ActiveRun | None, *, broken: bool) -> None:
-        """The process ends: nothing comes after this, so wait here for the last acks, and for the report.
+        """Stop the run because the process ends: nothing comes after this, so wait for the last acks and the report.
 
-        `broken`: nobody reads the workers' messages any more, so there is no ack to wait for.
+        `broken` says that nobody reads the workers' messages any more; then no ack is awaited.
         """
         if active_run is None:
             return
@@ -106,11 +106,11 @@ class RunFinisher:
             self._finish_after_last_acks(active_run, RunState.STOPPED)
         if active_run.ending:
             active_run.reported.wait(LAST_ENTRIES_S)
-        # Until here a headless master that is killed, and restarted, must not take the file for one to be sent anew.
+        # A headless master that is killed before this, and restarted, must find the journal, or it sends all again.
         active_run.discard_journal()
 
     def _hand_out_no_more(self, active_run: ActiveRun) -> bool:
-        """Tell the workers that the run is over; whether it was live."""
+        """Have the workers hand out no more records; return whether the run was live."""
         if not active_run.live:
             return False
         active_run.stop()
@@ -124,7 +124,7 @@ class RunFinisher:
         self._finish(active_run, state, reason)
 
     def _finish(self, active_run: ActiveRun, state: RunState, reason: str = "") -> None:
-        """Close the ledger and write the report; nothing where that has been done."""
+        """Close the ledger and write the report. Do nothing if the run is not live any more."""
         if not active_run.live:
             return
         active_run.begin_report()

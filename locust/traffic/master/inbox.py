@@ -1,6 +1,6 @@
-"""Read the workers' messages in the order in which they came, and check the clock in between.
+"""Read the workers' messages in the order in which they came, and call the master's tick in between.
 
-Guarded here: Locust's receive loop only puts messages in; one greenlet of our own reads them.
+Guarded here: Locust's receive loop only puts messages into a queue; one greenlet of our own reads them.
 """
 
 from collections.abc import Callable
@@ -15,17 +15,17 @@ from traffic.clock import now_s
 from traffic.core.protocol import FROM_WORKER
 
 TICK_S = 0.25
-# Messages that are read before Locust's own greenlets get their turn.
+# How many messages are read before Locust's own greenlets get their turn.
 BURST = 50
 
 
 class Inbox:
-    """Takes what workers send to `runner`. `read` is called with each message, `tick` every TICK_S with the time."""
+    """Receives what workers send to `runner`. Calls `read` with each message, and `tick` every TICK_S with the time."""
 
     def __init__(self, runner: MasterRunner, read: Callable[[Any], None], tick: Callable[[float], None]) -> None:
         self._read, self._tick = read, tick
         self._messages: Queue[Any] = Queue()
-        self._turned: float | None = None  # when it last went round
+        self._last_round: float | None = None
         for kind in FROM_WORKER:
             runner.register_message(kind.type, self._on_message)
 
@@ -33,18 +33,18 @@ class Inbox:
         self._messages.put_nowait(msg)
 
     def ill(self, after_s: float) -> str:
-        """Why no message has been read for `after_s` seconds; empty if that is not so, or none is to be read yet."""
-        if self._turned is None or (idle := now_s() - self._turned) <= after_s:
+        """Return why no message was read for `after_s` seconds; empty if one was, or if `serve` has not begun."""
+        if self._last_round is None or (idle := now_s() - self._last_round) <= after_s:
             return ""
         return f"the workers' messages have not been read for {idle:.0f} s"
 
     def serve(self) -> None:
-        """Read, for ever. In a greenlet of its own."""
+        """Read for ever. Call it in a greenlet of its own."""
         ticked, read = 0.0, 0
         while True:
-            self._turned = now_s()
-            if self._turned - ticked >= TICK_S:
-                ticked = self._turned
+            self._last_round = now_s()
+            if self._last_round - ticked >= TICK_S:
+                ticked = self._last_round
                 self._tick(ticked)
             try:
                 message = self._messages.get(timeout=TICK_S)

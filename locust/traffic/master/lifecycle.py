@@ -22,7 +22,7 @@ class Phase(StrEnum):
 
 
 _ENDS = frozenset({Phase.COMPLETED, Phase.STOPPED, Phase.FAILED})
-# A run is paused, or stopped, once more if another reason for that comes up.
+# PAUSED after PAUSED: the reason has changed. STOPPING after STOPPING: the process ends while a run is being stopped.
 TRANSITIONS: Mapping[Phase, frozenset[Phase]] = {
     Phase.RUNNING: frozenset({Phase.PAUSED, Phase.STOPPING, Phase.REPORTING}),
     Phase.PAUSED: frozenset({Phase.PAUSED, Phase.RUNNING, Phase.STOPPING, Phase.REPORTING}),

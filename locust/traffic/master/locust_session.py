@@ -1,6 +1,6 @@
-"""Locust's own test around a run: start it again, stop it, end the process.
+"""Start Locust's own test again for a run, stop it, and end the process.
 
-What Locust does wrong on the way is cured by `locust_patches`, at the moments that are kept here.
+`locust_patches` cures what Locust does wrong on the way; this module decides when.
 """
 
 from collections.abc import Callable, Iterable
@@ -26,14 +26,14 @@ from traffic.locust_patches.rebalancing import rebalance_beside_messages
 
 # The workers send their last statistics when their users have ended; give them time to arrive.
 LAST_STATISTICS_S = 1.0
-# A worker that missed Locust's one "stop" is told again after so long.
+# Seconds after which "stop" is sent again: Locust sends it once, and a worker may miss it.
 STOP_AGAIN_S = 3.0
-# A worker that speaks to us and that Locust does not list for this long is asked to register again.
+# Seconds after which a worker that sends us messages, and that Locust does not list, is asked to register again.
 UNLISTED_S = 1.0
 
 
 class LocustSession:
-    """Locust's test, from its start (or several, where it lost its last worker) to its end."""
+    """Locust's test for a run. It may start several times, because Locust ends it when the last worker is gone."""
 
     def __init__(self, environment: Environment, runner: MasterRunner) -> None:
         self.environment, self.runner = environment, runner
@@ -55,13 +55,13 @@ class LocustSession:
 
     @property
     def ending(self) -> bool:
-        """Whether a test has ended of which the last statistics, or the workers themselves, may be on their way."""
+        """Whether a test has ended, and its last statistics, or its workers, have yet to come back."""
         latest = max([self._ending_until, *self._returning.values()])
         return now_s() < latest or self.runner.state in states.ENDING
 
     @property
     def missing(self) -> list[str]:
-        """The workers that Locust has not heard of for some seconds."""
+        """The workers that have sent Locust no heartbeat for some seconds."""
         return [client.id for client in self.runner.clients.all if client.state == states.MISSING]
 
     def allow_reconnect(self) -> None:
@@ -72,11 +72,11 @@ class LocustSession:
             limit_frame_size(self.runner.server)
 
     def worker_states(self) -> dict[str, str]:
-        """What Locust says of each worker that is connected, in its words."""
+        """Return the state of each connected worker, in Locust's words."""
         return {client.id: client.state for client in self.runner.clients.all}
 
     def present(self) -> list[str]:
-        """The workers that a run can be dealt to, in the order in which they came."""
+        """Return the workers that can have a slice of a run, in the order in which they came."""
         workers = [client.id for client in self.runner.clients.all if client.state != states.MISSING]
         return sorted(workers, key=self.runner.get_worker_index)
 
@@ -86,10 +86,10 @@ class LocustSession:
         return self.runner.state in states.IDLE
 
     def prepare_resume(self, users: int, rate: float) -> None:
-        """Make ready for a test that an earlier process had begun.
+        """Prepare Locust for the test of a run that an earlier process began.
 
-        Where Locust starts one by itself, it is to do so with one worker: others may never come back. Where it does
-        not, `restart_test` starts it with so many users.
+        If Locust starts the test by itself, have it wait for one worker only, because others may never come back. If it
+        does not, `restart_test` starts the test with this many users.
         """
         options = self.environment.parsed_options
         assert options is not None
@@ -100,27 +100,27 @@ class LocustSession:
             self.runner.spawn_rate = rate or options.spawn_rate or 1.0
 
     def rebalance_users(self) -> None:
-        """Share the users out again if workers have come or gone since that was last done."""
+        """Rebalance the users if workers have come or gone since the last time."""
         self._rebalancer.rebalance()
 
     def started(self) -> None:
-        """Remember which greenlet is starting the users: call it from Locust's test_start."""
+        """Remember the greenlet that starts the users. Call it from Locust's test_start."""
         self._starter = gevent.getcurrent()
 
     def stopped(self) -> None:
-        """Forget it, and end a start of our own: call it from Locust's test_stopping."""
+        """Forget that greenlet, and end a start of our own. Call it from Locust's test_stopping."""
         self._starter = None
         self._rebalancer.end()
 
     def restart_test(self) -> bool:
-        """Start the test again if Locust lost it, for want of workers or in a restart; return whether it did."""
+        """Start the test again if Locust lost it, for want of workers or in a restart; return whether it started."""
         if self._starter is not None or not lost_its_test(self.runner):
             return False
         self._starter = self._rebalancer.start()
         return True
 
     def stop(self) -> None:
-        """End the test; a headless process ends, too. It waits: do not call it from a message handler."""
+        """End the test, and a headless process with it. This waits: do not call it from a message handler."""
         end_ramp_up(self.runner, self._starter)
         self._starter = None
         self.runner.stop()
@@ -135,7 +135,7 @@ class LocustSession:
             repeat_stop(self.runner)
 
     def wind_up(self) -> None:
-        """Do what is left to do once the test has been stopped."""
+        """Clean up after the test was stopped; end a headless process."""
         self._ending_until = now_s() + LAST_STATISTICS_S
         forget_missing_workers(self.runner)
         if self.headless:
@@ -148,9 +148,9 @@ class LocustSession:
         end_process(self.environment, self.runner, exit_code)
 
     def ask_to_register(self, speaking: Iterable[str], run: str, now: float) -> None:
-        """Have workers that speak to us, and that Locust does not list, register with it.
+        """Ask workers that send us messages, and that Locust does not list, to register with Locust.
 
-        `run` is the one that the running test delivers; a worker with users of another test is to end these first.
+        `run` is what the running test delivers; a worker with users of another test ends them first.
         """
         absent = [worker for worker in speaking if worker not in self.runner.clients]
         self._unlisted = {worker: self._unlisted.get(worker, now) for worker in absent}
@@ -161,5 +161,5 @@ class LocustSession:
 
 
 def spawn_watched(act: Callable[[], None], on_crash: Callable[["gevent.Greenlet[..., Any]"], None]) -> None:
-    """Run `act` in a greenlet of its own whose failure does not go unseen."""
+    """Run `act` in a greenlet of its own; if it fails, call `on_crash`."""
     gevent.spawn(act).link_exception(on_crash)

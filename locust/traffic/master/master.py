@@ -1,8 +1,8 @@
-"""Connect Locust to the core: messages and events go in, decisions come out and are carried out.
+"""Connect Locust to the core: pass it messages and events, and carry out its decisions.
 
-Messages come through the inbox, which one greenlet reads. The core is never entered by two greenlets at once, because
-nothing in it yields. Decisions go through the outbox, which keeps their order and writes the journal first. `pause`
-and `finish` say how a person pauses a run and how it ends.
+One greenlet reads the messages, from the inbox. Two greenlets are never in the core at once, because nothing in it
+yields. Decisions go through the outbox, which keeps their order and writes the journal first. `start`, `watch`, `pause`
+and `finish` have what a run needs from its start to its end.
 """
 
 import argparse
@@ -40,12 +40,12 @@ from traffic.terminal.live_line import LiveLine
 
 logger = logging.getLogger(__name__)
 
-# Reading takes milliseconds. After this long without it something is wrong.
+# Reading a message takes milliseconds: if none was read for this long, something is wrong.
 UNREAD_S = 10.0
 
 
 class Master:
-    """What a run needs of the master process. `active_run` is the present or the latest run, None before the first.
+    """Leads the runs of one master process. `active_run` is the present or the latest run, None before the first.
 
     SettingsError if an option that counts before any run cannot be used.
     """
@@ -61,7 +61,7 @@ class Master:
         self._pauser = RunPauser(self._coordinator, self._outbox)
         self._starter = RunStarter(environment)
         self.run_events = RunEventRecorder()
-        # Set once it is known whether a run is to be resumed; `refusal` says why one cannot be.
+        # Set when an interrupted run is resumed, or there is none. `refusal` says why the latest start was refused.
         self._ready = Event()
         self.refusal: Exception | None = None
         self._broken = False
@@ -85,7 +85,7 @@ class Master:
 
     @property
     def loader(self) -> BackgroundLoader:
-        """What reads the traffic files."""
+        """The loader of traffic files."""
         return self._starter.loader
 
     @property
@@ -110,9 +110,9 @@ class Master:
         self._ready.wait()
         self.locust_session.started()
         if self.active_run is not None and self.active_run.live:
-            return  # a run that had lost its last worker, and with it Locust's test, or was resumed, goes on
+            return  # the run goes on: it was resumed, or had lost its last worker and with it Locust's test
         if self.active_run is not None and self.locust_session.headless:
-            raise gevent.GreenletExit  # its run was over before Locust began, and the process is about to end
+            raise gevent.GreenletExit  # the run was over before Locust began, and the process is about to end
         try:
             if self._starter.unattended and self.refusal is not None:
                 raise self.refusal
@@ -121,13 +121,13 @@ class Master:
             self._refuse(error)
 
     def _refuse(self, error: Exception) -> None:
-        """Call the start off; a headless process ends."""
+        """Log that the start is refused, and stop Locust's start; end a headless process."""
         logger.error("refused to start: %s", error)
         self.run_events.refused(error)
         self.refusal = error
         if self.locust_session.headless:
             self.locust_session.end_process(EXIT_REFUSED)
-            # Nothing is left to do for the greenlet that starts the test; an error would be told again, as a crash.
+            # This ends the greenlet that starts the test; an error would be logged again, as a crash.
             raise gevent.GreenletExit
         raise StopTest(str(error)) from error
 
@@ -152,7 +152,7 @@ class Master:
         self._outbox.put(self._coordinator.start(run, self.locust_session.present(), now_s()))
 
     def _resume(self, prepared: PreparedStart, held: dict[str, RangeSet]) -> None:
-        """Go on with a run of which workers had `held` in hand."""
+        """Resume a run of which workers hold the positions `held`."""
         active_run = self._starter.resume(prepared, self._coordinator.next_session)
         metadata, in_hand = active_run.metadata, sum(positions.count for positions in held.values())
         self._coordinator.number_sessions_from(metadata.first_session)
@@ -167,7 +167,7 @@ class Master:
         self._pauser.restore(active_run, headless=self.locust_session.headless)
 
     def _activate(self, active_run: ActiveRun) -> None:
-        """Make this the present run, and let go of the one before."""
+        """Make this the present run, and close the one before."""
         if self.active_run is not None:
             self.active_run.close()
             if self.active_run.metadata.run != active_run.metadata.run:
@@ -179,11 +179,11 @@ class Master:
             self.environment.host = active_run.metadata.host
         options = self._starter.options
         options.traffic_run = active_run.metadata.run
-        # The form would ask for these again at the next start.
+        # Reset what belongs to one start only: the form would offer these values again.
         options.traffic_resume = options.traffic_resend = options.traffic_other_host = options.traffic_again = ""
 
     def _resume_interrupted(self) -> None:
-        """Take up a run that was cut off, or that the options name, before anything else is done."""
+        """Resume a run that was cut off, or that the options name, before any message is read."""
         try:
             prepared = self._starter.find_interrupted()
             if prepared is None:
@@ -193,7 +193,7 @@ class Master:
             self.refusal = error
             self.run_events.refused(error)
             if not self._starter.unattended:
-                logger.error("refused to resume: %s", error)  # noqa: TRY400 - it is told to people
+                logger.error("refused to resume: %s", error)  # noqa: TRY400 - the reason is all there is to say
         else:
             assert self.active_run
             self.locust_session.prepare_resume(self.active_run.metadata.users, self.active_run.metadata.spawn_rate)
@@ -207,7 +207,7 @@ class Master:
 
     def _read(self, message: Any) -> None:
         if self._outbox.trouble:
-            return  # it could not be answered; it is as good as lost on its way, and will be said again
+            return  # it cannot be answered; as if it were lost, the worker will send it again
         kind = next(kind for kind in FROM_WORKER if kind.type == message.type)
         try:
             decisions = self._coordinator.receive(message.node_id, kind.from_wire(message.data), now_s())
@@ -221,8 +221,8 @@ class Master:
 
     def _tick(self, now: float) -> None:
         self._outbox.put(self._coordinator.expire(now))
-        # A worker that Locust reports missing keeps its leases until they lapse, at most 2 s later: it may be alive,
-        # and would go on handing out records that are another's by then. One that never spoke to us holds nothing.
+        # A worker that Locust reports missing keeps its leases until they expire, at most 2 s later: it may be alive,
+        # and would go on sending records that are leased to another by then. A worker without a session holds none.
         for worker in self.locust_session.missing:
             if worker not in self._coordinator.sessions:
                 self._outbox.put(self._coordinator.worker_lost(worker, "Locust reports it missing"))
@@ -248,7 +248,7 @@ class Master:
                 self._finisher.complete(self.active_run)
 
     def _live_status(self) -> dict[str, Any] | None:
-        """What the live line is about; None where nothing goes on."""
+        """Return what the live line shows; None if there is nothing to show."""
         if self.active_run is not None and self.active_run.live:
             return self.active_run.status(self.locust_session.worker_states())
         if (reading := self.loader.status) is not None:
@@ -258,26 +258,26 @@ class Master:
     # A person pauses a run.
 
     def pause(self) -> None:
-        """Have no further record handed out until `unpause`; ActRefusedError where no run could be paused."""
+        """Have no further record handed out until `unpause`. ActRefusedError if no run can be paused."""
         self._pauser.pause(self.active_run)
 
     def unpause(self) -> None:
-        """Have records handed out again; ActRefusedError where no person has paused the run."""
+        """Have records handed out again. ActRefusedError if no person has paused the run."""
         self._pauser.unpause(self.active_run)
 
     # A run ends.
 
     def _on_test_stopping(self, environment: Environment, **_: Any) -> None:
-        """Somebody stopped the test, or its time was up: take back what can be had, then report.
+        """Stop the run, because a person stopped the test or its time was up.
 
-        Locust stops the test, too, when its last worker is gone: then the run waits for another.
+        Locust also stops the test when its last worker is gone: then the run waits for another worker.
         """
         self.locust_session.stopped()
         if self.runner.worker_count:
             self.stop_run()
 
     def stop_run(self) -> None:
-        """Hand out no more, wait for the workers' last acks, and report; nothing where no run is live."""
+        """Hand out no more, wait for the workers' last acks, and report. Do nothing if no run is live."""
         self._finisher.stop(self.active_run)
 
     def _on_quitting(self, environment: Environment, **_: Any) -> None:
@@ -285,7 +285,7 @@ class Master:
         self._live_line.end()
 
     def _on_crash(self, greenlet: "gevent.Greenlet[..., Any]") -> None:
-        """A fault of our own: say so, and do not leave a run hanging that nobody serves."""
+        """Log a fault of our own and end the process: nobody would serve the run any more."""
         logger.critical("the master's side of the traffic protocol broke: %r", greenlet.exception)
         self._broken = True
         self.environment.process_exit_code = EXIT_BROKEN

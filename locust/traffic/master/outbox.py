@@ -1,6 +1,6 @@
-"""Carry out decisions in order; what follows a journal entry waits until that entry is on disk.
+"""Carry out decisions in order, each only after all journal entries before it are on disk.
 
-While one group is written, in a thread, further decisions gather for the next.
+A thread writes one group of entries while further decisions gather for the next group.
 """
 
 import logging
@@ -21,10 +21,10 @@ RETRY_S = 1.0
 
 
 class Outbox:
-    """`act` carries out one decision. `journal` is the live run's; without one no entry may be put.
+    """Journals and carries out decisions, each by `act`. `journal` is the live run's; without one no entry may be put.
 
-    `trouble` says why the journal cannot be written at the moment, and is empty where it can. Until then nothing is
-    carried out, so that no worker hears of what the disk does not have.
+    `trouble` says why the journal cannot be written at the moment; empty if it can. As long as it cannot, nothing is
+    carried out, so that workers learn of nothing that is not on disk.
     """
 
     def __init__(self, act: Callable[[Decision], None]) -> None:
@@ -37,19 +37,19 @@ class Outbox:
         self._idle.set()
 
     def put(self, decisions: Iterable[Decision]) -> None:
-        """Have these carried out after all that were put before."""
+        """Add decisions, to be carried out after all that were put before."""
         before = len(self._waiting)
         self._waiting += decisions
         if len(self._waiting) > before:
             self._rouse()
 
     def note(self, metadata: RunMetadata) -> None:
-        """Have this metadata journaled, with the next group at the latest."""
+        """Have the journal's metadata replaced, with the next group of entries at the latest."""
         self._metadata = metadata
         self._rouse()
 
     def drain(self, within_s: float) -> bool:
-        """Wait until all that was put has been carried out; whether it was, in that time."""
+        """Wait until all decisions have been carried out; return whether they were within that time."""
         deadline = now_s() + within_s
         while self._waiting or not self._idle.is_set():
             if not self._idle.wait(max(0.0, deadline - now_s())):
@@ -57,14 +57,14 @@ class Outbox:
         return True
 
     def abandon(self) -> None:
-        """Forget what could not be journaled, and the journal with it: the run has ended without. Waits for a write."""
+        """Drop the journal and what could not be written to it; wait for a write that is under way."""
         self.journal, self._metadata = None, None
         self._waiting.clear()
         self._idle.wait()
         self.trouble = ""
 
     def serve(self) -> None:
-        """Carry out what is put, for ever. In a greenlet of its own."""
+        """Carry out what is put, for ever. Call it in a greenlet of its own."""
         while True:
             self._wake.wait()
             self._wake.clear()
@@ -80,7 +80,7 @@ class Outbox:
         self._wake.set()
 
     def _journal(self, batch: list[Decision]) -> bool:
-        """Write the entries of `batch`, trying until it works; whether it did, False where that was called off."""
+        """Write the entries of `batch`, trying until it works; return False if the journal was abandoned meanwhile."""
         entries = [decision for decision in batch if isinstance(decision, Entry)]
         metadata, self._metadata = self._metadata, None
         if not entries and metadata is None:

@@ -1,6 +1,6 @@
-"""Pause the live run and let it go on: inform the workers, note it in the journal, and refuse it if it cannot be.
+"""Pause the live run for a person and let it go on: journal it, inform the workers, or refuse it.
 
-Guarded here: the journal has a pause, or its end, before any worker learns of it.
+Guarded here: a pause, or its end, is in the journal before any worker learns of it.
 """
 
 import logging
@@ -14,13 +14,13 @@ logger = logging.getLogger(__name__)
 
 
 class RunPauser:
-    """Both acts. They yield to nobody before they are done, so that none is half done where another looks."""
+    """Pauses and unpauses the live run. Neither yields to another greenlet, so that none finds it half done."""
 
     def __init__(self, coordinator: LeaseCoordinator, outbox: Outbox) -> None:
         self._coordinator, self._outbox = coordinator, outbox
 
     def pause(self, active_run: ActiveRun | None) -> None:
-        """Have the workers hand out no further record; ActRefusedError where that cannot be."""
+        """Have the workers hand out no further record. ActRefusedError if the run cannot be paused."""
         live = self._live(active_run, "pause")
         if live.paused_by_person:
             raise ActRefusedError(f"Run {live.metadata.run} is paused already.")
@@ -29,7 +29,7 @@ class RunPauser:
         logger.warning("run %s is paused by a person, after %d of %d records", *_how_far(live))
 
     def unpause(self, active_run: ActiveRun | None) -> None:
-        """Have the workers hand out records again; ActRefusedError where no person paused the run."""
+        """Have the workers hand out records again. ActRefusedError if no person has paused the run."""
         live = self._live(active_run, "let go on")
         if not live.paused_by_person:
             why = f", but waits: {live.reason}" if live.reason else ""
@@ -38,7 +38,7 @@ class RunPauser:
         logger.info("run %s goes on, as a person wants it, after %d of %d records", *_how_far(live))
 
     def restore(self, active_run: ActiveRun, *, headless: bool) -> None:
-        """Keep a resumed run as it was left: paused, unless there is no page on which anybody could let it go on."""
+        """Keep a resumed run paused if it was, unless there is no page on which a person could let it go on."""
         if not active_run.paused_by_person:
             return
         if headless:

@@ -1,4 +1,4 @@
-"""Record what happens to the master's runs (begin, pause, end) in the event log that people read."""
+"""Record what happens to the master's runs (begin, pause, end) in the event log that the page shows."""
 
 from typing import Any
 
@@ -12,22 +12,22 @@ from traffic.master.wording import for_page
 
 
 class RunEventRecorder:
-    """Compares a run with what it was at the last look; call `see` wherever it may have changed, and now and then."""
+    """Compares a run with its state at the last `update`. Call that when the run may have changed, and on each tick."""
 
     def __init__(self) -> None:
         self.event_log = EventLog(timestamp, ever_greater())
         self._seen: tuple[ActiveRun | None, str, str] = (None, "", "")
 
     def refused(self, why: object) -> None:
-        """A start, or a resumption, came to nothing."""
+        """Record that a start, or a resumption, was refused."""
         self.event_log.note("refused", "bad", f"refused to start: {for_page(str(why))}")
 
     def update(self, active_run: ActiveRun | None) -> None:
-        """Note what is news of the present run."""
+        """Record what has changed of the present run."""
         before, state, reason = self._seen
         if active_run is None:
             return
-        # What comes after the colon may differ from one look to the next, as each worker fails in its own way.
+        # The part after the colon may differ at each update, as each worker fails in its own way.
         now = (active_run, active_run.state, active_run.reason.partition(":")[0])
         self._seen = now
         if active_run is not before:

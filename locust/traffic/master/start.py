@@ -29,7 +29,7 @@ from traffic.runs.state_dir import StateError, StateFolder
 from traffic.runs.target import same_host
 from traffic.settings import NONE, Settings, check_variables, read_host
 
-# Session numbers that a master may have given out since it noted the first.
+# How many session numbers one master may give out; a resumed run skips as many.
 SESSIONS_OF_ONE_MASTER = 1_000_000
 
 
@@ -37,7 +37,7 @@ SESSIONS_OF_ONE_MASTER = 1_000_000
 class PreparedStart:
     """A start that was checked, and what it opened. `to_resume` is the run to resume; None: a new run.
 
-    A new run delivers `chosen` of the file's records, from index `offset` on. `begun` becomes the run that the start
+    A new run delivers `chosen` of the file's records, from index `offset` on. `begun` gets the run that the start
     began, or the error for which it was called off: wait for it to learn what became of the start.
     """
 
@@ -56,23 +56,23 @@ class PreparedStart:
 
     @property
     def intended(self) -> Intended:
-        """What a new run would send, and to where."""
+        """The records that a new run would send, and to where."""
         return Intended(self.dataset.digest, self.offset, self.chosen, self.host, self.settings.path)
 
     def close(self) -> None:
-        """Release the file and the journal."""
+        """Close the file and the journal."""
         self.dataset.close()
         if self.to_resume is not None:
             self.to_resume.journal.close()
 
     def call_off(self, error: BaseException) -> None:
-        """Release the file and the journal, and report to whoever waits for the run why none begins."""
+        """Close the file and the journal, and report to whoever waits for `begun` why no run begins."""
         self.close()
         self.begun.set_exception(error)
 
 
 class RunStarter:
-    """Checks starts, and makes the runs. What can go wrong is one of `traffic.errors.RefusedError`."""
+    """Prepares starts, and begins or resumes their runs. RefusedError if a start is not possible."""
 
     def __init__(self, environment: Environment) -> None:
         self._environment = environment
@@ -88,12 +88,12 @@ class RunStarter:
 
     @property
     def unattended(self) -> bool:
-        """Whether Locust starts its test by itself, as the options say, and nobody fills in the form."""
+        """Whether Locust starts its test by itself, without anybody who fills in the form."""
         return self._environment.web_ui is None or bool(self.options.autostart)
 
     @property
     def host_of_class(self) -> str | None:
-        """The API's address as a user class of the locustfile has it."""
+        """The API's address that a user class of the locustfile names."""
         return next((user.host for user in self._environment.user_classes if user.host), None)
 
     def _host(self, options: argparse.Namespace) -> str:
@@ -124,7 +124,7 @@ class RunStarter:
         return prepared
 
     def find_interrupted(self) -> PreparedStart | None:
-        """At the master's own start: the run that was cut off, or that the options name; None where there is none."""
+        """Prepare to resume the run that was cut off, or that the options name. None if there is no such run."""
         if self.unattended:
             check_variables()
         settings = Settings.read(self.options)
@@ -142,9 +142,9 @@ class RunStarter:
         return self._open_to_resume(settings, self.options if self.unattended else None, journal)
 
     def begin(self, prepared: PreparedStart, first_session: int) -> ActiveRun:
-        """A new run, with its journal."""
+        """Begin a new run, with its journal."""
         settings, dataset, chosen = prepared.settings, prepared.dataset, prepared.chosen
-        terms = RunConfig(
+        config = RunConfig(
             run=_new_run_id(),
             method=settings.method,
             path=settings.path,
@@ -154,7 +154,7 @@ class RunStarter:
             timeout=settings.timeout,
         )
         metadata = RunMetadata(
-            terms=terms,
+            terms=config,
             file=str(settings.file),
             records=chosen,
             offset=prepared.offset,
@@ -172,25 +172,25 @@ class RunStarter:
                 in_thread(leave_cut_off, prepared.folder)
             if settings.resume == NONE or settings.again:
                 in_thread(leave_stopped, prepared.folder, prepared.intended)
-            journal = in_thread(Journal.create, prepared.folder.journal_path(terms.run), metadata)
+            journal = in_thread(Journal.create, prepared.folder.journal_path(config.run), metadata)
         except (OSError, JournalWriteError) as error:
             reason = getattr(error, "strerror", None) or error
             what = f"the state folder {str(settings.state_dir.absolute())!r} cannot be written ({reason})"
             remedy = "Name another with --traffic-state-dir, or make room on its disk."
             raise StateError(f"{what}. {remedy}") from error
-        run = Run.of(terms, dataset, Order(chosen, settings.seed, settings.order, prepared.offset))
-        in_thread(prune, prepared.folder, settings.keep_runs, settings.keep_days, terms.run)
+        run = Run.of(config, dataset, Order(chosen, settings.seed, settings.order, prepared.offset))
+        in_thread(prune, prepared.folder, settings.keep_runs, settings.keep_days, config.run)
         return ActiveRun(run, prepared.dataset, journal, prepared.folder)
 
     def resume(self, prepared: PreparedStart, first_session: int) -> ActiveRun:
-        """The run to resume. Its sessions begin with `active_run.metadata.first_session`."""
+        """Resume a run. Its sessions are numbered from `metadata.first_session` on."""
         assert prepared.to_resume is not None
         journal, run, reopened = prepared.to_resume.journal, prepared.to_resume.run, prepared.to_resume.reopened
         first = max(first_session, journal.metadata.first_session + SESSIONS_OF_ONE_MASTER)
         try:
             metadata = resumed(journal.metadata, run.ledger.settled, prepared.host, first, reopened.positions.count)
             longest = max(metadata.lease_s, prepared.settings.lease)
-            # How long it waits is what this master was told, not what the one before was.
+            # How long a stall may last is this master's option, not that of the master before.
             metadata = replace(metadata, give_up_s=prepared.settings.give_up, lease_s=longest)
             in_thread(journal.write, [reopened] if reopened.positions else [], metadata)
         except JournalWriteError as error:
@@ -229,9 +229,9 @@ class RunStarter:
     def _open_to_resume(
         self, settings: Settings, options: argparse.Namespace | None, journal: Journal
     ) -> PreparedStart:
-        """The form's file is for a new run, and the journal knows its own; the command line's is meant for this one.
+        """Open the run's file: the one that the journal names if there is a form, else the command line's.
 
-        `options` say which host is asked for, None if nobody asks for any: then it is the run's own.
+        (The form's file is for a new run.) `options` say which host is asked for; None: the run's own.
         """
         file = settings.file if self.unattended else Path(journal.metadata.file)
         dataset = None
@@ -248,7 +248,7 @@ class RunStarter:
         return PreparedStart(settings, dataset, host, to_resume=to_resume)
 
     def _host_to_resume(self, settings: Settings, options: argparse.Namespace, journal: Journal) -> str:
-        """The run's own host, or another one that is asked for, if that was confirmed. OtherHostError if it was not."""
+        """Return the run's own host, or another that is asked for. OtherHostError if that was not confirmed."""
         before = journal.metadata.host
         by_class = self.host_of_class if self.unattended else None
         asked = str(getattr(options, "host", None) or by_class or "")
@@ -261,7 +261,7 @@ class RunStarter:
 
 
 def _choice(settings: Settings, dataset: Dataset) -> tuple[int, int]:
-    """Which of the file's records a new run delivers: from which index on, and how many. DatasetError where none is."""
+    """Return the index of the first record that a new run delivers, and how many. DatasetError if there are none."""
     left = dataset.records - settings.offset
     if left < 1:
         there = count_records(dataset.records)
@@ -271,7 +271,7 @@ def _choice(settings: Settings, dataset: Dataset) -> tuple[int, int]:
 
 
 def _new_run_id() -> str:
-    """The time in UTC, to a quarter of a millisecond, so that ids are in the order of their runs; and a random part."""
+    """Return the time in UTC, to a quarter of a millisecond, and a random part: ids are in the order of their runs."""
     seconds, fraction = divmod(time.time_ns(), 1_000_000_000)
     ordered = (fraction * 4096 // 1_000_000_000) << 12 | secrets.randbits(12)
     return f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime(seconds))}-{ordered:06x}"

@@ -10,13 +10,13 @@ T = TypeVar("T")
 
 
 def in_thread(act: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Call `act` in a thread; what it returns or raises. The calling greenlet waits, the others do not."""
+    """Call `act` in a thread; return or raise what it does. The calling greenlet waits, the others go on."""
 
     def caught() -> tuple[T | None, Exception | None]:
         # gevent would print an error that leaves the thread, with its trace, before it arrives here.
         try:
             return act(*args, **kwargs), None
-        except Exception as error:  # noqa: BLE001 - it is raised again below
+        except Exception as error:  # noqa: BLE001 - raised again below
             return None, error
 
     value, error = gevent.get_hub().threadpool.apply(caught)

@@ -1,7 +1,7 @@
-"""The same refusal for two readers: a terminal's, who sets options, and the page's, who has fields and buttons.
+"""Rewrite a refusal, which is written for a terminal with its options, for the page with its fields and buttons.
 
-Errors are written for the terminal. The rule that this module guards: what the page shows names its own fields and
-buttons, and never an option of the command line or a variable. A value between quotation marks is left as it is.
+Guarded here: what the page shows names its own fields and buttons, and never an option of the command line or a
+variable. A value between quotation marks is left as it is.
 """
 
 import re
@@ -17,7 +17,7 @@ _ID = r"[\w-]*\w"
 
 
 def label(name: str) -> str:
-    """What a field of the form is called on the page, by its option's name."""
+    """Return the label of the form's field for an option."""
     return _LABELS.get(name) or name.removeprefix("traffic_").replace("_", " ").capitalize()
 
 
@@ -31,7 +31,7 @@ def _by_field(in_form: str, elsewhere: str) -> Callable[[re.Match[str]], str]:
     return choose
 
 
-# Whole phrases first: what is left of them is spelled by the last ones.
+# Whole phrases first; the last patterns rewrite what is left.
 _PHRASES: tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]], ...] = tuple(
     (re.compile(pattern), spelled)
     for pattern, spelled in (
@@ -60,7 +60,7 @@ _PHRASES: tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]], ..
 
 
 def for_page(text: str) -> str:
-    """The text as the page says it."""
+    """Return the text in the page's words."""
     pieces = _QUOTED.split(text)
     pieces[::2] = map(_spelled, pieces[::2])
     return "".join(pieces)

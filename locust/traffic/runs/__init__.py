@@ -1,1 +1,1 @@
-"""What a run leaves on disk: its state folder, its journal, its report; and how a stopped run is resumed."""
+"""What a run leaves on disk (state folder, journal, report), and how a stopped run is found and resumed."""

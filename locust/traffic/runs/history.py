@@ -1,4 +1,4 @@
-"""The runs in a state folder: list them, find one to resume, read its report."""
+"""List the runs in a state folder, find one to resume, and rebuild it from its journal."""
 
 import logging
 from collections.abc import Callable
@@ -29,15 +29,15 @@ logger = logging.getLogger(__name__)
 
 
 class ResumeError(RefusedError):
-    """A run that cannot be taken up again; the text says why, and what can be done."""
+    """A run cannot be resumed; the text says why, and what can be done."""
 
 
 @dataclass(frozen=True, slots=True)
 class ToResume:
-    """A run as its journal left it; `held` is what its workers had in hand, by worker.
+    """A run as its journal left it. `held` has the positions that were leased, by worker.
 
-    `reopened` are the dead letters that are to be sent again, which the ledger has as pending: the journal has to be
-    told so when the run goes on.
+    `reopened` are the dead letters to be sent again. The ledger has them as pending; the journal must have this entry
+    before the run goes on.
     """
 
     journal: Journal
@@ -47,10 +47,10 @@ class ToResume:
 
 
 def find_cut_off(folder: StateFolder, *, unattended: bool = False) -> Journal | None:
-    """The journal of the latest run that was neither completed nor stopped, open; None where there is none.
+    """Return the open journal of the latest run that was cut off; None if there is none.
 
-    An unattended master is done with a completed run when its process ends: one that nobody was told of is of a
-    process that was killed before it could tell. JournalError where a journal cannot be read: then nobody knows.
+    For an unattended master this includes a completed run that was not reported (`told`): its process was killed before
+    it could report by its exit code. JournalError if a journal cannot be read: its run may be the one.
     """
 
     def cut_off(journal: Journal) -> bool:
@@ -63,9 +63,9 @@ def find_cut_off(folder: StateFolder, *, unattended: bool = False) -> Journal | 
 
 
 def find_to_resume(folder: StateFolder, wanted: str, *, resend: bool = False) -> Journal:
-    """The journal of the run that `wanted` names, its id or "last", open; `resend`: for its dead letters, too.
+    """Return the open journal of the run that `wanted` names, by its id or "last"; `resend`: with its dead letters.
 
-    ResumeError where there is none, or nothing of it can be sent, JournalError where it cannot be used.
+    ResumeError if there is none, or nothing of it can be sent. JournalError if the journal cannot be used.
     """
     if wanted == LATEST:
         journal = _find(folder, _has_to_send if resend else lambda found: found.metadata.state != RunState.COMPLETED)
@@ -88,7 +88,7 @@ def _none_because(*, resend: bool) -> str:
 
 
 def _unknown(folder: StateFolder, wanted: str, *, resend: bool) -> str:
-    """Why a run without a journal cannot be resumed, and which can be."""
+    """Return why a run without a journal cannot be resumed, and which runs can be."""
     if resend and wanted in folder.runs():
         return f"nothing of run {wanted} can be sent again: all of it was delivered, or its journal is gone."
     seen = ((run, read_metadata(folder, run)) for run in folder.runs())
@@ -98,12 +98,12 @@ def _unknown(folder: StateFolder, wanted: str, *, resend: bool) -> str:
 
 
 def _is_over(metadata: RunMetadata) -> bool:
-    """Whether a run was completed, and its master has said so; else it can be taken up, if only to say it."""
+    """Return whether a run was completed and reported; otherwise it can be resumed, if only to report it."""
     return metadata.state == RunState.COMPLETED and metadata.told
 
 
 def _check_use(journal: Journal, *, resend: bool) -> None:
-    """ResumeError where there would be nothing to send of a run that is to be resumed."""
+    """ResumeError if a run that is to be resumed has nothing to send."""
     metadata = journal.metadata
     if not resend and _is_over(metadata):
         what = f"run {metadata.run} was completed: each of its records was delivered, or is a dead letter"
@@ -116,7 +116,7 @@ def _check_use(journal: Journal, *, resend: bool) -> None:
 
 
 def _has_to_send(journal: Journal) -> bool:
-    """Whether a run is not at its end, or has dead letters that may be sent again."""
+    """Return whether a run has not ended, or has dead letters that may be sent again."""
     if journal.metadata.state == RunState.RUNNING:
         return True
     ledger = replay(journal).ledger
@@ -124,10 +124,10 @@ def _has_to_send(journal: Journal) -> bool:
 
 
 def leave_cut_off(folder: StateFolder) -> None:
-    """Have no run taken up by itself any more: a person wants none of those that were cut off.
+    """Mark all runs that were cut off as stopped, so that no master resumes them by itself: a person wants none.
 
-    They can still be resumed by their ids, but for those whose journals are damaged: these are renamed. JournalError
-    where one is in use, JournalWriteError or OSError where the disk refuses.
+    They can still be resumed by their ids, except those with damaged journals, which are renamed. JournalError if a
+    journal is in use, JournalWriteError or OSError if it cannot be written.
     """
     for run in folder.runs():
         path, metadata = folder.journal_path(run), read_metadata(folder, run)
@@ -145,9 +145,9 @@ def leave_cut_off(folder: StateFolder) -> None:
 
 
 def recover(journal: Journal, dataset: Dataset, *, resend: bool = False) -> ToResume:
-    """The run of a journal as it was left; `resend`: with its dead letters to be sent again, where they may be.
+    """Rebuild a run from its journal; `resend`: have those dead letters sent again that may be.
 
-    ResumeError where `dataset` is not the one that the run began with, JournalError where the journal is damaged.
+    ResumeError if `dataset` is not what the run began with, JournalError if the journal is damaged.
     """
     metadata = journal.metadata
     if dataset.digest != metadata.digest or dataset.records < metadata.offset + metadata.records:
@@ -164,7 +164,7 @@ def recover(journal: Journal, dataset: Dataset, *, resend: bool = False) -> ToRe
 
 
 def replay(journal: Journal) -> Recovery:
-    """A run's account, as its journal has it. JournalError where that is damaged."""
+    """Rebuild a run's ledger from its journal. JournalError if that is damaged."""
     recovery = Recovery(journal.metadata.records)
     try:
         for entry in journal.entries():
@@ -175,16 +175,16 @@ def replay(journal: Journal) -> Recovery:
 
 
 def past_runs(folder: StateFolder, besides: str | None) -> list[dict[str, Any]]:
-    """A summary of each run but `besides`, the latest first."""
+    """Return a summary of each run but `besides`, the latest first."""
     rows = (_summary(folder, run) for run in folder.runs() if run != besides)
     return [row for row in rows if row is not None]
 
 
-def summarise(account: dict[str, Any], *, resumable: bool) -> dict[str, Any]:
-    """What the list of runs shows of a status or report; `resumable`: whether its journal is there, and free.
+def summarise(run_status: dict[str, Any], *, resumable: bool) -> dict[str, Any]:
+    """Return what the list of runs shows of a status or report; `resumable`: its journal is there, and free.
 
-    Of these members `resumable` says whether the run can be gone on with as it is, and `resendable` how many of its
-    dead letters can be sent again: None where that is not known before the run is taken up.
+    In the result, `resumable` says whether the run can be resumed as it is, and `resendable` how many of its dead
+    letters can be sent again: None if that is not known before the run is resumed.
     """
     names = (
         "run",
@@ -204,23 +204,23 @@ def summarise(account: dict[str, Any], *, resumable: bool) -> dict[str, Any]:
         "spawn_rate",
         "wait",
     )
-    return {name: account.get(name) for name in names} | {
-        "resumable": resumable and account.get("state") != RunState.COMPLETED,
-        "resendable": _resendable(account) if resumable else 0,
-        "verdict": verdict(account),
+    return {name: run_status.get(name) for name in names} | {
+        "resumable": resumable and run_status.get("state") != RunState.COMPLETED,
+        "resendable": _resendable(run_status) if resumable else 0,
+        "verdict": verdict(run_status),
     }
 
 
-def _resendable(account: dict[str, Any]) -> int | None:
-    counts = account.get("counts")
+def _resendable(run_status: dict[str, Any]) -> int | None:
+    counts = run_status.get("counts")
     if counts is None:
         return None
-    doubtful = 0 if account.get("policy") == "at-most-once" else counts.get("in_doubt", 0)
+    doubtful = 0 if run_status.get("policy") == "at-most-once" else counts.get("in_doubt", 0)
     return int(counts.get("rejected", 0) + doubtful)
 
 
 def _find(folder: StateFolder, wanted: Callable[[Journal], bool]) -> Journal | None:
-    """The journal of the latest run that is wanted, open. JournalError where one before it cannot be read."""
+    """Return the open journal of the latest run that is `wanted`. JournalError if a later run's cannot be read."""
     for run in folder.runs():
         path = folder.journal_path(run)
         if not path.exists():
@@ -233,7 +233,7 @@ def _find(folder: StateFolder, wanted: Callable[[Journal], bool]) -> Journal | N
 
 
 def read_metadata(folder: StateFolder, run: str) -> RunMetadata | JournalError | None:
-    """What the journal of a run says that it is, or why it cannot be told; None where there is none."""
+    """Return the metadata in a run's journal, or why it cannot be read; None if there is no journal."""
     path = folder.journal_path(run)
     if not path.exists():
         return None
@@ -245,12 +245,12 @@ def read_metadata(folder: StateFolder, run: str) -> RunMetadata | JournalError |
 
 
 def _summary(folder: StateFolder, run: str) -> dict[str, Any] | None:
-    """A run's row; None where there is nothing to tell of it."""
+    """Return a run's row; None if there is neither a journal nor a report."""
     metadata = read_metadata(folder, run)
     if isinstance(metadata, JournalError):
         return summarise({"run": run, "state": RunState.UNKNOWN, "reason": str(metadata)}, resumable=False)
     report = folder.read_report(run)
-    # A report that is not of the run's latest end is of one before it was taken up again.
+    # If the report is not of the run's latest end, it is older than the resumption.
     if metadata is not None and (metadata.state, metadata.ended) != (
         report and (report.get("state"), report.get("ended"))
     ):
@@ -264,7 +264,7 @@ def _summary(folder: StateFolder, run: str) -> dict[str, Any] | None:
 
 
 def _describe(metadata: RunMetadata) -> dict[str, Any]:
-    """What can be said of a run that left a journal and no report."""
+    """Return a row for a run that left a journal and no report."""
     return {
         "run": metadata.run,
         "state": RunState.CUT_OFF if metadata.state == RunState.RUNNING else metadata.state,

@@ -1,11 +1,11 @@
 """A run's journal: its metadata and the ledger's entries on disk, in one SQLite database in the run's folder.
 
-It is written in groups: one transaction, synced to the disk, for all that was decided since the last. A rollback
-journal, not a write-ahead log, guards a transaction that a crash cuts off: what is committed is in the one file
-then, and a file that has lost its end is known by it. Beside SQLite's own checks every entry is under a running
-checksum that is stored with their count, so that an entry which was changed or is gone is noticed, too.
+Entries are written in groups: one transaction, synced to the disk, for all decisions since the last. A rollback
+journal, not a write-ahead log, guards a transaction that a crash cuts off: all that is committed is in the one file,
+and a file that has lost its end can be recognised. Beside SQLite's own checks, a running checksum over all entries is
+stored with their count, so that an entry that was changed, or is gone, is noticed.
 
-docs/adr/0004 tells why.
+docs/adr/0004 says why.
 """
 
 import os
@@ -23,12 +23,13 @@ from traffic.runs.journal_codec import entry_from_json, entry_to_json
 from traffic.runs.run_metadata import RunMetadata
 
 APPLICATION = int.from_bytes(b"TRAF")
-# In a journal of version 1 each dead letter stands alone; since 2, those of one cause together. Both are read; what is
-# written is of the latest, and a release that would misread it refuses the whole.
+# In version 1 an entry has each dead letter by itself; since version 2, those of one cause together. Both are read.
+# Only the latest is written; a release that does not know it refuses the journal. A new member of the metadata needs
+# no new version, because a release ignores the members that it does not know.
 VERSION = 2
 READ = (1, 2)
-# Whoever lists the runs looks into each journal for a millisecond or so: that is not "in use".
-PATIENCE_S = 0.5
+# Listing the runs opens each journal for a millisecond or so: wait for that before a journal counts as in use.
+LOCK_TIMEOUT_S = 0.5
 LEAVE_RUN = "leave that run and begin a new one: --traffic-resume no (TRAFFIC_RESUME=no)"
 LEAVE_IT = f"Put back a copy that is whole, or {LEAVE_RUN}"
 _SCHEMA = (
@@ -39,12 +40,12 @@ _SCHEMA = (
     "CREATE TABLE facts (body TEXT NOT NULL, checksum INTEGER NOT NULL)",
     "INSERT INTO head VALUES (0, 0)",
 )
-# What a file can be answered with that is not what was written. (Texts that are not UTF-8 are a ValueError.)
+# What reading a file raises that is not as it was written. (Text that is not UTF-8 raises ValueError.)
 _SPOILT = (sqlite3.Error, ValueError, KeyError, TypeError, ProtocolError)
 
 
 class JournalError(RefusedError):
-    """A journal that cannot be used; the text names the file, what is wrong, and a remedy."""
+    """A journal cannot be used; the text names the file, what is wrong, and a remedy."""
 
 
 class JournalInUseError(JournalError):
@@ -52,11 +53,11 @@ class JournalInUseError(JournalError):
 
 
 class JournalWriteError(Exception):
-    """What was to be written is not in the journal; the text says why. All that was written before still is."""
+    """A write failed; the text says why. All that was written before is still in the journal."""
 
 
 class Journal:
-    """One run's journal, open for writing. Not for several threads at once; nobody else can open it meanwhile."""
+    """One run's journal, open for writing, and locked against others. Use it from one thread at a time."""
 
     def __init__(self, path: Path, database: sqlite3.Connection, metadata: RunMetadata, head: tuple[int, int]) -> None:
         self.path, self.metadata = path, metadata
@@ -65,7 +66,7 @@ class Journal:
 
     @classmethod
     def create(cls, path: Path, metadata: RunMetadata) -> "Journal":
-        """Begin a run's journal; it has its name once it is whole. JournalWriteError where it cannot be written."""
+        """Create a run's journal; it gets its name when it is whole. JournalWriteError if it cannot be written."""
         draft = path.with_name(path.name + ".part")
         try:
             if path.exists():
@@ -86,7 +87,7 @@ class Journal:
 
     @classmethod
     def open(cls, path: Path) -> "Journal":
-        """Open a run's journal. JournalError where it is none, of another version, damaged, or in use."""
+        """Open a run's journal. JournalError if it is no journal, of an unknown version, damaged, or in use."""
         try:
             database = _connect(path, "rw")
         except _SPOILT as error:
@@ -102,7 +103,7 @@ class Journal:
             raise
 
     def entries(self) -> Iterator[Entry]:
-        """Every entry in its order. JournalError, before the first, where one is gone or not as it was written."""
+        """Return every entry in order. JournalError, before the first, if one is gone or not as it was written."""
         try:
             self._check_entries()
             for (body,) in self._database.execute("SELECT body FROM entry ORDER BY number"):
@@ -127,7 +128,7 @@ class Journal:
     def write(self, entries: Iterable[Entry] = (), metadata: RunMetadata | None = None) -> None:
         """Add entries, and replace the metadata if it is given.
 
-        All of it is on disk then; or none, where JournalWriteError says why.
+        Either all of it is on disk then, or none and JournalWriteError says why.
         """
         count, chain = self._entries, self._chain
         rows = []
@@ -149,11 +150,11 @@ class Journal:
         self.metadata = metadata or self.metadata
 
     def close(self) -> None:
-        """Let go of the file; another may open it then."""
+        """Close the file; another process may open it then."""
         self._database.close()
 
     def remove(self) -> None:
-        """Close and delete it: its run needs it no more. OSError where it cannot be."""
+        """Close and delete the journal. OSError if it cannot be deleted."""
         self.close()
         _remove(self.path)
 
@@ -171,15 +172,15 @@ def _transaction(database: sqlite3.Connection) -> Iterator[None]:
         yield
         database.execute("COMMIT")
     except BaseException:
-        with suppress(sqlite3.Error):  # SQLite may have rolled it back by itself
+        with suppress(sqlite3.Error):  # SQLite may have rolled back by itself
             database.execute("ROLLBACK")
         raise
 
 
 def _connect(path: Path, mode: str) -> sqlite3.Connection:
-    """Open a database ("rw"), or make one ("rwc"), and lock it for as long as it is open."""
+    """Open a database ("rw"), or create one ("rwc"), and lock it for as long as it is open."""
     uri = f"{path.absolute().as_uri()}?mode={mode}"
-    database = sqlite3.connect(uri, uri=True, timeout=PATIENCE_S, isolation_level=None, check_same_thread=False)
+    database = sqlite3.connect(uri, uri=True, timeout=LOCK_TIMEOUT_S, isolation_level=None, check_same_thread=False)
     try:
         database.execute("PRAGMA locking_mode = EXCLUSIVE")
         database.execute("PRAGMA journal_mode = TRUNCATE")
@@ -232,7 +233,7 @@ def _reason(error: Exception) -> str:
 
 
 def _sync_names(folder: Path) -> None:
-    """Have the folder's own list of files on disk, too."""
+    """Sync the folder, and those above it, so that the file's name is on disk, too."""
     for one in (folder, folder.parent, folder.parent.parent):
         handle = os.open(one, os.O_RDONLY | os.O_DIRECTORY)
         try:
@@ -242,6 +243,6 @@ def _sync_names(folder: Path) -> None:
 
 
 def mark_reported(path: Path) -> None:
-    """Note in the journal of a run that has ended that its master has said so. JournalError, JournalWriteError."""
+    """Record in the journal of a run that has ended that its master has reported it."""
     with closing(Journal.open(path)) as journal:
         journal.write(metadata=replace(journal.metadata, told=True))

@@ -9,7 +9,7 @@ from traffic.core.record_state import Cause, DeadLetterGroup, RecordState
 
 
 def entry_to_json(entry: Entry) -> str:
-    """The entry as a JSON object."""
+    """Encode an entry as a JSON object."""
     made: dict[str, Any]
     if isinstance(entry, OutcomesRecorded):
         causes = ((one.positions.pairs, one.cause) for one in entry.letters)
@@ -26,11 +26,11 @@ def entry_to_json(entry: Entry) -> str:
 
 
 def entry_from_json(body: str) -> Entry:
-    """Read what `entry_to_json` wrote. KeyError, TypeError or ValueError where it is something else."""
+    """Decode what `entry_to_json` made. KeyError, TypeError or ValueError if it is something else."""
     data = json.loads(body)
     if "booked" in data:
         letters = tuple(_buried(*letter) for letter in data["letters"])
-        # An older release counted no attempts of which it was not sure.
+        # An older release did not count possible repeats.
         counted = data["attempts"], data["resent"], data.get("maybe_resent", 0)
         return OutcomesRecorded(data["worker"], _ranges(data["booked"]), letters, *counted)
     if "reopened" in data:

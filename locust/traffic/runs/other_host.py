@@ -7,7 +7,7 @@ from traffic.runs.run_metadata import RunMetadata
 
 
 class OtherHostError(ResumeError):
-    """A run was asked to go on to another host, and nobody has confirmed that. `more` says it to programs."""
+    """A run is to be resumed to another host, and nobody has confirmed that. `more` says so to programs."""
 
     def __init__(self, metadata: RunMetadata, host: str, counts: list[int]) -> None:
         self.more = {"other_host": {"run": metadata.run, "before": metadata.host, "asked": host}}

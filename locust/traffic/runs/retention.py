@@ -1,7 +1,7 @@
-"""How long runs are kept: those beyond a number or an age are deleted as another begins.
+"""Delete runs beyond a number or an age when another run begins.
 
-The rule that this module guards: a run is deleted only if what is left of it says that it is that run, and is at its
-end; and of its folder only what we wrote.
+Guarded here: a run is deleted only if its journal, if there is one, says that it is this run and has ended; and of its
+folder only the files that we wrote.
 """
 
 import logging
@@ -47,7 +47,7 @@ def _because(nth: int, keep_runs: int, keep_days: int) -> str:
 
 
 def _is_over_with(metadata: RunMetadata | JournalError | None, run: str) -> bool:
-    """Whether what is left of a run says that it is this one's, and was not cut off, and is no other master's."""
+    """Return whether a run left no journal, or one that says that it is this run and has ended."""
     return metadata is None or (
         isinstance(metadata, RunMetadata) and metadata.run == run and metadata.state != RunState.RUNNING
     )

@@ -1,4 +1,7 @@
-"""A run as its journal describes it: file, order, target, and what has become of it."""
+"""Describe a run for its journal: file, order, target, and how it ended or was resumed.
+
+Guarded here: a release reads the metadata of any other release, and ignores the members that it does not know.
+"""
 
 import json
 from dataclasses import asdict, dataclass, fields, replace
@@ -12,10 +15,10 @@ from traffic.core.protocol import LEASE_S, RunConfig
 
 @dataclass(frozen=True, slots=True)
 class Resumption:
-    """When a run was taken up again (ISO 8601, UTC), and how many records were settled by then, and stay so.
+    """When a run was resumed (ISO 8601, UTC), and how many records were settled by then, and stay so.
 
-    `resent_dead_letters` is how many were dead letters, and are sent again; `host` is where the run went from then on,
-    if that is another than before.
+    `resent_dead_letters` is how many dead letters are sent again; `host` is the run's host from then on, if it is
+    another than before.
     """
 
     at: str
@@ -24,18 +27,18 @@ class Resumption:
     host: str = ""
 
     def to_json(self) -> dict[str, Any]:
-        """What a report says of it; of dead letters and of a host only if there is something to say."""
+        """Return the report's JSON object for this; without dead letters and host if there are none."""
         return {name: value for name, value in asdict(self).items() if value or name in ("at", "settled")}
 
 
 @dataclass(frozen=True, slots=True)
 class RunMetadata:
-    """What does not change in a run, or seldom: what a master must know to take it up.
+    """What changes seldom in a run, or never, and what a master must know to resume it.
 
-    `state` is running, completed, stopped or failed; a run that is running on disk while no master has its journal
-    open was cut off. `to_json` says of a completed run that its master has said so, and is done with it; an unattended
-    one says it by its exit code. `left` says that a person wants none of it, and began a new run. `first_session` is
-    the lowest session number that its latest master gave out.
+    `state` is running, completed, stopped or failed; if it is running and no master has the journal open, the run was
+    cut off. `told` says that the master has reported a completed run (an unattended master does so by its exit code).
+    `left` says that a person does not want the run resumed and began a new one. `first_session` is the lowest session
+    number that the run's latest master gave out.
     """
 
     terms: RunConfig
@@ -53,13 +56,13 @@ class RunMetadata:
     state: str = RunState.RUNNING
     ended: str | None = None
     resumed: tuple[Resumption, ...] = ()
-    # The run delivers `records` of the file's, from this index on.
+    # The run delivers `records` of the file's records, from this index on.
     offset: int = 0
-    # A person has paused it, and nobody has let it go on; never of a run that has ended.
+    # Whether a person has paused the run and has not let it go on; false once it has ended.
     paused: bool = False
     told: bool = False
     left: bool = False
-    # The longest leases, in seconds, that a master of this run has given out.
+    # The length of the longest leases that a master of this run has granted, in seconds.
     lease_s: float = LEASE_S
 
     @property
@@ -73,7 +76,7 @@ class RunMetadata:
 
     @classmethod
     def from_json(cls, text: str) -> "RunMetadata":
-        """Read what `to_json` wrote, in this release or in another: what this one does not know is left out.
+        """Decode what `to_json` of this release or another one made; ignore members that this release does not know.
 
         KeyError, TypeError or ValueError if it is something else.
         """
@@ -84,7 +87,7 @@ class RunMetadata:
 
 
 def _known(kind: type, data: dict[str, Any]) -> dict[str, Any]:
-    """The members that a dataclass has a field for."""
+    """Return the members that a dataclass has a field for."""
     names = {field.name for field in fields(kind)}
     return {name: value for name, value in data.items() if name in names}
 

@@ -1,8 +1,8 @@
-"""Runs that were stopped half way, and a start that would send their records again.
+"""Find runs that were stopped half way, and warn before a new run sends their records again.
 
-The rule that this module guards: whoever starts the same file once more, because a run of it was stopped or its process
-killed, is told before anything is sent what has gone out already. A new run has new keys, so the API would store that
-twice. It is the same only if the host and the path are the same, too, and some of the same records would be sent.
+Guarded here: a person who starts the same file again, after a run of it was stopped, learns what was sent already
+before anything is sent again. A new run has new keys, so the API would store those records twice. This holds only if
+the host and the path are the same, too, and some of the same records would be sent.
 """
 
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ from traffic.runs.target import describe_target, same_host
 
 @dataclass(frozen=True, slots=True)
 class Intended:
-    """What a new run would send: so many records of a file from an index on, to where."""
+    """What a new run would send: `records` records of a file, from index `first` on, to a host and path."""
 
     digest: str
     first: int
@@ -32,14 +32,14 @@ class Intended:
     path: str
 
     def overlaps(self, metadata: RunMetadata) -> bool:
-        """Whether a run was to send some of the same records to the same place."""
+        """Return whether a run was to send some of the same records to the same place."""
         apart = self.first >= metadata.offset + metadata.records or metadata.offset >= self.first + self.records
         same_place = same_host(self.host, metadata.host) and self.path == metadata.terms.path
         return self.digest == metadata.digest and same_place and not apart
 
 
 class AgainError(ResumeError):
-    """A start that would send again what a run that was stopped has sent. `more` says it to programs."""
+    """A start would send again what a stopped run has sent. `more` says so to programs."""
 
     def __init__(self, metadata: RunMetadata, counts: list[int]) -> None:
         self.more = {"again": _describe(metadata, counts)}
@@ -47,19 +47,19 @@ class AgainError(ResumeError):
 
 
 def check_again(folder: StateFolder, intended: Intended) -> None:
-    """AgainError if a run was stopped that had sent some of what a new one would send. JournalError."""
+    """AgainError if a stopped run has sent some of what a new run would send. JournalError if a journal is damaged."""
     for journal, recovery in _half_way(folder, intended):
         raise AgainError(journal.metadata, recovery.ledger.counts)
 
 
 def leave_stopped(folder: StateFolder, intended: Intended) -> None:
-    """Note that a person wants none of the runs that `check_again` would tell of. JournalError, JournalWriteError."""
+    """Mark the runs that `check_again` warns of as left. JournalError, JournalWriteError."""
     for journal, _ in _half_way(folder, intended):
         journal.write(metadata=replace(journal.metadata, left=True))
 
 
 def _half_way(folder: StateFolder, intended: Intended) -> Iterator[tuple[Journal, Recovery]]:
-    """Those runs, the latest first, each with its journal open for the moment."""
+    """Yield those runs, the latest first, each with its journal open for the moment."""
     for run in folder.runs():
         path = folder.journal_path(run)
         if not path.exists():

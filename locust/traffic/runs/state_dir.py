@@ -1,4 +1,4 @@
-"""The state folder: what is left of a run on disk.
+"""Read and write the state folder, which has what is left of each run.
 
 report.json                     the latest delivery report
 runs/<run id>/report.json       each run's
@@ -6,7 +6,7 @@ runs/<run id>/journal.sqlite    its journal, until every record is delivered
 runs/<run id>/dead-letters.jsonl  its dead letters, one JSON object a line
 runs/<run id>/unsent.txt        the indexes that were never sent, one a line
 
-`traffic.ownership` says how a folder is known as ours, and what of it may be deleted.
+`traffic.ownership` says how a folder is recognised as ours, and what of it may be deleted.
 """
 
 import json
@@ -21,7 +21,7 @@ from traffic import ownership
 from traffic.errors import RefusedError
 from traffic.ownership import JOURNAL, REPORT, RUN_ID
 
-# A disk that has no room for this has none for a run.
+# Bytes that a disk must have room for, or it has none for a run.
 _ROOM = 1 << 16
 
 
@@ -30,13 +30,13 @@ class StateError(RefusedError):
 
 
 class StateFolder:
-    """Writes whole files or none. StateError where the folder cannot be made or written."""
+    """One state folder. Files are written whole or not at all."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     def prepare(self) -> None:
-        """Make the folder, and mark it as ours; StateError if it is somebody else's, or cannot be written."""
+        """Create the folder, and mark it as ours. StateError if it is somebody else's, or cannot be written."""
         try:
             ownership.claim(self.path)
             with tempfile.TemporaryFile(dir=self.path) as file:
@@ -51,17 +51,17 @@ class StateFolder:
             ) from error
 
     def run_folder(self, run: str) -> Path:
-        """The folder of a run. ValueError where `run` is no run id."""
+        """Return the folder of a run. ValueError if `run` is no run id."""
         if not RUN_ID.fullmatch(run):
             raise ValueError(f"{run!r} is no run id")
         return self.path / "runs" / run
 
     def journal_path(self, run: str) -> Path:
-        """Where a run's journal is. ValueError where `run` is no run id."""
+        """Return the path of a run's journal. ValueError if `run` is no run id."""
         return self.run_folder(run) / JOURNAL
 
     def is_ours(self) -> bool:
-        """Whether the folder is there and ours, so that files in it may be deleted; an earlier release's is marked."""
+        """Return whether the folder is there and ours, so that its files may be deleted; mark an earlier release's."""
         with suppress(ownership.ForeignError, OSError, ValueError):
             if self.path.is_dir():
                 ownership.claim(self.path)
@@ -69,7 +69,7 @@ class StateFolder:
         return False
 
     def runs(self) -> list[str]:
-        """The ids of the runs that left a journal or a report, the latest first; other folders are none of ours."""
+        """Return the ids of the runs that left a journal or a report, the latest first; ignore other folders."""
         try:
             folders = list((self.path / "runs").iterdir())
         except (FileNotFoundError, NotADirectoryError):
@@ -77,17 +77,17 @@ class StateFolder:
         return sorted((folder.name for folder in folders if ownership.has_run(folder)), reverse=True)
 
     def read_report(self, run: str) -> dict[str, Any] | None:
-        """A run's report, None if it has none. ValueError if `run` is no run id."""
+        """Return a run's report, None if it has none. ValueError if `run` is no run id."""
         return ownership.read_report(self.run_folder(run))
 
     def report_text(self, run: str) -> bytes:
-        """A run's report as it was written. ValueError if `run` is no run id, FileNotFoundError if there is none."""
+        """Return a report as it was written. ValueError if `run` is no run id, FileNotFoundError if there is none."""
         if self.read_report(run) is None:
             raise FileNotFoundError(run)
         return (self.run_folder(run) / REPORT).read_bytes()
 
     def remove_run(self, run: str) -> list[str]:
-        """Delete what is kept of a run. If its folder holds anything that we did not write: nothing, and its names.
+        """Delete what is kept of a run. If its folder has files that we did not write, delete none; return their names.
 
         ValueError if `run` is no run id, OSError if it cannot be deleted.
         """
@@ -97,7 +97,7 @@ class StateFolder:
     def write_report(
         self, report: dict[str, Any], dead_letters: Iterable[dict[str, Any]], unsent: Iterable[int]
     ) -> Path:
-        """Write a run's report and lists; the report's path. OSError where the disk refuses."""
+        """Write a run's report and lists; return the report's path. OSError if the disk refuses."""
         folder = self.run_folder(report["run"])
         folder.mkdir(parents=True, exist_ok=True)
         letters = map(json.JSONEncoder(ensure_ascii=False).encode, dead_letters)
@@ -113,7 +113,7 @@ def _write(path: Path, lines: Iterable[str]) -> None:
     """Write lines to a file that appears under its name only when it is whole and on disk."""
     draft = path.with_name(path.name + ".part")
     try:
-        # The name of a file need not be UTF-8; escaped by a backslash, what is not is right in JSON, too.
+        # A file's name need not be UTF-8; the backslash escapes for its other bytes are right in JSON, too.
         with draft.open("w", encoding="utf-8", errors="backslashreplace") as file:
             file.writelines(line + "\n" for line in lines)
             file.flush()

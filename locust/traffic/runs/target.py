@@ -1,4 +1,4 @@
-"""Where a run's records go, and whether two addresses are the same API's."""
+"""Describe where a run's records go, and compare the addresses of two APIs."""
 
 from typing import Any
 from urllib.parse import urlsplit
@@ -9,9 +9,9 @@ _PORTS = {"http": 80, "https": 443}
 
 
 def same_host(one: str, other: str) -> bool:
-    """Whether two addresses lead to the same API: case, a scheme's own port and a slash at the end make no difference.
+    """Return whether two addresses are the same API's, whatever their case, default port and slash at the end.
 
-    Two names of one machine are two APIs here: nobody can tell without asking it.
+    Two names of one machine count as two APIs: only the machine could say otherwise.
     """
     return _plain(one) == _plain(other)
 
@@ -22,13 +22,13 @@ def _plain(address: str) -> tuple[object, ...]:
         port = parts.port or _PORTS.get(parts.scheme)
     except ValueError:
         return (address,)
-    # Beside http and https, the path of a socket stands in the host's place, and its case counts.
+    # If the scheme is neither http nor https, the path of a socket stands in the host's place, and its case counts.
     host = parts.hostname if parts.scheme in _PORTS else parts.netloc
     return parts.scheme, parts.username, parts.password, host, port, parts.path
 
 
 def describe_target(metadata: RunMetadata) -> dict[str, Any]:
-    """What a status and a report say of how a run's records are sent: to where, and by how many users; times in s."""
+    """Return what a status and a report say of a run's target and users; times in seconds."""
     terms = metadata.terms
     return {
         "target": {"host": metadata.host, "path": terms.path, "method": terms.method},

@@ -7,14 +7,11 @@ children one after the other. Where the parent is killed, Linux sends its childr
 import contextlib
 import ctypes
 import os
-import re
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import IO
 
 PR_SET_PDEATHSIG = 1  # prctl(2)
@@ -53,21 +50,27 @@ def _in_the_child(parent: int) -> Callable[[], None]:
 
 
 class Child:
-    """One running child; `output` is where its stdout and stderr go, `inherited` are descriptors that it has, too."""
+    """One running child. Its stdout and stderr go to `to` (-1: a pipe); it has the descriptors `inherited`, too."""
 
     def __init__(
-        self, command: Sequence[str], env: Mapping[str, str], output: IO[bytes] | int, inherited: Sequence[int] = ()
+        self, command: Sequence[str], env: Mapping[str, str], to: IO[bytes] | int, inherited: Sequence[int] = ()
     ) -> None:
         self.process = subprocess.Popen(
             command,
             env=env,
             stdin=subprocess.DEVNULL,  # one in the background that reads the terminal is stopped
-            stdout=output,
+            stdout=to,
             stderr=subprocess.STDOUT,
             process_group=0,
             pass_fds=inherited,
             preexec_fn=_in_the_child(os.getpid()),  # noqa: PLW1509 - no thread is alive yet that could hold a lock
         )
+
+    @property
+    def output(self) -> IO[bytes]:
+        """The reader's end of its stdout and stderr, if it was given a pipe (-1)."""
+        assert self.process.stdout is not None
+        return self.process.stdout
 
     @property
     def code(self) -> int | None:
@@ -87,51 +90,3 @@ class Child:
         self.process.wait()
         assert self.code is not None
         return self.code
-
-
-class LogFilter:
-    """Copies a child's output to a file whole, and to stderr what a person wants to read of it.
-
-    Left out are Locust's own INFO lines. `report` holds back the delivery report, and `refusal` why a run was refused,
-    for the end; behind a refusal nothing more is shown. `attended`: a person has a web page that shows both: hold
-    back nothing. `live`: a live line says how far the run is: leave out the lines that do.
-    """
-
-    NOISE = re.compile(r"\[[^]]*\] [^/]*/INFO/locust\.")
-    PROGRESS = re.compile(r"\[[^]]*\] [^/]*/INFO/traffic[\w.]*: (?:progress:|reading) ")
-    REFUSAL = re.compile(r"(?:\[[^]]*\] [^/]*/ERROR/traffic[\w.]*: refused to start|[\w.]+: error): (.*)")
-    REPORT = re.compile(r"\[[^]]*\] [^/]*/INFO/traffic[\w.]*: (delivery report, run .*)")
-
-    def __init__(self, source: IO[bytes], copy: Path, *, attended: bool, live: bool = False) -> None:
-        self.report: list[str] = []
-        self.refusal = ""
-        self._source, self._copy, self._attended, self._live = source, copy, attended, live
-        self._in_report = False
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self._thread.start()
-
-    def finish(self) -> None:
-        """Wait for the last line."""
-        self._thread.join(5)
-
-    def _run(self) -> None:
-        with self._copy.open("wb", buffering=0) as copy:
-            for line in self._source:
-                copy.write(line)
-                text = line.decode(errors="replace").rstrip()
-                if self._is_shown(text):
-                    say(text)
-
-    def _is_shown(self, text: str) -> bool:
-        if self._attended:
-            return not self.NOISE.match(text)
-        self._hold(text)
-        told = self._live and self.PROGRESS.match(text)
-        return not (self.refusal or self._in_report or told or self.NOISE.match(text))
-
-    def _hold(self, text: str) -> None:
-        if (found := self.REFUSAL.match(text)) and not self.refusal:
-            self.refusal = found[1]
-        self._in_report = bool((found := self.REPORT.match(text)) or (self._in_report and text.startswith("  ")))
-        if self._in_report:
-            self.report.append(found[1] if found else text)

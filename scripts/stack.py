@@ -20,11 +20,14 @@ from pathlib import Path
 from urllib.error import URLError
 from urllib.request import ProxyHandler, build_opener
 
+from log_filter import LogFilter
 from plan import HERE, ROOT, CannotStartError, StackConfig, check_ports, locust_env
-from processes import TICK_S, Child, LogFilter, say
+from processes import TICK_S, Child, say
 from screen import LiveLine, live_line, report_on_screen
 
 from traffic.ownership import ForeignError, claim
+
+STATUS_VARIABLE = "TRAFFIC_STATUS_FD"  # traffic.terminal.status_pipe
 
 EXIT_CRASHED, EXIT_REFUSED = 1, 4
 READY_S = 30.0
@@ -80,14 +83,17 @@ class Stack:
             self._start_stub()
         if self.asked:
             return
-        self.live = None if attended else live_line()
-        env, fds = ({}, ()) if self.live is None else (self.live.variables, (self.live.fd,))
-        self.locust = Child(self.plan.locust(*options), locust_env(os.environ) | env, -1, fds)
-        if self.live is not None:
-            self.live.begin()
-        log, is_live = self.plan.state / "locust.log", self.live is not None
-        assert self.locust.process.stdout is not None
-        self.relay = LogFilter(self.locust.process.stdout, log, attended=attended, live=is_live)
+        command, env, log = self.plan.locust(*options), locust_env(os.environ), self.plan.state / "locust.log"
+        if attended:
+            self.locust = Child(command, env, -1)
+            self.relay = LogFilter(self.locust.output, log)
+            return
+        self.live = live_line()
+        status, masters_end = os.pipe()
+        os.set_blocking(status, False)
+        self.locust = Child(command, env | {STATUS_VARIABLE: str(masters_end)}, -1, (masters_end,))
+        os.close(masters_end)
+        self.relay = LogFilter(self.locust.output, log, status, self.live.draw if self.live else None)
 
     def _start_stub(self) -> None:
         plan = self.plan
@@ -175,7 +181,7 @@ def replay(stack: Stack) -> int:
     stack.start("--headless", "--only-summary", attended=False)
     stack.wait()
     code = stack.end()
-    said = "\n".join(stack.relay.report) if stack.relay else ""
+    said = stack.relay.report if stack.relay else ""
     if code is not None and _version(path) != before:
         report = json.loads(path.read_bytes())
         print(report_on_screen(report) or said)

@@ -26,6 +26,7 @@ from traffic.master.master import Master
 from traffic.master.web import Web
 from traffic.settings import OPTIONS, SettingsError, add_options
 from traffic.terminal.live_line import make_way
+from traffic.terminal.status_pipe import report_log, report_parse_errors
 from traffic.users.record_user import RecordUser
 from traffic.users.replay_user import ReplayUser
 from traffic.users.source import sources
@@ -48,6 +49,7 @@ def _attach(environment: Environment, runner: Any, **_: Any) -> None:
         enable_rebalancing(environment)
         set_stop_timeout(environment)
         keep_missing_workers()
+        report_log()
         _warn(environment.parsed_options.host or "")
         try:
             master = _masters[environment] = Master(environment, runner)
@@ -81,4 +83,5 @@ make_parser_once()
 drop_odd_frames()
 report_missing_master()
 events.init_command_line_parser.add_listener(add_options)
+events.init_command_line_parser.add_listener(report_parse_errors)
 events.init.add_listener(_attach)

@@ -1,6 +1,7 @@
 """The stack's plan, ports, relay and environment, without starting one."""
 
 import ast
+import json
 import os
 import socket
 import subprocess
@@ -20,6 +21,7 @@ from traffic.runs.state_dir import StateFolder
 sys.path.insert(0, str(ROOT / "scripts"))
 try:
     import left  # noqa: F401 - the stack loads it when it is needed, which is too late here
+    import log_filter
     import plan
     import processes
     import stack
@@ -181,50 +183,94 @@ def test_only_a_run_that_began_is_said_to_have_a_journal(
     assert "anything" not in said
 
 
+def written(name: str, level: str, text: str) -> str:
+    return f"{LOG}/{level}/traffic.master.{name}: {text}\n"
+
+
 @contextmanager
-def relayed(text: str, folder: Path, capfd: pytest.CaptureFixture[str], *, attended: bool) -> Iterator[Any]:
-    source = folder / "source"
+def filtered(
+    text: str, folder: Path, capfd: pytest.CaptureFixture[str], status: str | None, *, live: bool = False
+) -> Iterator[Any]:
+    source, looks = folder / "source", []
     source.write_text(text, encoding="utf-8")
+    reader = None
+    if status is not None:
+        reader, writer = os.pipe()
+        os.write(writer, status.encode())
+        os.close(writer)
+        os.set_blocking(reader, False)
     with source.open("rb") as file:
-        relay = processes.LogFilter(file, folder / "copy", attended=attended)
-        relay.finish()
+        log = log_filter.LogFilter(file, folder / "copy", reader, looks.append if live else None)
+        log.finish()
     assert (folder / "copy").read_text() == text
-    relay.shown = capfd.readouterr().err
-    yield relay
+    log.shown, log.looks = capfd.readouterr().err, looks
+    yield log
 
 
-REPORT = (
-    f"{LOG}/INFO/traffic.master.active_run: delivery report, run r: completed\n"
-    "  3 records = 3 delivered\n  worker  slice\n"
-    f"{LOG}/INFO/traffic.master.master: after it\n"
-)
-REFUSAL = f"{LOG}/ERROR/traffic.master.master: refused to start: no file. Put one there.\nTraceback\n  more\n"
+REPORT = "delivery report, run r: completed\n  3 records = 3 delivered\n  worker  slice"
+LOGGED_REPORT = written("active_run", "INFO", REPORT)
+AFTER = written("master", "INFO", "after it")
+REFUSAL = "no file. Put one there.\n  or two"
+LOGGED_REFUSAL = written("master", "ERROR", f"refused to start: {REFUSAL}\nTraceback\n  more")
 
 
-def test_locust_s_own_chatter_goes_to_the_file_alone(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def message(kind: str, **members: Any) -> str:
+    return json.dumps({"kind": kind, **members}) + "\n"
+
+
+@pytest.mark.parametrize("status", [None, ""])
+def test_locust_s_own_chatter_goes_to_the_file_alone(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], status: str | None
+) -> None:
     ours, warning = f"{LOG}/INFO/traffic.master.master: run r\n", f"{LOG}/WARNING/locust.runners: a worker is missing\n"
     text = f"{LOG}/INFO/locust.runners: Discarded report\n{ours}{LOG}/INFO/locust.main: bye\n{warning}"
-    with relayed(text, tmp_path, capfd, attended=False) as relay:
-        assert relay.shown == ours + warning
+    with filtered(text, tmp_path, capfd, status) as log:
+        assert log.shown == ours + warning
 
 
 def test_the_report_is_held_back_for_the_end(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    with relayed(REPORT, tmp_path, capfd, attended=False) as relay:
-        assert relay.report == ["delivery report, run r: completed", "  3 records = 3 delivered", "  worker  slice"]
-        assert relay.shown == f"{LOG}/INFO/traffic.master.master: after it\n"
+    with filtered(LOGGED_REPORT + AFTER, tmp_path, capfd, message("report", text=REPORT)) as log:
+        assert log.report == REPORT
+        assert log.shown == AFTER
 
 
-@pytest.mark.parametrize("line", [REFUSAL, "__main__.py: error: no file. Put one there.\n"])
-def test_behind_a_refusal_nothing_is_shown(tmp_path: Path, capfd: pytest.CaptureFixture[str], line: str) -> None:
-    with relayed(f"first\n{line}last\n", tmp_path, capfd, attended=False) as relay:
-        assert relay.refusal == "no file. Put one there."
-        assert relay.shown == "first\n"
+def test_a_worker_s_line_amid_the_report_is_shown(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    first, rest = LOGGED_REPORT.split("\n", 1)
+    with filtered(f"{first}\n  a worker says\n{rest}", tmp_path, capfd, message("report", text=REPORT)) as log:
+        assert log.report == REPORT
+        assert log.shown == "  a worker says\n"
+
+
+def test_behind_a_refusal_nothing_is_shown(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    with filtered(f"{LOGGED_REFUSAL}last\n", tmp_path, capfd, message("refused", text=REFUSAL)) as log:
+        assert log.refusal == REFUSAL
+        assert log.shown == ""
+
+
+def test_a_line_of_progress_is_left_out_if_there_is_a_live_line(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    line, look = "progress: 1 of 3 records", {"state": "running", "reason": ""}
+    status = message("look", look=look) + message("progress", text=line) + message("look", look=None) + '{"ki'
+    logged = written("master", "INFO", line)
+    with filtered(logged + AFTER, tmp_path, capfd, status, live=True) as log:
+        assert (log.looks, log.shown) == ([look, None], AFTER)
+    with filtered(logged + AFTER, tmp_path, capfd, status) as log:
+        assert (log.looks, log.shown) == ([], logged + AFTER)
+
+
+def test_what_the_status_pipe_does_not_name_is_shown_whatever_it_says(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with filtered(LOGGED_REPORT + LOGGED_REFUSAL + "last", tmp_path, capfd, "") as log:
+        assert log.shown == LOGGED_REPORT + LOGGED_REFUSAL + "last\n"
+        assert (log.report, log.refusal) == ("", "")
 
 
 def test_with_a_web_ui_all_is_shown_as_it_comes(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    with relayed(REPORT + REFUSAL, tmp_path, capfd, attended=True) as relay:
-        assert relay.shown == REPORT + REFUSAL
-        assert (relay.report, relay.refusal) == ([], "")
+    with filtered(LOGGED_REPORT + LOGGED_REFUSAL, tmp_path, capfd, None) as log:
+        assert log.shown == LOGGED_REPORT + LOGGED_REFUSAL
+        assert (log.report, log.refusal) == ("", "")
 
 
 def test_a_child_that_does_not_heed_sigterm_is_killed_with_its_own_children(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from traffic.master.locust_session import LocustSession, spawn_watched
 from traffic.master.outbox import Outbox
 from traffic.master.run_events import RunEventRecorder
 from traffic.master.start import RunStarter
+from traffic.terminal import plain
 from traffic.terminal.live_line import LiveLine
 
 logger = logging.getLogger(__name__)
@@ -33,7 +34,7 @@ LAST_ENTRIES_S = 10.0
 
 def refuse_to_start(error: Exception) -> NoReturn:
     """Log why this process does not start, and end it."""
-    logger.error("refused to start: %s", error)
+    logger.error("refused to start: %s", error, extra=plain.refusal(error))
     sys.exit(EXIT_REFUSED)
 
 

@@ -36,6 +36,7 @@ from traffic.master.run_events import RunEventRecorder
 from traffic.master.start import PreparedStart, RunStarter
 from traffic.master.watch import RunWatcher
 from traffic.settings import read_lease
+from traffic.terminal import plain
 from traffic.terminal.live_line import LiveLine
 
 logger = logging.getLogger(__name__)
@@ -122,7 +123,7 @@ class Master:
 
     def _refuse(self, error: Exception) -> None:
         """Log that the start is refused, and stop Locust's start; end a headless process."""
-        logger.error("refused to start: %s", error)
+        logger.error("refused to start: %s", error, extra=plain.refusal(error))
         self.run_events.refused(error)
         self.refusal = error
         if self.locust_session.headless:

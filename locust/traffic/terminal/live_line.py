@@ -1,15 +1,13 @@
 """The live line of a headless master: how its run goes, drawn anew four times a second while the log passes above it.
 
-A master on a terminal draws it there. Where another program has the terminal and shows the master's output on it, as
-scripts/stack.py does, the master tells that one through a pipe, one JSON object a line (null: nothing to show), and the
-other draws. Without a terminal, or with a web UI, there is none, and the log has a line of progress now and then.
+A master on a terminal draws it there. If another program has the terminal and shows the master's output on it, as
+scripts/stack.py does, the master reports to it through the status pipe, and the other draws. Without a terminal, or
+with a web UI, there is no live line, and the log has a line of progress now and then.
 """
 
 import atexit
 import contextlib
-import json
 import logging
-import os
 import sys
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol
@@ -17,14 +15,10 @@ from typing import Any, Protocol
 import gevent
 
 from traffic.terminal import plain
+from traffic.terminal.status_pipe import StatusPipe, status_pipe
 from traffic.terminal.status_row import StatusRow, is_screen, passing_above
 
 EVERY_S = 0.25
-# The file descriptor of the pipe.
-PIPE_VARIABLE = "TRAFFIC_STATUS_FD"
-TOLD = ("state", "reason", "counts", "rate", "eta_s")
-# A line of less than PIPE_BUF (4,096 bytes) is written whole or not at all.
-LONGEST_REASON = 300
 
 Look = dict[str, Any]
 
@@ -65,28 +59,22 @@ class LiveLine:
 
 
 def _find_place() -> _Place | None:
-    if (pipe := os.environ.pop(PIPE_VARIABLE, "")) != "":
-        return _Pipe(int(pipe))
+    if status_pipe is not None:
+        return _Pipe(status_pipe)
     return _Terminal() if is_screen(sys.stderr) else None
 
 
 class _Pipe:
-    """The reader's end is another program's; nobody waits for it."""
+    """The reader's screen."""
 
-    def __init__(self, fd: int) -> None:
-        self._fd = fd
-        os.set_blocking(fd, False)
+    def __init__(self, pipe: StatusPipe) -> None:
+        self._pipe = pipe
 
     def show(self, look: Look | None) -> None:
-        told = look and {name: look[name] for name in TOLD if name in look}
-        if told:
-            told["reason"] = told["reason"][:LONGEST_REASON]
-        with contextlib.suppress(BlockingIOError, BrokenPipeError):
-            os.write(self._fd, json.dumps(told).encode() + b"\n")
+        self._pipe.look(look)
 
     def end(self) -> None:
-        self.show(None)
-        os.close(self._fd)
+        self._pipe.look(None)
 
 
 class _Terminal:

@@ -22,6 +22,16 @@ def report_of(record: logging.LogRecord) -> dict[str, Any] | None:
     return getattr(record, "report", None)
 
 
+def refusal(error: Exception) -> dict[str, Any]:
+    """Marks a line of the log that says why a start is refused."""
+    return {"refusal": str(error)}
+
+
+def refusal_of(record: logging.LogRecord) -> str | None:
+    """Why a start is refused, if a line of the log says so."""
+    return getattr(record, "refusal", None)
+
+
 def settled(counts: dict[str, int]) -> int:
     """How many records have their outcome, by the counts of a status."""
     return counts["records"] - counts["pending"] - counts["leased"]

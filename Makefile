@@ -20,7 +20,7 @@ MASTER_PORT ?= 5557
 
 bin := $(VENV)/bin
 setup = $(PYTHON) scripts/venv_setup.py $(VENV)
-setup_run := locust/requirements.txt api-stub/requirements.txt
+setup_run := locust/requirements-build.txt locust/requirements.txt api-stub/requirements.txt
 setup_test := tests/requirements.txt
 
 ##@ Replay
@@ -95,7 +95,7 @@ lint: ## check style, types and the architecture; change nothing
 	$(bin)/ruff format --check .
 	$(bin)/mypy locust/traffic locust/locustfile.py locust/replay_locustfile.py api-stub/stub
 	MYPYPATH=scripts $(bin)/mypy scripts/stack.py scripts/venv_setup.py
-	PYTHONPATH=locust:api-stub $(bin)/lint-imports
+	$(bin)/lint-imports
 
 fmt: ## format the code, and mend what can be mended
 	@$(setup) $(setup_test)
@@ -105,8 +105,9 @@ fmt: ## format the code, and mend what can be mended
 UV ?= $(or $(shell command -v uv),$(bin)/uv)
 lock_flags := -q --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url
 lock: ## lock the requirements again (needs uv)
-	$(UV) pip compile $(lock_flags) tests/requirements.in -o tests/requirements.txt
-	$(UV) pip compile $(lock_flags) -c tests/requirements.txt locust/requirements.in -o locust/requirements.txt
+	$(UV) pip compile $(lock_flags) pyproject.toml tests/requirements.in -o tests/requirements.txt
+	$(UV) pip compile $(lock_flags) -c tests/requirements.txt pyproject.toml -o locust/requirements.txt
+	$(UV) pip compile $(lock_flags) -c tests/requirements.txt locust/requirements-build.in -o locust/requirements-build.txt
 	$(UV) pip compile $(lock_flags) -c tests/requirements.txt api-stub/requirements.in -o api-stub/requirements.txt
 
 mongod: ## put a mongod into the venv, for the tests of its store without Docker
@@ -117,27 +118,27 @@ mongod: ## put a mongod into the venv, for the tests of its store without Docker
 .PHONY: simulate chaos fuzz bench bench-image bench-dataset bench-starting bench-capacity
 simulate: ## the core in made-up crashes and networks: SEEDS schedules from FIRST on
 	@$(setup) $(setup_test)
-	@PYTHONPATH=tests:locust $(bin)/python -m simulation $(if $(SEEDS),--seeds $(SEEDS)) $(if $(FIRST),--first $(FIRST))
+	@$(bin)/python -m simulation $(if $(SEEDS),--seeds $(SEEDS)) $(if $(FIRST),--first $(FIRST))
 
 chaos: ## real processes, killed and frozen and cut off: ROUNDS from FIRST on
 	@$(setup) $(setup_test)
-	@PYTHONPATH=tests:locust $(bin)/python -m chaos $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(FIRST),--first $(FIRST))
+	@$(bin)/python -m chaos $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(FIRST),--first $(FIRST))
 
 fuzz: ## damaged traffic files held against Python's parser: INPUTS of them from FIRST on
 	@$(setup) $(setup_test)
-	@PYTHONPATH=tests:locust $(bin)/python -m fuzz $(if $(INPUTS),--inputs $(INPUTS)) $(if $(FIRST),--first $(FIRST))
+	@$(bin)/python -m fuzz $(if $(INPUTS),--inputs $(INPUTS)) $(if $(FIRST),--first $(FIRST))
 
 bench-dataset: ## what opening a traffic file costs, beside json.load: RECORDS="100000 1000000"
 	@$(setup) $(setup_test)
-	@PYTHONPATH=locust:scripts $(bin)/python bench/dataset.py $(if $(ROUNDS),--rounds $(ROUNDS)) $(RECORDS)
+	@$(bin)/python bench/dataset.py $(if $(ROUNDS),--rounds $(ROUNDS)) $(RECORDS)
 
 bench-starting: ## from Start to the first POST, and memory, for files of 100 to 10,000,000 records
 	@$(setup) $(setup_test)
-	@PYTHONPATH=locust:scripts $(bin)/python bench/starting.py $(if $(ROUNDS),--rounds $(ROUNDS))
+	@$(bin)/python bench/starting.py $(if $(ROUNDS),--rounds $(ROUNDS))
 
 bench-capacity: ## what one master can deal to workers that merely count: ROUNDS of turns
 	@$(setup) $(setup_test)
-	@PYTHONPATH=locust $(bin)/python bench/capacity.py $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(N),--records $(N))
+	@$(bin)/python bench/capacity.py $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(N),--records $(N))
 
 # ROUNDS of turns of SECONDS each, jobs of N records (N=10000,1000000), the slow kinds of at most MOST (record=100000).
 # It needs gcc and two cores, gets the other generators if it can, and writes docs/benchmarks.md: about eleven minutes.

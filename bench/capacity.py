@@ -55,7 +55,7 @@ class Deal:
         self._file, self._order = write_records(folder / f"{records}.json", records), order
         self._processes = -(-workers // MOST_IN_ONE_PROCESS)
         np.zeros(self._processes, np.int64).tofile(self.folder / "counts")
-        self._env = {**os.environ, "PYTHONPATH": str(ROOT / "locust"), "TRAFFIC_STATE_DIR": str(self.folder / "state")}
+        self._env = {**os.environ, "TRAFFIC_STATE_DIR": str(self.folder / "state")}
 
     def run(self) -> Figures:
         """Do it."""

@@ -31,7 +31,7 @@ def pinned(core: int, *command: object) -> list[str]:
 
 def locust_env(**more: object) -> dict[str, str]:
     """The environment of a Locust on this project's users, which do not wait."""
-    given = {"PYTHONPATH": ROOT / "locust", "TRAFFIC_WAIT": 0, "PYTHONDONTWRITEBYTECODE": 1} | more
+    given = {"TRAFFIC_WAIT": 0, "PYTHONDONTWRITEBYTECODE": 1} | more
     return os.environ | {name: str(value) for name, value in given.items()}
 
 

@@ -25,7 +25,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import make_data
-from parts import LOAD_CORE, LOCUSTFILES, ROOT, SERVER_CORE, Server, peak_mb, pinned
+from parts import LOAD_CORE, LOCUSTFILES, SERVER_CORE, Server, peak_mb, pinned
 
 LOOK_S = 0.002
 DEADLINE_S = 120.0
@@ -57,7 +57,7 @@ def start(folder: Path, file: Path, state: Path, seconds: float) -> tuple[float,
     port = 20000 + os.getpid() % 20000
     web = f"http://127.0.0.1:{port + 1}"
     log = folder / "log"
-    env = {**os.environ, "PYTHONPATH": str(ROOT / "locust"), "TRAFFIC_WAIT": "0", "TRAFFIC_STATE_DIR": str(state)}
+    env = {**os.environ, "TRAFFIC_WAIT": "0", "TRAFFIC_STATE_DIR": str(state)}
     env |= {"TRAFFIC_FILE": str(file), "TRAFFIC_RESUME": "no"}
     locust = (sys.executable, "-m", "locust", "-f", LOCUSTFILES / "replay.py")
     ports = ("--master-bind-host", "127.0.0.1", "--master-bind-port", port, "--web-host", "127.0.0.1")

@@ -1,11 +1,7 @@
 """What a run left in its journal when its master ended without a report."""
 
-import sys
 from pathlib import Path
 
-from plan import ROOT
-
-sys.path.append(str(ROOT / "locust"))
 from traffic.core.master.recovery import Recovery, RecoveryError
 from traffic.core.record_state import RecordState
 from traffic.runs.journal import Journal, JournalError

@@ -5,14 +5,12 @@ is not in the list.
 """
 
 import re
-import sys
 import textwrap
 from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT / "locust"))
+from traffic.settings import OPTIONS
 
-from traffic.settings import OPTIONS  # noqa: E402 - it is found by the line above
+ROOT = Path(__file__).parents[1]
 
 BEGIN, END = "# options, by scripts/option_lists.py", "# end of the options"
 WIDTH = 120

@@ -2,7 +2,6 @@
 
 import contextlib
 import errno
-import os
 import socket
 import sys
 from collections.abc import Mapping
@@ -66,12 +65,6 @@ class StackConfig:
             *("--host", self.target, "--traffic-file", self.file, "--traffic-state-dir", str(self.state)),
             *more,
         ]
-
-
-def locust_env(env: Mapping[str, str]) -> dict[str, str]:
-    """The environment of Locust: `traffic` is found from whatever folder the locustfile lies in."""
-    paths = [str(ROOT / "locust"), env.get("PYTHONPATH", "")]
-    return {**env, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
 
 
 def _locustfile(env: Mapping[str, str]) -> Path:

@@ -7,10 +7,8 @@ becomes of the master.
 import sys
 from typing import Any
 
-from plan import ROOT
 from processes import StderrWriter
 
-sys.path.append(str(ROOT / "locust"))
 from traffic.terminal.status_row import StatusRow, is_screen
 
 

@@ -21,7 +21,7 @@ from urllib.error import URLError
 from urllib.request import ProxyHandler, build_opener
 
 from log_filter import LogFilter
-from plan import HERE, ROOT, CannotStartError, StackConfig, check_ports, locust_env
+from plan import HERE, CannotStartError, StackConfig, check_ports
 from processes import TICK_S, Child, say
 from screen import LiveLine, live_line, report_on_screen
 
@@ -83,7 +83,7 @@ class Stack:
             self._start_stub()
         if self.asked:
             return
-        command, env, log = self.plan.locust(*options), locust_env(os.environ), self.plan.state / "locust.log"
+        command, env, log = self.plan.locust(*options), dict(os.environ), self.plan.state / "locust.log"
         if attended:
             self.locust = Child(command, env, -1)
             self.relay = LogFilter(self.locust.output, log)
@@ -98,7 +98,6 @@ class Stack:
     def _start_stub(self) -> None:
         plan = self.plan
         env = os.environ | {
-            "PYTHONPATH": str(ROOT / "api-stub"),
             "STORE_URL": f"sqlite:///{plan.state / 'messages.db'}",
             "STUB_HOST": HERE,
             "STUB_PORT": str(plan.api_port),

@@ -1,6 +1,9 @@
 """Make a virtual environment from hashed requirement files: once, and again only when one of them has changed.
 
-    python3 scripts/venv_setup.py .venv locust/requirements.txt api-stub/requirements.txt
+    python3 scripts/venv_setup.py .venv locust/requirements-build.txt locust/requirements.txt api-stub/requirements.txt
+
+The project itself is installed last, so that the environment runs what lies in this folder. It is built by the backend
+that is in the environment by then, and nothing is fetched for it.
 
 Calls at the same time wait for each other. The file keeps to what old Pythons can read, so that one of them is told
 what it lacks. It writes to stderr alone: stdout belongs to the program that comes after it.
@@ -17,6 +20,7 @@ from pathlib import Path
 
 OLDEST = (3, 11)
 STAMP = ".requirements.json"
+PROJECT = "pyproject.toml"
 PIP = ("-m", "pip", "install", "-q", "--disable-pip-version-check", "--no-input", "--root-user-action=ignore")
 
 
@@ -81,10 +85,22 @@ def install(venv: Path, files: "list[str]") -> None:
         return
     # What is installed from here on may belong to other versions of these files: forget those that have changed.
     kept = {file: digest for file, digest in digests(list(stamp)).items() if stamp[file] == digest}
+    kept.update({PROJECT: stamp[PROJECT]} if PROJECT in stamp else {})
     write_stamp(venv, kept)
     say("installing " + ", ".join(files))
     run(venv, *PIP, "--require-hashes", *[word for file in files for word in ("-r", file)])
     write_stamp(venv, {**kept, **wanted})
+
+
+def install_project(venv: Path) -> None:
+    """Install the project of this folder, editable, where another, or an older description of it, is installed."""
+    wanted = {PROJECT: f"{digests([PROJECT])[PROJECT]} in {Path.cwd()}"}
+    stamp = read_stamp(venv)
+    if wanted.items() <= stamp.items():
+        return
+    write_stamp(venv, {file: digest for file, digest in stamp.items() if file != PROJECT})
+    run(venv, *PIP, "--no-index", "--no-deps", "--no-build-isolation", "--editable", ".")
+    write_stamp(venv, {**stamp, **wanted})
 
 
 def run(venv: Path, *arguments: str) -> None:
@@ -116,6 +132,7 @@ def main(arguments: "list[str]") -> int:
     fcntl.flock(lock, fcntl.LOCK_EX)
     try:
         install(venv, files)
+        install_project(venv)
     except SetupError as error:
         say(str(error))
         return 1

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from traffic.plugin import Answer, AtLeastOnce, AtMostOnce, Outcome, RecordUser, ReplayUser, master_of, task
 
+__version__ = "0.1.0"
+
 __all__ = ["Answer", "AtLeastOnce", "AtMostOnce", "Outcome", "RecordUser", "ReplayUser", "master_of", "task"]
 
 

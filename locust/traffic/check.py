@@ -1,4 +1,4 @@
-"""Check a traffic file before anything is started: `python -m traffic check FILE`."""
+"""Check a traffic file before anything is started: `traffic check FILE`."""
 
 import argparse
 import sys
@@ -18,7 +18,7 @@ PROGRESS_EVERY_S = 1.0
 
 def check(arguments: list[str]) -> int:
     """Run the command. Return 0, with one line on stdout, if the file is good; else 1, with the reason on stderr."""
-    parser = argparse.ArgumentParser(prog="python -m traffic check", description="Check a traffic file; send nothing.")
+    parser = argparse.ArgumentParser(prog="traffic check", description="Check a traffic file; send nothing.")
     formats = " or ".join(reader.label for reader in FORMATS)
     parser.add_argument("file", type=Path, help=f"{formats}, as it is or in gzip or zstd")
     parser.add_argument("--schema", type=Path, metavar="FILE", help="a JSON Schema that every record must pass")

@@ -113,7 +113,7 @@ def show_deaths(asked: argparse.Namespace, keep: Path) -> list[Result]:
         size = f"--records {asked.records} --workers {asked.workers} --users {asked.users}"
         if asked.at is not None:
             size += f" --at {asked.at:g}"
-        replay = f"PYTHONPATH=tests:locust python -m chaos --{kind}-kills 1 {size} --first {{seed}}"
+        replay = f".venv/bin/python -m chaos --{kind}-kills 1 {size} --first {{seed}}"
         if scenarios:
             results = run(scenarios, keep, replay, show.line)
             print(f"{kind} killed: {show.summary(results)}", flush=True)
@@ -125,12 +125,12 @@ def live_rounds(asked: argparse.Namespace, keep: Path) -> list[Result]:
     """Live through the rounds that were asked for, and sum them up."""
     if asked.kill_at is not None:
         scenarios = [killed_at(asked.kill_at, asked.first + n) for n in range(asked.times)]
-        replay = f"PYTHONPATH=tests:locust python -m chaos --kill-at {asked.kill_at:g} --times 1 --first {{seed}}"
+        replay = f".venv/bin/python -m chaos --kill-at {asked.kill_at:g} --times 1 --first {{seed}}"
     else:
         scenarios = [Scenario.of(asked.first + n, asked.store) for n in range(asked.rounds)]
         replay = "make chaos ROUNDS=1 FIRST={seed}"
         if asked.store != "sqlite":
-            replay = f"PYTHONPATH=tests:locust python -m chaos --store {asked.store} --rounds 1 --first {{seed}}"
+            replay = f".venv/bin/python -m chaos --store {asked.store} --rounds 1 --first {{seed}}"
     results = run(scenarios, keep, replay)
     print(summary(results))
     return results

@@ -52,7 +52,9 @@ class StackProcess:
     def __init__(self, command: list[str], state: Path, **variables: object) -> None:
         self.state, self.mark = state, uuid.uuid4().hex
         self.ports = {name: free_port() for name in ("API_PORT", "WEB_PORT", "MASTER_PORT")}
-        asked = self.ports | {"STATE": state, "PYTHONUNBUFFERED": 1, MARK: self.mark} | variables
+        # This tree's code runs, even if the environment's was installed from another.
+        ours = os.pathsep.join(str(ROOT / folder) for folder in ("locust", "api-stub"))
+        asked = self.ports | {"STATE": state, "PYTHONPATH": ours, "PYTHONUNBUFFERED": 1, MARK: self.mark} | variables
         env = {name: os.environ[name] for name in KEPT if name in os.environ}
         state.parent.mkdir(parents=True, exist_ok=True)
         with self._file("out").open("wb") as out, self._file("err").open("wb") as err:

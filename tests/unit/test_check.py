@@ -1,4 +1,4 @@
-"""`python -m traffic check FILE` says what a start would say."""
+"""`traffic check FILE` says what a start would say."""
 
 import gzip
 import hashlib

@@ -86,7 +86,7 @@ def test_the_command_says_it_with_its_exit_code(mark, capsys):
 @pytest.mark.parametrize("arguments", [[], ["help"], ["health", "now"]])
 def test_any_other_command_is_told_how_to_ask(arguments, capsys):
     assert main(arguments) == 2
-    assert capsys.readouterr().err.startswith("usage: python -m traffic")
+    assert capsys.readouterr().err.startswith("usage: traffic ")
 
 
 def test_a_mark_of_another_process_counts_as_well(mark):

@@ -70,19 +70,6 @@ def test_several_locustfiles_are_named_with_commas_between_them() -> None:
     assert str(made.locustfile) == f"{ROOT}/locust/locustfile.py,{ROOT}/locust/replay_locustfile.py"
 
 
-def test_a_locustfile_of_another_folder_finds_the_package(tmp_path: Path) -> None:
-    (tmp_path / "mine.py").write_text("from traffic import ReplayUser\n\nclass Mine(ReplayUser):\n    pass\n")
-    made = plan.StackConfig.read({"LOCUSTFILE": str(tmp_path / "mine.py")})
-    command = [*made.locust()[: made.locust().index("-f") + 2], "--list"]
-    env = plan.locust_env({name: value for name, value in os.environ.items() if name != "PYTHONPATH"})
-    done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=60, check=False)
-    assert "Mine" in done.stdout, done.stderr
-
-
-def test_a_path_that_is_set_already_is_kept() -> None:
-    assert plan.locust_env({"PYTHONPATH": "/mine"})["PYTHONPATH"] == f"{ROOT}/locust{os.pathsep}/mine"
-
-
 def test_users_are_spawned_within_a_second_unless_asked_otherwise() -> None:
     assert plan.StackConfig.read({"USERS": "100"}).spawn_rate == 100
     assert plan.StackConfig.read({"USERS": "100", "SPAWN_RATE": "0.5"}).spawn_rate == 0.5
@@ -384,6 +371,36 @@ def test_an_environment_without_pip_gets_one_and_is_not_made_anew(venv: Path) ->
 def test_an_environment_of_an_old_python_is_not_used(venv: Path) -> None:
     (venv / "pyvenv.cfg").write_text("version = 3.9.2\n")
     assert not venv_setup.usable(venv)
+
+
+@pytest.mark.parametrize("change", ["pyproject.toml", "the folder"])
+def test_the_project_is_installed_once_and_again_when_it_has_changed(
+    venv: Path, change: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("pyproject.toml").write_text("[project]")
+    for _ in range(2):
+        venv_setup.install_project(venv)
+    venv_setup.install(venv, ["a.txt"])
+    venv_setup.install_project(venv)
+    assert installs(venv) == 2
+    assert "--no-index --no-deps --no-build-isolation --editable ." in (venv.parent / "calls").read_text()
+    if change == "the folder":
+        (venv.parent / "copy").mkdir()
+        monkeypatch.chdir(venv.parent / "copy")
+    Path("pyproject.toml").write_text("[project]" if change == "the folder" else "[project]\n")
+    venv_setup.install_project(venv)
+    assert installs(venv) == 3
+
+
+def test_a_project_that_could_not_be_installed_is_tried_again(venv: Path) -> None:
+    Path("pyproject.toml").touch()
+    Path("fails").touch()
+    with pytest.raises(venv_setup.SetupError, match="pip could not install"):
+        venv_setup.install_project(venv)
+    Path("fails").unlink()
+    venv_setup.install_project(venv)
+    venv_setup.install_project(venv)
+    assert installs(venv) == 2
 
 
 def test_bare_make_lists_every_target_with_a_word() -> None:

@@ -1,7 +1,7 @@
 """Report whether this worker can do its job (has the master answered it lately?), for a container's health check.
 
-A worker has no HTTP port, so it touches a file (TRAFFIC_HEALTH_FILE) whenever the master answers. `python -m traffic
-health` checks how old that file is.
+A worker has no HTTP port, so it touches a file (TRAFFIC_HEALTH_FILE) whenever the master answers. `traffic health`
+checks how old that file is.
 """
 
 import logging

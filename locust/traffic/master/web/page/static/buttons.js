@@ -4,7 +4,7 @@ import { setAttribute, setText, show } from "./dom.js";
 
 /**
  * Say why a button cannot be used; empty: it can. It can still be reached by keyboard, so that the reason is found.
- * @param {any} button
+ * @param {HTMLElement} button
  * @param {string} why
  * @param {Element} [place] where the reason stands, named by the button's aria-describedby
  */
@@ -19,7 +19,7 @@ export function allow(button, why, place) {
 /**
  * Do something at a press, once at a time: the button says so until it is done. A press of a button that cannot be used
  * says why, by `refused`.
- * @param {any} button
+ * @param {HTMLElement} button
  * @param {string} doing such as "Pausing…"
  * @param {() => Promise<void>} act
  * @param {(why: string) => void} refused
@@ -34,7 +34,7 @@ export function onPress(button, doing, act, refused) {
 
 /**
  * Give a button another text, at once or, if it is busy, once it is not.
- * @param {any} button
+ * @param {HTMLElement} button
  * @param {string} text
  */
 export function relabel(button, text) {
@@ -44,13 +44,13 @@ export function relabel(button, text) {
 
 /**
  * Hold a button for as long as `act` takes.
- * @param {any} button
+ * @param {HTMLElement} button
  * @param {string} doing
  * @param {() => Promise<void>} act
  */
 export async function during(button, doing, act) {
   if (button.dataset.busy) return;
-  button.dataset.text = button.textContent;
+  button.dataset.text = button.textContent ?? "";
   button.dataset.busy = "yes";
   button.setAttribute("aria-disabled", "true");
   button.textContent = doing;
@@ -58,14 +58,14 @@ export async function during(button, doing, act) {
     await act();
   } finally {
     delete button.dataset.busy;
-    button.textContent = button.dataset.text;
+    button.textContent = button.dataset.text ?? "";
     allow(button, button.dataset.why ?? "");
   }
 }
 
 /**
  * Say something beside what it is about: good news, or why it did not work.
- * @param {any} place
+ * @param {HTMLElement} place
  * @param {string} text
  * @param {boolean} [bad]
  */

@@ -2,7 +2,7 @@
 
 import { address, get } from "./api.js";
 import { say } from "./buttons.js";
-import { byId, debounced, make, setText, show } from "./dom.js";
+import { byId, debounced, inputOf, make, setText, show } from "./dom.js";
 import { count, plural, shortId } from "./format.js";
 import { jsonView } from "./json_view.js";
 
@@ -73,7 +73,7 @@ export class DeadLettersView {
    */
   _open(run, picked) {
     [this._run, this._picked, this._from] = [run, picked, 0];
-    byId("letters-q").value = "";
+    inputOf("letters-q").value = "";
     this._list.replaceChildren();
     const meaning = "A record that ends rejected or in doubt is shown here, with its reason.";
     setText(byId("letters-of"), run ? `Of run ${run}. ${meaning}` : meaning);
@@ -88,7 +88,7 @@ export class DeadLettersView {
    */
   async _load(from, turned = false) {
     const asked = (this._asked += 1);
-    const [run, q] = [this._run ?? "", byId("letters-q").value.trim()];
+    const [run, q] = [this._run ?? "", inputOf("letters-q").value.trim()];
     let found;
     try {
       found = await get("dead-letters/search", { run, q, from: Math.max(0, from), most: PAGE });
@@ -110,7 +110,7 @@ export class DeadLettersView {
     setText(byId("letters-count"), count(total));
     show(byId("letters-search"), total > 0);
     show(byId("letters-new"), false);
-    const download = byId("letters-download");
+    const download = byId("letters-download", HTMLAnchorElement);
     show(download, total > 0);
     download.href = address("dead-letters", { run, download: 1 });
     const found = `${plural(matched, "dead letter")} of ${count(total)} found.`;
@@ -119,8 +119,8 @@ export class DeadLettersView {
     show(byId("letters-pages"), matched > PAGE);
     const last = this._from + letters.length;
     setText(byId("letters-range"), `${count(this._from + 1)}–${count(last)} of ${count(matched)}`);
-    byId("letters-back").disabled = this._from === 0;
-    byId("letters-next").disabled = last >= matched;
+    byId("letters-back", HTMLButtonElement).disabled = this._from === 0;
+    byId("letters-next", HTMLButtonElement).disabled = last >= matched;
   }
 }
 

@@ -3,10 +3,10 @@
 import { make, setText, show } from "./dom.js";
 
 export class DefinitionList {
-  /** @param {any} list */
+  /** @param {HTMLElement} list */
   constructor(list) {
     this._list = list;
-    this._pairs = /** @type {Map<string, {pair: any, term: any, value: any}>} */ (new Map());
+    this._pairs = /** @type {Map<string, {pair: HTMLElement, term: HTMLElement, value: HTMLElement}>} */ (new Map());
   }
 
   /**

@@ -2,7 +2,7 @@
 // may ask on: then the dialog stays, and is about the next question.
 
 import { during, relabel } from "./buttons.js";
-import { byId, setText, show } from "./dom.js";
+import { byId, inputOf, setText, show } from "./dom.js";
 
 /** @typedef {{users: string, rate: string, host: string}} Crew */
 
@@ -23,7 +23,7 @@ let question = null;
 
 /** Make the dialog work; once. */
 export function prepare() {
-  const dialog = byId("ask");
+  const dialog = byId("ask", HTMLDialogElement);
   byId("ask-no").addEventListener("click", () => dialog.close());
   byId("ask-form").addEventListener("submit", (/** @type {Event} */ event) => {
     event.preventDefault();
@@ -51,11 +51,12 @@ export function ask(asked) {
   setText(byId("ask-said"), "");
   show(byId("ask-fields"), asked.crew !== undefined);
   if (asked.crew) {
-    byId("ask-users").value = asked.crew.users;
-    byId("ask-rate").value = asked.crew.rate;
-    byId("ask-host").value = asked.crew.host;
+    inputOf("ask-users").value = asked.crew.users;
+    inputOf("ask-rate").value = asked.crew.rate;
+    inputOf("ask-host").value = asked.crew.host;
   }
-  if (!byId("ask").open) byId("ask").showModal();
+  const dialog = byId("ask", HTMLDialogElement);
+  if (!dialog.open) dialog.showModal();
   byId(asked.crew ? "ask-yes" : "ask-no").focus();
 }
 
@@ -65,11 +66,11 @@ export function ask(asked) {
  */
 async function answer(asked, act) {
   setText(byId("ask-said"), "");
-  const [users, rate, host] = ["ask-users", "ask-rate", "ask-host"].map((id) => byId(id).value.trim());
+  const [users, rate, host] = ["ask-users", "ask-rate", "ask-host"].map((id) => inputOf(id).value.trim());
   try {
     await act({ users, rate, host });
     if (question !== asked) return; // it asks on
-    byId("ask").close();
+    byId("ask", HTMLDialogElement).close();
     asked.after();
   } catch (error) {
     setText(byId("ask-said"), /** @type {Error} */ (error).message);

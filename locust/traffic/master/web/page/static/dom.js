@@ -1,22 +1,32 @@
 // What every view does with the document. Text only ever becomes text: nothing here, or elsewhere, parses HTML.
 
 /**
- * The element of an id, which the page is known to have.
+ * Return the element that the page has under an id; `kind` is its class, where more is used than any element has.
+ * @template {HTMLElement} [T=HTMLElement]
  * @param {string} id
- * @returns {any}
+ * @param {new () => T} [kind]
+ * @returns {T}
  */
-export function byId(id) {
+export function byId(id, kind) {
   const found = document.getElementById(id);
-  if (found === null) throw new Error(`the page has no #${id}`);
-  return found;
+  if (!(found instanceof (kind ?? HTMLElement))) throw new Error(`the page has no ${kind?.name ?? "element"} #${id}`);
+  return /** @type {T} */ (found);
 }
 
 /**
- * A new element. Names with a dash or "role" become attributes, others properties; children that are strings, text.
- * @param {string} tag
+ * Return an input of the page.
+ * @param {string} id
+ */
+export const inputOf = (id) => byId(id, HTMLInputElement);
+
+/**
+ * Return a new element. Names with a dash, "role" and "for" become attributes, others properties; children that are
+ * strings become text.
+ * @template {keyof HTMLElementTagNameMap} K
+ * @param {K} tag
  * @param {Record<string, unknown>} [properties]
  * @param {...(Node | string)} children
- * @returns {any}
+ * @returns {HTMLElementTagNameMap[K]}
  */
 export function make(tag, properties = {}, ...children) {
   const made = document.createElement(tag);
@@ -51,7 +61,7 @@ export function setAttribute(element, name, value) {
 
 /**
  * Show or hide an element.
- * @param {any} element
+ * @param {HTMLElement} element
  * @param {boolean} shown
  */
 export function show(element, shown) {

@@ -25,7 +25,7 @@ export class EventsView {
     this.next = events.next;
     if (fresh.length === 0) return;
     this._list.prepend(...fresh.slice(-MOST).reverse().map(entry));
-    while (this._list.children.length > MOST) this._list.lastElementChild.remove();
+    while (this._list.children.length > MOST) this._list.lastElementChild?.remove();
     show(byId("events-none"), false);
     if (!this._first) this._speak(fresh);
     this._first = false;

@@ -3,15 +3,15 @@
 import { get, removeFile } from "./api.js";
 import { ask } from "./dialog.js";
 import { say } from "./buttons.js";
-import { byId, make, show } from "./dom.js";
+import { byId, inputOf, make, show } from "./dom.js";
 import { bytes, plural } from "./format.js";
 
 const OTHER = "";
 
 export class FileChooser {
   constructor() {
-    this._select = byId("file");
-    this._files = /** @type {any[]} */ ([]);
+    this._select = byId("file", HTMLSelectElement);
+    this._files = /** @type {import("./types.js").TrafficFile[]} */ ([]);
     this._preset = "";
     this._asked = 0;
     this._select.addEventListener("change", () => this._chosen());
@@ -20,7 +20,7 @@ export class FileChooser {
 
   /** The path that is chosen. */
   get value() {
-    return this._select.value === OTHER ? byId("file-other").value.trim() : this._select.value;
+    return this._select.value === OTHER ? inputOf("file-other").value.trim() : this._select.value;
   }
 
   /**
@@ -58,7 +58,7 @@ export class FileChooser {
     this._select.value = path;
     if (this._select.value === path) return;
     this._select.value = OTHER;
-    byId("file-other").value = path;
+    inputOf("file-other").value = path;
   }
 
   _chosen() {
@@ -85,7 +85,7 @@ export class FileChooser {
   }
 }
 
-/** @param {any} file */
+/** @param {import("./types.js").TrafficFile} file */
 function label(file) {
   const records = file.records === null || file.records === undefined ? "" : `${plural(file.records, "record")}, `;
   const [name, how] = file.uploaded ? [file.name, ", uploaded"] : [file.path, ""];

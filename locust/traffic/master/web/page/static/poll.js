@@ -14,7 +14,7 @@ const LATE_MS = 4_000; // an answer that is older is not shown as live
 
 /**
  * @typedef {object} Listener
- * @property {(live: any) => void} answered
+ * @property {(live: import("./types.js").Live) => void} answered
  * @property {(seconds: number, error: Error | null) => void} silent without an answer for so many seconds
  */
 

@@ -95,7 +95,7 @@ export class RunView {
     if (reading === null) return;
     const share = reading.of ? reading.done / reading.of : 0;
     setText(byId("reading-text"), `Reading ${reading.file}: ${percent(reading.done, reading.of ?? 0)}`);
-    byId("reading-bar").value = share;
+    byId("reading-bar", HTMLProgressElement).value = share;
   }
 
   /**

@@ -18,7 +18,7 @@ export class RunsView {
   /** @param {OfARun} acts */
   constructor(acts) {
     this._controls = acts;
-    this._body = byId("runs-table").tBodies[0];
+    this._body = byId("runs-table", HTMLTableElement).tBodies[0];
     this.rows = /** @type {import("./types.js").PastRun[]} */ ([]);
   }
 

@@ -4,7 +4,7 @@ import { make } from "./dom.js";
 
 export class StackedBar {
   /**
-   * @param {any} bar
+   * @param {HTMLElement} bar
    * @param {readonly string[]} names
    */
   constructor(bar, names) {

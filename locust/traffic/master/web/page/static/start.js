@@ -2,7 +2,7 @@
 
 import { get, RefusedError, swarm } from "./api.js";
 import { allow, during, say } from "./buttons.js";
-import { byId, make, show } from "./dom.js";
+import { byId, inputOf, make, show } from "./dom.js";
 import { FileChooser } from "./files.js";
 import { Upload } from "./upload.js";
 
@@ -31,7 +31,7 @@ export class StartForm {
 
   /** The users and the host as the form has them. */
   get crew() {
-    const [users, rate, host] = ["users", "spawn-rate", "host"].map((id) => byId(id).value.trim());
+    const [users, rate, host] = ["users", "spawn-rate", "host"].map((id) => inputOf(id).value.trim());
     return { users, rate, host };
   }
 
@@ -50,11 +50,12 @@ export class StartForm {
   /** @param {boolean} cutOff whether a run is there that was cut off, which a new one has to leave */
   offerToLeave(cutOff) {
     show(byId("leave-field"), cutOff);
-    if (!cutOff) byId("leave").checked = false;
+    if (!cutOff) inputOf("leave").checked = false;
   }
 
   async _prepare() {
     this._asked = true;
+    /** @type {import("./types.js").StartOptions} */
     let options;
     try {
       options = await get("options");
@@ -62,13 +63,13 @@ export class StartForm {
       this._asked = false; // with the next answer, again
       return;
     }
-    byId("users").value = options.users ?? 1;
-    byId("spawn-rate").value = options.spawn_rate ?? 1;
-    byId("host").value = options.host ?? "";
+    inputOf("users").value = String(options.users);
+    inputOf("spawn-rate").value = String(options.spawn_rate);
+    inputOf("host").value = options.host ?? "";
     if (byId("glance-host").textContent === "–") byId("glance-host").textContent = options.host || "–"; // until a run's
-    const others = options.fields.filter((/** @type {any} */ one) => !OWN.has(one.name));
+    const others = options.fields.filter((one) => !OWN.has(one.name));
     byId("more-fields").replaceChildren(...others.map(field));
-    const file = options.fields.find((/** @type {any} */ one) => one.name === "traffic_file");
+    const file = options.fields.find((one) => one.name === "traffic_file");
     await this._file.preset(file?.value ?? "");
     this._ready = true;
   }
@@ -106,14 +107,17 @@ export class StartForm {
 
   _form() {
     const { users, rate, host } = this.crew;
-    const more = [...byId("more-fields").querySelectorAll("[name]")].map((one) => [one.name, one.value.trim()]);
+    const fields = /** @type {NodeListOf<HTMLInputElement | HTMLSelectElement>} */ (
+      byId("more-fields").querySelectorAll("[name]")
+    );
+    const more = [...fields].map((one) => [one.name, one.value.trim()]);
     return {
       ...Object.fromEntries(more),
       user_count: users,
       spawn_rate: rate,
       host,
       traffic_file: this._file.value,
-      traffic_resume: byId("leave").checked ? "no" : "",
+      traffic_resume: inputOf("leave").checked ? "no" : "",
       traffic_resend: "",
     };
   }
@@ -129,7 +133,7 @@ export function fault({ users, rate }) {
   return null;
 }
 
-/** @param {any} one a field of /traffic/options */
+/** @param {import("./types.js").Field} one */
 function field(one) {
   const [id, hint] = [`field-${one.name}`, `hint-${one.name}`];
   const value = one.value ?? "";

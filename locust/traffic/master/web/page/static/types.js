@@ -102,6 +102,26 @@
  */
 
 /**
+ * @typedef {object} Field an option in the form of a start
+ * @property {string} name
+ * @property {string} label
+ * @property {string} value
+ * @property {string} help
+ * @property {string[] | null} choices
+ */
+
+/** @typedef {{host: string | null, users: number, spawn_rate: number, fields: Field[]}} StartOptions */
+
+/**
+ * @typedef {object} TrafficFile
+ * @property {string} name
+ * @property {string} path
+ * @property {boolean} uploaded
+ * @property {number} bytes
+ * @property {number | null} [records] null where that is not known without reading
+ */
+
+/**
  * @typedef {object} Letter
  * @property {number} index
  * @property {string} outcome

@@ -1,18 +1,18 @@
 // Uploads a traffic file, by the button or dropped; the master checks it before it is kept.
 
-import { address, LoginError, refusal } from "./api.js";
+import { address, LoginError, refusal, RefusedError } from "./api.js";
 import { announce } from "./announce.js";
 import { say } from "./buttons.js";
-import { byId, make, setText, show } from "./dom.js";
+import { byId, inputOf, make, setText, show } from "./dom.js";
 import { bytes, percent, plural } from "./format.js";
 
 export class Upload {
-  /** @param {(file: any) => Promise<void>} done called with what the master says of a good file */
+  /** @param {(file: {path: string}) => Promise<void>} done called with what the master says of a good file */
   constructor(done) {
     this._done = done;
     this._request = /** @type {XMLHttpRequest | null} */ (null);
     this._checking = false;
-    const [input, drop] = [byId("upload-file"), byId("drop")];
+    const [input, drop] = [inputOf("upload-file"), byId("drop")];
     byId("upload-choose").addEventListener("click", () => input.click());
     byId("upload-cancel").addEventListener("click", () => this._request?.abort());
     input.addEventListener("change", () => {
@@ -29,7 +29,7 @@ export class Upload {
   update({ reading }) {
     if (!this._checking) return;
     setText(byId("upload-text"), reading ? `Checking: ${percent(reading.done, reading.of ?? 0)}` : "Checking…");
-    if (reading?.of) byId("upload-bar").value = reading.done / reading.of;
+    if (reading?.of) byId("upload-bar", HTMLProgressElement).value = reading.done / reading.of;
   }
 
   /** @param {HTMLElement} drop */
@@ -83,7 +83,7 @@ export class Upload {
     show(byId("upload-progress"), true);
     setText(byId("upload-text"), text);
     if (share === null) byId("upload-bar").removeAttribute("value");
-    else byId("upload-bar").value = share;
+    else byId("upload-bar", HTMLProgressElement).value = share;
   }
 
   /** @param {XMLHttpRequest} request @param {File} file */
@@ -105,14 +105,15 @@ export class Upload {
 
   /**
    * Show what is wrong, each with its place, exactly as the master says it.
-   * @param {any} error
+   * @param {Error | import("./api.js").RefusedError} error
    * @param {string} [name]
    */
   _fault(error, name) {
     const faults = byId("upload-faults");
-    const findings = error.findings?.length ? error.findings : [error.message];
+    const found = error instanceof RefusedError ? error.findings : [];
+    const findings = found.length ? found : [error.message];
     const title = name ? `${name} was not taken:` : "Not uploaded:";
-    const rows = findings.map((/** @type {string} */ finding) => make("li", {}, finding));
+    const rows = findings.map((finding) => make("li", {}, finding));
     faults.replaceChildren(make("p", {}, title), make("ul", {}, ...rows));
     show(faults, true);
     faults.focus();

@@ -9,7 +9,7 @@ const AWAY = new Set(["gone", "missing"]);
 
 export class WorkersView {
   constructor() {
-    this._body = byId("workers-table").tBodies[0];
+    this._body = byId("workers-table", HTMLTableElement).tBodies[0];
     this._rows = /** @type {Map<string, Row>} */ (new Map());
     this._columns = /** @type {import("./types.js").Column[] | null} */ (null);
   }

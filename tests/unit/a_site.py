@@ -83,7 +83,7 @@ class ASite:
         from flask import request  # noqa: PLC0415
 
         self.swarmed.append(dict(request.form))
-        self._deliver(live=self.master.active_run is not None and self.master.active_run.live)
+        self._activate(live=self.master.active_run is not None and self.master.active_run.live)
         if self.refuses is not None:
             self.master.prepared.begun.set_exception(self.refuses)
         elif self.master.prepared is not None:
@@ -94,7 +94,7 @@ class ASite:
         self.classes.append(1)
         return {}, 201
 
-    def _deliver(self, *, live: bool) -> None:
+    def _activate(self, *, live: bool) -> None:
         self.master.active_run = SimpleNamespace(
             live=live,
             state="running" if live else "completed",
@@ -107,7 +107,7 @@ class ASite:
     def run_live(self) -> None:
         """Have a run be live, so that a form is an edit of it."""
         self.runner.state = "running"
-        self._deliver(live=True)
+        self._activate(live=True)
 
     def swarm(self, **form: object) -> dict[str, Any]:
         """Press Start; the answer."""

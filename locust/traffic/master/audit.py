@@ -31,11 +31,11 @@ def reconcile(host: str, run: str, counts: dict[str, int], elsewhere: int = 0) -
     """
 
     def fetch() -> dict[str, Any] | None:
-        said = fetch_audit(host, run)
-        if said is None:
+        found = fetch_audit(host, run)
+        if found is None:
             return None
-        said.pop("elsewhere", None)  # only the master knows it
-        return said | {"elsewhere": elsewhere} if elsewhere else said
+        found.pop("elsewhere", None)  # only the master knows it
+        return found | {"elsewhere": elsewhere} if elsewhere else found
 
     audit = fetch()
     deadline = now_s() + CATCH_UP_S
@@ -61,7 +61,7 @@ def fetch_audit(host: str, run: str) -> dict[str, Any] | None:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https", "http+unix"):
             return None
-        said = _get_over_unix(parts) if parts.scheme == "http+unix" else _get(url)
+        found = _get_over_unix(parts) if parts.scheme == "http+unix" else _get(url)
     except HTTPError as error:
         logger.info("the target offers no audit (%s answered %d)", url, error.code)
         error.close()
@@ -70,10 +70,10 @@ def fetch_audit(host: str, run: str) -> dict[str, Any] | None:
     except (OSError, ValueError, HTTPException, RecursionError) as error:
         logger.warning("the target's audit could not be read (%s: %s)", url, error)
         return None
-    if not isinstance(said, dict) or said.get("run") != run or not _is_count(said.get("stored")):
+    if not isinstance(found, dict) or found.get("run") != run or not _is_count(found.get("stored")):
         logger.info("the target offers no audit (%s answered something else)", url)
         return None
-    return said
+    return found
 
 
 def _get(url: str) -> Any:

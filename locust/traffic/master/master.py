@@ -159,9 +159,9 @@ class Master:
         self._coordinator.number_sessions_from(metadata.first_session)
         line = "run %s is resumed: %d of %d records of %s are settled, %d were in hand when it was cut off"
         logger.warning(line, metadata.run, active_run.settled, metadata.records, metadata.file, in_hand)
-        if again := metadata.resumed[-1].resent_dead_letters:
+        if resent := metadata.resumed[-1].resent_dead_letters:
             logger.warning(
-                "of run %s, %d that were dead letters are sent again, with the same keys", metadata.run, again
+                "of run %s, %d that were dead letters are sent again, with the same keys", metadata.run, resent
             )
         self._activate(active_run)
         self._outbox.put(self._coordinator.resume(active_run.run, held, metadata.lease_s, now_s()))

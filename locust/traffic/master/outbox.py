@@ -41,12 +41,12 @@ class Outbox:
         before = len(self._waiting)
         self._waiting += decisions
         if len(self._waiting) > before:
-            self._rouse()
+            self._wake_up()
 
     def note(self, metadata: RunMetadata) -> None:
         """Have the journal's metadata replaced, with the next group of entries at the latest."""
         self._metadata = metadata
-        self._rouse()
+        self._wake_up()
 
     def drain(self, within_s: float) -> bool:
         """Wait until all decisions have been carried out; return whether they were within that time."""
@@ -75,7 +75,7 @@ class Outbox:
                         self._act(decision)
             self._idle.set()
 
-    def _rouse(self) -> None:
+    def _wake_up(self) -> None:
         self._idle.clear()
         self._wake.set()
 
@@ -91,7 +91,7 @@ class Outbox:
             try:
                 in_thread(journal.write, entries, metadata)
             except JournalWriteError as error:
-                self._complain(journal, str(error))
+                self._set_trouble(journal, str(error))
                 gevent.sleep(RETRY_S)
             else:
                 if self.trouble:
@@ -100,7 +100,7 @@ class Outbox:
                 return True
         return False
 
-    def _complain(self, journal: Journal, reason: str) -> None:
+    def _set_trouble(self, journal: Journal, reason: str) -> None:
         if not self.trouble:
             logger.error("the journal %s cannot be written: %s", journal.path, reason)
         self.trouble = f"the journal cannot be written: {reason}"

@@ -16,7 +16,7 @@ class RunEventRecorder:
 
     def __init__(self) -> None:
         self.event_log = EventLog(timestamp, ever_greater())
-        self._seen: tuple[ActiveRun | None, str, str] = (None, "", "")
+        self._last: tuple[ActiveRun | None, str, str] = (None, "", "")
 
     def refused(self, why: object) -> None:
         """Record that a start, or a resumption, was refused."""
@@ -24,19 +24,19 @@ class RunEventRecorder:
 
     def update(self, active_run: ActiveRun | None) -> None:
         """Record what has changed of the present run."""
-        before, state, reason = self._seen
+        before, state, reason = self._last
         if active_run is None:
             return
         # The part after the colon may differ at each update, as each worker fails in its own way.
         now = (active_run, active_run.state, active_run.reason.partition(":")[0])
-        self._seen = now
+        self._last = now
         if active_run is not before:
-            self._begun(active_run)
+            self._record_begin(active_run)
             state, reason = RunState.RUNNING, ""
         if now[1:] != (state, reason):
-            self._changed(active_run, state)
+            self._record_change(active_run, state)
 
-    def _begun(self, active_run: ActiveRun) -> None:
+    def _record_begin(self, active_run: ActiveRun) -> None:
         metadata = active_run.metadata
         if metadata.resumed:
             left = metadata.records - active_run.settled
@@ -48,25 +48,25 @@ class RunEventRecorder:
         text = f"run {metadata.run} began: {count_records(metadata.records)} of {metadata.file}, {order}"
         self.event_log.note("run-began", "info", text)
 
-    def _changed(self, active_run: ActiveRun, before: str) -> None:
+    def _record_change(self, active_run: ActiveRun, before: str) -> None:
         run, reason = active_run.metadata.run, active_run.reason
         if active_run.report is not None:
-            self._ended(active_run.report)
+            self._record_end(active_run.report)
         elif active_run.state == RunState.PAUSED:
-            so = reason if active_run.paused_by_person else f"paused: {reason}"
-            self.event_log.note("run-paused", "warning", f"run {run} is {so}")
+            how = reason if active_run.paused_by_person else f"paused: {reason}"
+            self.event_log.note("run-paused", "warning", f"run {run} is {how}")
         elif active_run.state == RunState.STOPPING:
             self.event_log.note("run-stopping", "info", f"run {run} is stopping: the workers' last outcomes come in")
         elif active_run.state == RunState.RUNNING and before == RunState.PAUSED:
             self.event_log.note("run-goes-on", "good", f"run {run} goes on")
 
-    def _ended(self, report: dict[str, Any]) -> None:
-        counts, seen = report["counts"], verdict(report)
+    def _record_end(self, report: dict[str, Any]) -> None:
+        counts, shown = report["counts"], verdict(report)
         why = f" ({for_page(report['reason'])})" if report["reason"] else ""
-        sum_ = (
+        addition = (
             f"{count_records(counts['records'])} = {counts['delivered']} delivered + {counts['rejected']} rejected"
             f" + {counts['in_doubt']} in doubt + {counts['unsent']} unsent"
         )
-        audit = f". {said}" if (said := audit_sentence(report)) else ""
-        text = f"run {report['run']} {seen['text']}{why}: {sum_}{audit}"
-        self.event_log.note(f"run-{report['state']}", seen["level"], text)
+        audit = f". {sentence}" if (sentence := audit_sentence(report)) else ""
+        text = f"run {report['run']} {shown['text']}{why}: {addition}{audit}"
+        self.event_log.note(f"run-{report['state']}", shown["level"], text)

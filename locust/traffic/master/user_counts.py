@@ -22,7 +22,7 @@ def read_users(value: object, least: int = 1) -> int:
         return int(text)
     why = ": without users nothing is sent" if text.strip("+-0") == "" and text else ""
     rule = f"The number of users must be a whole number from {least} to {MOST_USERS}"
-    raise SettingsError(f"{rule}, not {_seen(value)}{why}.")
+    raise SettingsError(f"{rule}, not {_quote(value)}{why}.")
 
 
 def read_spawn_rate(value: object) -> float:
@@ -30,7 +30,7 @@ def read_spawn_rate(value: object) -> float:
     text = str(value).strip()
     if _NUMBER.fullmatch(text) and SLOWEST <= float(text) <= FASTEST:
         return float(text)
-    raise SettingsError(f"The users started a second must be from {SLOWEST} to {FASTEST}, not {_seen(value)}.")
+    raise SettingsError(f"The users started a second must be from {SLOWEST} to {FASTEST}, not {_quote(value)}.")
 
 
 def check_options(options: argparse.Namespace) -> None:
@@ -48,6 +48,6 @@ def check_options(options: argparse.Namespace) -> None:
             raise SettingsError(f"{error} {remedy}") from None
 
 
-def _seen(value: object) -> str:
+def _quote(value: object) -> str:
     text = str(value)
     return repr(text[:40]) if text.strip() else "nothing"

@@ -33,8 +33,8 @@ def _by_field(in_form: str, elsewhere: str) -> Callable[[re.Match[str]], str]:
 
 # Whole phrases first; the last patterns rewrite what is left.
 _PHRASES: tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]], ...] = tuple(
-    (re.compile(pattern), spelled)
-    for pattern, spelled in (
+    (re.compile(pattern), rewritten)
+    for pattern, rewritten in (
         (r"--traffic-resume no\b", "tick “Leave the run that was cut off” in the form of the Traffic page"),
         (rf"\bwith --traffic-resume {_ID} --traffic-resend {_ID}", "by Send again under Past runs"),
         (rf"\badd --traffic-resend {_ID}", "press Send again under Past runs"),
@@ -62,11 +62,11 @@ _PHRASES: tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]], ..
 def for_page(text: str) -> str:
     """Return the text in the page's words."""
     pieces = _QUOTED.split(text)
-    pieces[::2] = map(_spelled, pieces[::2])
+    pieces[::2] = map(_rewrite, pieces[::2])
     return "".join(pieces)
 
 
-def _spelled(text: str) -> str:
-    for pattern, spelled in _PHRASES:
-        text = pattern.sub(spelled, text)
+def _rewrite(text: str) -> str:
+    for pattern, rewritten in _PHRASES:
+        text = pattern.sub(rewritten, text)
     return text

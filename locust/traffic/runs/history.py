@@ -71,33 +71,37 @@ def find_to_resume(folder: StateFolder, wanted: str, *, resend: bool = False) ->
         journal = _find(folder, _has_to_send if resend else lambda found: found.metadata.state != RunState.COMPLETED)
         if journal is None:
             what = "has anything that can be sent again" if resend else "can be resumed"
-            raise ResumeError(f"no run in {folder.path} {what}: {_none_because(resend=resend)}.")
+            raise ResumeError(f"no run in {folder.path} {what}: {_why_none(resend=resend)}.")
         return journal
     if not RUN_ID.fullmatch(wanted) or not (path := folder.journal_path(wanted)).exists():
-        raise ResumeError(_unknown(folder, wanted, resend=resend))
+        raise ResumeError(_why_unknown(folder, wanted, resend=resend))
     with closing(Journal.open(path)) as journal:
         _check_use(journal, resend=resend)
     return Journal.open(path)
 
 
-def _none_because(*, resend: bool) -> str:
+def _why_none(*, resend: bool) -> str:
     if resend:
         return "each was delivered, or has only records in doubt under at-most-once, or there is none"
     remedy = f"The dead letters of a completed one can be sent again: add --traffic-resend {DEAD_LETTERS}"
     return f"each was completed, or there is none. {remedy}"
 
 
-def _unknown(folder: StateFolder, wanted: str, *, resend: bool) -> str:
+def _why_unknown(folder: StateFolder, wanted: str, *, resend: bool) -> str:
     """Return why a run without a journal cannot be resumed, and which runs can be."""
     if resend and wanted in folder.runs():
         return f"nothing of run {wanted} can be sent again: all of it was delivered, or its journal is gone."
-    seen = ((run, read_metadata(folder, run)) for run in folder.runs())
-    known = [run for run, metadata in seen if isinstance(metadata, RunMetadata) and (resend or not _is_over(metadata))]
+    all_metadata = ((run, read_metadata(folder, run)) for run in folder.runs())
+    known = [
+        run
+        for run, metadata in all_metadata
+        if isinstance(metadata, RunMetadata) and (resend or not _is_done(metadata))
+    ]
     others = f"Those that can be: {', '.join(known[:5])}." if known else "None can be."
     return f"no run {wanted!r} in {folder.path} can be resumed. {others}"
 
 
-def _is_over(metadata: RunMetadata) -> bool:
+def _is_done(metadata: RunMetadata) -> bool:
     """Return whether a run was completed and reported; otherwise it can be resumed, if only to report it."""
     return metadata.state == RunState.COMPLETED and metadata.told
 
@@ -105,7 +109,7 @@ def _is_over(metadata: RunMetadata) -> bool:
 def _check_use(journal: Journal, *, resend: bool) -> None:
     """ResumeError if a run that is to be resumed has nothing to send."""
     metadata = journal.metadata
-    if not resend and _is_over(metadata):
+    if not resend and _is_done(metadata):
         what = f"run {metadata.run} was completed: each of its records was delivered, or is a dead letter"
         option = f"--traffic-resume {metadata.run} --traffic-resend {DEAD_LETTERS} (TRAFFIC_RESEND={DEAD_LETTERS})"
         raise ResumeError(f"{what}. Have its dead letters sent again with {option}.")

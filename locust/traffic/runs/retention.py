@@ -28,8 +28,8 @@ def prune(folder: StateFolder, keep_runs: int, keep_days: int, live: str | None)
         path = folder.run_folder(run)
         try:
             surplus = nth >= keep_runs or path.stat().st_mtime < oldest
-            if surplus and run != live and _is_over_with(read_metadata(folder, run), run):
-                _remove(folder, run, _because(nth, keep_runs, keep_days))
+            if surplus and run != live and _has_ended(read_metadata(folder, run), run):
+                _remove(folder, run, _why_surplus(nth, keep_runs, keep_days))
         except OSError as error:
             logger.warning("the old run %s could not be deleted: %s", path, error.strerror or error)
 
@@ -42,11 +42,11 @@ def _remove(folder: StateFolder, run: str, why: str) -> None:
         logger.info("the files of run %s were deleted: %s", run, why)
 
 
-def _because(nth: int, keep_runs: int, keep_days: int) -> str:
+def _why_surplus(nth: int, keep_runs: int, keep_days: int) -> str:
     return f"the latest {keep_runs} are kept" if nth >= keep_runs else f"runs are kept for {keep_days} days"
 
 
-def _is_over_with(metadata: RunMetadata | JournalError | None, run: str) -> bool:
+def _has_ended(metadata: RunMetadata | JournalError | None, run: str) -> bool:
     """Return whether a run left no journal, or one that says that it is this run and has ended."""
     return metadata is None or (
         isinstance(metadata, RunMetadata) and metadata.run == run and metadata.state != RunState.RUNNING

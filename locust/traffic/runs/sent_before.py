@@ -43,22 +43,22 @@ class AgainError(ResumeError):
 
     def __init__(self, metadata: RunMetadata, counts: list[int]) -> None:
         self.more = {"again": _describe(metadata, counts)}
-        super().__init__(_words(metadata, self.more["again"]["counts"]))
+        super().__init__(_explain(metadata, self.more["again"]["counts"]))
 
 
 def check_again(folder: StateFolder, intended: Intended) -> None:
     """AgainError if a stopped run has sent some of what a new run would send. JournalError if a journal is damaged."""
-    for journal, recovery in _half_way(folder, intended):
+    for journal, recovery in _stopped_half_way(folder, intended):
         raise AgainError(journal.metadata, recovery.ledger.counts)
 
 
 def leave_stopped(folder: StateFolder, intended: Intended) -> None:
     """Mark the runs that `check_again` warns of as left. JournalError, JournalWriteError."""
-    for journal, _ in _half_way(folder, intended):
+    for journal, _ in _stopped_half_way(folder, intended):
         journal.write(metadata=replace(journal.metadata, left=True))
 
 
-def _half_way(folder: StateFolder, intended: Intended) -> Iterator[tuple[Journal, Recovery]]:
+def _stopped_half_way(folder: StateFolder, intended: Intended) -> Iterator[tuple[Journal, Recovery]]:
     """Yield those runs, the latest first, each with its journal open for the moment."""
     for run in folder.runs():
         path = folder.journal_path(run)
@@ -92,7 +92,7 @@ def _describe(metadata: RunMetadata, counts: list[int]) -> dict[str, Any]:
     }
 
 
-def _words(metadata: RunMetadata, counts: dict[str, int]) -> str:
+def _explain(metadata: RunMetadata, counts: dict[str, int]) -> str:
     how = "was given up" if metadata.state == RunState.FAILED else "was stopped"
     done = f"{counts['settled']} of {count_records(metadata.records)} of {metadata.file} were settled by then"
     of_them = f"{counts['delivered']} delivered, {counts['rejected']} rejected, {counts['in_doubt']} in doubt"

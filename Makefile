@@ -94,7 +94,8 @@ lint: ## check style, types and the architecture; change nothing
 	$(bin)/ruff check .
 	$(bin)/ruff format --check .
 	$(bin)/mypy locust/traffic locust/locustfile.py locust/replay_locustfile.py api-stub/stub
-	MYPYPATH=scripts $(bin)/mypy scripts/stack.py scripts/venv_setup.py
+	$(bin)/mypy scripts bench/*.py
+	$(bin)/mypy bench/locustfiles
 	$(bin)/lint-imports
 
 fmt: ## format the code, and mend what can be mended

@@ -66,7 +66,7 @@ class CountingFeed(Feed):
         taken = self._ready.head(most)
         self._ready.subtract(taken)
         self._done.update(taken)
-        self.attempts += taken.count
+        self.counts.taken += taken.count
         return taken.count
 
     def report(self) -> tuple[RangeSet, tuple[Failure, ...]]:

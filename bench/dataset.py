@@ -84,7 +84,7 @@ def show(name: str, file: Path, records: int, found: dict[str, list[Figures]]) -
     """A line of the table for each way."""
 
     def median(way: str, what: str) -> float:
-        return statistics.median(getattr(one, what) for one in found[way])
+        return statistics.median([float(getattr(one, what)) for one in found[way]])
 
     for way, rounds in found.items():
         all_s = [one.seconds for one in rounds]
@@ -119,7 +119,9 @@ def variants(array: Path) -> dict[str, Path]:
 
 def ways_for(records: int) -> list[str]:
     """Those that this machine has the time and the memory for."""
-    free = int(re.search(r"MemAvailable:\s+(\d+)", Path("/proc/meminfo").read_text())[1]) * 1024
+    available = re.search(r"MemAvailable:\s+(\d+)", Path("/proc/meminfo").read_text())
+    assert available is not None
+    free = int(available[1]) * 1024
     out = {"json.load"} if 2 * JSON_LOAD_BYTES * records > free else set()
     out |= {"rigorous"} if records > MOST_FOR_RIGOROUS else set()
     return [way for way in WAYS if way not in out]

@@ -16,10 +16,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
-sys.path[:0] = [str(ROOT / "tests")]
-
-from support.cluster import LOCUSTFILE, Cluster, records_file  # noqa: E402 - found by the line above
+from support.cluster import LOCUSTFILE, Cluster, records_file
 
 WITHOUT = """
 from traffic.master.outbox import Outbox
@@ -88,7 +85,9 @@ def main() -> None:
     ):
         assert api.stdout is not None
         url = f"http://127.0.0.1:{int(api.stdout.readline())}"
-        ratios, rates, seconds = [], {True: [], False: []}, {True: [], False: []}
+        ratios: list[float] = []
+        rates: dict[bool, list[float]] = {True: [], False: []}
+        seconds: dict[bool, list[float]] = {True: [], False: []}
         for nth in range(asked.rounds):
             order = (True, False) if nth % 2 else (False, True)
             for journaled in order:

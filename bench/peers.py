@@ -112,7 +112,7 @@ def distributor() -> Peer:
 
 def aiolocust() -> Peer:
     """aiolocust, on asyncio. It asks for Python 3.14 or newer; one loop, as it has one core."""
-    if sys.version_info < (3, 14):
+    if tuple(sys.version_info) < (3, 14):
         raise MissingError("it needs Python 3.14 or newer")
     folder = _from_pypi("aiolocust", AIOLOCUST)
     return Peer((str(folder / "bin/aiolocust"),), AIOLOCUST)

@@ -47,7 +47,8 @@ def fetch(url: str, form: dict[str, object] | None = None) -> str:
     data = urllib.parse.urlencode(form).encode() if form is not None else None
     try:
         with urllib.request.urlopen(url, data, timeout=DEADLINE_S) as answer:
-            return answer.read().decode()
+            said: bytes = answer.read()
+            return said.decode()
     except urllib.error.URLError:
         return ""
 
@@ -74,7 +75,7 @@ def start(folder: Path, file: Path, state: Path, seconds: float) -> tuple[float,
             until(lambda: server.counts()[0] > 0, "the first POST", log)
             took = time.monotonic() - began
             time.sleep(seconds)
-            return took, *(peak_mb(one.pid) for one in started)
+            return took, peak_mb(started[0].pid), peak_mb(started[1].pid)
         finally:
             for one in started:
                 one.kill()

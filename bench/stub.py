@@ -26,11 +26,8 @@ from typing import cast
 
 import uvloop
 
-ROOT = Path(__file__).parents[1]
-sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "api-stub")]
-
-from support.mongod import free_port, running_mongod  # noqa: E402 - found by the line above
-from support.stub_process import running_stub, until  # noqa: E402 - as above
+from support.mongod import free_port, running_mongod
+from support.stub_process import running_stub, until
 
 BODY = '{"name": "Ana María Núñez", "msg": "Un mensaje de unas cincuenta letras, como en los datos."}'.encode()
 BARE = """

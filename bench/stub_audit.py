@@ -9,7 +9,6 @@ and asked as the stub does it, in this process; mongod is one of its own.
 import argparse
 import asyncio
 import statistics
-import sys
 import tempfile
 import time
 from datetime import UTC, datetime
@@ -17,14 +16,11 @@ from pathlib import Path
 
 import uvloop
 
-ROOT = Path(__file__).parents[1]
-sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "api-stub")]
-
-from stub.message import Message, make_message  # noqa: E402 - found by the line above
-from stub.store import Store  # noqa: E402 - as above
-from stub.store_mongo import MongoStore  # noqa: E402 - as above
-from stub.store_sqlite import SqliteStore  # noqa: E402 - as above
-from support.mongod import running_mongod  # noqa: E402 - as above
+from stub.message import Message, make_message
+from stub.store import Store
+from stub.store_mongo import MongoStore
+from stub.store_sqlite import SqliteStore
+from support.mongod import running_mongod
 
 BODY = '{"name": "Ana María Núñez", "msg": "Un mensaje de unas cincuenta letras, como en los datos."}'.encode()
 BATCH = 1000

@@ -82,8 +82,8 @@ class Turns:
                 lasting = ("-n", "-c", users, "-d", LASTING_S)
                 return [*command, *lasting, "-m", "POST", *many, "-b", BODY.decode(), url]
             case "aiolocust":
-                many = ["-u", users, "-r", 1000, "--event-loops", 1]
-                return [*command, LOCUSTFILES / "posting_aiolocust.py", *many, "-H", url]
+                alone = ("-u", users, "-r", 1000, "--event-loops", 1)
+                return [*command, LOCUSTFILES / "posting_aiolocust.py", *alone, "-H", url]
         return [*command, "-e", f"URL={url}", "-e", f"USERS={users}", ROOT / "bench/k6.js"]
 
     @contextlib.contextmanager

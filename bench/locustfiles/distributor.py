@@ -3,14 +3,16 @@
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 from locust import FastHttpUser, events, task
-from locust.runners import WorkerRunner
+from locust.env import Environment
+from locust.runners import Runner, WorkerRunner
 from locust_plugins.distributor import Distributor
 
 
 @events.init.add_listener
-def _distribute(environment, runner, **_):
+def _distribute(environment: Environment, runner: Runner, **_: Any) -> None:
     records = None
     if not isinstance(runner, WorkerRunner):
         records = enumerate(json.loads(Path(os.environ["RECORDS"]).read_text()))

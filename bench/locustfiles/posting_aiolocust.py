@@ -10,10 +10,10 @@ sys.path.append(str(Path(__file__).parent))  # Locust does this by itself
 from posted import BODY, HEADERS
 
 
-class Posting(HttpUser):
+class Posting(HttpUser):  # type: ignore[misc] # it is not there where types are checked
     """Posts it."""
 
-    async def run(self):
+    async def run(self) -> None:
         """One request."""
         async with self.client.post("/", data=BODY, headers=HEADERS):
             pass

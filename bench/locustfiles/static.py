@@ -4,29 +4,31 @@ import json
 import os
 from collections import deque
 from pathlib import Path
+from typing import Any
 
 from locust import FastHttpUser, events, task
+from locust.env import Environment
 from locust.exception import StopUser
-from locust.runners import MasterRunner, WorkerRunner
+from locust.runners import MasterRunner, Runner, WorkerRunner
 
-mine: deque = deque()
+mine: deque[tuple[int, Any]] = deque()
 
 
 @events.init.add_listener
-def _listen(runner, **_):
+def _listen(runner: Runner, **_: Any) -> None:
     if isinstance(runner, WorkerRunner):
         runner.register_message("bench.slice", lambda msg, **_: mine.extend(msg.data))
 
 
 @events.test_start.add_listener
-def _assign(environment, **_):
+def _assign(environment: Environment, **_: Any) -> None:
     runner = environment.runner
     if not isinstance(runner, MasterRunner):
         return
     records = list(enumerate(json.loads(Path(os.environ["RECORDS"]).read_text())))
     workers = list(runner.clients)
     for at, worker in enumerate(workers):
-        runner.send_message("bench.slice", records[at :: len(workers)], worker)
+        runner.send_message("bench.slice", records[at :: len(workers)], worker)  # type: ignore[arg-type] # any value will do
 
 
 class Posting(FastHttpUser):

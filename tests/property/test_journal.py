@@ -1,4 +1,4 @@
-"""A journal gives back exactly what was written, or says that it cannot: never other entries, whatever the damage."""
+"""A journal returns exactly what was written, or an error, and never other entries, whatever the damage."""
 
 import re
 from contextlib import closing
@@ -18,7 +18,7 @@ from traffic.runs.run_metadata import Resumption, RunMetadata
 from unit.test_journal import METADATA, group, read
 
 PAGE = 4096
-# With lone surrogates, as the name of a file or a reason may have them, and with NUL.
+# With lone surrogates, which a file's name or a reason may have, and with NUL.
 text = st.text(st.characters(), max_size=20)
 number = st.integers(0, 2**60)
 seconds = st.floats(0, 1e9)
@@ -78,7 +78,7 @@ def test_whatever_is_written_is_read(folder, first, writes):
 
 @pytest.fixture(scope="module")
 def whole(folder) -> tuple[bytes, tuple[list[Entry], RunMetadata]]:
-    """A journal's file, and what stands in it; some of its pages are of a letter that needs several."""
+    """Return a journal's file and its contents; one letter is so long that it needs several pages."""
     path = folder / "whole.sqlite"
     with closing(Journal.create(path, METADATA)) as journal:
         for nth in range(40):
@@ -87,7 +87,7 @@ def whole(folder) -> tuple[bytes, tuple[list[Entry], RunMetadata]]:
 
 
 def is_the_same_or_refused(folder: Path, data: bytes, meant: tuple[list[Entry], RunMetadata]) -> bool:
-    """Whether a journal whose file is `data` reads as `meant`; False where it is refused as it should be."""
+    """Return whether a journal with the bytes `data` reads as `meant`; False if it is refused with a JournalError."""
     path = folder / "damaged.sqlite"
     for beside in folder.glob("damaged.sqlite-*"):
         beside.unlink()
@@ -112,7 +112,7 @@ def test_a_journal_without_its_last_pages_is_refused(folder, whole):
 
 
 def test_a_page_of_zeros_is_noticed(folder, whole):
-    """As a disk leaves it that had told of a page which it had not written."""
+    """A disk confirmed a page that it did not write."""
     data, meant = whole
     for at in range(0, len(data), PAGE):
         assert not is_the_same_or_refused(folder, data[:at] + bytes(PAGE) + data[at + PAGE :], meant), f"page at {at}"

@@ -1,4 +1,4 @@
-"""A run to make reports of: its ledger is moved by hand."""
+"""Make runs for reports, and change their ledgers by hand."""
 
 import json
 from pathlib import Path
@@ -16,7 +16,7 @@ STARTED, ENDED = "2026-01-02T03:04:05.000Z", "2026-01-02T03:05:05.000Z"
 
 
 def a_run(folder: Path, records: int, workers: list[str], kind: Kind = "file") -> Run:
-    """A run of `records` records, dealt to `workers`."""
+    """Return a run of `records` records with a slice for each of `workers`."""
     path = written(folder, json.dumps([{"n": n, "msg": f"ñ{n}"} for n in range(records)], ensure_ascii=False))
     terms = RunConfig("20260102-030405-abcd", "POST", "/", (0.0, 0.0), 5, "at-least-once")
     run = Run.of(terms, Dataset.open(path), Order(records, 7, kind))
@@ -25,7 +25,7 @@ def a_run(folder: Path, records: int, workers: list[str], kind: Kind = "file") -
 
 
 def lease(run: Run, worker: str, *positions: int) -> None:
-    """Put positions of the worker's slice into its custody."""
+    """Lease positions of the worker's slice to it."""
     run.ledger.lease(worker, RangeSet.of(positions))
 
 
@@ -38,11 +38,11 @@ def deliver(run: Run, worker: str, *positions: int) -> None:
 def record_failure(
     run: Run, worker: str, position: int, state: RecordState, status: int = 422, reason: str = "HTTP 422"
 ) -> None:
-    """Lease a position of the worker's slice and book it as a dead letter."""
+    """Lease a position of the worker's slice and record its failure."""
     lease(run, worker, position)
     run.ledger.record_failure(RangeSet([(position, position + 1)]), Cause(state, 3, status, reason, worker))
 
 
 def standing(state: str = "running", ended: str | None = None, **worker_states: str) -> RunContext:
-    """What the master adapter would say."""
+    """Return a run's context as the master would."""
     return RunContext(state, "", STARTED, ended, worker_states)

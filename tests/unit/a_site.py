@@ -17,7 +17,7 @@ from traffic.settings import OPTIONS
 
 
 class FakeMaster:
-    """What the routes need of a master without a run. `checked` has the options of each start that was checked."""
+    """What the routes need of a master without a run. `checked` has the options of each checked start."""
 
     def __init__(self) -> None:
         self.active_run: Any = None
@@ -41,9 +41,9 @@ class FakeMaster:
 
 
 class ASite:
-    """A web UI whose Locust notes the forms that it was handed in `swarmed`, and starts nothing.
+    """A web UI with a fake Locust that records the forms in `swarmed` and starts nothing.
 
-    `refuses` is the error that a start is called off for after it was found good.
+    If `refuses` is set, each start is called off with this error after its check.
     """
 
     def __init__(
@@ -105,15 +105,15 @@ class ASite:
         )
 
     def run_live(self) -> None:
-        """Have a run be live, so that a form is an edit of it."""
+        """Make a run live, so that the next form edits it."""
         self.runner.state = "running"
         self._activate(live=True)
 
     def swarm(self, **form: object) -> dict[str, Any]:
-        """Press Start; the answer."""
+        """Press Start; return the answer."""
         said = self.client.post("/swarm", data={"user_count": "8", "spawn_rate": "8"} | form)
         return dict(said.get_json())
 
     def get(self, path: str, **headers: str) -> TestResponse:
-        """Ask for a path."""
+        """Get a path; return the answer."""
         return self.client.get(path, headers=headers)

@@ -45,7 +45,7 @@ class Bench:
         return RunStarter(environment)
 
     def leave(self, state: str = "running", **changed: Any) -> Path:
-        """The journal of a run that an earlier master began: of ten records one is delivered, two were in hand."""
+        """The journal of a run that an earlier master began: of ten records, one is delivered and two are leased."""
         path = self.folder.journal_path(RUN)
         said = {"file": str(self.file), "records": 10, "digest": self.digest, "state": state} | changed
         metadata = replace(METADATA, **said)

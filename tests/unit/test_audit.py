@@ -1,4 +1,4 @@
-"""The target's own account, held against the ledger: a real server, honest, odd or broken."""
+"""The target's audit is compared with the ledger; the target is a real server, honest, odd or broken."""
 
 import json
 import logging
@@ -58,7 +58,7 @@ def target() -> Iterator[Target]:
 
 @pytest.fixture
 def said(target, caplog) -> Callable[..., tuple[object, str]]:
-    """What fetch_audit makes of an answer, and what the log says."""
+    """Return what fetch_audit makes of an answer, and what the log says."""
 
     def ask(status: int = 200, body: bytes | object = b"", raw: bytes = b"") -> tuple[object, str]:
         target.status, target.raw = status, raw
@@ -141,7 +141,7 @@ def test_a_target_that_hangs_up_offers_none(caplog):
 
 @pytest.fixture
 def over_unix(tmp_path) -> Iterator[tuple[Target, str]]:
-    """A target at a Unix socket, and its host."""
+    """Start a target at a Unix socket; yield its host."""
     made, path = Target(), str(tmp_path / "api.sock")
     made.server.socket.close()
     made.server.socket = socket.socket(socket.AF_UNIX)
@@ -243,7 +243,7 @@ COUNTS = {"delivered": 100, "rejected": 0, "in_doubt": 0}
 
 
 def answers(monkeypatch: pytest.MonkeyPatch, *stored: int | None) -> list[str]:
-    """Have the audit say one number after the other, then the last for ever (None: it offers none); who was asked."""
+    """Have the audit report these numbers in turn, then the last for ever (None: no audit); return who was asked."""
     asked: list[str] = []
     left = list(stored)
 

@@ -1,4 +1,4 @@
-"""A file is read in a thread: the master's loop goes on meanwhile, and people see how far it is."""
+"""A file is read in a thread: the master's loop goes on meanwhile, and the log says how far it is."""
 
 import json
 import os

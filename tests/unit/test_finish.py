@@ -1,4 +1,4 @@
-"""How a run ends: what its exit code is, and what stays of its journal."""
+"""Which exit code a run ends with, and whether its journal stays."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,7 +24,7 @@ RECORDS = 10
 
 
 class Bench:
-    """A master's parts around a run whose records were all delivered, as its worker says."""
+    """A master's parts around a run whose worker reports every record delivered."""
 
     def __init__(self, folder: Path) -> None:
         run = a_run(folder, RECORDS, ["a"])
@@ -49,7 +49,7 @@ class Bench:
         )
 
     def complete(self) -> dict[str, Any]:
-        """End it; its report."""
+        """Complete the run; return its report."""
         self.finisher.complete(self.active_run)
         with gevent.Timeout(10):
             while self.environment.process_exit_code is None and not self.broken:

@@ -1,4 +1,4 @@
-"""The runs of a state folder: which can be taken up again and how, which are listed, which are deleted."""
+"""List the runs of a state folder, find those that can be resumed, and delete old ones."""
 
 import json
 import os
@@ -39,7 +39,7 @@ def metadata(run: str, state: str = "running", **changed: object) -> RunMetadata
 
 
 def leave(folder: StateFolder, run: str, state: str = "running", **changed: object) -> Path:
-    """A run's journal as its master left it."""
+    """Create a run's journal as its master left it."""
     path = folder.journal_path(run)
     Journal.create(path, metadata(run, state, **changed)).close()
     return path
@@ -52,7 +52,7 @@ def leave_report(folder: StateFolder, run: str, state: str = "completed") -> dic
 
 
 def found(journal: Journal | None) -> str | None:
-    """Which run was found; its journal is closed."""
+    """Close the journal that was found; return its run."""
     if journal is None:
         return None
     journal.close()
@@ -104,7 +104,7 @@ NO_LETTERS = OutcomesRecorded("a", RangeSet([(0, 10)]), ())
 
 
 def letters(*positions: int, state: RecordState = RecordState.REJECTED) -> OutcomesRecorded:
-    """These ended so; the other ones of ten records were delivered."""
+    """Return the outcomes of ten records: these dead letters, and the others delivered."""
     every = tuple(buried(DeadLetter(at, state, 2, 422, "HTTP 422", "a")) for at in positions)
     return OutcomesRecorded("a", RangeSet([(0, 10)]).minus(RangeSet.of(positions)), every, 12, 0)
 
@@ -112,7 +112,7 @@ def letters(*positions: int, state: RecordState = RecordState.REJECTED) -> Outco
 def leave_with(
     folder: StateFolder, run: str, entry: OutcomesRecorded, state: str = "completed", **changed: Any
 ) -> Path:
-    """The journal of a run of ten records that has come so far; its master has said so, where it was completed."""
+    """Create the journal of a run of ten records with these outcomes; if it is completed, it is marked as reported."""
     path = leave(folder, run, state, **{"records": 10, "told": state == "completed"} | changed)
     with closing(Journal.open(path)) as journal:
         journal.write([entry])
@@ -212,7 +212,7 @@ def test_the_past_runs_say_how_many_dead_letters_can_be_sent_again(folder):
         folder.write_report(report, [], [])
         if kept:
             leave(folder, run, state, ended="2026-01-03T00:00:00Z", told=True)
-    # Taken up for its dead letters, cut off, and left: its report is of the time before.
+    # Resumed for its dead letters, cut off, and left: its report is older than the resumption.
     folder.write_report({**report, "run": RUNS[4]}, [], [])
     leave(folder, RUNS[4], "stopped", ended="2026-01-04T00:00:00Z")
     found = {row["run"]: (row["resumable"], row["resendable"]) for row in past_runs(folder, None)}

@@ -1,4 +1,4 @@
-"""Whether the workers' messages are read, by the greenlet of our own that reads them."""
+"""The inbox reads the workers' messages in a greenlet of its own, and reports if it does not."""
 
 from types import SimpleNamespace
 from typing import Any

@@ -1,4 +1,4 @@
-"""The journal: all of what was written or a clear word, whatever became of the process, the disk or the file."""
+"""A journal returns all that was written, or a clear error, whatever happened to the process, the disk or the file."""
 
 import os
 import shutil
@@ -45,7 +45,7 @@ def group(number: int, size: int = 0) -> list[Entry]:
 
 
 def read(path: Path) -> tuple[list[Entry], RunMetadata]:
-    """What a master that is started finds in a journal."""
+    """Return what a new master finds in a journal."""
     with closing(Journal.open(path)) as journal:
         return list(journal.entries()), journal.metadata
 
@@ -134,7 +134,7 @@ def test_a_transaction_that_a_crash_cut_off_is_rolled_back(written, tmp_path, mo
 
 
 def sql(*statements: str) -> Callable[[Path], None]:
-    """Another program changes the database behind the journal's back."""
+    """Change the database as another program would."""
 
     def change(path: Path) -> None:
         with closing(sqlite3.connect(path, isolation_level=None)) as database:
@@ -299,7 +299,7 @@ def test_a_journal_that_cannot_be_where_it_should_says_why(tmp_path):
 
 
 def test_a_journal_of_version_1_is_read_and_what_is_added_is_of_the_latest(path: Path) -> None:
-    """There each dead letter stood alone. Whoever knows only version 1 must not read those that stand together."""
+    """Version 1 has each dead letter by itself. A release that knows only version 1 must refuse groups of them."""
     Journal.create(path, METADATA).close()
     old = '{"booked":[[0,2]],"letters":[[4,3,5,422,"no","w1"]],"worker":"w1","attempts":7,"resent":1}'
     with closing(sqlite3.connect(path)) as database, database:

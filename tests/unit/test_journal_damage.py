@@ -1,4 +1,4 @@
-"""Harm to a journal that SQLite does not notice by itself, and what a recovery must not forget."""
+"""Damage to a journal that SQLite does not notice by itself, and what a recovery must not forget."""
 
 from contextlib import closing
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""The outbox: decisions in their order, and none that comes after an entry before that is on disk."""
+"""The outbox carries out decisions in order, and none before the entries that precede it are on disk."""
 
 import logging
 import threading
@@ -55,7 +55,7 @@ class GatedJournal:
 
 
 class Bench:
-    """An outbox that is served. `done` are the decisions that it carried out."""
+    """An outbox that is being served. `done` has the decisions that it carried out."""
 
     def __init__(self) -> None:
         self.done: list[Decision] = []
@@ -75,7 +75,7 @@ class Bench:
             self.settled.set()
 
     def fail(self, *decisions: Decision) -> None:
-        """Put these while the disk is full, and wait until that has been noticed twice."""
+        """Put decisions while the disk is full, and wait until two writes have failed."""
         self.journal.full = True
         self.outbox.put(decisions)
         for _ in range(2):
@@ -83,7 +83,7 @@ class Bench:
             assert self.journal.begun.wait(SOON_S)
 
     def hold(self, *decisions: Decision) -> None:
-        """Put these, and wait until they are being written, which does not end before the gate is opened."""
+        """Put decisions, and wait until they are being written; the write ends when the gate is opened."""
         self.journal.gate.clear()
         self.journal.begun.clear()
         self.outbox.put(decisions)
@@ -208,7 +208,7 @@ def test_abandoning_waits_for_the_write_that_has_begun(bench):
 
 
 def test_a_worker_hears_only_of_what_a_crash_at_that_moment_would_leave(bench, tmp_path):
-    """With a real journal: what is on disk when the end of the run is carried out is all that came before it."""
+    """With a real journal: when the end of the run is carried out, all that came before it is on disk."""
     path = tmp_path / "runs" / METADATA.run / "journal.sqlite"
     bench.outbox.journal = Journal.create(path, METADATA)
     for number in range(50):

@@ -1,4 +1,4 @@
-"""Whose a folder is: a state folder of ours, of an earlier release, or somebody else's; and what may be deleted."""
+"""A folder is ours, an earlier release's or somebody else's; only what we wrote is deleted."""
 
 import json
 import os
@@ -23,7 +23,7 @@ REPORT = {"run": FIRST, "state": "completed", "dataset": {}, "counts": {"records
 
 
 def tree(folder: Path) -> dict[str, bytes | str | None]:
-    """Every name below a folder, with what it holds."""
+    """Return every name below a folder, with its contents."""
     made: dict[str, bytes | str | None] = {}
     for path in sorted(folder.rglob("*")):
         link = os.readlink(path) if path.is_symlink() else None
@@ -41,7 +41,7 @@ def test_a_folder_that_is_new_or_empty_is_marked_and_used_from_then_on(tmp_path)
 
 
 def of_a_replay(folder: Path) -> None:
-    """What a master leaves behind: runs, the latest report, what it knows of files, an upload, a start that failed."""
+    """Create what a master leaves behind: runs, the latest report, the cache, an upload, and a failed start."""
     state = StateFolder(folder)
     leave(state, FIRST, "stopped")
     state.write_report(REPORT, [], [])
@@ -54,7 +54,7 @@ def of_a_replay(folder: Path) -> None:
 
 
 def of_uploads(folder: Path) -> None:
-    """A file that came from a browser, and one that was on its way when the master was killed."""
+    """Create an uploaded file, and one whose upload was cut off when the master was killed."""
     (folder / "uploads" / ".incoming-x").mkdir(parents=True)
     (folder / "uploads" / "mine, ñ.csv").write_text("n\n1\n")
     DatasetLoader(folder / "uploads" / "mine, ñ.csv", Cache(folder / "cache")).open().close()
@@ -62,7 +62,7 @@ def of_uploads(folder: Path) -> None:
 
 
 def of_a_stack(folder: Path) -> None:
-    """What scripts/stack.py leaves whose start was refused."""
+    """Create what scripts/stack.py leaves if its start is refused."""
     folder.mkdir(parents=True)
     for name in ("stack.lock", "messages.db", "messages.db-wal"):
         (folder / name).touch()

@@ -1,4 +1,4 @@
-"""The runs' beginnings, pauses and ends are noted once each, whoever brought them about."""
+"""Each begin, pause and end of a run is recorded once, whoever caused it."""
 
 from dataclasses import dataclass, field
 from types import SimpleNamespace

@@ -1,4 +1,4 @@
-"""What a run is, as its journal says it: of this release, of an earlier one, and of a later one."""
+"""Read the metadata of a run that this release, an earlier one, or a later one has written."""
 
 import json
 
@@ -8,7 +8,7 @@ from traffic.runs.run_metadata import Resumption, RunMetadata
 from traffic.runs.target import describe_target, same_host
 from unit.test_journal import METADATA
 
-# As a release wrote them that knew neither of dead letters that are sent again, nor of runs that are left.
+# As written by a release that could not send dead letters again, and did not mark runs as left.
 EARLIER = {
     "terms": METADATA.terms.to_wire(),
     **{name: getattr(METADATA, name) for name in ("file", "records", "digest", "order", "seed", "give_up_s", "host")},

@@ -1,4 +1,4 @@
-"""A person's pause on the master: what the status says, what is given up when, what is journaled, what is refused."""
+"""Pause and unpause a run on the master: its status, when it is given up, its journal, and what is refused."""
 
 import json
 from collections.abc import Iterator
@@ -28,7 +28,7 @@ NOBODY = "no worker is there"
 
 
 class Bench:
-    """A master's parts around a run of ten records. `sent`: what workers were told, and what was on disk by then."""
+    """A master's parts around a run of ten records. `sent` has each pause that workers were sent, and the journal's."""
 
     def __init__(self, folder: Path, metadata: RunMetadata = METADATA) -> None:
         run = a_run(folder, 10, [])

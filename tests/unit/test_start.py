@@ -1,4 +1,4 @@
-"""What a start opens and refuses, and the run that it begins. Of Locust there are the options alone."""
+"""What a start opens and refuses, and the run that it begins. Locust is not started; only its options are there."""
 
 import os
 from collections.abc import Iterator

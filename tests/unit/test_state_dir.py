@@ -1,4 +1,4 @@
-"""The state folder: whole files or none."""
+"""The state folder has whole files or none."""
 
 import json
 import os
@@ -16,7 +16,7 @@ LETTERS = [{"index": 3, "record": '{"msg": "ñ\\n"}'}, {"index": 1, "record": No
 
 
 def held(folder: Path) -> dict[str, str]:
-    """Every file below a folder, with its text."""
+    """Return every file below a folder, with its text."""
     return {str(path.relative_to(folder)): path.read_text("utf-8") for path in folder.rglob("*") if path.is_file()}
 
 

@@ -1,4 +1,4 @@
-"""On the page a refusal names fields and buttons, in the terminal options: for every option and every text."""
+"""A refusal names fields and buttons on the page, and options in the terminal, for every option and every text."""
 
 import argparse
 import ast
@@ -84,7 +84,7 @@ def test_a_refusal_is_spelled_for_the_page(terminal: str, page: str | None) -> N
 
 
 def speaks_of_options(text: str) -> bool:
-    """Whether a text names an option or a variable outside of quotation marks."""
+    """Return whether a text names an option or a variable outside of quotation marks."""
     return re.search(r"--traffic-|--host\b|TRAFFIC_[A-Z]", re.sub(r"(?<!\w)'[^']*'", "", text)) is not None
 
 
@@ -111,7 +111,7 @@ def test_a_host_that_cannot_be_used_is_told_by_the_field_s_name(host: str) -> No
 
 
 def texts(file: Path) -> Iterator[str]:
-    """Every text in a module but its docstrings, with a word for what is filled in."""
+    """Return every text in a module but its docstrings, with a word for each value that is filled in."""
     tree = ast.parse(file.read_text())
     apart = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
     apart |= {id(part) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for part in node.values}

@@ -89,6 +89,11 @@ test-compose: ## the tests of the stack in Docker
 test-browser: ## the tests in a real browser
 	$(pytest) $(browser_tests)
 
+# The page's scripts are checked where Node.js is: nothing else needs it. npx keeps the compiler in its own cache.
+TYPESCRIPT ?= 5.9.3
+page := locust/traffic/master/web/page
+no_npx := lint: the scripts of the page are not checked: there is no npx here, which comes with Node.js
+
 lint: ## check style, types and the architecture; change nothing
 	@$(setup) $(setup_test)
 	$(bin)/ruff check .
@@ -97,6 +102,8 @@ lint: ## check style, types and the architecture; change nothing
 	$(bin)/mypy scripts bench/*.py
 	$(bin)/mypy bench/locustfiles
 	$(bin)/lint-imports
+	@if command -v npx >/dev/null; then set -x; npx --yes --package typescript@$(TYPESCRIPT) tsc --project $(page)/jsconfig.json; \
+	else echo '$(no_npx)' >&2; [ "$$CI" != true ]; fi
 
 fmt: ## format the code, and mend what can be mended
 	@$(setup) $(setup_test)

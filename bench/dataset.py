@@ -25,11 +25,11 @@ from pathlib import Path
 import make_data
 
 WAYS = ("json.load", "rigorous", "first", "second", "bare")
-# What json.load takes for a record of these files; where twice that is not free, it is left out.
+# What json.load takes for a record of these files; it is left out if twice that is not free.
 JSON_LOAD_BYTES = 1000
-# One round of it is enough where it takes long.
+# One round of it is enough if it takes long.
 ONE_ROUND_FROM = 5_000_000
-# The rigorous reading is there for its words, not for its speed.
+# The strict reading is there for its messages, not for its speed.
 MOST_FOR_RIGOROUS = 2_000_000
 
 ONE = r"""
@@ -71,7 +71,7 @@ def one(way: str, file: Path, cache: Path) -> Figures:
 
 
 def measure(file: Path, ways: list[str], rounds: int, cache: Path, *, long: bool = False) -> dict[str, list[Figures]]:
-    """What each way's rounds showed; json.load has one where it takes `long`."""
+    """The results of each way's rounds; json.load has one if it takes `long`."""
     seen: dict[str, list[Figures]] = {way: [] for way in ways}
     for nth in range(rounds):
         for way in ways:

@@ -72,7 +72,7 @@ def _record(draw: random.Random) -> str:
 
 
 def wanted(data: bytes, *, lines: bool) -> list[object] | None:
-    """The records that are to be read of a file; None where it is to be refused."""
+    """The records of a file; None if it must be refused."""
     texts = [line for line in data.split(b"\n") if line.strip(b" \t\r\n")] if lines else [data]
     try:
         seen = [strictly_read(text) for text in texts]
@@ -84,7 +84,7 @@ def wanted(data: bytes, *, lines: bool) -> list[object] | None:
 
 
 def check(folder: Path, number: int) -> None:
-    """Live through one input. AssertionError where a reader disagrees."""
+    """Check one input. AssertionError if a reader disagrees."""
     draw = random.Random(number)
     data, lines = make(draw)
     # Told by content under any name: a bracket begins an array, a brace lines, NUL bytes are another encoding.

@@ -92,7 +92,7 @@ def test_what_json_dump_writes_is_read(folder, inside, indent, escaped):
 
 
 def good(data: bytes) -> bool:
-    """Whether a plain parser sees a file that is to be accepted. No test file is 500 levels deep."""
+    """Whether a plain parser says that a file must be accepted. No test file is 500 levels deep."""
     try:
         seen = strictly_read(data)
     except ValueError:
@@ -122,7 +122,7 @@ def cut_character(data: bytes) -> bool:
 
 
 def limit(data: bytes) -> tuple[int, int]:
-    """The place of the first thing in a file that a plain parser takes offence at; of its end where that comes last."""
+    """The place of the first fault that a plain parser finds in a file, or of the file's end."""
     text = data.decode("utf-8", "surrogateescape").removeprefix("\ufeff")
     bad = next((at for at, character in enumerate(text) if "\udc80" <= character <= "\udcff"), len(text))
     if cut_character(data):
@@ -130,7 +130,7 @@ def limit(data: bytes) -> tuple[int, int]:
     try:
         json.loads(text)
     except json.JSONDecodeError as error:
-        # A token that runs into the file's end may be told as not finished.
+        # A token that runs into the file's end may be reported as not finished.
         if not re.fullmatch(r"[^][{}:,\" \t\n\r]*", text[error.pos :]):
             bad = min(bad, error.pos)
     return place(text[:bad])

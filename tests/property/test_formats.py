@@ -66,7 +66,7 @@ def test_damaged_lines_are_refused_or_still_good(folder, file, data, size):
 
 
 def read_lines(text: bytes):
-    """What a plain parser sees in a file of lines, None where it is to be refused."""
+    """What a plain parser reads from a file of lines; None if the file must be refused."""
     lines = [line for line in text.removeprefix(b"\xef\xbb\xbf").split(b"\n") if line.strip(b" \t\r")]
     try:
         made = [strictly_read(line) for line in lines]

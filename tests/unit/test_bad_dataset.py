@@ -237,7 +237,7 @@ def test_a_comma_before_the_closing_bracket_is_refused_with_its_place(tmp_path):
 
 
 @pytest.mark.parametrize("joint", [" ", ",\n", ""])
-def test_objects_one_after_another_on_a_line_are_told_how_to_become_lines(tmp_path, joint):
+def test_objects_one_after_another_on_a_line_are_refused_with_the_way_to_make_lines(tmp_path, joint):
     error = refusal(written(tmp_path, joint.join(['{"a": "}{"}', '{"b": 2}', '{"c": 3}']) + "\n"))
     assert error.what.endswith(" on the same line")
     assert error.remedy == "Write each record on one line of its own (jq -c . does that)."
@@ -308,7 +308,7 @@ def test_a_fault_far_behind_on_one_long_line_has_its_column_in_characters(tmp_pa
 # Not a file to be read.
 
 
-def test_a_missing_file_is_refused_with_the_place_where_it_was_looked_for(tmp_path, monkeypatch):
+def test_a_missing_file_is_refused_with_the_path_that_was_tried(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     error = refusal(Path("nowhere/traffic.json"))
     assert str(error) == (
@@ -345,7 +345,7 @@ def test_a_file_without_the_right_to_read_is_refused(tmp_path):
     assert refusal(path).what == "this user may not read the file"
 
 
-def test_a_refused_right_to_read_is_told_with_its_remedy(monkeypatch):
+def test_a_refused_right_to_read_is_reported_with_its_remedy(monkeypatch):
     def refused(*_):
         raise PermissionError(13, "Permission denied")
 
@@ -398,7 +398,7 @@ def test_a_file_that_grows_while_it_is_read_is_refused(tmp_path, monkeypatch):
     assert caught.value.what == "the file has been written to since it was opened"
 
 
-def test_a_disk_that_cannot_be_read_is_told(tmp_path, monkeypatch):
+def test_a_disk_that_cannot_be_read_is_reported(tmp_path, monkeypatch):
     def broken(*_):
         raise OSError(5, "Input/output error")
 
@@ -407,7 +407,7 @@ def test_a_disk_that_cannot_be_read_is_told(tmp_path, monkeypatch):
     assert error.what == "the file cannot be read (Input/output error)"
 
 
-def test_a_quote_that_is_never_closed_is_told_long_before_a_large_file_is_in_memory(tmp_path, monkeypatch):
+def test_a_quote_that_is_never_closed_is_reported_long_before_a_large_file_is_in_memory(tmp_path, monkeypatch):
     monkeypatch.setattr(scan, "MAX_RECORD", 1 << 20)
     read, longest = os.pread, []
 

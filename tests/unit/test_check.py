@@ -19,7 +19,7 @@ def test_a_good_file_is_described(tmp_path, capsys, data, form):
     assert capsys.readouterr().out == f"{path}: good: {form}, 2 records; SHA-256 {digest}\n"
 
 
-def test_a_bad_file_is_told_on_stderr(tmp_path, capsys):
+def test_a_bad_file_is_reported_on_stderr(tmp_path, capsys):
     path = written(tmp_path, "[{},\n1]")
     assert main(["check", str(path)]) == 1
     said = capsys.readouterr()

@@ -53,17 +53,17 @@ def test_line_breaks_blank_lines_and_a_mark_are_no_part_of_a_record(tmp_path, ma
 
 
 @pytest.mark.parametrize("name", ["traffic.json", "traffic", "traffic.txt"])
-def test_two_columns_are_told_by_their_content_under_any_name(tmp_path, name):
+def test_two_columns_are_recognized_by_their_content_under_any_name(tmp_path, name):
     assert read(tmp_path, "name,msg\nAna,Hola\n", name) == [b'{"name":"Ana","msg":"Hola"}']
 
 
-def test_one_column_is_told_by_its_name(tmp_path):
+def test_one_column_is_recognized_by_its_name(tmp_path):
     assert read(tmp_path, "name\nAna\n") == [b'{"name":"Ana"}']
 
 
 @pytest.mark.parametrize("name", ["one.data", "one.txt", "one", "traffic.json"])
 @pytest.mark.parametrize("text", ["name\nAna\nBo\n", '"name"\n\n"A, b"\n', "name\n" + "x" * 3_000_000 + "\ny\n"])
-def test_one_column_under_another_name_is_told_what_it_may_be_and_what_to_do(tmp_path, name, text):
+def test_one_column_under_another_name_is_refused_with_what_it_may_be_and_what_to_do(tmp_path, name, text):
     error = refused(tmp_path, text, name)
     assert error.what.startswith("the file is not JSON, for it begins with ")
     assert error.what.endswith(", and CSV with one column, here 'name', is recognized by the file's name alone")
@@ -72,9 +72,9 @@ def test_one_column_under_another_name_is_told_what_it_may_be_and_what_to_do(tmp
 
 @pytest.mark.parametrize("text", ["a,{0}\n1,2\n", "a,b\n1,{0}\n", 'a,b\n1,"{0}"\n3,4\n', "a,b\n\n1,{0}\n"])
 @pytest.mark.parametrize("length", [200_000, 2_000_000])
-def test_long_fields_are_told_by_their_content_too(tmp_path, text, length):
+def test_long_fields_are_recognized_by_their_content_too(tmp_path, text, length):
     if text.startswith("a,{") and length > 1 << 20:
-        return  # the header itself is longer than what is looked at
+        return  # the header itself is longer than the part that is read for detection
     csv.field_size_limit(131_072)  # as it is when a process starts
     assert json.loads(read(tmp_path, text.format("x" * length), "long.txt")[0])["a"] == "1"
 

@@ -33,7 +33,7 @@ def test_each_line_is_a_record_whatever_breaks_the_lines(tmp_path, size, joint, 
 
 
 @pytest.mark.parametrize("name", ["traffic.json", "traffic", "traffic.jsonl", "traffic.NDJSON", "data.csv"])
-def test_lines_are_told_by_their_content_under_any_name(tmp_path, name):
+def test_lines_are_recognized_by_their_content_under_any_name(tmp_path, name):
     dataset = opened(written(tmp_path, '{"a": 1}\n{"b": 2}\n', name))
     assert (dataset.records, dataset.format) == (2, formats.LINES)
     dataset.close()
@@ -61,7 +61,7 @@ BAD = {
 
 @pytest.mark.parametrize("size", WINDOWS)
 @pytest.mark.parametrize("name", BAD)
-def test_a_bad_line_is_told_with_its_place(tmp_path, name, size):
+def test_a_bad_line_is_reported_with_its_place(tmp_path, name, size):
     text, what, remedy = BAD[name]
     before = '{"ok": "ñ"}\n\n'
     with window(size):
@@ -87,7 +87,7 @@ SPREAD = {
 @pytest.mark.parametrize("size", [7, 1 << 20])
 @pytest.mark.parametrize("name", SPREAD)
 @pytest.mark.parametrize("suffix", [".ndjson", ".jsonl"])
-def test_json_that_was_printed_for_people_is_told_in_one_message(tmp_path, name, size, suffix):
+def test_json_that_was_printed_for_people_is_reported_in_one_message(tmp_path, name, size, suffix):
     text, lines = SPREAD[name]
     with window(size):
         error = refusal(written(tmp_path, text.replace("¦", ""), "pretty" + suffix))
@@ -108,7 +108,7 @@ def test_csv_that_is_called_json_lines_is_named(tmp_path):
 
 
 @pytest.mark.parametrize("size", WINDOWS)
-def test_bytes_that_are_not_utf8_are_told_and_the_next_line_is_read(tmp_path, size):
+def test_bytes_that_are_not_utf8_are_reported_and_the_next_line_is_read(tmp_path, size):
     with window(size):
         error = refusal(lines(tmp_path, b'{"a": "\xc3\xb1\xff"}\n{"b": x}\n{}\n'))
     assert isinstance(error, ManyFaultsError)
@@ -166,7 +166,7 @@ def test_in_an_array_values_that_are_no_objects_are_passed_by_however_it_is_laid
 
 
 @pytest.mark.parametrize("size", WINDOWS)
-def test_commas_that_are_missing_or_too_many_on_one_line_are_all_told(tmp_path, size):
+def test_commas_that_are_missing_or_too_many_on_one_line_are_all_reported(tmp_path, size):
     with window(size):
         error = refusal(written(tmp_path, '[{"a": 1} {"b": 2},,{"c": 3}, {} {}]'))
     assert isinstance(error, ManyFaultsError)

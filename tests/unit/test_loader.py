@@ -1,4 +1,4 @@
-"""Taking files in: unpacked once, known again without a look, noticed when they change."""
+"""Opening files: decompressed once, recognized without being read, and noticed if they change."""
 
 import gzip
 import hashlib
@@ -229,7 +229,7 @@ def schema(tmp_path, **rules):
     return Schema(path)
 
 
-def test_records_that_break_the_schema_are_told_with_place_and_rule(tmp_path, cache):
+def test_records_that_break_the_schema_are_reported_with_place_and_rule(tmp_path, cache):
     rules = schema(tmp_path, required=["name"], properties={"name": {"maxLength": 2}})
     with pytest.raises(DatasetError) as caught:
         DatasetLoader(written(tmp_path, '[{"name": "Bo"},\n {"name": "Ana"}, {}]'), cache).open(rules)

@@ -197,11 +197,11 @@ def test_what_others_do_is_not_this_workers_fault():
         assert means.own_fault(error) == ""
 
 
-def test_of_several_addresses_the_one_that_answered_is_told(monkeypatch):
-    """As where localhost is 127.0.0.1 and ::1, and this machine has no IPv6."""
+def test_of_several_addresses_the_one_that_answered_is_reported(monkeypatch):
+    """As if localhost were 127.0.0.1 and ::1 on a machine without IPv6."""
     with server(lambda *_: None) as api:
         port = api._server.address[1]
-    nowhere = ("192.0.2.1", port)  # which this machine's loopback cannot reach from where it is bound
+    nowhere = ("192.0.2.1", port)  # which a socket bound to loopback cannot reach
     real = connector._Socket
 
     class Bound(real):
@@ -236,7 +236,7 @@ def test_the_limit_of_open_files_is_raised_as_far_as_it_may_be(monkeypatch):
     assert limits[resource.RLIMIT_NOFILE] == (4096, 4096)
 
 
-def test_a_limit_that_cannot_be_raised_stays_and_is_told(monkeypatch, caplog):
+def test_a_limit_that_cannot_be_raised_stays_and_is_reported(monkeypatch, caplog):
     def forbid(*_):
         raise ValueError("current limit exceeds maximum limit")
 

@@ -21,8 +21,8 @@ from traffic.dataset.memory_budget import (
     MEMORY_MARGIN,
     RUN_BYTES,
     STEP,
+    Budget,
     Left,
-    Room,
     values_cost,
 )
 from traffic.dataset.schema import Schema
@@ -41,18 +41,18 @@ def left(size: int, total: int = 1 << 40) -> Left:
     return Left(size, total, "the container's memory limit", MEMORY)
 
 
-def with_memory(size: int) -> Room:
+def with_memory(size: int) -> Budget:
     """So much memory, beside the margin."""
-    return Room(memory=lambda: left(MEMORY_MARGIN + size))
+    return Budget(memory=lambda: left(MEMORY_MARGIN + size))
 
 
-def with_disk(folder: Path, size: int) -> Room:
+def with_disk(folder: Path, size: int) -> Budget:
     """A disk on which so much fits beside the margin."""
 
     def used() -> int:
         return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
-    return Room(disk=lambda: Left(DISK_MARGIN + size - used(), 1 << 40, "the state folder's disk", "Make room there"))
+    return Budget(disk=lambda: Left(DISK_MARGIN + size - used(), 1 << 40, "the state folder's disk", "Make room there"))
 
 
 @pytest.fixture
@@ -60,9 +60,9 @@ def cache(tmp_path: Path) -> Cache:
     return Cache(tmp_path / "state" / "cache")
 
 
-def refused(path: Path, cache: Cache, room: Room, schema: Schema | None = None) -> DatasetError:
+def refused(path: Path, cache: Cache, budget: Budget, schema: Schema | None = None) -> DatasetError:
     with pytest.raises(DatasetError) as caught:
-        DatasetLoader(path, cache, room=room).open(schema)
+        DatasetLoader(path, cache, budget=budget).open(schema)
     return caught.value
 
 
@@ -81,7 +81,7 @@ def test_an_index_that_does_not_fit_is_refused_while_it_grows(tmp_path, cache, m
         asked.append(None)
         return left(MEMORY_MARGIN + 20_000 - len(asked) * 100 * INDEX_BYTES)
 
-    error = refused(written(tmp_path, packer(data), "bomb.csv"), cache, Room(memory))
+    error = refused(written(tmp_path, packer(data), "bomb.csv"), cache, Budget(memory))
     assert error.what.startswith("the file has about 5,0")
     assert (
         "records, by its size: they need 0.1 MB of memory, and there are 0.0 MB for it, of the container's"
@@ -104,19 +104,19 @@ def test_what_is_needed_and_what_there_is_stand_in_the_refusal():
     )
 
 
-def test_ten_million_records_pass_where_compose_limits_the_master():
+def test_ten_million_records_pass_if_compose_limits_the_master():
     # docs/benchmarks-dataset.md: the master has 75 MB without a file.
     total = 1 << 30
     for records in range(0, 10_000_000, STEP):
         used = (75 << 20) + records * INDEX_BYTES
-        Room(memory=lambda used=used: left(total - used, total)).check_records(Path("x"), records, 1, 1)
+        Budget(memory=lambda used=used: left(total - used, total)).check_records(Path("x"), records, 1, 1)
 
 
 @pytest.mark.parametrize("total", [128 * MEGA, 1 << 30])
 def test_a_usual_file_passes_in_little_memory(tmp_path, cache, total):
     data = b"".join(b'{"n": %d}\n' % nth for nth in range(60_000))
-    little = Room(memory=lambda: left(total // 8 + 1, total))
-    DatasetLoader(written(tmp_path, gzip.compress(data)), cache, room=little).open().close()
+    little = Budget(memory=lambda: left(total // 8 + 1, total))
+    DatasetLoader(written(tmp_path, gzip.compress(data)), cache, budget=little).open().close()
 
 
 def test_an_index_of_the_cache_that_does_not_fit_any_more_is_refused(tmp_path, cache):
@@ -178,7 +178,7 @@ def test_a_record_whose_values_do_not_fit_is_refused(tmp_path, cache, name, befo
 
 def test_a_record_that_does_not_fit_once_more_is_refused_by_the_schema(tmp_path, cache):
     path = written(tmp_path, b'{"a":"' + b"x" * LONG + b'"}\n{}\n', "long.jsonl")
-    DatasetLoader(path, cache, room=with_memory(10 * MEGA)).open().close()
+    DatasetLoader(path, cache, budget=with_memory(10 * MEGA)).open().close()
     rules = Schema(written(tmp_path, b"{}", "schema.json"))
     assert refused(path, cache, with_memory(10 * MEGA), rules).record == 0
 
@@ -189,7 +189,7 @@ def test_the_records_that_are_held_against_a_schema_at_once_are_bounded_in_bytes
     dataset = DatasetLoader(path, cache).open()
     sizes, bodies = [], dataset.bodies
     monkeypatch.setattr(dataset, "bodies", lambda indexes: sizes.append(len(indexes)) or bodies(indexes))
-    Schema(written(tmp_path, b"{}", "schema.json")).check(dataset, lambda _done, _of: None, Room())
+    Schema(written(tmp_path, b"{}", "schema.json")).check(dataset, lambda _done, _of: None, Budget())
     dataset.close()
     assert sizes == [2, 2, 2, 1]
 
@@ -199,17 +199,19 @@ def test_the_records_that_are_held_against_a_schema_at_once_are_bounded_in_bytes
 
 @pytest.mark.parametrize("text", ['"a\n",' * 400, '"' + "x\n" * 900, "x," * 900, '"' + "x" * 1900 + '"'])
 @pytest.mark.parametrize("size", [64, 1 << 20])
-def test_a_row_that_is_longer_than_a_record_may_be_is_refused_where_it_begins(tmp_path, cache, monkeypatch, text, size):
+def test_a_row_that_is_longer_than_a_record_may_be_is_refused_at_its_beginning(
+    tmp_path, cache, monkeypatch, text, size
+):
     monkeypatch.setattr(scan, "MAX_RECORD", 1000)
     monkeypatch.setattr(scan, "WINDOW", size)
-    error = refused(written(tmp_path, "a,b\n1,2\n" + text, "x.csv"), cache, Room())
+    error = refused(written(tmp_path, "a,b\n1,2\n" + text, "x.csv"), cache, Budget())
     assert error.what == "is longer than 0 MiB, or a quote in it is never closed"
     assert (error.record, error.line, error.column) == (1, 3, 1)
 
 
 def test_rows_are_handed_on_before_they_are_many_bytes(tmp_path, cache, monkeypatch):
     pieces = []
-    monkeypatch.setattr(Room, "check_disk", lambda _self, _file, _made, more: pieces.append(more))
+    monkeypatch.setattr(Budget, "check_disk", lambda _self, _file, _made, more: pieces.append(more))
     path = written(tmp_path, "a,b\n" + ("1," + "x" * 300_000 + "\n") * 8, "x.csv")
     DatasetLoader(path, cache).open().close()
     assert [piece // 300_000 for piece in pieces if piece] == [4, 4]
@@ -217,7 +219,7 @@ def test_rows_are_handed_on_before_they_are_many_bytes(tmp_path, cache, monkeypa
 
 def test_a_million_columns_are_looked_through_once(tmp_path, cache):
     header = ",".join(map(str, range(300_000)))
-    error = refused(written(tmp_path, f"{header},7\n", "x.csv"), cache, Room())
+    error = refused(written(tmp_path, f"{header},7\n", "x.csv"), cache, Budget())
     assert error.what == "the header has the name '7' twice"
 
 
@@ -247,7 +249,7 @@ def test_a_file_that_does_not_fit_onto_the_disk_is_refused_before_that_is_full(t
 
 def test_an_index_for_which_there_is_no_room_is_not_kept_and_a_note_says_so(tmp_path, cache):
     path = written(tmp_path, b"{}\n" * 100_000, "many.jsonl")
-    attempt = DatasetLoader(path, cache, room=with_disk(tmp_path / "state", 100_000))
+    attempt = DatasetLoader(path, cache, budget=with_disk(tmp_path / "state", 100_000))
     attempt.open().close()
     assert "the next start has to read it again: No space left on device" in attempt.notes[0]
     assert not cache.folder.exists()
@@ -260,7 +262,7 @@ def test_a_window_of_zstd_that_does_not_fit_is_named(tmp_path, cache):
     window = {zstd.CompressionParameter.window_log: 27, zstd.CompressionParameter.enable_long_distance_matching: 1}
     stream = zstd.ZstdCompressor(options=window)
     path = written(tmp_path, stream.compress(b"[{}]") + stream.flush(), "x.json.zst")
-    DatasetLoader(path, cache, room=with_memory(200 * MEGA)).open().close()
+    DatasetLoader(path, cache, budget=with_memory(200 * MEGA)).open().close()
     error = refused(path, Cache(tmp_path / "another"), with_memory(20 * MEGA))
     assert error.what == "the file needs more memory to be unpacked than 16,777,216 bytes"
     assert error.remedy == "Compress it without --long or --ultra."
@@ -297,7 +299,7 @@ def test_the_machines_memory_is_what_is_left_without_a_container(tmp_path):
     assert (seen.size, seen.total, seen.of) == (3000 << 10, 4000 << 10, "this machine's memory")
 
 
-def test_nothing_is_known_where_nothing_can_be_read(tmp_path):
+def test_nothing_is_known_if_nothing_can_be_read(tmp_path):
     assert memory_left(tmp_path) is None
 
 
@@ -318,7 +320,7 @@ def test_the_closest_of_nested_limits_counts(tmp_path, outer):
     assert seen.size == (100_001 if outer != "max" else 500_001)
 
 
-def test_version_1_is_read_at_the_mount_where_the_path_is_the_hosts(tmp_path):
+def test_version_1_is_read_at_the_mount_if_the_path_is_the_hosts(tmp_path):
     lines = "9:cpu,cpuacct:/docker/x\n4:memory:/docker/x\n0::/\n"
     machine(tmp_path, proc__meminfo=MEMINFO, proc__self__cgroup=lines)
     group(tmp_path, "memory", "900000", 100_000, 50_000)

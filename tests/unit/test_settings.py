@@ -159,7 +159,7 @@ def test_a_bad_value_is_refused_with_the_rule_the_value_and_a_remedy(option, val
     assert f"Set {flag} or {option.upper()} (default: " in said
 
 
-def test_all_faults_are_told_at_once():
+def test_all_faults_are_reported_at_once():
     bad = {option: value for option, value, _ in BAD}
     said = fault(**bad)
     assert all(f"--{option.replace('_', '-')} must" in said for option in bad)
@@ -250,7 +250,7 @@ def test_an_environment_variable_set_to_nothing_is_the_default(monkeypatch, name
 
 
 @pytest.mark.parametrize(("option", "value", "rule"), BAD)
-def test_locusts_parser_lets_a_bad_value_pass_so_that_the_master_tells_all_faults(option, value, rule):
+def test_locusts_parser_lets_a_bad_value_pass_so_that_the_master_reports_all_faults(option, value, rule):
     options = parsed(f"--{option.replace('_', '-')}={value}")
     with pytest.raises(SettingsError, match=rule.split(",", maxsplit=1)[0]):
         Settings.read(options)
@@ -308,7 +308,7 @@ def test_a_unix_socket_is_named_by_its_whole_path(host: str) -> None:
         read_host(argparse.Namespace(host=host))
 
 
-def test_a_unix_socket_is_refused_where_the_users_cannot_reach_it() -> None:
+def test_a_unix_socket_is_refused_if_the_users_cannot_reach_it() -> None:
     with pytest.raises(SettingsError, match="only a ReplayUser can reach one"):
         read_host(argparse.Namespace(host="http+unix://%2Frun%2Fapi.sock"), unix_sockets=False)
 
@@ -323,7 +323,7 @@ def test_a_containers_own_localhost_is_refused_with_what_to_write(
         read_host(argparse.Namespace(host=given), by_class)
 
 
-def test_the_user_classs_host_serves_where_none_is_given() -> None:
+def test_the_user_classs_host_serves_if_none_is_given() -> None:
     assert read_host(argparse.Namespace(host=None), "http://class/") == "http://class"
     assert read_host(argparse.Namespace(host="http://given"), "http://class") == "http://given"
 

@@ -86,6 +86,6 @@ def _refuse(constant: str) -> Any:
 
 
 def strictly_read(data: bytes) -> Any:
-    """What RFC 8259 sees in a file. ValueError where it is none (UnicodeDecodeError where it is not UTF-8)."""
+    """Read a file by RFC 8259. ValueError if it is no JSON, UnicodeDecodeError if it is not UTF-8."""
     text = data.decode("utf-8").removeprefix("\ufeff")
     return json.loads(text, parse_int=str, parse_float=str, parse_constant=_refuse)

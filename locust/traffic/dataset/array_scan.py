@@ -50,7 +50,7 @@ class ArrayScan(Scan):
         try:
             return self._next_record()
         except DatasetError as error:
-            if error.record is None or self.hopeless:
+            if error.record is None or self.fatal:
                 raise
             self.faults.add(error)
             # If not, the record is good, and what follows it is not.
@@ -167,7 +167,7 @@ class ArrayScan(Scan):
             try:
                 stop = self._decode(record)
             except DatasetError:
-                if self.hopeless:
+                if self.fatal:
                     raise
                 return False
             if stop < len(self.data) - LONGEST_TOKEN or self.to_the_end:

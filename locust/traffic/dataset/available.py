@@ -5,7 +5,7 @@ import resource
 from collections.abc import Iterator
 from pathlib import Path
 
-from traffic.dataset.memory_budget import Left, Room
+from traffic.dataset.memory_budget import Budget, Left
 
 ROOT = Path("/")
 _MOUNT = "sys/fs/cgroup"
@@ -15,9 +15,9 @@ _OWN = "Raise the limit of this process (ulimit -v), which is smaller than the m
 _DISK = "Make room there, or name another with --traffic-state-dir"
 
 
-def room_for(folder: Path) -> Room:
-    """Return the room for a file whose index and copy are kept in a folder."""
-    return Room(memory_left, lambda: disk_left(folder))
+def budget_for(folder: Path) -> Budget:
+    """Return the budget of a file whose index and copy are kept in a folder."""
+    return Budget(memory_left, lambda: disk_left(folder))
 
 
 def memory_left(root: Path = ROOT) -> Left | None:

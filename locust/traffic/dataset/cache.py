@@ -43,7 +43,7 @@ _RECORD_BYTES = 12
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class CachedIndex:
     """A file's index, and the path of its JSON copy; None if the records are read from the file itself."""
 
     index: Index
@@ -56,7 +56,7 @@ class Cache:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def find(self, fingerprint: FileFingerprint, hint: str, may: Callable[[int], None]) -> Known | None:
+    def find(self, fingerprint: FileFingerprint, hint: str, may: Callable[[int], None]) -> CachedIndex | None:
         """Return what is known of the file with this fingerprint; `may` as for `load`."""
         try:
             digest = self._seen(fingerprint).read_text()
@@ -64,7 +64,7 @@ class Cache:
             return None
         return self.load(digest, hint, may) if len(digest) == 64 and digest.isalnum() else None  # noqa: PLR2004 - SHA-256
 
-    def load(self, digest: str, hint: str, may: Callable[[int], None]) -> Known | None:
+    def load(self, digest: str, hint: str, may: Callable[[int], None]) -> CachedIndex | None:
         """Return what is known of the file with this digest, if its name gives this hint of its format.
 
         `may` is called with the number of records before the index is read; it may raise.
@@ -79,7 +79,7 @@ class Cache:
             os.utime(self._path(digest, hint, "index"))
         except (OSError, ValueError, KeyError, TypeError):
             return None
-        return Known(index, records)
+        return CachedIndex(index, records)
 
     def count(self, fingerprint: FileFingerprint, hint: str) -> int | None:
         """Return how many records the file with this fingerprint has, without reading its index; None if unknown."""

@@ -18,7 +18,7 @@ from traffic.dataset import scan
 from traffic.dataset.csv_text import Reader, reader
 from traffic.dataset.diagnosis import DatasetError
 from traffic.dataset.fault_list import FaultList
-from traffic.dataset.memory_budget import SMALL, Room
+from traffic.dataset.memory_budget import SMALL, Budget
 from traffic.dataset.scan import BOM, TO_UTF8, Progress
 from traffic.dataset.utf8 import not_utf8
 
@@ -33,16 +33,16 @@ def convert(
     handle: int,
     out: Callable[[bytes], object],
     progress: Progress | None,
-    room: Room | None = None,
+    budget: Budget | None = None,
 ) -> None:
     """Read the CSV of `handle`, and hand JSON Lines to `out`. DatasetError if it is not good."""
-    CsvToJsonl(name, handle, out, progress, room).run()
+    CsvToJsonl(name, handle, out, progress, budget).run()
 
 
 class CsvToJsonl:
     """Reads the CSV of `handle`, which people know as `name`, and hands JSON Lines to `out` piece by piece.
 
-    `room` limits how much memory a long row may take.
+    `budget` limits how much memory a long row may take.
     """
 
     def __init__(
@@ -51,10 +51,10 @@ class CsvToJsonl:
         handle: int,
         out: Callable[[bytes], object],
         progress: Progress | None,
-        room: Room | None = None,
+        budget: Budget | None = None,
     ) -> None:
         self.file, self._handle, self._out, self._progress = name, handle, out, progress
-        self._room = room or Room()
+        self._budget = budget or Budget()
         self._size = os.fstat(handle).st_size
         self._faults = FaultList()
         self._lines_before, self._record, self._line = 1, 0, 0
@@ -178,7 +178,7 @@ class CsvToJsonl:
 
     def _check_memory(self) -> None:
         try:
-            self._room.check_memory(self.file, self._checked_for, "takes", self._record)
+            self._budget.check_memory(self.file, self._checked_for, "takes", self._record)
         except DatasetError:
             self._faults.partial = self._faults.count > 0
             raise

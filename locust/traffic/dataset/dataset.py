@@ -18,7 +18,7 @@ from traffic.dataset.diagnosis import DatasetError
 from traffic.dataset.fingerprint import FileFingerprint
 from traffic.dataset.formats import ARRAY, FormatReader, detect_format
 from traffic.dataset.head import read_head
-from traffic.dataset.memory_budget import Room
+from traffic.dataset.memory_budget import Budget
 from traffic.dataset.scan import FastPath, Progress, line_and_column
 
 __all__ = ["Dataset", "DatasetError"]
@@ -126,13 +126,13 @@ def build_index(
     reader: FormatReader,
     fast_path: FastPath | None = None,
     progress: Progress | None = None,
-    room: Room | None = None,
+    budget: Budget | None = None,
 ) -> Index:
     """Check the JSON of `handle`, which people know as `name`, and index it.
 
-    DatasetError if it is not good, or if its index might not fit into the memory of `room`.
+    DatasetError if it is not good, or if its index might not fit into the memory of `budget`.
     """
-    scan = reader.scan(name, handle, fast_path, progress, room)
+    scan = reader.scan(name, handle, fast_path, progress, budget)
     scan.run()
     starts, lengths = np.frombuffer(scan.starts, np.uint64), np.frombuffer(scan.lengths, np.uint32)
     return Index(reader, scan.digest.hexdigest(), starts, lengths)

@@ -15,10 +15,10 @@ from traffic.dataset.csv_header import is_header
 from traffic.dataset.diagnosis import DatasetError
 from traffic.dataset.head import WHITE, Head
 from traffic.dataset.lines_scan import LinesScan
-from traffic.dataset.memory_budget import Room
+from traffic.dataset.memory_budget import Budget
 from traffic.dataset.scan import DECODER, TO_UTF8, Progress, Scan
 
-Convert = Callable[[Path, int, Callable[[bytes], object], Progress | None, Room | None], None]
+Convert = Callable[[Path, int, Callable[[bytes], object], Progress | None, Budget | None], None]
 """Reads an open file, which people know by a path, and hands JSON Lines to a function piece by piece."""
 
 

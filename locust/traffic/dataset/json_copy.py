@@ -15,7 +15,7 @@ from traffic.dataset.decompress import ERRORS, PIECE, gunzip, unzstd
 from traffic.dataset.diagnosis import DatasetError
 from traffic.dataset.formats import FormatReader, detect_format
 from traffic.dataset.head import read_head
-from traffic.dataset.memory_budget import Room
+from traffic.dataset.memory_budget import Budget
 from traffic.dataset.scan import Progress
 
 _WHOLE = "Is the copy whole? Compress the file again."
@@ -28,10 +28,10 @@ class JsonCopy:
     """The copy of a file. `format` is the file's, and `digest` the SHA-256 of the file as it was given."""
 
     def __init__(
-        self, file: Path, handle: int, kind: Compression, out: Path, progress: Progress, room: Room | None = None
+        self, file: Path, handle: int, kind: Compression, out: Path, progress: Progress, budget: Budget | None = None
     ) -> None:
-        """Make `out` of `file`: JSON, decompressed. DatasetError if that fails, or if `room` is too small."""
-        self.file, self._handle, self._progress, self._room = file, handle, progress, room or Room()
+        """Make `out` of `file`: JSON, decompressed. DatasetError if that fails, or if the `budget` is too small."""
+        self.file, self._handle, self._progress, self._budget = file, handle, progress, budget or Budget()
         self._size, self._hash = os.fstat(handle).st_size, hashlib.sha256()
         try:
             self.format = self._make(kind, out)
@@ -67,7 +67,7 @@ class JsonCopy:
             return reader
         try:
             with self._written(out) as file:
-                reader.convert(self.file, handle, self._writer(file), self._progress, self._room)
+                reader.convert(self.file, handle, self._writer(file), self._progress, self._budget)
         except BaseException:
             out.unlink(missing_ok=True)
             raise
@@ -98,7 +98,7 @@ class JsonCopy:
 
         def write(piece: bytes) -> None:
             nonlocal made
-            self._room.check_disk(self.file, made, len(piece))
+            self._budget.check_disk(self.file, made, len(piece))
             made += len(piece)
             try:
                 file.write(piece)
@@ -110,7 +110,7 @@ class JsonCopy:
 
     def _window_log(self) -> int:
         """Return the largest window that a zstd file may need, as a power of two."""
-        spare = self._room.spare_memory()
+        spare = self._budget.spare_memory()
         most = _WINDOW_LOGS[1] if spare is None else spare.bit_length() - 1
         return min(max(most, _WINDOW_LOGS[0]), _WINDOW_LOGS[1])
 

@@ -85,7 +85,7 @@ class LinesScan(Scan):
             try:
                 self._check(body, len(self.starts))
             except DatasetError as error:
-                if self.hopeless:
+                if self.fatal:
                     raise
                 self.faults.add(error)
             self._add_record(self.base + self.at, len(body))
@@ -128,7 +128,7 @@ class LinesScan(Scan):
         lines = text.count("\n", 0, stop or len(text)) + 1
         if stop == 0 or lines == 1:
             return
-        self.hopeless, self.faults.partial = True, self.faults.count > 0
+        self.fatal, self.faults.partial = True, self.faults.count > 0
         what = f"is spread over {lines}{'' if stop else ' or more'} lines, as JSON is printed for people"
         self._fail_at(start, what, SPREAD if stop or to_the_end else SPREAD + WITHIN, record)
 

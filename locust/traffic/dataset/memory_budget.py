@@ -55,7 +55,7 @@ def values_cost(text: bytes) -> int:
     return _COPIES * len(text) + sum(cost * text.count(mark) for mark, cost in _COSTS.items())
 
 
-class Room:
+class Budget:
     """Memory and disk for one file; by default without a limit."""
 
     def __init__(self, memory: Measure = _unknown, disk: Measure = _unknown) -> None:

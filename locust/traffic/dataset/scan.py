@@ -19,7 +19,7 @@ import numpy.typing as npt
 from traffic.dataset import diagnosis
 from traffic.dataset.diagnosis import DatasetError
 from traffic.dataset.fault_list import FaultList
-from traffic.dataset.memory_budget import SMALL, STEP, Room
+from traffic.dataset.memory_budget import SMALL, STEP, Budget
 from traffic.dataset.utf8 import not_utf8
 
 # The C library reuses memory of this size and of twice it; a larger block would be new pages each time.
@@ -76,7 +76,7 @@ class Scan:
     `name` is the file as people know it; if it was decompressed or converted, `handle` is of the result.
 
     Reading record by record is slow. `fast_path`, if there is one, may report that many records at once are good;
-    everything else is read record by record. `room` limits how much memory the index may take.
+    everything else is read record by record. `budget` limits how much memory the index may take.
     """
 
     def __init__(
@@ -85,7 +85,7 @@ class Scan:
         handle: int,
         fast_path: FastPath | None = None,
         progress: Progress | None = None,
-        room: Room | None = None,
+        budget: Budget | None = None,
     ) -> None:
         self.file, self.handle, self.size = name, handle, os.fstat(handle).st_size
         self.starts, self.lengths = array("Q"), array("I")
@@ -94,10 +94,10 @@ class Scan:
         self.window = WINDOW
         self.faults = FaultList()
         # Whether the scan cannot go on after the fault that was just raised.
-        self.hopeless = False
+        self.fatal = False
         self._text: str | None = None
         self._fast_path, self._progress = fast_path, progress
-        self.room = room or Room()
+        self.budget = budget or Budget()
         # There was memory for an index of so many records.
         self._checked_for = STEP
 
@@ -137,7 +137,7 @@ class Scan:
 
     def _fail_utf8(self, bad: UnicodeDecodeError, record: int | None) -> NoReturn:
         """Raise DatasetError for bytes of the window that are not UTF-8; `record` begins where the scan stands."""
-        self.hopeless = True
+        self.fatal = True
         offset = self.base + bad.start
         if bad.start < self.at:
             record = int(np.searchsorted(np.array(self.starts, np.uint64), offset, side="right")) - 1
@@ -158,11 +158,11 @@ class Scan:
         try:
             piece = os.pread(self.handle, length, offset)
         except OSError as error:
-            self.hopeless = True
+            self.fatal = True
             what = f"the file cannot be read ({error.strerror})"
             raise DatasetError(self.file, what, "Copy it to a disk that can be read.") from error
         if len(piece) < length:
-            self.hopeless = True
+            self.fatal = True
             remedy = "Start again when nothing writes to it any more."
             raise DatasetError(self.file, "the file became shorter while it was being read", remedy)
         return piece
@@ -193,29 +193,29 @@ class Scan:
         self.starts.append(start)
         self.lengths.append(length)
         if len(self.starts) >= self._checked_for:
-            self._check_room(start)
+            self._check_budget(start)
 
     def _add_records(self, starts: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64]) -> None:
         """Add many records by their places in the file."""
         self.starts.frombytes(starts.astype(np.uint64).tobytes())
         self.lengths.frombytes(lengths.astype(np.uint32).tobytes())
         if len(self.starts) >= self._checked_for:
-            self._check_room(self.starts[-1])
+            self._check_budget(self.starts[-1])
 
     def _check_values(self, text: bytes, record: int) -> None:
         """Raise DatasetError if the values of a text, which begins with this record, may not fit into memory."""
         try:
-            self.room.check_values(self.file, text, record)
+            self.budget.check_values(self.file, text, record)
         except DatasetError:
-            self.hopeless, self.faults.partial = True, self.faults.count > 0
+            self.fatal, self.faults.partial = True, self.faults.count > 0
             raise
 
-    def _check_room(self, done: int) -> None:
+    def _check_budget(self, done: int) -> None:
         """Raise DatasetError if the records that follow may not fit into memory."""
         try:
-            self._checked_for = self.room.check_records(self.file, len(self.starts), done, self.size)
+            self._checked_for = self.budget.check_records(self.file, len(self.starts), done, self.size)
         except DatasetError:
-            self.hopeless, self.faults.partial = True, self.faults.count > 0
+            self.fatal, self.faults.partial = True, self.faults.count > 0
             raise
 
     def _check_sizes(self, start: int, stop: int, record: int) -> None:
@@ -232,7 +232,7 @@ class Scan:
         return self.data.count(b"{", start, stop) + self.data.count(b"[", start, stop) > MAX_DEPTH
 
     def _fail_long(self, record: int) -> NoReturn:
-        self.hopeless = True
+        self.fatal = True
         what = f"is longer than {MAX_RECORD >> 20} MiB, or a quote or bracket in it is never closed"
         self.fail(what, "Check its quotes and brackets; a record of that size cannot be sent.", record=record)
 

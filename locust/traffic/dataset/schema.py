@@ -13,7 +13,7 @@ import numpy as np
 from traffic.core.order import Indexes
 from traffic.dataset.dataset import Dataset, DatasetError
 from traffic.dataset.fault_list import FaultList
-from traffic.dataset.memory_budget import Room
+from traffic.dataset.memory_budget import Budget
 from traffic.dataset.scan import Progress
 from traffic.errors import RefusedError
 
@@ -53,12 +53,12 @@ class Schema:
             raise SchemaError(f"{what}. Correct it, or leave --traffic-schema out.") from error
         self.digest = hashlib.sha256(_VERSION + text).hexdigest()
 
-    def check(self, dataset: Dataset, progress: Progress, room: Room) -> None:
-        """Raise DatasetError if a record does not pass, or may take more memory than there is in `room`."""
+    def check(self, dataset: Dataset, progress: Progress, budget: Budget) -> None:
+        """Raise DatasetError if a record does not pass, or may take more memory than the `budget` has."""
         faults = FaultList()
         for indexes in _batches(dataset):
             for index, body in zip(indexes.tolist(), dataset.bodies(indexes), strict=True):
-                room.check_values(dataset.file, body, index, _TIMES)
+                budget.check_values(dataset.file, body, index, _TIMES)
                 for what in self._faults(body):
                     faults.add(self._error(dataset, index, what, placed=not faults.full))
             progress(int(indexes[0]), dataset.records)

@@ -197,7 +197,7 @@ def test_a_dumb_terminal_gets_plain_lines(start: Start, stack: bool) -> None:
     with start(stack=stack, TERM="dumb") as terminal:
         assert terminal.wait() == 0
     assert "\x1b" not in terminal.text
-    assert re.search(r"INFO/traffic.master.master: progress: \d+ of 40 records", terminal.text)
+    assert re.search(r"INFO/traffic.master.watch: progress: \d+ of 40 records", terminal.text)
 
 
 @pytest.mark.parametrize("stack", [False, True], ids=["a master", "the stack"])
@@ -207,7 +207,7 @@ def test_what_is_no_terminal_gets_no_escape_byte(start: Start, tmp_path: Path, s
         assert terminal.wait() == 0
     assert terminal.written == b""
     assert b"\x1b" not in out.read_bytes()
-    assert re.search(rb"INFO/traffic.master.master: progress: \d+ of 40 records", out.read_bytes())
+    assert re.search(rb"INFO/traffic.master.watch: progress: \d+ of 40 records", out.read_bytes())
     assert b"  40 records = 40 delivered + 0 rejected" in out.read_bytes()
 
 
@@ -223,7 +223,7 @@ def test_the_stack_has_the_line_too_and_its_last_line_is_the_report(start: Start
     assert last == "report: " + json.dumps(report_of(tmp_path))
     log = (tmp_path / "state/locust.log").read_text()
     assert "\x1b" not in log
-    assert re.search(r"INFO/traffic.master.master: progress: \d+ of 40 records", log)
+    assert re.search(r"INFO/traffic.master.watch: progress: \d+ of 40 records", log)
 
 
 def test_the_stack_s_report_is_plain_where_stdout_is_a_file(start: Start, tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
     python bench/tables.py [--check]
 
 <!-- image request --> … <!-- end --> holds the table of the part "request" of bench/results/image.json; text between
-the comments is written anew, everything else is left alone. --check changes nothing, and fails where it would.
+the comments is replaced, everything else is kept. --check changes nothing, and fails if the document would change.
 """
 
 import argparse
@@ -48,7 +48,7 @@ def _rows(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def _few(value: float) -> str:
-    """Three figures."""
+    """Format with about three significant figures."""
     return f"{value:,.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
 
 
@@ -57,7 +57,7 @@ def _range(values: Sequence[float]) -> str:
 
 
 def _origin(part: dict[str, Any]) -> str:
-    """Where, when and by what a part was measured."""
+    """Return where, when and by which versions a part was measured."""
     machine = part["machine"]
     where = f"{machine['cpu']}, {machine['cores']} cores, Linux {machine['kernel']}, load {machine['load']} at the end"
     made = f"Python {machine['python']}, Locust {machine['locust']}, gevent {machine['gevent']}"
@@ -66,13 +66,13 @@ def _origin(part: dict[str, Any]) -> str:
     return f"`{part['command']}`, {part['at'][:10]}, at {part['commit']}; {where}; {made}{others}.{missing}"
 
 
-def _against(mine: Sequence[Sequence[float]], first: Sequence[Sequence[float]], at: int) -> str:
-    """The median of the ratios of turns of the same round."""
+def _ratio(mine: Sequence[Sequence[float]], first: Sequence[Sequence[float]], at: int) -> str:
+    """Return the median of the ratios of turns of the same round."""
     return f"{statistics.median(a[at] / b[at] for a, b in zip(mine, first, strict=True)):.2f}"
 
 
 def request(part: dict[str, Any]) -> str:
-    """The table of what a request costs; ratios are to the first row."""
+    """Return the table of the cost of a request; ratios are to the first row."""
     turns, first = part["turns"], next(iter(part["turns"]))
     rows = []
     for name, its in turns.items():
@@ -80,14 +80,14 @@ def request(part: dict[str, Any]) -> str:
         middle = f"{statistics.median(rates):,.0f}", _range(rates), _few(statistics.median(costs))
         spread = f"{_few(min(costs))}-{_few(max(costs))}"
         rows.append(
-            [LABELS[name], *middle, spread, _against(its, turns[first], 0), _against(its, turns[first], 1)],
+            [LABELS[name], *middle, spread, _ratio(its, turns[first], 0), _ratio(its, turns[first], 1)],
         )
     head = ["", "requests/s", "range", "CPU, us", "range", f"rate / {first}", f"CPU / {first}"]
     return f"{_rows(head, rows)}\n\n{_origin(part)}"
 
 
 def job(part: dict[str, Any]) -> str:
-    """The table of the whole job; medians of the rounds."""
+    """Return the table of the whole job; figures are medians of the rounds."""
     groups: dict[tuple[str, int, int], list[dict[str, Any]]] = {}
     for one in part["jobs"]:
         groups.setdefault((one["kind"], one["workers"], one["records"]), []).append(one)
@@ -112,14 +112,14 @@ def _exactness(jobs: Sequence[dict[str, Any]]) -> str:
 
 
 def latency(part: dict[str, Any]) -> str:
-    """The table of reported response times, in milliseconds."""
+    """Return the table of reported response times, in milliseconds."""
     rows = []
     for one in part["rows"]:
         wrk, mine = one["wrk"], one["replay"]
         means = [f"{value:.1f}" for value in (wrk["mean"], wrk["server"], mine["mean"], mine["server"])]
         over = [f"{its['mean'] - its['server']:.2f}" for its in (wrk, mine)]
         rows.append([f"{one['users']:,}", *means, *over, f"{mine['mean'] / wrk['mean']:.3f}"])
-    head = ["users", "wrk says", "the server", "ReplayUser says", "the server", "wrk adds", "ReplayUser adds"]
+    head = ["users", "wrk reports", "the server", "ReplayUser reports", "the server", "wrk adds", "ReplayUser adds"]
     return f"{_rows([*head, 'ReplayUser / wrk'], rows)}\n\n{_origin(part)}"
 
 
@@ -127,7 +127,7 @@ PARTS: dict[str, Callable[[dict[str, Any]], str]] = {"request": request, "job": 
 
 
 def rewritten(document: str, results: Path) -> str:
-    """A document with its tables made anew. OSError or KeyError where it names results that are not there."""
+    """Return a document with its tables replaced. Raises OSError or KeyError if its results are missing."""
 
     def table(found: re.Match[str]) -> str:
         held = json.loads((results / f"{found['file']}.json").read_text())
@@ -140,12 +140,12 @@ def main() -> None:
     """Write the tables, or check them."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--check", action="store_true")
-    asked = parser.parse_args()
+    arguments = parser.parse_args()
     before = DOCUMENT.read_text()
     after = rewritten(before, RESULTS)
-    if asked.check and before != after:
-        sys.exit("docs/benchmarks.md is not what bench/results says: run python bench/tables.py")
-    if not asked.check:
+    if arguments.check and before != after:
+        sys.exit("docs/benchmarks.md differs from bench/results: run python bench/tables.py")
+    if not arguments.check:
         DOCUMENT.write_text(after)
 
 

@@ -1,4 +1,4 @@
-"""What the stub's tests stand on: a store of each kind, a stub in this process, real stubs, a real mongod."""
+"""Fixtures for the stub's tests: a store of each kind, a stub in this process, a real mongod."""
 
 import asyncio
 import os

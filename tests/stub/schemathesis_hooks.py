@@ -1,4 +1,4 @@
-"""Hooks for schemathesis: what a description cannot say of its valid requests."""
+"""Hooks for schemathesis, for rules on valid requests that a description cannot express."""
 
 import itertools
 from typing import Any
@@ -10,10 +10,10 @@ _NUMBERS = itertools.count()
 
 @schemathesis.hook
 def before_call(_context: Any, case: Any, _kwargs: Any) -> None:
-    """Let a valid request be one that is stored.
+    """Make sure that a valid request is one that the stub stores.
 
-    No two share an Idempotency-Key: one that did, with another payload, would be answered 422, and rightly; which
-    requests conflict is not for a schema to say. None asks for misbehaviour: it would get it.
+    No two requests share an Idempotency-Key: with another payload the second would rightly be answered 422, and a
+    schema cannot express which requests conflict. No request asks for a fault, because it would meet one.
     """
     if not case.headers or case.meta is None or not case.meta.generation.mode.is_positive:
         return

@@ -1,4 +1,4 @@
-"""An audit grows with its run, not with the store: it reads that run's part of one index, and no message."""
+"""An audit's time grows with its run, not with the store: it reads the run's part of one index, and no message."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.anyio
 
 
 async def fill(store: Store) -> None:
-    """300 messages, 100 of them of the run `a`."""
+    """Store 300 messages, 100 of them of the run `a`."""
     await store.open()
     keys = [f"{run}-{index}" for run in "abc" for index in range(100)]
     now = datetime.now(UTC)
@@ -50,7 +50,7 @@ async def test_in_mongodb(mongo_url: str) -> None:
 
 
 def within(value: object) -> Iterator[dict[str, Any]]:
-    """Every object in an object; where the figures are differs between versions of MongoDB."""
+    """Yield every object in an object: the place of the figures differs between versions of MongoDB."""
     if isinstance(value, dict):
         yield value
     for inner in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():

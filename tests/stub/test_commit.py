@@ -13,8 +13,8 @@ from stub.store import StoreDownError
 pytestmark = pytest.mark.anyio
 
 
-class Paper:
-    """A store whose writes wait for `finish` (or `fail`)."""
+class HeldStore:
+    """A store whose writes wait for `finish`."""
 
     def __init__(self) -> None:
         self.batches: list[list[str]] = []
@@ -40,13 +40,13 @@ def message(text: str) -> Message:
 
 
 @pytest.fixture
-async def paper() -> Paper:
-    return Paper()
+async def store() -> HeldStore:
+    return HeldStore()
 
 
 @pytest.fixture
-async def commit(paper: Paper) -> AsyncIterator[GroupCommit]:
-    commit = GroupCommit(paper, QueueLimits(waiting=4, batch=3))  # type: ignore[arg-type] # write is all that it uses
+async def commit(store: HeldStore) -> AsyncIterator[GroupCommit]:
+    commit = GroupCommit(store, QueueLimits(waiting=4, batch=3))  # type: ignore[arg-type] # it uses only write
     commit.start()
     async with asyncio.timeout(30):
         yield commit
@@ -57,39 +57,41 @@ def put(commit: GroupCommit, *texts: str) -> list[asyncio.Task[WriteResult]]:
     return [asyncio.create_task(commit.put(message(text))) for text in texts]
 
 
-async def test_a_lone_message_is_written_at_once(commit: GroupCommit, paper: Paper) -> None:
+async def test_a_lone_message_is_written_at_once(commit: GroupCommit, store: HeldStore) -> None:
     (answer,) = put(commit, "a")
-    await paper.finish()
+    await store.finish()
     assert (await answer).stored.msg == "a"
 
 
-async def test_what_arrives_during_a_write_is_the_next_batch_up_to_its_bound(commit: GroupCommit, paper: Paper) -> None:
+async def test_what_arrives_during_a_write_is_the_next_batch_up_to_its_bound(
+    commit: GroupCommit, store: HeldStore
+) -> None:
     answers = put(commit, "a")
-    first = await paper.writing.get()
+    first = await store.writing.get()
     answers += put(commit, "b", "c", "d", "e")
     await asyncio.sleep(0)
     first.set_result(None)
-    await paper.finish()
-    await paper.finish()
+    await store.finish()
+    await store.finish()
     assert [(await a).stored.msg for a in answers] == ["a", "b", "c", "d", "e"]
-    assert paper.batches == [["a"], ["b", "c", "d"], ["e"]]
+    assert store.batches == [["a"], ["b", "c", "d"], ["e"]]
 
 
-async def test_past_its_bound_the_queue_refuses_and_keeps_what_it_has(commit: GroupCommit, paper: Paper) -> None:
+async def test_past_its_bound_the_queue_refuses_and_keeps_what_it_has(commit: GroupCommit, store: HeldStore) -> None:
     answers = put(commit, "a")
-    first = await paper.writing.get()
+    first = await store.writing.get()
     answers += put(commit, "b", "c", "d", "e")
     await asyncio.sleep(0)
     with pytest.raises(OverloadedError):
         await commit.put(message("f"))
     first.set_result(None)
-    await paper.finish()
-    await paper.finish()
+    await store.finish()
+    await store.finish()
     assert [(await a).stored.msg for a in answers] == ["a", "b", "c", "d", "e"]
 
 
-async def test_the_queue_is_bounded_in_size_too(paper: Paper) -> None:
-    commit = GroupCommit(paper, QueueLimits(waiting_size=2000))  # type: ignore[arg-type]
+async def test_the_queue_is_bounded_in_size_too(store: HeldStore) -> None:
+    commit = GroupCommit(store, QueueLimits(waiting_size=2000))  # type: ignore[arg-type]
     commit.start()
     with pytest.raises(OverloadedError):
         await commit.put(message("x" * 1000))
@@ -97,10 +99,10 @@ async def test_the_queue_is_bounded_in_size_too(paper: Paper) -> None:
 
 
 async def test_a_store_that_is_down_fails_all_that_wait_and_the_next_is_tried_anew(
-    commit: GroupCommit, paper: Paper
+    commit: GroupCommit, store: HeldStore
 ) -> None:
     answers = put(commit, "a")
-    first = await paper.writing.get()
+    first = await store.writing.get()
     answers += put(commit, "b", "c", "d", "e")
     await asyncio.sleep(0)
     first.set_exception(StoreDownError("away"))
@@ -108,34 +110,34 @@ async def test_a_store_that_is_down_fails_all_that_wait_and_the_next_is_tried_an
         with pytest.raises(StoreDownError, match="away"):
             await answer
     (later,) = put(commit, "f")
-    await paper.finish()
+    await store.finish()
     assert (await later).stored.msg == "f"
 
 
-async def test_an_unforeseen_error_fails_its_batch_and_not_the_writer(commit: GroupCommit, paper: Paper) -> None:
+async def test_an_unforeseen_error_fails_its_batch_and_not_the_writer(commit: GroupCommit, store: HeldStore) -> None:
     (answer,) = put(commit, "a")
-    await paper.finish(RuntimeError("a fault"))
+    await store.finish(RuntimeError("a fault"))
     with pytest.raises(RuntimeError, match="a fault"):
         await answer
     (later,) = put(commit, "b")
-    await paper.finish()
+    await store.finish()
     assert (await later).stored.msg == "b"
 
 
-async def test_a_request_that_was_given_up_does_not_hold_up_its_batch(commit: GroupCommit, paper: Paper) -> None:
+async def test_a_request_that_was_given_up_does_not_hold_up_its_batch(commit: GroupCommit, store: HeldStore) -> None:
     gone, stays = put(commit, "a", "b")
-    done = await paper.writing.get()
+    done = await store.writing.get()
     gone.cancel()
     await asyncio.sleep(0)
     done.set_result(None)
     assert (await stays).stored.msg == "b"
 
 
-async def test_closing_writes_what_waits_and_takes_no_more(paper: Paper) -> None:
-    commit = GroupCommit(paper, QueueLimits())  # type: ignore[arg-type]
+async def test_closing_writes_what_waits_and_takes_no_more(store: HeldStore) -> None:
+    commit = GroupCommit(store, QueueLimits())  # type: ignore[arg-type]
     commit.start()
     answers = put(commit, "a")
-    first = await paper.writing.get()
+    first = await store.writing.get()
     answers += put(commit, "b")
     await asyncio.sleep(0)
     closing = asyncio.create_task(commit.close())
@@ -143,11 +145,11 @@ async def test_closing_writes_what_waits_and_takes_no_more(paper: Paper) -> None
     with pytest.raises(OverloadedError):
         await commit.put(message("c"))
     first.set_result(None)
-    await paper.finish()
+    await store.finish()
     await closing
     assert [(await a).stored.msg for a in answers] == ["a", "b"]
 
 
-async def test_nothing_is_taken_before_the_store_is_open(paper: Paper) -> None:
+async def test_nothing_is_taken_before_the_store_is_open(store: HeldStore) -> None:
     with pytest.raises(StoreDownError):
-        await GroupCommit(paper, QueueLimits()).put(message("a"))  # type: ignore[arg-type]
+        await GroupCommit(store, QueueLimits()).put(message("a"))  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""What every store must do, held against SQLite and a real MongoDB through the stub's own HTTP interface."""
+"""The contract of every store, tested on SQLite and a real MongoDB through the stub's own HTTP interface."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta

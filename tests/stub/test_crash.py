@@ -1,4 +1,4 @@
-"""kill -9 under load: no answered write may be lost, none may be doubled, whatever was killed."""
+"""kill -9 under load: no answered write is lost or stored twice, whichever process was killed."""
 
 import http.client
 import itertools
@@ -22,7 +22,7 @@ SENDERS = 16
 
 
 class Senders:
-    """Send keys `run-0`, `run-1`, ... each until it is answered 201, and remember the answers."""
+    """Send keys `run-0`, `run-1`, ..., each until it is answered 201, and keep the answers."""
 
     def __init__(self, url: str) -> None:
         self.url = url

@@ -5,7 +5,7 @@ from stub.gaps import MAX_GAPS, SMALL, search
 
 
 def run(stored: set[int], top: int, limit: int = MAX_GAPS) -> tuple[list[int], int]:
-    """Answer a search from a set; returns what it found and how many indexes it read."""
+    """Answer a search from a set. Returns what it found, and how many indexes it listed."""
     asking = search(top, limit)
     query = next(asking)
     read = 0

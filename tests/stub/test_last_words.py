@@ -1,4 +1,4 @@
-"""Each request has one answer, in its turn, that its sender can read: whatever it asks for, however it is framed."""
+"""Each request gets one answer, in order, that its sender can read, whatever it asks for and however it is framed."""
 
 import contextlib
 import select
@@ -43,7 +43,7 @@ def connect(stub: StubProcess) -> socket.socket:
 
 
 def ask(stub: StubProcess, *parts: bytes) -> bytes:
-    """Send all of it, then read until the stub has said the last. A reset raises ConnectionError."""
+    """Send all parts, then read until the stub ends its half. A reset raises ConnectionError."""
     with connect(stub) as s:
         for part in parts:
             s.sendall(part)

@@ -1,4 +1,4 @@
-"""Senders that are slow, greedy or many: each is answered as it should be, and memory stays bounded."""
+"""Senders that are slow, greedy or many: each gets its answer, and memory stays bounded."""
 
 import contextlib
 import resource
@@ -41,7 +41,7 @@ def read_all(s: socket.socket) -> bytes:
 
 
 def memory(stub: StubProcess) -> int:
-    """Bytes of resident memory."""
+    """Return the stub's resident memory, in bytes."""
     lines = plain_http.get(f"{stub.url}/metrics").text.splitlines()
     return next(int(float(line.split()[1])) for line in lines if line.startswith("process_resident_memory_bytes "))
 
@@ -132,7 +132,7 @@ def test_many_incomplete_bodies_take_no_more_than_their_share_of_memory(stub: St
             s.sendall(HEAD + f"content-length: {MEGABYTE}\r\n\r\n".encode() + b" " * (MEGABYTE - 1))
         assert plain_http.post(stub.url, json={"name": "a", "msg": "b"}).status_code == 201
         for _ in until():
-            if len(select.select(senders, [], [], 0)[0]) > 300:  # these have been told 503
+            if len(select.select(senders, [], [], 0)[0]) > 300:  # these were answered 503
                 break
         assert memory(stub) - before < 192 * MEGABYTE  # bytearrays grow in steps
 

@@ -1,4 +1,4 @@
-"""What a sender sees of each misbehaviour, over a real connection, and what the audit knows of it."""
+"""Each fault as a sender sees it over a real connection, and as the audit counts it."""
 
 import json
 import signal
@@ -23,7 +23,7 @@ def stub(sqlite_url: str) -> Iterator[StubProcess]:
 
 
 def send(stub: StubProcess, words: str, key: str = "run-0") -> socket.socket:
-    """POST over a bare socket, so that the way the connection ends can be seen."""
+    """POST over a bare socket, so that the end of the connection is visible."""
     body = json.dumps(HELLO).encode()
     head = f"POST / HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n"
     host, port = stub.url.removeprefix("http://").split(":")

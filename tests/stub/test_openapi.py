@@ -1,4 +1,4 @@
-"""The description tells the truth: schemathesis tries the running stub against it, with every check it has."""
+"""The description is true: schemathesis tries the running stub against it, with all its checks."""
 
 import os
 import re
@@ -18,7 +18,7 @@ HOOKS = Path(__file__).parent / "schemathesis_hooks.py"
 
 
 def schemathesis(stub: StubProcess, folder: Path) -> None:
-    """Try a stub against its own description, and fail with what was found."""
+    """Try a stub against its own description; fail with the findings."""
     command = [str(Path(sys.executable).with_name("schemathesis")), "run", f"{stub.url}/openapi.json"]
     command += ["--checks", "all", "--phases", "examples,coverage,fuzzing,stateful", "--mode", "all"]
     command += ["--max-examples", "50", "--seed", "2", "--no-color"]
@@ -32,7 +32,7 @@ def schemathesis(stub: StubProcess, folder: Path) -> None:
 
 @pytest.mark.timeout(600)
 def test_the_stub_does_what_its_description_says(store_url: str, tmp_path: Path) -> None:
-    # Where misbehaviour may be asked for, a POST may be answered with any error; without it, with those named alone.
+    # If faults may be asked for, any error may answer a POST; otherwise only the errors that the description names.
     with running_stub(store_url, STUB_MISBEHAVE_HEADER="off") as stub:
         schemathesis(stub, tmp_path)
 

@@ -1,4 +1,4 @@
-"""What is taken as a message, and that it comes back as it was sent; on both stores."""
+"""Which payloads are accepted, and that they are returned as they were sent; on both stores."""
 
 import json
 from collections.abc import AsyncIterator

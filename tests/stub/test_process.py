@@ -1,4 +1,4 @@
-"""Real stubs as processes: a start, a stop, a crash, a store that goes away, seen from outside."""
+"""Stubs as real processes: starts, stops, crashes, and a store that stops answering."""
 
 import contextlib
 import json
@@ -83,7 +83,7 @@ def test_sigterm_answers_the_request_that_it_has(store_url: str) -> None:
     head = f"POST / HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
     with running_stub(store_url) as stub, connect(stub) as half_sent:
         half_sent.sendall(head.encode() + body[:-1])
-        assert plain_http.get(f"{stub.url}/healthz").status_code == 200  # so the half has arrived, too
+        assert plain_http.get(f"{stub.url}/healthz").status_code == 200  # so the first half has arrived, too
         with ThreadPoolExecutor(1) as pool:
             stopping = pool.submit(stub.stop)
             wait_until_refused(stub.url)
@@ -135,7 +135,7 @@ def test_while_mongod_does_not_answer_it_says_503_and_the_write_is_settled_by_a_
         own.process.send_signal(signal.SIGCONT)
         assert await_status(stub.url, "run-1", 201).json()["index"] == 1
         found = plain_http.get(f"{stub.url}/audit?run=run").json()
-        stub.stop()  # so that all is here that it wrote
+        stub.stop()  # so that all its output is here
     logged = [json.loads(line) for line in stub.errors.splitlines()]
     said = [one["message"] for one in logged]
     assert any(text.startswith("store is down") for text in said)

@@ -1,4 +1,4 @@
-"""What passes the relay: bytes both ways, and how a connection ends."""
+"""The relay passes bytes both ways, and ends and resets."""
 
 import asyncio
 import socket
@@ -66,7 +66,7 @@ async def test_who_does_not_read_holds_up_the_sender() -> None:
     async with to(pour) as (reader, _):
         await reader.readexactly(1)
         seen = -1
-        while seen != taken:  # until it stands still
+        while seen != taken:  # until it stays the same
             seen = taken
             await asyncio.sleep(0.2)
         assert taken < 64

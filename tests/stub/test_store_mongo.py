@@ -1,4 +1,4 @@
-"""What only MongoDB can do: lose a write that it has shown, because it was not journaled yet."""
+"""MongoDB alone can lose a write that it has already shown, because the write was not journaled yet."""
 
 from datetime import UTC, datetime
 

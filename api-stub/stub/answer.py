@@ -7,7 +7,7 @@ from stub.message import WriteOutcome, WriteResult, encode_message
 from stub.problem import MEDIA_TYPE, Headers, Problem
 
 
-class Answer(msgspec.Struct, frozen=True):
+class PreparedAnswer(msgspec.Struct, frozen=True):
     """A status, headers and a body."""
 
     status: int
@@ -25,15 +25,15 @@ class Answer(msgspec.Struct, frozen=True):
         await send({"type": "http.response.body", "body": self.body})
 
 
-def created(written: WriteResult) -> Answer:
+def created(written: WriteResult) -> PreparedAnswer:
     """Return a 201: stored, now or earlier."""
     location = f"/messages/{written.stored.id}".encode()
     headers = [(b"content-type", b"application/json"), (b"location", location)]
     if written.outcome is WriteOutcome.REPLAYED:
         headers.append((b"idempotency-replayed", b"true"))
-    return Answer(201, headers, encode_message(written.stored))
+    return PreparedAnswer(201, headers, encode_message(written.stored))
 
 
-def refused(problem: Problem) -> Answer:
+def refused(problem: Problem) -> PreparedAnswer:
     """Return a problem as an answer."""
-    return Answer(problem.status, [(b"content-type", MEDIA_TYPE), *problem.headers], problem.body)
+    return PreparedAnswer(problem.status, [(b"content-type", MEDIA_TYPE), *problem.headers], problem.body)

@@ -104,14 +104,14 @@ class Stub:
         """Return the message stored under an idempotency key, whole."""
         key = request.query_params.get("key")
         if not key:
-            raise Problem(400, "say which message: /messages?key=<idempotency key>")
+            raise Problem(400, "key is missing: /messages?key=<idempotency key>")
         return _found(await self.store.by_key(key), f"no message is stored under the key {key}")
 
     async def audit(self, request: Request) -> Response:
         """Audit a run."""
         run = request.query_params.get("run")
         if not run or len(run) > MAX_RUN:
-            raise Problem(400, f"say which run, in at most {MAX_RUN} characters: /audit?run=<run id>")
+            raise Problem(400, f"run is missing or has more than {MAX_RUN} characters: /audit?run=<run id>")
         return _json(await self.store.audit(run))
 
     async def health(self, _request: Request) -> Response:
@@ -192,7 +192,7 @@ async def _answer_http_exception(request: Request, error: HTTPException) -> Resp
 
 async def _answer_fault(request: Request, _error: Exception) -> Response:
     # Starlette raises the error again after this answer, so that it is logged with its traceback.
-    return await _answer_problem(request, Problem(500, "a fault of the stub; its log says more"))
+    return await _answer_problem(request, Problem(500, "an error of the stub; its log has the details"))
 
 
 def _whole(request: Request, name: str, default: int, most: int) -> int:

@@ -48,7 +48,7 @@ class BodyReader:
                 if len(body) > self._most:
                     raise self._too_large()
                 if self._incomplete > self._together:
-                    raise unavailable("not stored: too many bodies are on their way; send it again")
+                    raise unavailable("not stored: too many bodies are incomplete; send it again")
                 if not more:
                     return bytes(body)
                 event = await receive()

@@ -120,7 +120,7 @@ class Connection(HttpToolsProtocol):
         self._ignores_upgrade = self.parser.should_upgrade()
         if self._ignores_upgrade:
             if self.parser.get_method() == b"CONNECT":
-                raise Problem(501, "CONNECT asks for a proxy, and this is none")
+                raise Problem(501, "CONNECT needs a proxy, and the stub is none")
             return
         super().on_headers_complete()
         self.cycle.transport = self._lingering  # type: ignore[assignment] # has all that the cycle uses of a transport
@@ -231,8 +231,8 @@ class Connection(HttpToolsProtocol):
     def _head_too_large(self) -> Problem:
         most = self.limits.head
         if len(self.url) > most:
-            return Problem(414, f"a request's target may have {most} bytes")
-        return Problem(431, f"a request's head may have {most} bytes")
+            return Problem(414, f"a request's target may have at most {most} bytes")
+        return Problem(431, f"a request's head may have at most {most} bytes")
 
     def _refuse(self, problem: Problem) -> None:
         """Answer instead of the application, after all answers that are due earlier, and read no more requests."""
@@ -278,7 +278,7 @@ def _parse_problem(error: httptools.HttpParserError) -> Problem:
     if isinstance(error.__context__, Problem):
         return error.__context__
     unread = isinstance(error, httptools.HttpParserCallbackError)  # raised by uvicorn, which splits the target
-    return Problem(400, f"this is no request of HTTP/1.1: {'its target cannot be read' if unread else error}")
+    return Problem(400, f"not a request of HTTP/1.1: {'its target cannot be read' if unread else error}")
 
 
 def connection_class(limits: ConnectionLimits) -> type[Connection]:

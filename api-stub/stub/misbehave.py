@@ -6,7 +6,7 @@ from typing import Protocol
 import msgspec
 from starlette.types import Receive, Scope, Send
 
-from stub.answer import Answer, refused
+from stub.answer import PreparedAnswer, refused
 from stub.faults import (
     MAX_HANG,
     MAX_PLAN_LENGTH,
@@ -76,7 +76,7 @@ class FaultInjector:
             return None
         return plan.draw(self._seed, key, self._seen.next(key))
 
-    async def inject(self, fault: FaultSpec, answer: Answer | None, request: AsgiRequest) -> int:
+    async def inject(self, fault: FaultSpec, answer: PreparedAnswer | None, request: AsgiRequest) -> int:
         """Inject a fault into a request; `answer` is its answer if it was stored. Returns the status sent, or 0."""
         self._metrics.misbehaved[fault.name] += 1
         if fault.status is not None:
@@ -103,8 +103,8 @@ class FaultInjector:
         await asyncio.gather(*others, return_exceptions=True)
 
 
-def _error(status: int, retry_after: int | None) -> Answer:
+def _error(status: int, retry_after: int | None) -> PreparedAnswer:
     headers: Headers = []
     if retry_after is not None:
         headers.append((b"retry-after", str(retry_after).encode()))
-    return refused(Problem(status, "misbehaving, as it was asked to", headers))
+    return refused(Problem(status, "a fault that was asked for", headers))

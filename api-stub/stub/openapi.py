@@ -63,8 +63,8 @@ _PRINTABLE = r'^(?!""$)[!-~]([ -~]*[!-~])?$'
 _TEXT = {"type": "string", "minLength": 1, "maxLength": 255}
 _MISBEHAVE = _header(
     "Stub-Misbehave",
-    "How to hurt this one request, as in `latency=0.1-0.5, error=503@0.1, reset-after@0.02`; `none`: behave. The faults"
-    " that end the connection or leave the answer out show no status.",
+    "Faults for this one request, as in `latency=0.1-0.5, error=503@0.1, reset-after@0.02`; `none`: no fault. Faults"
+    " that end the connection or omit the answer have no status.",
     MAX_PLAN_LENGTH,
     PLAN_PATTERN,
 )
@@ -78,11 +78,11 @@ def _post(settings: Settings) -> Schema:
         "parameters": [
             _header(
                 "Idempotency-Key",
-                "`<run id>-<index>`, or any other; without one each POST is stored.",
+                "`<run id>-<index>` or any other text; without it each POST is stored.",
                 MAX_KEY,
                 _PRINTABLE,
             ),
-            _header("Traffic-Worker", "Who sent it.", MAX_WORKER, _PRINTABLE),
+            _header("Traffic-Worker", "The sender.", MAX_WORKER, _PRINTABLE),
             *([_MISBEHAVE] if settings.misbehave_header else []),
         ],
         "requestBody": {"required": True, "content": _json("Payload")},
@@ -114,8 +114,8 @@ def _fault_answers(settings: Settings) -> Schema:
     """Return the answers that faults add to a POST's own, if faults may be asked for."""
     if not settings.misbehave_header and settings.misbehave is NO_FAULTS:
         return {}
-    more = {"Retry-After": {**_RETRY_AFTER["Retry-After"], "description": "Where it was asked for, too."}}
-    return {status: _problem("Any, where it was asked to misbehave.", headers=more) for status in ("4XX", "5XX")}
+    more = {"Retry-After": {**_RETRY_AFTER["Retry-After"], "description": "Also if a fault asked for it."}}
+    return {status: _problem("Any error, if a fault asked for it.", headers=more) for status in ("4XX", "5XX")}
 
 
 def _get(operation: str, summary: str, answer: str, parameters: list[Schema], **others: Schema) -> Schema:
@@ -142,23 +142,24 @@ def _metrics() -> Schema:
     content = {"text/plain": {"schema": {"type": "string"}}}
     return {
         "operationId": "metrics",
-        "summary": "What was counted since the start",
+        "summary": "The counts since the start",
         "parameters": [],
-        "responses": {"200": {"description": "As Prometheus reads it.", "content": content}},
+        "responses": {"200": {"description": "Metrics for Prometheus.", "content": content}},
     }
 
 
 def description(settings: Settings) -> Schema:
     """Return the whole description."""
     bad = {"400": _problem("A parameter is missing or cannot be used.")}
-    absent = {"404": _problem("There is none.")}
+    absent = {"404": _problem("There is no such message.")}
     return {
         "openapi": "3.1.0",
         "info": {
             "title": "API stub",
             "version": "1",
-            "description": "Stores each message once, and can be audited. Whatever is asked for: 404 and 405 for what"
-            " is not here, 408 and 431 for a head that is late or past 64 KiB, 503 where too many are connected.",
+            "description": "Stores each message once, and can be audited. Any request can be answered 404 or 405 if"
+            " there is no such path or method, 408 or 431 if its head is late or larger than 64 KiB, and 503 if too"
+            " many connections are open.",
         },
         "paths": {
             "/": {"post": _post(settings), "get": _newest()},

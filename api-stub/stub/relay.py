@@ -31,7 +31,7 @@ class Relay:
             async with asyncio.timeout(CONNECT_TIMEOUT):
                 beyond_reader, beyond = await asyncio.open_connection(self._host, self._port)
         except OSError as e:  # TimeoutError is one
-            sys.stderr.write(f"{self._host}:{self._port} takes no connection: {e or 'no answer'}\n")
+            sys.stderr.write(f"{self._host}:{self._port} accepts no connection: {e or 'no answer'}\n")
             _reset(writer)
             return
         try:
@@ -73,7 +73,7 @@ def main(arguments: list[str]) -> int:
         host, _, to_port = to.rpartition(":")
         asyncio.run(_serve(int(port), host, int(to_port)))
     except (ValueError, OSError) as e:
-        sys.stderr.write(f"the relay does not start: {e}. Say: python -m stub.relay PORT HOST:PORT\n")
+        sys.stderr.write(f"the relay does not start: {e}. Usage: python -m stub.relay PORT HOST:PORT\n")
     return EXIT_REFUSED
 
 

@@ -24,5 +24,5 @@ def without_upgrade(method: bytes, url: bytes, version: str, headers: Headers) -
     lines = [method + b" " + url + b" HTTP/" + version.encode()]
     lines += [name + b": " + value for name, value in headers if name != b"upgrade"]
     if any(b"\r" in line or b"\n" in line for line in lines):
-        raise Problem(400, "a line of the request's head goes on in the next one")
+        raise Problem(400, "a header line of the request continues on the next line")
     return b"\r\n".join(lines) + b"\r\n\r\n"

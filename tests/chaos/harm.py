@@ -59,10 +59,10 @@ class Round:
     def finish(self) -> Known:
         """What is known of the round, once it has ended."""
         for worker, at in self._lost:
-            first = self.known.lost.get(worker.relay.node_id, at)
-            self.known.lost[worker.relay.node_id] = min(first, at)
+            first = self.known.lost.get(worker.proxy.node_id, at)
+            self.known.lost[worker.proxy.node_id] = min(first, at)
         for worker in self._frozen:
-            name = worker.relay.node_id
+            name = worker.proxy.node_id
             self.known.frozen[name] = self.known.frozen.get(name, 0) + 1
         self.known.master_down = [(death.killed, death.taken_up or math.inf) for death in self.deaths]
         return self.known
@@ -135,7 +135,7 @@ class Round:
             worker.process.signal(signal.SIGSTOP)
             self._after(act.lasts, lambda: self._thaw(worker))
         else:
-            {"cut": worker.relay.cut, "hole": worker.relay.hole, "half": worker.relay.half}[act.kind]()
+            {"cut": worker.proxy.cut, "hole": worker.proxy.hole, "half": worker.proxy.half}[act.kind]()
             self._after(act.lasts, lambda: self._heal(worker))
 
     def _thaw(self, worker: Worker) -> None:
@@ -143,7 +143,7 @@ class Round:
         worker.hurt = ""
 
     def _heal(self, worker: Worker) -> None:
-        worker.relay.heal()
+        worker.proxy.heal()
         worker.hurt = ""
 
     def _restart_api(self, lasts: float) -> None:

@@ -1,4 +1,4 @@
-"""TCP relays in a thread: one before the master for each worker, so that it can be cut off; one before the API, which
+"""TCP proxies in a thread: one before the master for each worker, so that it can be cut off; one before the API, which
 notes every POST.
 """
 
@@ -53,7 +53,7 @@ class Loop:
         await asyncio.sleep(0.05)  # transports say goodbye in the turns that follow
 
 
-class Relay:
+class Proxy:
     """Listens on a port of its own and passes bytes to `target` and back."""
 
     def __init__(self, loop: Loop, target: int) -> None:
@@ -178,16 +178,16 @@ class Watch:
 
 
 class _NodeId(Watch):
-    def __init__(self, relay: "WorkerRelay") -> None:
-        self.relay = relay
+    def __init__(self, proxy: "WorkerProxy") -> None:
+        self.proxy = proxy
 
     def seen(self, data: bytes) -> None:
-        if not self.relay.node_id and (found := _IDENTITY.search(data)):
+        if not self.proxy.node_id and (found := _IDENTITY.search(data)):
             name = data[found.end() : found.end() + int.from_bytes(found[1])]
-            self.relay.node_id = name.decode()
+            self.proxy.node_id = name.decode()
 
 
-class WorkerRelay(Relay):
+class WorkerProxy(Proxy):
     """One worker's way to the master; learns by which id Locust knows the worker."""
 
     def __init__(self, loop: Loop, target: int) -> None:
@@ -198,7 +198,7 @@ class WorkerRelay(Relay):
         return _NodeId(self), Watch()
 
 
-class Tap(Relay):
+class Tap(Proxy):
     """The workers' way to the API; notes every POST. (One request at a time on a connection, as in HTTP/1.1.)"""
 
     def __init__(self, loop: Loop, target: int) -> None:

@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 from chaos.faults import Scenario
-from chaos.proxy import Loop, Tap, WorkerRelay
+from chaos.proxy import Loop, Tap, WorkerProxy
 from support.deadlines import stretched
 from support.locust_process import LocustProcess
 from support.mongod import free_port, start_mongod
@@ -65,8 +65,8 @@ class Locust(Process):
 class Worker:
     """A worker process and its way to the master."""
 
-    def __init__(self, number: int, process: Process, relay: WorkerRelay) -> None:
-        self.number, self.process, self.relay = number, process, relay
+    def __init__(self, number: int, process: Process, proxy: WorkerProxy) -> None:
+        self.number, self.process, self.proxy = number, process, proxy
         # What is being done to it; a frozen worker is not cut off, nor the other way round.
         self.hurt = ""
 
@@ -105,9 +105,9 @@ class Stack:
     def join(self) -> Worker:
         """Start a worker."""
         number = len(self.workers)
-        relay = WorkerRelay(self._loop, self._master_port)
-        arguments = ["--worker", "--master-host", "127.0.0.1", "--master-port", str(relay.port)]
-        worker = Worker(number, self._locust(f"worker-{number}", arguments, {}), relay)
+        proxy = WorkerProxy(self._loop, self._master_port)
+        arguments = ["--worker", "--master-host", "127.0.0.1", "--master-port", str(proxy.port)]
+        worker = Worker(number, self._locust(f"worker-{number}", arguments, {}), proxy)
         self.workers.append(worker)
         return worker
 
@@ -174,8 +174,8 @@ class Stack:
         """Leave no process behind but the store's."""
         for process in (self.master, self.stub, *(worker.process for worker in self.workers)):
             process.kill()
-        for relay in (self.tap, *(worker.relay for worker in self.workers)):
-            relay.close()
+        for proxy in (self.tap, *(worker.proxy for worker in self.workers)):
+            proxy.close()
         self._loop.close()
 
     def close_store(self) -> None:

@@ -109,7 +109,7 @@ async def test_where_nothing_listens_a_connection_is_reset_and_the_log_says_why(
     async with through_the_relay(port) as (reader, _):
         with pytest.raises(ConnectionResetError):
             await reader.read()
-    assert f"127.0.0.1:{port} takes no connection" in capsys.readouterr().err
+    assert f"127.0.0.1:{port} accepts no connection" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("arguments", [[], ["4000"], ["x", "api:4000"], ["4000", "api"], ["4000", "api:x"]])
@@ -117,4 +117,4 @@ async def test_arguments_that_cannot_be_used_refuse_the_start(
     arguments: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert await asyncio.to_thread(main, arguments) == EXIT_REFUSED
-    assert "Say: python -m stub.relay PORT HOST:PORT" in capsys.readouterr().err
+    assert "Usage: python -m stub.relay PORT HOST:PORT" in capsys.readouterr().err

@@ -13,7 +13,7 @@ from locust.stats import RequestStats
 
 from support.replay import OK, Books, Users, server, until
 from traffic.core.outcome import AtLeastOnce, AtMostOnce, Outcome
-from traffic.users.dispatcher import MOST_IN_A_TURN, Dispatcher
+from traffic.users.dispatcher import MOST_IN_A_BATCH, Dispatcher
 from traffic.users.replay_user import ReplayUser
 from traffic.users.stats import StatsBuffer, only_locust_listens
 
@@ -113,8 +113,8 @@ def test_a_user_that_is_killed_says_that_nobody_knows_what_came_of_its_record(cr
     assert booked[2] is Outcome.IN_DOUBT
 
 
-def test_more_answers_at_once_than_a_turn_takes_are_each_booked_once():
-    count = 3 * MOST_IN_A_TURN + 1
+def test_more_answers_at_once_than_a_batch_takes_are_each_reported_once():
+    count = 3 * MOST_IN_A_BATCH + 1
     books, held = Books([RECORD] * 5 * count), Held()
     with server(held) as api:
         users = Users(books, api.url, count=count)
@@ -127,19 +127,19 @@ def test_more_answers_at_once_than_a_turn_takes_are_each_booked_once():
     assert api.connections == count
 
 
-def test_an_answer_that_was_read_counts_though_its_user_is_killed_before_its_turn(monkeypatch):
-    heard = []
-    monkeypatch.setattr(Dispatcher, "on_response", lambda self, seat: heard.append(seat))
+def test_an_answer_that_was_read_counts_though_its_user_is_killed_before_its_batch(monkeypatch):
+    responded = []
+    monkeypatch.setattr(Dispatcher, "on_response", lambda self, sender: responded.append(sender))
     books = Books([RECORD] * 5, "at-most-once")
     with server(answering(OK)) as api:
         users = Users(books, api.url)
         users.start()
-        until(lambda: heard, "an answer is read")
+        until(lambda: responded, "an answer is read")
         assert books.booked == []
         users.users[0].stop(force=True)
         users.join()
     assert [(index, answer.status, outcome) for index, answer, outcome in books.booked] == [(0, 201, Outcome.DELIVERED)]
-    assert heard[0].record_response() is False, "its turn finds nothing to book"
+    assert responded[0].record_response() is False, "its batch finds nothing to report"
     assert len(books.booked) == len(api.requests) == 1
 
 
@@ -392,16 +392,16 @@ TIMES_MS = [0.0, 0.4, 0.5, 1.5, 2.5, 99.4, 99.5, 99.9, 100.0, 104.9, 105.0, 994.
 def test_a_fold_is_what_locust_would_have_counted_one_by_one(own, monkeypatch):
     if own:
         monkeypatch.setattr("locust.stats.bucket_response_time", lambda ms: int(ms) // 7 * 7)
-    bulk, single, tally = RequestStats(), RequestStats(), StatsBuffer("/", "POST")
+    bulk, single, buffer = RequestStats(), RequestStats(), StatsBuffer("/", "POST")
     for at, ms in enumerate(TIMES_MS * 3):
-        tally.log(ms / 1000)
+        buffer.log(ms / 1000)
         single.log_request("POST", "/", ms / 1000 * 1000, 5)
-        tally.content += 5
+        buffer.content += 5
         if at % 4 == 0:
-            tally.failures["HTTP 503"] += 1
+            buffer.failures["HTTP 503"] += 1
             single.log_error("POST", "/", CatchResponseError("HTTP 503"))
     for _ in range(2):
-        tally.fold(bulk)  # the second finds nothing
+        buffer.fold(bulk)  # the second finds nothing
     for mine, its in ((bulk.total, single.total), (bulk.get("/", "POST"), single.get("/", "POST"))):
         for name in ("num_requests", "num_failures", "total_content_length", "max_response_time", "min_response_time"):
             assert getattr(mine, name) == getattr(its, name), name

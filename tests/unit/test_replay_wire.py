@@ -17,7 +17,7 @@ from support.replay import OK, Books, Users, listening, server
 from traffic.core.outcome import Outcome
 from traffic.http import resolver as resolver_module
 from traffic.http.resolver import FRESH_S, Resolver, Target
-from traffic.users.dispatcher import engine_of
+from traffic.users.dispatcher import dispatcher_of
 
 RECORD = b'{"name": "n", "msg": "m"}'
 WITH_BODY = b"HTTP/1.1 201 Created\r\nX-A: b\r\nContent-Length: 4\r\n\r\nbody"
@@ -383,7 +383,7 @@ def test_a_certificate_that_cannot_be_read_is_told_by_its_name(setting, what):
     books = Books([RECORD])
     environment = Users(books, "https://127.0.0.1:1", **setting)
     with pytest.raises(OSError, match=re.escape(what)):
-        engine_of(environment.environment, books).route(environment.users[0])
+        dispatcher_of(environment.environment, books).endpoint(environment.users[0])
 
 
 def test_an_encrypted_key_is_told_and_nobody_is_asked_for_its_password(certificate, tmp_path):

@@ -13,36 +13,37 @@ from traffic.users.dispatcher import Dispatcher
 from traffic.users.request_plan import RequestPlan
 from traffic.users.sender import Sender
 
-# What this worker lacks it will not have a moment later: asking again at once would only take its time.
+# How long to wait after a fault of this worker's own (no file, no port), which will not pass in a moment.
 OWN_FAULT_S = 1.0
 
 
 class ContinuousSender(Sender):
-    """A user's place for as long as the run lasts. `run` is called in the user's greenlet, all else by the loop."""
+    """Sends records for as long as the run lasts. `run` is called in the user's greenlet, all else by the loop."""
 
-    __slots__ = ("_data", "_heard", "_stopping", "_timer", "_waits")
+    __slots__ = ("_data", "_response", "_stopping", "_timer", "_waits_by_run")
 
-    def __init__(self, engine: Dispatcher, user: Any, *, waits_as_told: bool) -> None:
-        super().__init__(engine, user)
-        self._waits = waits_as_told  # by --traffic-wait, and not as the locustfile says
+    def __init__(self, dispatcher: Dispatcher, user: Any, *, waits_by_run: bool) -> None:
+        super().__init__(dispatcher, user)
+        self._waits_by_run = waits_by_run  # for --traffic-wait, not for the class's own wait_time
         self._timer: Any = None
         self._stopping = False
-        self._heard: tuple[RequestPlan, ResponseHead, int, float] | None = None  # an answer that is not booked yet
+        # An answer whose outcome is not reported yet: with its plan, its body's length, and when it came.
+        self._response: tuple[RequestPlan, ResponseHead, int, float] | None = None
         self._data = b""  # the request that is sent next
 
     def run(self) -> None:
-        """Deliver records until the run hands out no more, or the user is stopped; what the locustfile raised."""
-        self._engine.enter(self)
+        """Deliver records until the run is over, or the user is stopped. Raise what the locustfile's code raised."""
+        self._dispatcher.add(self)
         try:
-            self.proceed_in_turn()
+            self.proceed_now()
             self._done.wait()
         finally:
-            self._leave()
+            self._abandon()
         if self._error is not None:
             raise self._error
 
     def finish_current(self) -> None:
-        """Take no more records; end once the one that is being sent is answered."""
+        """Take no more records; end once the present one is answered."""
         self._stopping = True
         if self._record is None:
             self._done.set()
@@ -58,52 +59,52 @@ class ContinuousSender(Sender):
             self._send(record, now)
 
     def _ends(self) -> bool:
-        """Whether the user takes no more records; its greenlet is told so."""
+        """Return whether the user takes no more records; if so, wake its greenlet."""
         ends = self._stopping or self._user._state == LOCUST_STATE_STOPPING
         if ends:
             self._done.set()
         return ends
 
     def wait_for_record(self) -> None:
-        """There is no record at the moment: wait for one, or end."""
+        """Wait for a record, or end if the run is over: there is none now."""
         if self._source.over:
             self._done.set()
         else:
-            self._engine.idle(self)
+            self._dispatcher.idle(self)
 
-    def proceed_in_turn(self) -> None:
-        """As `proceed`, now; what is raised goes to its user."""
+    def proceed_now(self) -> None:
+        """Proceed; an error is raised by the user."""
         try:
             self.proceed(now_s())
-        except Exception as error:  # noqa: BLE001 - it would end whoever calls; the user is to know
+        except Exception as error:  # noqa: BLE001 - it would end the caller; the user must raise it
             self.fail_user(error)
 
-    # An answer is booked, and the next record sent, in a turn of the engine's.
+    # Outcomes are reported, and the next records sent, in the dispatcher's batches.
 
     def answered(self, head: ResponseHead, body: int, now: float) -> None:
-        """Keep an answer for the turn."""
-        if self._record is not None and self._course is not None:
-            self._heard = self._course, head, body, now
-            self._engine.on_response(self)
+        """Keep an answer for the next batch."""
+        if self._record is not None and self._plan is not None:
+            self._response = self._plan, head, body, now
+            self._dispatcher.on_response(self)
 
     def record_response(self) -> bool:
-        """Book the answer, unless that was done when the user ended; whether the user wants a record at once."""
-        heard, self._heard = self._heard, None
-        if heard is None:
+        """Report the outcome, unless the user has ended; return whether it wants a record at once."""
+        response, self._response = self._response, None
+        if response is None:
             return False
         try:
-            answer = self._book(*heard)
+            answer = self._record_outcome(*response)
             if answer is None or self._ends():
                 return False
-            if heard[0].wait is None and self._waits:
+            if response[0].wait is None and self._waits_by_run:
                 return True
-            self._pause(heard[0])
-        except Exception as error:  # noqa: BLE001 - it would end the turn for all; the user is to know
+            self._wait(response[0])
+        except Exception as error:  # noqa: BLE001 - it would end the batch for all; the user must raise it
             self.fail_user(error)
         return False
 
     def prepare(self, record: Record) -> bool:
-        """Make the request that sends a record; whether that could be done."""
+        """Make the request that sends a record; return whether that succeeded."""
         try:
             self._data = self._request(record)
         except Exception as error:  # noqa: BLE001 - as above
@@ -112,42 +113,42 @@ class ContinuousSender(Sender):
         return True
 
     def send(self) -> None:
-        """Send what was prepared."""
+        """Send the prepared request."""
         now = self._started = now_s()
         try:
             self.connection.request(self._data, now)
         except Exception as error:  # noqa: BLE001 - as above
             self.fail_user(error)
 
-    def _booked(self, course: RequestPlan, answer: Answer) -> None:
-        self._pause(course, OWN_FAULT_S if answer.fault == "worker" else 0.0)
+    def _after_outcome(self, plan: RequestPlan, answer: Answer) -> None:
+        self._wait(plan, OWN_FAULT_S if answer.fault == "worker" else 0.0)
 
     # Waiting.
 
-    def _pause(self, course: RequestPlan, least: float = 0.0) -> None:
-        """Wait as long as the user waits between requests, but `least` seconds at least."""
+    def _wait(self, plan: RequestPlan, least: float = 0.0) -> None:
+        """Wait as long as the user waits between requests, and `least` seconds at least."""
         if self._stopping:
             self._done.set()
             return
         seconds = 0.0
-        if not self._waits:
+        if not self._waits_by_run:
             seconds = self._user.wait_time()
-        elif course.wait:
-            seconds = random.uniform(*course.wait)  # noqa: S311 - spreads requests, keeps no secret
-        self._timer = self._engine.loop.timer(max(least, seconds))
-        self._timer.start(self._rested)
+        elif plan.wait:
+            seconds = random.uniform(*plan.wait)  # noqa: S311 - spreads requests, keeps no secret
+        self._timer = self._dispatcher.loop.timer(max(least, seconds))
+        self._timer.start(self._on_waited)
 
-    def _rested(self) -> None:
+    def _on_waited(self) -> None:
         self._timer.close()
         self._timer = None
-        self.proceed_in_turn()
+        self.proceed_now()
 
-    def _leave(self) -> None:
-        if self._heard is not None:
-            self._book(*self._heard)
-            self._heard = None
-        super()._leave()
-        self._engine.leave(self)
+    def _abandon(self) -> None:
+        if self._response is not None:
+            self._record_outcome(*self._response)
+            self._response = None
+        super()._abandon()
+        self._dispatcher.remove(self)
         if self._timer is not None:
             self._timer.stop()
             self._timer.close()

@@ -1,4 +1,4 @@
-"""A user on Locust's FastHttpUser: it delivers records with cookies, redirects and all that Locust's client has."""
+"""A user on Locust's FastHttpUser: it delivers records with cookies and all else that Locust's client has."""
 
 import errno
 import socket
@@ -18,7 +18,7 @@ from traffic.users.base import RecordUserBase
 from traffic.users.record_headers import record_headers
 
 STOPPED = "the user was stopped while the answer was awaited"
-# Faults of which it is sure that no byte of the request left.
+# Errors after which no byte of the request can have left.
 _NOT_SENT = frozenset({errno.ECONNREFUSED, errno.EHOSTUNREACH, errno.ENETUNREACH})
 
 
@@ -26,46 +26,46 @@ class RecordUser(RecordUserBase, FastHttpUser):  # type: ignore[misc] # a FastHt
     """A FastHttpUser that delivers records. Subclass it, and call `deliver_next` in a task."""
 
     abstract = True
-    # Less than Locust's 60, as in a ReplayUser: a machine that is gone answers nothing at all.
+    # Less than Locust's 60, as in a ReplayUser, so that a run whose API is gone pauses soon.
     connection_timeout = 10.0
 
     def __init__(self, environment: Environment) -> None:
         super().__init__(environment)
-        self._heed_timeout()
+        self._apply_timeout()
 
-    def _heed_timeout(self) -> None:
-        """Have the client wait as long as the class or the run says: its connections from now on."""
+    def _apply_timeout(self) -> None:
+        """Have the client's connections, from now on, wait as long as the class or the run says."""
         pool = self.client.client.clientpool
         if pool.client_args.get("network_timeout") != self.answer_timeout:
             pool.client_args["network_timeout"] = self.answer_timeout
             pool.clients.clear()
 
     def deliver(self, record: Record) -> Answer:
-        """Send a record, as RecordUserBase says."""
+        """Send a record, as RecordUserBase describes."""
         source = self._source()
         run = source.run
         assert run is not None, "a record was taken, so there is a run"
-        answer, outcome, began = Answer(0, STOPPED, fault="user"), None, now_s()
+        answer, outcome, started = Answer(0, STOPPED, fault="user"), None, now_s()
         try:
-            self._heed_timeout()
+            self._apply_timeout()
             headers = record_headers(record.run, source.name, record.index)
             body: Any = record.body  # Locust's annotation forgets bytes
             with self.client.request(
                 run.method, run.path, data=body, headers=headers, catch_response=True, allow_redirects=False
             ) as response:
-                answer, outcome, fault = judged(self._rule(run), read_answer(response, began, self.answer_timeout))
+                answer, outcome, fault = judged(self._rule(run), read_answer(response, started, self.answer_timeout))
                 if outcome is Outcome.DELIVERED:
                     response.success()
                 else:
                     response.failure(answer.reason)
             if fault is not None:
-                raise fault  # noqa: TRY301 - the task fails of it, with the answer booked
+                raise fault  # noqa: TRY301 - the task fails with it, after the outcome was reported
         except Exception as error:
             if outcome is None:
                 answer = Answer(0, f"{type(error).__name__}: {error}", fault="user")
             raise
         finally:
-            # Also where the user was killed in the midst of it: then the answer is unknown.
+            # If the user was killed meanwhile, the answer is unknown.
             self._in_hand = None
             if outcome is None:
                 answer, outcome, _ = judged(self._rule(run), answer)
@@ -73,10 +73,10 @@ class RecordUser(RecordUserBase, FastHttpUser):  # type: ignore[misc] # a FastHt
         return answer
 
 
-def read_answer(response: Any, began: float | None = None, timeout: float | None = None) -> Answer:
-    """What a FastHttpUser's response says of an attempt that began at `began`, by `now_s`; `timeout` in seconds."""
+def read_answer(response: Any, started: float | None = None, timeout: float | None = None) -> Answer:
+    """Return the answer in a FastHttpUser's response, to an attempt `started` by `now_s`; `timeout` is in seconds."""
     error = getattr(response, "error", None)
-    error = getattr(error, "original", error)  # in what says that there was no other try
+    error = getattr(error, "original", error)  # inside of "no attempt is left"
     status = int(response.status_code or 0)
     if status and asks_for_tls(status, getattr(response, "content", None) or b""):
         return Answer(0, WRITE_HTTPS, sent=False)
@@ -85,12 +85,12 @@ def read_answer(response: Any, began: float | None = None, timeout: float | None
         return Answer(status, f"HTTP {status}", retry_after=retry_after)
     sent = not _surely_not_sent(error)
     own = "" if sent else own_fault(error)
-    reason, waited = own or _reason(error, timeout if sent else None), now_s() - began if began is not None else 0.0
+    reason, waited = own or _reason(error, timeout if sent else None), now_s() - started if started is not None else 0.0
     return Answer(0, reason, sent=sent, fault="worker" if own else "api", waited=waited)
 
 
 def _reason(error: object, timeout: float | None) -> str:
-    """What went wrong, for people; `timeout`: of a request that was sent."""
+    """Return what went wrong, for people; `timeout` is None if the request was not sent."""
     if error is None:
         return "no answer"
     if met_plain(error):
@@ -103,6 +103,6 @@ def _reason(error: object, timeout: float | None) -> str:
 def _surely_not_sent(error: object) -> bool:
     if isinstance(error, socket.gaierror) or (isinstance(error, OSError) and error.errno in _NOT_SENT):
         return True
-    # Whatever failed while geventhttpclient made a connection, TLS included.
+    # Any error while geventhttpclient made a connection, TLS included.
     trace = error.__traceback__ if isinstance(error, Exception) else None
     return any(frame.f_code.co_name == "_create_socket" for frame, _ in walk_tb(trace))

@@ -13,7 +13,7 @@ from traffic.core.worker.feed import Record
 from traffic.http.resolver import tls_context
 from traffic.users.base import RecordUserBase
 from traffic.users.continuous_sender import ContinuousSender
-from traffic.users.dispatcher import engine_of
+from traffic.users.dispatcher import dispatcher_of
 from traffic.users.task_sender import TaskSender
 
 
@@ -23,37 +23,35 @@ class ReplayUser(RecordUserBase):
     Without tasks of its own it takes record after record, driven by the loop: the fastest way. With tasks it calls
     `deliver_next` where they say so, as a RecordUser does.
 
-    `rule` (None: the rule of `--traffic-policy`) is called by the loop and must not wait; nor must an own `wait_time`
-    in a class without tasks. Timeouts are in seconds: `connection_timeout` until there is a connection,
+    `rule` (None: the rule of `--traffic-policy`) is called by the loop and must not wait; nor must a `wait_time` of the
+    class's own, if it has no tasks. Timeouts are in seconds: `connection_timeout` until there is a connection,
     `network_timeout` until the answer is whole (None: `--traffic-timeout`). `default_headers` are sent with every
     request. For https, `ca_file` names who is trusted beside the system's own, `client_certificate` is a PEM file or a
     pair of certificate and key; `insecure` verifies nothing.
     """
 
     abstract = True
-    # None: as --traffic-timeout says.
-    network_timeout: float | None = None
-    # Less than Locust's 60: a machine that is gone answers nothing at all, and the run is to be paused, and to say so.
+    # Less than Locust's 60, so that a run whose API is gone pauses, and says so, soon.
     connection_timeout: float = 10.0
     default_headers: ClassVar[Mapping[str, str] | None] = None
     insecure: bool = False
     ca_file: str | None = None
     client_certificate: str | tuple[str, str] | None = None
-    # Whether the host may be http+unix://, for who checks it before users are there.
+    # Whether the host may be http+unix://; the master checks the host before there are users.
     over_unix_sockets: ClassVar[bool] = True
-    _seat: ContinuousSender | None = None
-    _errand: TaskSender | None = None
+    _continuous_sender: ContinuousSender | None = None
+    _task_sender: TaskSender | None = None
 
     def __init_subclass__(cls, **options: Any) -> None:
-        """Give a class that has no tasks of its own the one of replaying."""
+        """Give a class that has no tasks of its own the task `replay`."""
         super().__init_subclass__(**options)
         cls.tasks = [own for own in cls.tasks if own is not replay] or [replay]
 
     @cached_property
     def client(self) -> FastHttpSession:
-        """Locust's FastHttpUser's client, with its cookies and redirects, for what is beside the records.
+        """The client of Locust's FastHttpUser, with its cookies and redirects, for requests other than records.
 
-        ValueError where the host is a Unix socket: it knows none.
+        ValueError if the host is a Unix socket, which that client does not know.
         """
         if str(self.host).startswith("http+unix://"):
             raise ValueError(f"self.client cannot reach {self.host}: over a Unix socket go records alone")
@@ -73,30 +71,32 @@ class ReplayUser(RecordUserBase):
         return tls_context(insecure=self.insecure, ca_file=self.ca_file, certificate=self.client_certificate)
 
     def deliver(self, record: Record) -> Answer:
-        """Send a record, as RecordUserBase says, over this user's own connection."""
-        if self._errand is None:
-            errand = self._errand = TaskSender(engine_of(self.environment, self._source()), self)
-            # Locust's `run` is final. By a raw link, so that it is closed before whoever waits for this user goes on.
-            assert self._greenlet is not None, "whoever delivers has been started"
-            self._greenlet.rawlink(lambda _: errand.close())
-        self._in_hand = None  # the errand has it from here on
-        return self._errand.deliver(record)
+        """Send a record, as RecordUserBase describes, over this user's own connection."""
+        if self._task_sender is None:
+            sender = self._task_sender = TaskSender(dispatcher_of(self.environment, self._source()), self)
+            # Locust's `run` is final. A raw link closes it before greenlets that wait for this user continue.
+            assert self._greenlet is not None, "a user that delivers has been started"
+            self._greenlet.rawlink(lambda _: sender.close())
+        self._in_hand = None  # from here on the sender has it
+        return self._task_sender.deliver(record)
 
     def stop(self, force: bool = False) -> bool:
-        """As Locust's: at once where no answer is awaited, else after that answer; `force` does not wait for it."""
-        if force or self._seat is None:
+        """Stop as Locust does: at once if no answer is awaited, else after it; `force` does not wait for it."""
+        if force or self._continuous_sender is None:
             return bool(super().stop(force))
         self._state = LOCUST_STATE_STOPPING
-        self._seat.finish_current()
+        self._continuous_sender.finish_current()
         return False
 
     def _replay(self) -> None:
-        as_told = getattr(type(self), "wait_time", None) is RecordUserBase.wait_time
-        self._seat = ContinuousSender(engine_of(self.environment, self._source()), self, waits_as_told=as_told)
+        waits_by_run = getattr(type(self), "wait_time", None) is RecordUserBase.wait_time
+        self._continuous_sender = ContinuousSender(
+            dispatcher_of(self.environment, self._source()), self, waits_by_run=waits_by_run
+        )
         try:
-            self._seat.run()
+            self._continuous_sender.run()
         finally:
-            self._seat = None
+            self._continuous_sender = None
 
 
 def replay(user: ReplayUser) -> None:

@@ -1,4 +1,4 @@
-"""What is the same for all requests of one user class in one run: how a record is sent, and what an answer means."""
+"""What all requests of one user class in one run share: how a record is sent, and what an answer means."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -14,49 +14,55 @@ from traffic.users.stats import StatsBuffer
 USER_AGENT = "traffic-replayer"
 # Headers that say where a request goes, how its body ends, and what becomes of the connection: no class sets them.
 FRAMING = frozenset({"host", "content-length", "transfer-encoding", "connection"})
-# Rules that say the same of the same answer, so that it need not be asked twice.
+# Rules that always judge the same answer alike, so that their judgements can be remembered.
 _CONSTANT = (AtLeastOnce, AtMostOnce)
 
-# What was answered, what follows from it, and what the rule raised instead of saying so.
-Verdict = tuple[Answer, Outcome, Exception | None]
+# The answer, its outcome, and what the rule raised instead of returning one.
+Judgement = tuple[Answer, Outcome, Exception | None]
 
 
 class RequestPlan:
-    """A run's terms made ready. ValueError where they cannot stand in a request.
+    """The run's settings as bytes and rules that are ready for use. ValueError if they cannot stand in a request.
 
-    `known` has verdicts by the head that they are on, `constant` says that the rule is one that takes no time.
+    `known` has judgements by the head that they are on; `constant`: the rule always judges the same answer alike.
     """
 
-    __slots__ = ("_prefix", "constant", "known", "rule", "run", "tally", "wait")
+    __slots__ = ("_prefix", "constant", "known", "rule", "run", "stats_buffer", "wait")
 
     def __init__(
-        self, run: RunConfig, rule: Rule, target: Target, worker: str, headers: Mapping[str, str], tally: StatsBuffer
+        self,
+        run: RunConfig,
+        rule: Rule,
+        target: Target,
+        worker: str,
+        headers: Mapping[str, str],
+        stats: StatsBuffer,
     ) -> None:
-        self.run, self.rule, self.tally = run.run, rule, tally
+        self.run, self.rule, self.stats_buffer = run.run, rule, stats
         self.wait = run.wait if run.wait[1] > 0 else None
         self._prefix = _prefix(run, target, worker, headers)
         self.constant = type(rule) in _CONSTANT
-        self.known: dict[ResponseHead, Verdict] = {}
+        self.known: dict[ResponseHead, Judgement] = {}
 
     def request(self, record: Record) -> bytes:
-        """The bytes that send a record."""
+        """Return the bytes that send a record."""
         return request_bytes(self._prefix, record.index, record.body)
 
-    def verdict(self, head: ResponseHead) -> Verdict:
-        """What a head that is not `known` says, and what follows."""
+    def judge(self, head: ResponseHead) -> Judgement:
+        """Judge a head that is not `known`."""
         value = head.get("retry-after")
         answer = Answer(head.status, f"HTTP {head.status}", retry_after=retry_after_s(value, datetime.now(UTC)))
-        verdict = judged(self.rule, answer)
-        # A date that is to be waited for is nearer each time it is read.
+        judgement = judged(self.rule, answer)
+        # A Retry-After that is a date means a shorter wait each time it is read.
         if self.constant and (value is None or value.isdigit()):
             if len(self.known) >= REMEMBERED:
                 self.known.clear()
-            self.known[head] = verdict
-        return verdict
+            self.known[head] = judgement
+        return judgement
 
 
 def rule_of(own: Rule | None, run: RunConfig) -> Rule:
-    """A class's own rule, or that of the run's policy."""
+    """Return a class's own rule, or that of the run's policy."""
     return own or RULES["at-most-once" if run.policy == "at-most-once" else "at-least-once"]
 
 

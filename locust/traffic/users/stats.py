@@ -1,6 +1,6 @@
-"""Locust's own statistics, kept in bulk: requests are logged in a list, and folded into Locust's tables each second.
+"""Locust's own statistics, kept in bulk: requests are logged in a list and folded into Locust's tables each second.
 
-What the tables then hold is what `events.request` would have put there one by one: the same counts, the same buckets.
+The tables then hold what `events.request` would have put there one by one: the same counts, the same buckets.
 """
 
 import time
@@ -32,7 +32,7 @@ class StatsBuffer:
         self.failures: Counter[str] = Counter()
 
     def fold(self, stats: RequestStats) -> None:
-        """Put everything into Locust's tables, as of now."""
+        """Move everything into Locust's tables, with the present time."""
         if not self.times:
             return
         now = time.time()
@@ -55,7 +55,7 @@ def _entry(stats: RequestStats, name: str, method: str, times_ms: Any, now: floa
     delta.start_time = delta.last_request_timestamp = now
     delta.num_requests = len(times_ms)
     delta.num_reqs_per_sec[int(now)] = len(times_ms)
-    # Locust's annotations say whole milliseconds, its users measure fractions.
+    # Locust's annotations say whole milliseconds; its users measure fractions.
     delta.total_response_time = float(times_ms.sum())  # type: ignore[assignment]
     delta.min_response_time, delta.max_response_time = float(times_ms.min()), float(times_ms.max())  # type: ignore[assignment]
     delta.response_times = _buckets(times_ms)
@@ -63,7 +63,7 @@ def _entry(stats: RequestStats, name: str, method: str, times_ms: Any, now: floa
 
 
 def _buckets(times_ms: Any) -> dict[int, int]:
-    """How many requests are in each bucket of Locust's, or of whoever has replaced its rule."""
+    """Return how many requests are in each bucket, by Locust's rule or the one that replaced it."""
     bucket = locust_stats.bucket_response_time
     fine = times_ms < (_ROUNDED_MS if bucket is _LOCUSTS_BUCKETS else -1.0)
     rounded, counts = np.unique(np.rint(times_ms[fine]).astype(int), return_counts=True)
@@ -84,6 +84,6 @@ def _note_error(stats: RequestStats, method: str, name: str, reason: str, count:
 
 
 def only_locust_listens(environment: Environment) -> bool:
-    """Whether nobody but Locust's own runner wants to hear of every request."""
+    """Return whether Locust's own runner is the only listener to requests."""
     listeners = environment.events.request._handlers
     return all(getattr(one, "__module__", None) == "locust.runners" for one in listeners)

@@ -15,13 +15,13 @@ class TaskSender(Sender):
 
     __slots__ = ("_answer",)
 
-    def __init__(self, engine: Dispatcher, user: Any) -> None:
-        super().__init__(engine, user)
+    def __init__(self, dispatcher: Dispatcher, user: Any) -> None:
+        super().__init__(dispatcher, user)
         self._answer: Answer | None = None
-        engine.enter(self)
+        dispatcher.add(self)
 
     def deliver(self, record: Record) -> Answer:
-        """Send a record and wait; what was answered, once it is booked. What the locustfile's rule raised is raised."""
+        """Send a record and wait; return the answer once its outcome is reported. Raise what the rule raised."""
         self._answer = self._error = None
         self._done.clear()
         try:
@@ -32,7 +32,7 @@ class TaskSender(Sender):
             raise
         finally:
             if self._record is not None:
-                self._leave()
+                self._abandon()
         return self._result()
 
     def _result(self) -> Answer:
@@ -42,10 +42,10 @@ class TaskSender(Sender):
         return self._answer
 
     def close(self) -> None:
-        """The user ends: its requests are to be in the statistics now."""
-        self._leave()
-        self._engine.leave(self)
+        """End with the user; its requests are in the statistics then."""
+        self._abandon()
+        self._dispatcher.remove(self)
 
-    def _booked(self, course: RequestPlan, answer: Answer) -> None:
+    def _after_outcome(self, plan: RequestPlan, answer: Answer) -> None:
         self._answer = answer
         self._done.set()

@@ -38,7 +38,7 @@ _masters: "WeakKeyDictionary[Environment, Master]" = WeakKeyDictionary()
 
 
 def master_of(environment: Environment) -> Master | None:
-    """The master of this process, from Locust's `init` on; None in a worker."""
+    """Return the master of this process, from Locust's `init` on; None in a worker."""
     return _masters.get(environment)
 
 
@@ -71,7 +71,7 @@ def _attach(environment: Environment, runner: Any, **_: Any) -> None:
 
 
 def _warn(host: str) -> None:
-    """Say at the master's start, before anybody presses Start, what would surprise a person."""
+    """Warn at the master's start of settings that are probably mistakes."""
     logger = logging.getLogger(__name__)
     for line in unknown(os.environ, [option.name for option in OPTIONS]):
         logger.warning("%s", line)

@@ -5,7 +5,7 @@ import pytest
 from gevent import socket
 
 from support.mongod import free_port
-from traffic.locust_patches import connecting as knocking
+from traffic.locust_patches import connecting
 from traffic.locust_patches.connecting import why_no_master
 
 
@@ -27,8 +27,8 @@ def test_something_else_that_listens_is_named_so() -> None:
 
 
 def test_who_does_not_answer_is_given_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(knocking, "PROBE_S", 0.01)
-    monkeypatch.setattr(knocking.socket, "create_connection", lambda *_: gevent.sleep(60))
+    monkeypatch.setattr(connecting, "PROBE_S", 0.01)
+    monkeypatch.setattr(connecting.socket, "create_connection", lambda *_: gevent.sleep(60))
     assert why_no_master("10.0.0.1", 5557).startswith("nothing answers there")
 
 
@@ -39,7 +39,7 @@ def test_a_master_that_does_not_answer_the_hello_is_named(
     class Runner:
         master_host, master_port = "master", 5557
 
-    monkeypatch.setattr(knocking, "HELLO_PATIENCE_S", 0.0)
-    knocking.report_silent_master(Runner(), lambda: answered)
+    monkeypatch.setattr(connecting, "SILENT_HELLO_S", 0.0)
+    connecting.report_silent_master(Runner(), lambda: answered)
     gevent.sleep(0.01)
     assert ("the master at master:5557 has not answered" in caplog.text) is not answered

@@ -16,7 +16,7 @@ from traffic.core.protocol import FROM_MASTER, FROM_WORKER
 from traffic.core.wire import ProtocolError
 from traffic.locust_patches import frames
 from traffic.locust_patches.frames import MOST_BYTES, Drops, OddFrameError, ReceiveLoop, read, read_from_worker
-from traffic.locust_patches.message_checks import WORDS, fault
+from traffic.locust_patches.message_checks import CHECKS, why_invalid
 
 CUSTOM = {"traffic.hello", "traffic.ack"}
 ENTRY = {
@@ -164,12 +164,12 @@ def test_an_odd_sender_says_nothing(parts):
 def test_what_workers_send_is_read_and_can_be_handled(kind, data):
     worker, message = read_from_worker([b"w", Message(kind, data, "w").serialize()])
     assert (worker, message.type, message.data, message.node_id) == ("w", kind, data, "w")
-    assert fault(message, CUSTOM) == ""
+    assert why_invalid(message, CUSTOM) == ""
 
 
 @pytest.mark.parametrize(("kind", "data"), BAD)
 def test_what_locusts_handlers_would_fail_at_is_not_given_to_them(kind, data):
-    why = fault(Message(kind, data, "w"), CUSTOM)
+    why = why_invalid(Message(kind, data, "w"), CUSTOM)
     assert why
     assert len(why) < 200
 
@@ -188,12 +188,12 @@ def test_any_bytes_are_a_message_or_odd(body):
     except OddFrameError:
         return
     assert isinstance(message.type, str)
-    assert isinstance(fault(message, CUSTOM), str)
+    assert isinstance(why_invalid(message, CUSTOM), str)
 
 
-@given(st.sampled_from([*WORDS, "traffic.ack", "x"]), JSON_LIKE)
+@given(st.sampled_from([*CHECKS, "traffic.ack", "x"]), JSON_LIKE)
 def test_any_data_of_any_type_is_judged(kind, data):
-    assert isinstance(fault(Message(kind, data, "w"), CUSTOM), str)
+    assert isinstance(why_invalid(Message(kind, data, "w"), CUSTOM), str)
 
 
 DEEP = msgpack.loads(nested(900))
@@ -221,14 +221,14 @@ def test_drops_are_all_counted_and_named_once_in_a_while(caplog):
     with caplog.at_level(logging.WARNING):
         for _ in range(1000):
             drops.drop(b"\x00\xff\n" + b"x" * 1000, "it is odd")
-            drops.tell()
+            drops.report()
         time[0] += 60
         drops.drop("w", "it is odd, too")
         drops.drop("w", "it is odd at last")
         time[0] += 60
-        drops.tell()
+        drops.report()
         time[0] += 60
-        drops.tell()
+        drops.report()
     assert drops.total == 1002
     first, second, third = caplog.messages
     assert third == "dropped a message from 'w': it is odd at last"
@@ -292,10 +292,10 @@ def test_a_loop_that_waits_is_well_and_one_that_is_long_busy_or_dead_is_not(monk
     monkeypatch.setattr(frames, "now_s", lambda: time[0])
     loop = ReceiveLoop()
     assert loop.ill(10) == ""
-    loop.waits()
+    loop.note_waiting()
     time[0] += 1000
     assert loop.ill(10) == ""
-    loop.reads()
+    loop.note_message()
     time[0] += 10
     assert loop.ill(10) == ""
     time[0] += 1

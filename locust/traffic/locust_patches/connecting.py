@@ -1,6 +1,7 @@
-"""Says within seconds that nobody answers a worker. Locust tries for five minutes, and says nothing in the first half.
+"""Report within seconds that no master answers a worker.
 
-A worker connects while Locust makes its runner, before `init`, and no object of ours is there: so that is wrapped.
+A worker connects while Locust makes its runner, before `init`, when no object of ours exists. So the constructor of
+the runner is wrapped.
 """
 
 import errno
@@ -16,52 +17,52 @@ from locust.runners import WorkerRunner
 
 logger = logging.getLogger(__name__)
 
-# Together under five seconds: a master that was started at the same time needs one or two.
-PATIENCE_S, PROBE_S = 3.0, 1.0
-# A worker that Locust has taken in, and whose hello the master does not answer.
-HELLO_PATIENCE_S = 5.0
+# Together under five seconds; a master that was started at the same time needs one or two.
+SILENT_CONNECT_S, PROBE_S = 3.0, 1.0
+# How long the master may take to answer the hello of a worker that Locust lists.
+SILENT_HELLO_S = 5.0
 
 
 def report_missing_master() -> None:
-    """Have every worker of this process log, after `PATIENCE_S`, what it found where its master should be.
+    """Have every worker of this process log, after `SILENT_CONNECT_S`, what answers where its master should be.
 
     Locust says nothing for half a minute, and then only what it tries: a wrong `--master-host` looks like a slow start.
     A second call does nothing. Needed for Locust 2.47.
     """
-    begin = WorkerRunner.__init__
-    if getattr(begin, "attended", False):
+    connect = WorkerRunner.__init__
+    if getattr(connect, "reporting", False):
         return
 
-    def attended(runner: WorkerRunner, environment: Environment, master_host: str, master_port: int) -> None:
-        gevent.spawn_later(PATIENCE_S, _say_if_alone, runner, master_host, master_port)
-        begin(runner, environment, master_host, master_port)
+    def reporting(runner: WorkerRunner, environment: Environment, master_host: str, master_port: int) -> None:
+        gevent.spawn_later(SILENT_CONNECT_S, _report_if_alone, runner, master_host, master_port)
+        connect(runner, environment, master_host, master_port)
 
-    attended.attended = True  # type: ignore[attr-defined]
-    WorkerRunner.__init__ = attended  # type: ignore[assignment, method-assign]
+    reporting.reporting = True  # type: ignore[attr-defined]
+    WorkerRunner.__init__ = reporting  # type: ignore[assignment, method-assign]
 
 
 def report_silent_master(runner: Any, is_answered: Callable[[], bool]) -> None:
-    """Say so if the master takes the worker in and then does not answer it."""
+    """Log a warning if Locust's master lists the worker, and our part of the master does not answer it."""
 
-    def look() -> None:
+    def check() -> None:
         if not is_answered():
             logger.warning(
                 "the master at %s:%d has not answered this worker's hello for %g s: it reads a large file, or its "
                 "locustfile is none of this project's (from traffic import ...). The worker goes on asking",
-                *(runner.master_host, runner.master_port, HELLO_PATIENCE_S),
+                *(runner.master_host, runner.master_port, SILENT_HELLO_S),
             )
 
-    gevent.spawn_later(HELLO_PATIENCE_S, look)
+    gevent.spawn_later(SILENT_HELLO_S, check)
 
 
-def _say_if_alone(runner: WorkerRunner, host: str, port: int) -> None:
-    if not getattr(runner, "connected", False):  # it is set once the name of the master has been looked up
+def _report_if_alone(runner: WorkerRunner, host: str, port: int) -> None:
+    if not getattr(runner, "connected", False):  # set once the name of the master has been looked up
         line = "no master has answered this worker at %s:%d for %g s: %s. It goes on trying, for five minutes"
-        logger.warning(line, host, port, PATIENCE_S, why_no_master(host, port))
+        logger.warning(line, host, port, SILENT_CONNECT_S, why_no_master(host, port))
 
 
 def why_no_master(host: str, port: int) -> str:
-    """Look whether anything listens there, and say what to check."""
+    """Find out whether anything listens there; return that, and what to check."""
     check = "check --master-host and --master-port"
     try:
         with gevent.Timeout(PROBE_S, TimeoutError("no answer")), socket.create_connection((host, port), PROBE_S):

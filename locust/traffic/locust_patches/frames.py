@@ -1,10 +1,9 @@
-"""What comes in over Locust's sockets, and is no message, is dropped, counted and named.
+"""Drop, count and name what comes in over Locust's sockets and is no message.
 
-The rule that this module guards: no frame ends the loop that reads them. Whoever reaches the port may send any; Locust
-lets all but a few faults of them through to its receive loop, which ends by the first and then reads nothing for ever.
+Guarded here: no frame ends the loop that reads them. Whoever reaches the port may send any; Locust lets nearly every
+invalid frame through to its receive loop, which the first one ends, so that nothing is read any more.
 
-A frame is checked before it is unpacked, because it can say "a million empty lists" in a megabyte. `drop_odd_frames`
-puts all this in place of Locust's own reading; it has to be called before a runner is made.
+A frame is checked before it is unpacked, because it can hold "a million empty lists" in a megabyte.
 """
 
 import logging
@@ -19,7 +18,7 @@ from locust.rpc.zmqrpc import BaseSocket, Server
 from locust.runners import MasterRunner, WorkerRunner
 
 from traffic.clock import now_s
-from traffic.locust_patches.message_checks import fault
+from traffic.locust_patches.message_checks import why_invalid
 
 logger = logging.getLogger(__name__)
 
@@ -28,16 +27,16 @@ Read = TypeVar("Read")
 
 # More than any ack has, by far: one of 16,000 dead letters has 9 MB.
 MOST_BYTES = 16 << 20
-# ZeroMQ ends the connection of a peer that announces more than this, before it has taken it in.
+# ZeroMQ ends the connection of a peer that announces more than this, before it reads the frame.
 MOST_ANNOUNCED = 64 << 20
-# How many small objects a frame may hold. Each takes a hundred times the byte that it is in the frame.
+# How many small objects a frame may hold. Each takes a hundred bytes of memory for one byte of the frame.
 MOST_OBJECTS = 2 << 20
-_FEW_BYTES = 1 << 20
-# The bytes that begin a list, a map, an extension, a small integer that Python has to make: msgpack's specification.
+_SMALL_BYTES = 1 << 20
+# The bytes that begin a list, a map, an extension, or an integer that Python must make, by msgpack's specification.
 _BEGINNINGS = bytes([*range(0x80, 0xA0), 0xC7, 0xC8, 0xC9, 0xD0, *range(0xD4, 0xD9), *range(0xDC, 0xFB)])
-LONGEST_NAMED = 60
-TELL_EVERY_S = 5.0
-# Frames in a row that are dropped before others get their turn.
+LONGEST_QUOTED = 60
+REPORT_EVERY_S = 5.0
+# After so many dropped frames in a row, other greenlets run.
 BURST = 50
 
 
@@ -46,46 +45,46 @@ class OddFrameError(Exception):
 
 
 class Drops:
-    """Counts what is dropped, and names it in the log: one line in `TELL_EVERY_S`, with the number of the others."""
+    """Counts dropped messages and reports them: one log line in `REPORT_EVERY_S`, with the number of the others."""
 
     def __init__(self, clock: Callable[[], float] = now_s) -> None:
-        self._clock, self._told_at = clock, -TELL_EVERY_S
-        self._untold, self._latest = 0, ""
+        self._clock, self._reported_at = clock, -REPORT_EVERY_S
+        self._unreported, self._latest = 0, ""
         self.total = 0
 
     def drop(self, peer: bytes | str, why: str, *, trace: bool = False) -> None:
-        """Count one message of a peer; `trace`: an exception is being handled, whose trace is worth having."""
+        """Count one message of a peer; `trace`: log the trace of the exception that is being handled."""
         self.total += 1
-        self._untold += 1
-        self._latest = f"{named(peer)}: {why}"
-        self.tell(trace=trace)
+        self._unreported += 1
+        self._latest = f"{quoted(peer)}: {why}"
+        self.report(trace=trace)
 
-    def tell(self, *, trace: bool = False) -> None:
-        """Name what has not been named yet, if that may be now. Call it now and then."""
-        if not self._untold or self._clock() - self._told_at < TELL_EVERY_S:
+    def report(self, *, trace: bool = False) -> None:
+        """Log what has not been reported yet, unless the last line is too recent. Call it now and then."""
+        if not self._unreported or self._clock() - self._reported_at < REPORT_EVERY_S:
             return
-        others = f" ({self._untold} dropped since this was last said)" if self._untold > 1 else ""
+        others = f" ({self._unreported} dropped since this was last said)" if self._unreported > 1 else ""
         logger.warning("dropped a message from %s%s", self._latest, others, exc_info=trace)
-        self._told_at, self._untold = self._clock(), 0
+        self._reported_at, self._unreported = self._clock(), 0
 
 
 class ReceiveLoop:
-    """Whether Locust's receive loop reads. `since` is when it took the message that it is busy with; None: it waits."""
+    """Whether Locust's receive loop reads. `since` is when it began its present message; None: it waits for one."""
 
     def __init__(self) -> None:
         self._greenlet: Any = None
         self.since: float | None = None
 
-    def waits(self) -> None:
-        """Note that it asks for a message."""
+    def note_waiting(self) -> None:
+        """Note that the loop waits for a message."""
         self._greenlet, self.since = gevent.getcurrent(), None
 
-    def reads(self) -> None:
-        """Note that it has one."""
+    def note_message(self) -> None:
+        """Note that the loop handles a message."""
         self.since = now_s()
 
     def ill(self, after_s: float) -> str:
-        """Why it reads nothing; empty if it does."""
+        """Return why the loop reads nothing; empty if it reads."""
         if self._greenlet is not None and self._greenlet.dead:
             return "the loop that reads the workers' messages has ended"
         if self.since is not None and now_s() - self.since > after_s:
@@ -97,17 +96,17 @@ class ReceiveLoop:
 drops, loop = Drops(), ReceiveLoop()
 
 
-def named(peer: bytes | str) -> str:
-    """A peer's id for the log, escaped and of bounded length."""
-    text = repr(peer[:LONGEST_NAMED])
-    return f"{text}…" if len(peer) > LONGEST_NAMED else text
+def quoted(peer: bytes | str) -> str:
+    """Return a peer's id for the log, escaped and of bounded length."""
+    text = repr(peer[:LONGEST_QUOTED])
+    return f"{text}…" if len(peer) > LONGEST_QUOTED else text
 
 
 def read(body: bytes, most: int | None = MOST_BYTES) -> Message:
-    """Return the message that a frame is. OddFrameError if it is none; `most`: bytes at most, None for any number."""
+    """Parse a frame. OddFrameError if it is no message; `most`: how many bytes it may have, None for any number."""
     if most is not None and len(body) > most:
         raise OddFrameError(f"it has {len(body)} bytes; the most is {most}")
-    if most is not None and len(body) > _FEW_BYTES and _objects(body) > MOST_OBJECTS:
+    if most is not None and len(body) > _SMALL_BYTES and _objects(body) > MOST_OBJECTS:
         raise OddFrameError(f"its {len(body)} bytes would become too many objects in memory")
     try:
         message: Message = Message.unserialize(body)
@@ -119,7 +118,7 @@ def read(body: bytes, most: int | None = MOST_BYTES) -> Message:
 
 
 def read_from_worker(parts: Sequence[bytes]) -> tuple[str, Message]:
-    """Return a worker's id and its message. OddFrameError if these are not an id and a message of that worker's."""
+    """Return a worker's id and its message. OddFrameError if the parts are not an id and that worker's message."""
     if len(parts) != 2:  # noqa: PLR2004 - an id, and what it sent
         raise OddFrameError(f"it has {len(parts) - 1} parts instead of one")
     try:
@@ -133,14 +132,14 @@ def read_from_worker(parts: Sequence[bytes]) -> tuple[str, Message]:
 
 
 def _objects(body: bytes) -> int:
-    """How many objects a frame may hold at most that are larger than what they are in it."""
+    """Return an upper bound of the objects in a frame that take more memory than bytes of the frame."""
     return len(body) - len(body.translate(None, _BEGINNINGS))
 
 
 def _receive_from_worker(server: Server) -> tuple[str, Message]:
-    loop.waits()
+    loop.note_waiting()
     worker, message = _next(server.socket.recv_multipart, read_from_worker, lambda parts: parts[0])
-    loop.reads()
+    loop.note_message()
     return worker, message
 
 
@@ -149,7 +148,7 @@ def _receive_from_master(client: BaseSocket) -> Message:
 
 
 def _next(receive: Callable[[], Raw], understand: Callable[[Raw], Read], sender: Callable[[Raw], bytes | str]) -> Read:
-    """Return what the next frame says that says anything."""
+    """Return the next message; drop frames that are none."""
     dropped = 0
     while True:
         try:
@@ -166,11 +165,11 @@ def _next(receive: Callable[[], Raw], understand: Callable[[Raw], Read], sender:
 
 
 def handled(handle: Callable[[], None], peer: str, kind: str) -> None:
-    """Handle a message; one that cannot be handled is dropped."""
+    """Handle a message, or drop it if that fails."""
     try:
         handle()
-    except Exception as error:  # noqa: BLE001 - the loop that calls this has to go on
-        drops.drop(peer, f"its {named(kind)} could not be handled: {type(error).__name__}", trace=True)
+    except Exception as error:  # noqa: BLE001 - the loop that calls this must go on
+        drops.drop(peer, f"its {quoted(kind)} could not be handled: {type(error).__name__}", trace=True)
 
 
 def drop_odd_frames() -> None:
@@ -187,7 +186,7 @@ def drop_odd_frames() -> None:
     of_master, of_worker = master.handle_message, worker.handle_message
 
     def handle_at_master(runner: MasterRunner, client_id: str, msg: Message) -> None:
-        if why := fault(msg, runner.custom_messages):
+        if why := why_invalid(msg, runner.custom_messages):
             drops.drop(client_id, why)
             return
         handled(lambda: of_master(runner, client_id, msg), client_id, msg.type)

@@ -227,7 +227,7 @@ class Master:
         for worker in self.locust_session.missing:
             if worker not in self._coordinator.sessions:
                 self._outbox.put(self._coordinator.worker_lost(worker, "Locust reports it missing"))
-        drops.tell()
+        drops.report()
         self.locust_session.allow_reconnect()
         self.locust_session.stop_again(now)
         self.locust_session.rebalance_users()

@@ -64,7 +64,7 @@ def _attach(environment: Environment, runner: Any, **_: Any) -> None:
         sources[environment] = Worker(environment, runner)
     else:
         logging.getLogger(__name__).error(
-            "records are dealt by a master to its workers, and this process is neither. "
+            "records are handed out by a master to its workers, and this process is neither. "
             "Add --processes 4, or start one with --master and others with --worker."
         )
         sys.exit(1)

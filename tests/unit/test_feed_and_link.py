@@ -12,8 +12,9 @@ from traffic.core.outcome import LONGEST_REASON, Answer, Outcome
 from traffic.core.protocol import Ack, AckReply, Failure, Hello, LeaseGrant, LeaseTerms, RunConfig, Welcome
 from traffic.core.wire import ProtocolError
 from traffic.core.worker.failures import MOST_KINDS, Failures
-from traffic.core.worker.feed import DEAD_AFTER, PROBE_S, Feed
+from traffic.core.worker.feed import Feed
 from traffic.core.worker.link import LeaseClient
+from traffic.core.worker.reach import DEAD_AFTER, PROBE_S
 
 RUN = RunConfig("run", "POST", "/", (0.0, 0.0), 3, "at-least-once")
 OK, BUSY = Answer(201), Answer(503, retry_after=2.0)

@@ -62,7 +62,7 @@ def test_without_a_file_nothing_is_left_and_nobody_is_healthy(monkeypatch):
         assert health.check() == "TRAFFIC_HEALTH_FILE names no file"
 
 
-def test_a_mark_that_cannot_be_left_is_for_the_log_not_for_the_worker(mark, monkeypatch, caplog):
+def test_a_health_file_that_cannot_be_touched_is_logged(mark, monkeypatch, caplog):
     monkeypatch.setenv("TRAFFIC_HEALTH_FILE", str(mark / "nowhere"))
     with caplog.at_level(logging.WARNING):
         health.touch()

@@ -9,9 +9,9 @@ import pytest
 from support.feed import take
 from traffic.core.outcome import Answer, Outcome
 from traffic.core.protocol import Ack, LeaseGrant, LeaseTerms, RunConfig, Tried, Welcome
-from traffic.core.worker.feed import DEAD_AFTER, PROBE_S, Feed
+from traffic.core.worker.feed import Feed
 from traffic.core.worker.link import LeaseClient
-from traffic.core.worker.reach import FAULT_S, Reach
+from traffic.core.worker.reach import DEAD_AFTER, FAULT_S, PROBE_S, Reach
 
 RUN = RunConfig("run", "POST", "/", (0.0, 0.0), 3, "at-least-once")
 OK, BUSY = Answer(201), Answer(503)

@@ -48,7 +48,7 @@ def report_silent_master(runner: Any, is_answered: Callable[[], bool]) -> None:
         if not is_answered():
             logger.warning(
                 "the master at %s:%d has not answered this worker's hello for %g s: it reads a large file, or its "
-                "locustfile is none of this project's (from traffic import ...). The worker goes on asking",
+                "locustfile does not import from traffic. The worker continues to ask",
                 *(runner.master_host, runner.master_port, SILENT_HELLO_S),
             )
 
@@ -57,7 +57,7 @@ def report_silent_master(runner: Any, is_answered: Callable[[], bool]) -> None:
 
 def _report_if_alone(runner: WorkerRunner, host: str, port: int) -> None:
     if not getattr(runner, "connected", False):  # set once the name of the master has been looked up
-        line = "no master has answered this worker at %s:%d for %g s: %s. It goes on trying, for five minutes"
+        line = "no master has answered this worker at %s:%d for %g s: %s. It continues to try, for five minutes"
         logger.warning(line, host, port, SILENT_CONNECT_S, why_no_master(host, port))
 
 

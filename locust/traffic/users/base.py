@@ -16,6 +16,7 @@ from traffic.users.source import RecordSource, sources
 
 RECHECK_S = 1.0
 BEFORE_INIT_S = 0.05
+STOPPED = "the user was stopped while the answer was awaited"
 NOT_DELIVERED = "the task took the record and did not deliver it"
 
 

@@ -14,10 +14,9 @@ from traffic.core.outcome import Answer, Outcome, judged, retry_after_s
 from traffic.core.worker.feed import Record
 from traffic.http.scheme_mismatch import WRITE_HTTP, WRITE_HTTPS, asks_for_tls, met_plain
 from traffic.machine_limits import own_fault
-from traffic.users.base import RecordUserBase
+from traffic.users.base import STOPPED, RecordUserBase
 from traffic.users.record_headers import record_headers
 
-STOPPED = "the user was stopped while the answer was awaited"
 # Errors after which no byte of the request can have left.
 _NOT_SENT = frozenset({errno.ECONNREFUSED, errno.EHOSTUNREACH, errno.ENETUNREACH})
 

@@ -26,8 +26,8 @@ class ReplayUser(RecordUserBase):
     `rule` (None: the rule of `--traffic-policy`) is called by the loop and must not wait; nor must a `wait_time` of the
     class's own, if it has no tasks. Timeouts are in seconds: `connection_timeout` until there is a connection,
     `network_timeout` until the answer is whole (None: `--traffic-timeout`). `default_headers` are sent with every
-    request. For https, `ca_file` names who is trusted beside the system's own, `client_certificate` is a PEM file or a
-    pair of certificate and key; `insecure` verifies nothing.
+    request. For https, `ca_file` has the certificates to trust instead of the system's, `client_certificate` is a PEM
+    file or a pair of certificate and key; `insecure` verifies nothing.
     """
 
     abstract = True

@@ -24,10 +24,10 @@ Judgement = tuple[Answer, Outcome, Exception | None]
 class RequestPlan:
     """The run's settings as bytes and rules that are ready for use. ValueError if they cannot stand in a request.
 
-    `known` has judgements by the head that they are on; `constant`: the rule always judges the same answer alike.
+    `known` has judgements by the head that they are on.
     """
 
-    __slots__ = ("_prefix", "constant", "known", "rule", "run", "stats_buffer", "wait")
+    __slots__ = ("_constant", "_prefix", "known", "rule", "run", "stats_buffer", "wait")
 
     def __init__(
         self,
@@ -41,7 +41,7 @@ class RequestPlan:
         self.run, self.rule, self.stats_buffer = run.run, rule, stats
         self.wait = run.wait if run.wait[1] > 0 else None
         self._prefix = _prefix(run, target, worker, headers)
-        self.constant = type(rule) in _CONSTANT
+        self._constant = type(rule) in _CONSTANT
         self.known: dict[ResponseHead, Judgement] = {}
 
     def request(self, record: Record) -> bytes:
@@ -54,7 +54,7 @@ class RequestPlan:
         answer = Answer(head.status, f"HTTP {head.status}", retry_after=retry_after_s(value, datetime.now(UTC)))
         judgement = judged(self.rule, answer)
         # A Retry-After that is a date means a shorter wait each time it is read.
-        if self.constant and (value is None or value.isdigit()):
+        if self._constant and (value is None or value.isdigit()):
             if len(self.known) >= REMEMBERED:
                 self.known.clear()
             self.known[head] = judgement

@@ -14,11 +14,11 @@ from traffic.core.worker.feed import Record
 from traffic.http.connection import Connection
 from traffic.http.http1 import ResponseHead
 from traffic.machine_limits import own_fault
+from traffic.users.base import STOPPED
 from traffic.users.dispatcher import Dispatcher
 from traffic.users.request_plan import RequestPlan
 
 _DELIVERED = Outcome.DELIVERED  # saves one look-up for each record
-STOPPED = "the user was stopped while the answer was awaited"
 
 
 class Sender:

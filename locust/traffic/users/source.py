@@ -27,7 +27,7 @@ class RecordSource(Protocol):
         """Whether the run hands out no more records."""
 
     def take(self, now: float | None = None) -> Record | None:
-        """Return a record to send now; None if there is none. `now` spares a second look at the clock."""
+        """Return a record to send now; None if there is none. `now`: the time by `now_s`, if it is known."""
 
     def take_batch(self, now: float, most: int) -> list[Record]:
         """Return up to `most` records to send now."""

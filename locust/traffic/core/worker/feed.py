@@ -14,11 +14,11 @@ from traffic.core.ranges import RangeSet
 from traffic.core.wire import ProtocolError
 from traffic.core.worker.failures import Failures, positions_of
 from traffic.core.worker.lease_queue import LeasedRecords, LeaseQueue
-from traffic.core.worker.reach import DEAD_AFTER, PROBE_S, Reach
+from traffic.core.worker.reach import Reach
 from traffic.core.worker.record import Counts, Record
 from traffic.core.worker.retries import Retries
 
-__all__ = ["DEAD_AFTER", "PROBE_S", "Feed", "Record"]
+__all__ = ["Feed", "Record"]
 
 STOPPED = "the run was stopped while the answer was awaited"
 _DELIVERED = Outcome.DELIVERED  # saves one look-up for each record

@@ -1,4 +1,4 @@
-"""What Locust 2.47 does by itself where workers come and go, and that a run does not suffer from it.
+"""What Locust 2.47 does by itself when workers come and go, and that a run does not suffer from it.
 
 Each flaw is shown on a plain locustfile, so that a release of Locust that mends it fails here, and what works around
 it can go. `test_faults.py` has the cures that need a whole fault: there the last worker of a run is lost.
@@ -59,7 +59,7 @@ def api() -> Iterator[FakeApi]:
 
 
 def await_users(cluster: Cluster, count: int) -> None:
-    """Wait until so many users have begun. (Locust's log says so only where the workers' reports come in time.)"""
+    """Wait until so many users have begun. (Locust's log says so only if the workers' reports come in time.)"""
     cluster.until(lambda: sum(one.log.count(BEGINS) for one in cluster.workers) >= count, f"{count} users begin")
 
 
@@ -81,7 +81,7 @@ def all_once(cluster: Cluster, api: FakeApi, records: int) -> bool:
     return code == 0 and sent == dict.fromkeys(range(records), 1)
 
 
-# Without --enable-rebalancing, only the first worker that joins makes Locust share its users out anew.
+# Without --enable-rebalancing, only the first worker that joins makes Locust share its users out again.
 
 
 @pytest.mark.slow
@@ -109,7 +109,7 @@ def test_every_later_worker_gets_users_of_ours(tmp_path: Path, api: FakeApi) -> 
         assert all(row["delivered"] for row in cluster.report["workers"]), cluster.report
 
 
-# A minute after a worker was lost (shortened here), Locust starts all users anew, from none, at the spawn rate.
+# A minute after a worker was lost (shortened here), Locust starts all users again, from none, at the spawn rate.
 
 PURGE_SOON = """
 import locust.runners
@@ -210,7 +210,7 @@ def test_users_that_begin_before_init_wait_for_records(tmp_path: Path, api: Fake
             assert worker.log.index(BEGINS) < worker.log.index("init goes on")
 
 
-# A test whose users have all ended by StopUser goes on without any. Every headless run of ours ends so.
+# A test whose users have all ended by StopUser continues without any. Every headless run of ours ends so.
 
 ENDING = """
 from locust import User, task
@@ -316,7 +316,7 @@ def read_both(cluster: Cluster) -> None:
 
 
 def both_are_read(cluster: Cluster) -> int:
-    """On how many workers the start and the stop behind it have been dealt with."""
+    """Return how many workers have handled the start and the stop behind it."""
     return sum("both were read" in worker.log for worker in cluster.workers)
 
 
@@ -353,7 +353,7 @@ def test_ours_ends_a_start_that_a_stop_follows_at_once(tmp_path: Path, api: Fake
     assert api.count == 80
 
 
-# For each word of a worker that comes or goes Locust shares the users out anew, and reads nothing for a second. And it
+# When a worker comes or goes, Locust shares the users out again, and reads nothing for a second. And it
 # counts a worker that registers again as one more, with a share of its own.
 
 AGAIN = """

@@ -19,7 +19,7 @@ from traffic import ReplayUser
 class Replay(ReplayUser):
     network_timeout = 3.0
 """
-# Of those to whom no answer is late: a busy machine is not to have their records sent twice.
+# For users whose answers are never late: no record is sent twice because the machine is busy.
 PATIENT_REPLAY = """
 from traffic import ReplayUser
 

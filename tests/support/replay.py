@@ -1,4 +1,4 @@
-"""A replay user in the test's own process, records for it, and a server that does with a connection as it is told."""
+"""A replay user in the test's own process, records for it, and a server that treats connections as a test says."""
 
 import contextlib
 from collections.abc import Callable, Iterator
@@ -57,7 +57,7 @@ class Books:
         return [record for record in taken if record is not None]
 
     def record_outcome(self, record: Record, answer: Answer, outcome: Outcome, now: float | None = None) -> None:
-        assert record.index not in [index for index, _, _ in self.booked], "an attempt is booked once"
+        assert record.index not in [index for index, _, _ in self.booked], "an outcome is reported once"
         self.booked.append((record.index, answer, outcome))
 
     def wait(self, timeout: float) -> None:
@@ -83,7 +83,7 @@ class Request:
 
 
 class Server:
-    """`serve(socket, request)` answers one request; the connection goes on until it says False, or closes."""
+    """`serve(socket, request)` answers one request; the connection continues until it returns False, or closes."""
 
     def __init__(self, serve: Callable[[Any, Request], bool | None], listener: Any, **options: Any) -> None:
         self._serve, self.connections = serve, 0

@@ -1,4 +1,4 @@
-"""Why no master answers a worker, as a look at the address says."""
+"""What a worker logs if no master answers it, by what is at the address."""
 
 import gevent
 import pytest

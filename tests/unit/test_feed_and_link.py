@@ -1,4 +1,4 @@
-"""The worker's side: what it hands out, until when, and what it tells."""
+"""The worker's side: what it hands out, until when, and what it reports."""
 
 import random
 from dataclasses import replace
@@ -145,7 +145,7 @@ def test_a_record_in_flight_over_a_lapse_serves_the_new_lease(link: LeaseClient)
 
 
 def test_a_record_that_failed_late_is_sent_again_once_the_master_has_read_so_and_leases_it(link: LeaseClient) -> None:
-    """As it does where the record was a dead letter already, and is to be sent again."""
+    """As it does if the record was a dead letter before, and is sent again."""
     joined(link)
     record = take(link.feed, 0.4)
     assert record
@@ -354,7 +354,7 @@ def test_the_key_is_the_run_and_the_index(link: LeaseClient) -> None:
 
 
 def test_while_outcomes_wait_for_an_answer_they_are_said_again_once_a_second(link: LeaseClient) -> None:
-    """A master that is slow to read is not told the same four times a second."""
+    """A master that is slow to read need not read the same four times a second."""
     joined(link)
     record = take(link.feed, 0.4)
     assert record

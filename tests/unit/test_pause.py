@@ -139,7 +139,7 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
 
 
 def words(made: list[Decision]) -> dict[str, bool]:
-    """What the workers are told of a pause."""
+    """What the master says of a pause to the workers."""
     return {one.worker: one.message.paused for one in sends(made) if isinstance(one.message, AckReply)}
 
 

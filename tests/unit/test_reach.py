@@ -1,4 +1,4 @@
-"""Whether a worker gets anything done: how many attempts it takes to know, and what becomes of its records then."""
+"""Whether a worker gets anything done: how many attempts it takes to know, and what happens to its records then."""
 
 import random
 from dataclasses import replace
@@ -51,7 +51,7 @@ class Bench:
         return ack
 
     def attempt(self, answer: Answer, now: float, outcome: Outcome = Outcome.RETRY) -> int:
-        """Take a record and book it; which."""
+        """Take a record, report its outcome, and return it."""
         record = take(self.feed, now)
         assert record is not None
         self.feed.record_outcome(record, answer, outcome, now)

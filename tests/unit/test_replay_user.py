@@ -1,4 +1,4 @@
-"""The life of a replay user: it ends, is stopped or killed, its locustfile fails, and each record is booked once."""
+"""The life of a replay user: it ends, is stopped or killed, its locustfile fails, and each outcome is reported once."""
 
 from functools import partial
 from ssl import CERT_REQUIRED
@@ -75,7 +75,7 @@ def test_retry_after_is_handed_on(crew):
 
 
 class Held:
-    """A server that answers when it is told to."""
+    """A server that answers when the test lets it."""
 
     def __init__(self):
         self.go = Event()

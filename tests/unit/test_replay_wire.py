@@ -25,7 +25,7 @@ HEAD = WITH_BODY.index(b"body")
 
 
 def delivers(serve, count=5, bodies=None, **settings):
-    """Records, one user, and what came of both: the books and the server."""
+    """Have one user deliver records; return the source with the outcomes, and the server."""
     books = Books(bodies or [RECORD] * count)
     with server(serve) as api:
         users = Users(books, api.url, **settings).run()
@@ -134,7 +134,7 @@ def test_a_connection_that_the_server_closes_at_rest_costs_no_record():
 def test_what_was_written_to_a_connection_that_was_closed_meanwhile_may_have_been_read():
     def serve(connection, _):
         connection.sendall(OK)
-        connection.shutdown(socket.SHUT_WR)  # it is at its end, and says so before the next request leaves
+        connection.shutdown(socket.SHUT_WR)  # its end is noticed before the next request leaves
         connection.recv(65536)
         return False
 
@@ -198,7 +198,7 @@ def test_what_is_refused_was_not_sent():
 def test_a_connection_that_does_not_come_is_given_up_unsent():
     listener = socket.create_server(("127.0.0.1", 0), backlog=0)
     fillers = []
-    for _ in range(4):  # who comes when nobody may wait any more is not heard
+    for _ in range(4):  # the backlog is full, so the connection is not accepted
         fillers.append(socket.socket())
         fillers[-1].setblocking(False)
         fillers[-1].connect_ex(listener.getsockname())

@@ -7,10 +7,13 @@ from typing import Any
 
 import gevent
 import pytest
+from gevent.event import Event
 
 from traffic.core.master.coordinator import LeaseCoordinator
+from traffic.core.master.run_state import RunState
 from traffic.core.protocol import LeaseTerms
 from traffic.master import active_run as module
+from traffic.master import finish
 from traffic.master.active_run import ActiveRun
 from traffic.master.finish import EXIT_DELIVERED, EXIT_NOT_ALL, RunFinisher
 from traffic.master.outbox import Outbox
@@ -40,7 +43,9 @@ class Bench:
         self.outbox.journal = self.journal
         self.environment = SimpleNamespace(process_exit_code=None, stop_timeout=0)
         self.server = gevent.spawn(self.outbox.serve)
-        locust_session: Any = SimpleNamespace(environment=self.environment, worker_states=dict, stop=lambda: None)
+        locust_session: Any = SimpleNamespace(
+            environment=self.environment, worker_states=dict, stop=lambda: None, wind_up=lambda: None
+        )
         starter: Any = SimpleNamespace(unattended=False)
         live: Any = SimpleNamespace(end=lambda: None)
         self.broken: list[object] = []
@@ -94,3 +99,41 @@ def test_a_run_is_a_success_only_if_the_audit_does_not_disagree(
     assert f"delivery report, run {report['run']}: {text}\n" in caplog.text
     assert bench.run_events.event_log.since(0)[-1].level == ("good" if code == EXIT_DELIVERED else "warning")
     assert bench.journal.path.exists() == kept, "a journal that may be evidence is kept"
+
+
+def test_a_process_that_ends_while_the_report_is_made_waits_for_it(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, gate = Event(), Event()
+
+    def slow_audit(*_: object) -> None:
+        asked.set()
+        gate.wait()
+
+    monkeypatch.setattr(module, "reconcile", slow_audit)
+    bench.finisher.complete(bench.active_run)
+    assert asked.wait(10)
+    quitting = gevent.spawn(bench.finisher.quit, bench.active_run, broken=False)
+    gevent.sleep(0.05)
+    assert (bench.active_run.ending, bench.active_run.live, quitting.ready()) == (True, False, False)
+    assert bench.active_run.state is RunState.RUNNING, "while its report is made a run is shown as before"
+    gate.set()
+    quitting.get(timeout=10)
+    assert bench.active_run.state is RunState.COMPLETED
+    assert not bench.journal.path.exists()
+
+
+def test_a_run_that_is_stopped_twice_is_reported_once(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "reconcile", lambda *_: None)
+    monkeypatch.setattr(finish, "LAST_ACKS_S", 0.0)
+    bench.finisher.stop(bench.active_run)
+    assert (bench.active_run.state, bench.active_run.live) == (RunState.STOPPING, True)
+    bench.finisher.stop(bench.active_run)
+    bench.finisher.quit(bench.active_run, broken=False)
+    report = bench.active_run.report
+    assert report is not None
+    assert (report["state"], bench.active_run.state) == ("stopped", RunState.STOPPED)
+    bench.finisher.stop(bench.active_run)
+    bench.finisher.fail(bench.active_run, "too late")
+    gevent.sleep(0.05)
+    assert (bench.active_run.report, bench.broken) == (report, [])

@@ -68,7 +68,7 @@ OPTIONS = (
         in_form=True,
         example="1000",
     ),
-    Option("traffic_offset", "0", "Records at the file's beginning to leave out", whole(0, LARGEST), in_form=True),
+    Option("traffic_offset", "0", "Records to skip at the beginning of the file", whole(0, LARGEST), in_form=True),
     Option(
         "traffic_schema",
         "",
@@ -93,7 +93,7 @@ OPTIONS = (
     Option(
         "traffic_lease",
         f"{LEASE_S:g}",
-        "Seconds that a worker may be silent before others get its records",
+        "Seconds that a worker may be silent before the other workers get its records",
         decimal(0.5, 300),
     ),
     Option("traffic_max_attempts", "5", "Attempts for one record before it becomes a dead letter", whole(1, 1000)),
@@ -106,13 +106,13 @@ OPTIONS = (
     Option(
         "traffic_give_up",
         "60",
-        "Seconds that a run without a worker, or with a dead API, waits before it ends",
+        "Seconds that a run without progress, such as without a worker or an API, waits before it ends",
         whole(1, 86400),
     ),
     Option(
         "traffic_resume",
         "",
-        "Run to go on with, if it was stopped: last, or its id; no: leave one that was cut off; empty: a new run",
+        "Run to resume: last, or a run's id; no: leave a run that was cut off; empty: a new run",
         str,
         in_form=True,
         bare=LATEST,
@@ -121,7 +121,7 @@ OPTIONS = (
     Option(
         "traffic_resend",
         "",
-        "What to send again of the run that is resumed: dead-letters, with their keys; empty: nothing",
+        "What to send again of the resumed run: dead-letters, with the same keys; empty: nothing",
         switch(DEAD_LETTERS),
         in_form=True,
         choices=("", DEAD_LETTERS),
@@ -131,7 +131,7 @@ OPTIONS = (
     Option(
         "traffic_other_host",
         "",
-        "Whether the run that is resumed may go to another host than before: yes; empty: it is refused",
+        "Whether the resumed run may go to another host than before: yes; empty: it is refused",
         switch(YES),
         in_form=True,
         choices=("", YES),
@@ -141,7 +141,7 @@ OPTIONS = (
     Option(
         "traffic_again",
         "",
-        "Whether a file of which a run was stopped half way is sent again as a whole: yes; empty: it is refused",
+        "Whether to send a whole file again although a run of it was stopped half way: yes; empty: it is refused",
         switch(YES),
         in_form=True,
         choices=("", YES),
@@ -157,14 +157,14 @@ OPTIONS = (
     Option(
         "traffic_keep_days",
         "0",
-        "How many days to keep a run in the state folder; 0: whatever its age",
+        "How many days to keep a run in the state folder; 0: any number",
         whole(0, 36500),
     ),
     Option("traffic_state_dir", DEFAULT_STATE_DIR, "Folder for the journals, reports and dead letters", file_path),
     Option(
         "traffic_allowed_hosts",
         "",
-        "Names, with commas between them, by which the web UI may be asked besides localhost and --web-host; *: any",
+        "Names of the web UI besides localhost and --web-host, with commas between them; *: any",
         str,
         example="load.example",
     ),

@@ -18,16 +18,16 @@ class LiveLine:
     def __init__(self) -> None:
         from traffic.terminal.rich_view import TerminalRenderer  # noqa: PLC0415 - slow to load
 
-        self._foot, self._painter = StatusRow(sys.stderr), TerminalRenderer(sys.stderr)
-        self._before, StderrWriter.write = StderrWriter.write, self._foot.above
+        self._status_row, self._renderer = StatusRow(sys.stderr), TerminalRenderer(sys.stderr)
+        self._before, StderrWriter.write = StderrWriter.write, self._status_row.above
 
-    def draw(self, look: dict[str, Any] | None) -> None:
+    def draw(self, status: dict[str, Any] | None) -> None:
         """Show how the run goes; None: nothing."""
-        self._foot.draw("" if look is None else self._painter.live_line(look, self._foot.width))
+        self._status_row.draw("" if status is None else self._renderer.live_line(status, self._status_row.width))
 
     def finish(self) -> None:
         """Take the line away: the master, and whoever had its end of the pipe, are gone."""
-        self._foot.end()
+        self._status_row.end()
         StderrWriter.write = self._before
 
 

@@ -25,7 +25,7 @@ from traffic.master.finish import refuse_to_start
 from traffic.master.master import Master
 from traffic.master.web import Web
 from traffic.settings import OPTIONS, SettingsError, add_options
-from traffic.terminal.live_line import make_way
+from traffic.terminal.live_line import clear_row_before_log
 from traffic.terminal.status_pipe import report_log, report_parse_errors
 from traffic.users.record_user import RecordUser
 from traffic.users.replay_user import ReplayUser
@@ -59,7 +59,7 @@ def _attach(environment: Environment, runner: Any, **_: Any) -> None:
             Web(environment.web_ui, master)
     elif isinstance(runner, WorkerRunner):
         assert environment.parsed_options is not None
-        make_way(headless=environment.parsed_options.headless)
+        clear_row_before_log(headless=environment.parsed_options.headless)
         wait_for_lost_master()
         sources[environment] = Worker(environment, runner)
     else:

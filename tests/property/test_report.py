@@ -16,7 +16,7 @@ from traffic.core.master.verdict import all_delivered
 from traffic.core.protocol import LeaseTerms
 from traffic.core.ranges import RangeSet
 from traffic.core.record_state import Cause, DeadLetter, DeadLetterGroup, RecordState
-from unit.a_run import ENDED, a_run, standing
+from unit.a_run import ENDED, a_run, context
 
 RECORDS = 12
 WORKERS = ["a", "b", "c"]
@@ -104,7 +104,7 @@ def test_a_report_adds_up_and_misses_nobody(origin, dealt, moves):
     for worker, size, end in moves:
         move(run, worker, size, end)
         check_ledger(run.ledger)
-    report = run_status(run, standing("stopped", ENDED), Progress())
+    report = run_status(run, context("stopped", ENDED), Progress())
     counts = report["counts"]
     assert counts["records"] == RECORDS
     assert counts["delivered"] + counts["rejected"] + counts["in_doubt"] + counts["unsent"] == RECORDS

@@ -43,6 +43,6 @@ def record_failure(
     run.ledger.record_failure(RangeSet([(position, position + 1)]), Cause(state, 3, status, reason, worker))
 
 
-def standing(state: str = "running", ended: str | None = None, **worker_states: str) -> RunContext:
+def context(state: str = "running", ended: str | None = None, **worker_states: str) -> RunContext:
     """Return a run's context as the master would."""
     return RunContext(state, "", STARTED, ended, worker_states)

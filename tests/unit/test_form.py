@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from traffic.master.web.file_reach import Reach
+from traffic.master.web.file_reach import AllowedFiles
 from traffic.settings import OPTIONS, SettingsError
 from unit.a_site import ASite
 
@@ -195,10 +195,10 @@ def test_a_shape_says_by_itself_how_many_users_there_are(site):
 # Files.
 
 
-def reach(site: ASite, named: object) -> str:
+def allowed_files(site: ASite, named: object) -> str:
     """Why a file cannot be named; empty if it can."""
     try:
-        Reach(str(site.data / "traffic.json")).check(str(named), site.state / "uploads")
+        AllowedFiles(str(site.data / "traffic.json")).check(str(named), site.state / "uploads")
     except SettingsError as error:
         return str(error)
     return ""
@@ -224,11 +224,11 @@ def folders(site: ASite, tmp_path: Path) -> ASite:
 def test_files_of_the_folder_and_uploads_can_be_named(folders, monkeypatch):
     data = folders.data
     for named in ("traffic.json", "sub/b.json", "none.json", "inner.json", "../data/traffic.json", "./sub/../x.json"):
-        assert not reach(folders, data / named), named
-    assert not reach(folders, f"  {data}/traffic.json ")
-    assert not reach(folders, folders.state / "uploads" / "mine.json")
+        assert not allowed_files(folders, data / named), named
+    assert not allowed_files(folders, f"  {data}/traffic.json ")
+    assert not allowed_files(folders, folders.state / "uploads" / "mine.json")
     monkeypatch.chdir(data)
-    assert not reach(folders, "sub/b.json")
+    assert not allowed_files(folders, "sub/b.json")
 
 
 @pytest.mark.parametrize(
@@ -256,7 +256,7 @@ def test_files_of_the_folder_and_uploads_can_be_named(folders, monkeypatch):
 )
 def test_a_file_elsewhere_is_refused_in_the_same_words_whether_or_not_it_is_there(folders, named, monkeypatch):
     monkeypatch.chdir(folders.data)
-    why = reach(folders, named if os.path.isabs(named) else folders.data / named)
+    why = allowed_files(folders, named if os.path.isabs(named) else folders.data / named)
     assert why.startswith(f"From here, a traffic file can be chosen out of {str(folders.data)!r}, or be one that was")
     assert why.endswith("is neither. Choose another, or upload it.")
     assert "hunter2" not in why
@@ -264,16 +264,16 @@ def test_a_file_elsewhere_is_refused_in_the_same_words_whether_or_not_it_is_ther
 
 def test_an_empty_field_means_the_default_file_which_may_be_elsewhere(folders, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert not reach(folders, "")
+    assert not allowed_files(folders, "")
     monkeypatch.chdir(folders.state)
-    assert "'data/traffic.json' is neither" in reach(folders, "")
+    assert "'data/traffic.json' is neither" in allowed_files(folders, "")
 
 
 def test_the_file_that_the_master_was_started_with_can_be_named_wherever_it_leads(site, tmp_path):
     (tmp_path / "elsewhere.json").write_text("[{}]")
     configured = site.data / ".hidden.json"
     configured.symlink_to(tmp_path / "elsewhere.json")
-    Reach(str(configured)).check(str(configured), site.state / "uploads")
+    AllowedFiles(str(configured)).check(str(configured), site.state / "uploads")
 
 
 def test_a_start_and_an_edit_name_no_file_elsewhere(site):

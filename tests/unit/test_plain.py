@@ -6,7 +6,7 @@ from traffic.core.master.progress import Progress
 from traffic.core.master.report import run_status
 from traffic.core.record_state import RecordState
 from traffic.terminal import plain
-from unit.a_run import ENDED, a_run, deliver, record_failure, standing
+from unit.a_run import ENDED, a_run, context, deliver, record_failure
 
 
 def status(**counts: int) -> dict:
@@ -48,7 +48,7 @@ def report(tmp_path):
     run.ledger.leave("host_0123456789abcdef", ["worker-1"])
     deliver(run, "worker-1", 5, 6, 7)
     run.note_attempts("worker-1", 11, 2)
-    made = run_status(run, standing("stopped", ENDED), Progress())
+    made = run_status(run, context("stopped", ENDED), Progress())
     run.dataset.close()
     return made | {"seconds": 60.0, "rate": 0.1, "audit": None}
 

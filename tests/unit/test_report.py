@@ -10,7 +10,7 @@ from traffic.core.master.progress import Progress
 from traffic.core.master.report import dead_letters, run_status, unsent_indexes
 from traffic.core.master.verdict import all_delivered
 from traffic.core.record_state import RecordState
-from unit.a_run import ENDED, STARTED, a_run, deliver, lease, record_failure, standing
+from unit.a_run import ENDED, STARTED, a_run, context, deliver, lease, record_failure
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def run(tmp_path):
 
 
 def test_a_status_has_the_fields_that_the_design_names(run):
-    status = run_status(run, standing(a="running"), Progress())
+    status = run_status(run, context(a="running"), Progress())
     assert set(status) >= {"run", "state", "dataset", "seed", "counts", "workers", "rate", "eta_s", "started", "ended"}
     assert set(status["dataset"]) == {"file", "records", "digest", "offset", "chosen"}
     assert list(status["counts"]) == [
@@ -42,7 +42,7 @@ def test_a_status_has_the_fields_that_the_design_names(run):
 
 
 def test_a_status_in_mid_run(run):
-    status = run_status(run, standing(a="running"), Progress())
+    status = run_status(run, context(a="running"), Progress())
     assert [worker["id"] for worker in status.pop("workers")] == ["a", "b"], "test_report_views has their rows"
     assert status == {
         "run": "20260102-030405-abcd",
@@ -81,7 +81,7 @@ def test_a_status_in_mid_run(run):
 
 
 def test_a_status_adds_up_at_any_time(run):
-    counts = run_status(run, standing(), Progress())["counts"]
+    counts = run_status(run, context(), Progress())["counts"]
     settled = counts["delivered"] + counts["rejected"] + counts["in_doubt"]
     assert counts["records"] == settled + counts["pending"] + counts["leased"] + counts["unsent"]
 
@@ -89,7 +89,7 @@ def test_a_status_adds_up_at_any_time(run):
 def test_a_report_adds_up_what_is_pending_at_the_end_is_unsent(run):
     lost = run.ledger.leases.of("b")[0]
     run.ledger.return_lease(lost, lost.open.copy())
-    report = run_status(run, standing("stopped", ENDED), Progress())
+    report = run_status(run, context("stopped", ENDED), Progress())
     counts = report["counts"]
     assert (counts["pending"], counts["leased"], counts["unsent"]) == (0, 0, 5)
     assert counts["records"] == counts["delivered"] + counts["rejected"] + counts["in_doubt"] + counts["unsent"]
@@ -97,7 +97,7 @@ def test_a_report_adds_up_what_is_pending_at_the_end_is_unsent(run):
 
 
 def test_what_all_workers_did_is_what_the_run_has(run):
-    report = run_status(run, standing("stopped", ENDED), Progress())
+    report = run_status(run, context("stopped", ENDED), Progress())
     for kind in ("delivered", "rejected", "in_doubt"):
         assert sum(worker[kind] for worker in report["workers"]) == report["counts"][kind]
 
@@ -106,16 +106,16 @@ def test_rate_and_remaining_time_are_rounded_to_tenths(run):
     progress = Progress()
     progress.note(0, 0.0)
     progress.note(5, 7.0)
-    status = run_status(run, standing(), progress)
+    status = run_status(run, context(), progress)
     assert (status["rate"], status["eta_s"]) == (0.7, 7.0)
 
 
 def test_only_a_run_without_a_loss_is_all_delivered(tmp_path):
     run = a_run(tmp_path, 2, ["a"])
     deliver(run, "a", 0)
-    assert not all_delivered(run_status(run, standing("stopped", ENDED), Progress()))
+    assert not all_delivered(run_status(run, context("stopped", ENDED), Progress()))
     deliver(run, "a", 1)
-    assert all_delivered(run_status(run, standing("completed", ENDED), Progress()))
+    assert all_delivered(run_status(run, context("completed", ENDED), Progress()))
     run.dataset.close()
 
 
@@ -181,6 +181,6 @@ def test_a_dead_letter_whose_file_became_something_else_is_still_listed(run):
 
 
 def test_a_status_says_what_is_wrong_with_a_worker(run):
-    in_trouble = replace(standing(a="running"), troubles={"a": "the API cannot be reached: refused"})
+    in_trouble = replace(context(a="running"), troubles={"a": "the API cannot be reached: refused"})
     rows = run_status(run, in_trouble, Progress())["workers"]
     assert [row["trouble"] for row in rows] == ["the API cannot be reached: refused", ""]

@@ -56,29 +56,29 @@ def terminal() -> Iterator[Pty]:
 
 
 def test_lines_pass_above_the_row_in_one_write(terminal: Pty) -> None:
-    foot = StatusRow(terminal)
-    foot.draw("45%")
-    foot.above("a line\nanother\n")
-    foot.draw("46%")
+    row = StatusRow(terminal)
+    row.draw("45%")
+    row.above("a line\nanother\n")
+    row.draw("46%")
     assert terminal.written == f"{CLEAR}45%{CLEAR}a line\nanother\n45%{CLEAR}46%"
 
 
 def test_before_the_first_row_and_without_one_nothing_is_drawn(terminal: Pty) -> None:
-    foot = StatusRow(terminal)
-    foot.draw("")
-    foot.draw("45%")
-    foot.draw("")
-    foot.draw("")
+    row = StatusRow(terminal)
+    row.draw("")
+    row.draw("45%")
+    row.draw("")
+    row.draw("")
     assert terminal.written == f"{CLEAR}45%{CLEAR}"
 
 
 def test_after_the_end_the_row_is_gone_and_lines_are_as_they_are(terminal: Pty) -> None:
-    foot = StatusRow(terminal)
-    foot.draw("45%")
-    foot.end()
-    foot.end()
-    foot.draw("46%")
-    foot.above("a line\n")
+    row = StatusRow(terminal)
+    row.draw("45%")
+    row.end()
+    row.end()
+    row.draw("46%")
+    row.above("a line\n")
     assert terminal.written == f"{CLEAR}45%{CLEAR}a line\n"
 
 
@@ -88,28 +88,28 @@ def test_a_row_that_was_never_drawn_leaves_no_trace(terminal: Pty) -> None:
 
 
 def test_the_row_is_a_column_short_of_the_terminal(terminal: Pty) -> None:
-    foot = StatusRow(terminal)
-    assert foot.width == 79  # of one that does not know its width
+    row = StatusRow(terminal)
+    assert row.width == 79  # of one that does not know its width
     termios.tcsetwinsize(terminal.theirs, (24, 40))
-    assert foot.width == 39
+    assert row.width == 39
 
 
 def test_nobody_waits_for_a_terminal_that_is_held(terminal: Pty) -> None:
-    foot = StatusRow(terminal)
-    foot.draw("45%")
+    row = StatusRow(terminal)
+    row.draw("45%")
     termios.tcflow(terminal.theirs, termios.TCOOFF)
-    foot.draw("46%")  # would wait until somebody lets it go
+    row.draw("46%")  # would wait until somebody lets it go
     termios.tcflow(terminal.theirs, termios.TCOON)
-    foot.draw("47%")
+    row.draw("47%")
     assert terminal.written == f"{CLEAR}45%{CLEAR}47%"
 
 
 def test_a_terminal_that_is_gone_ends_nothing(terminal: Pty) -> None:
-    foot = StatusRow(terminal)
+    row = StatusRow(terminal)
     terminal.hang_up()
-    foot.draw("45%")
-    foot.above("a line\n")
-    foot.end()
+    row.draw("45%")
+    row.above("a line\n")
+    row.end()
 
 
 @pytest.mark.parametrize("term", ["", "dumb", "unknown"])

@@ -6,7 +6,7 @@ from itertools import product
 import pytest
 
 from traffic.core.master.verdict import verdict
-from traffic.master.web.reasons import Seen
+from traffic.master.web.reasons import AllowedActs
 
 RUN = "20260102-030405-0012ab"
 UNREACHED = "the API cannot be reached: ConnectionRefusedError(111, 'Connection refused')"
@@ -19,47 +19,47 @@ REASONS = [
 ]
 BY_A_PERSON = ["paused by a person", f"paused by a person; {UNREACHED}", "paused by a person; no worker is there"]
 ALL = [
-    Seen(),
-    *map(Seen, ("running", "stopping", "ending")),
-    *(Seen("paused", reason) for reason in REASONS),
-    *(Seen("paused", reason, by_person=True) for reason in BY_A_PERSON),
+    AllowedActs(),
+    *map(AllowedActs, ("running", "stopping", "ending")),
+    *(AllowedActs("paused", reason) for reason in REASONS),
+    *(AllowedActs("paused", reason, by_person=True) for reason in BY_A_PERSON),
 ]
 
 
 @pytest.mark.parametrize(
     ("seen", "pause", "unpause", "stop", "start"),
     [
-        (Seen(), "No run is live.", "No run is live.", "No run is live.", None),
-        (Seen("running"), "", "The run is not paused.", "", "Run r is running. Stop it first."),
+        (AllowedActs(), "No run is live.", "No run is live.", "No run is live.", None),
+        (AllowedActs("running"), "", "The run is not paused.", "", "Run r is running. Stop it first."),
         (
-            Seen("stopping"),
+            AllowedActs("stopping"),
             *["The run is stopping."] * 3,
             "Run r is stopping. Stop it first.",
         ),
-        (Seen("ending"), *["The run is ending."] * 3, None),
+        (AllowedActs("ending"), *["The run is ending."] * 3, None),
         (
-            Seen("paused", "no worker is there"),
+            AllowedActs("paused", "no worker is there"),
             "",
             "The run waits by itself: no worker is there. It goes on when that is over.",
             "",
             "Run r is paused: no worker is there. Stop it first.",
         ),
         (
-            Seen("paused", "the API cannot be reached: it hung up."),
+            AllowedActs("paused", "the API cannot be reached: it hung up."),
             "",
             "The run waits by itself: the API cannot be reached: it hung up. It goes on when that is over.",
             "",
             "Run r is paused: the API cannot be reached: it hung up. Stop it first.",
         ),
         (
-            Seen("paused", "paused by a person", by_person=True),
+            AllowedActs("paused", "paused by a person", by_person=True),
             "The run is paused already.",
             "",
             "",
             "Run r is paused by a person. Stop it first.",
         ),
         (
-            Seen("paused", "paused by a person; no worker is there", by_person=True),
+            AllowedActs("paused", "paused by a person; no worker is there", by_person=True),
             "The run is paused already.",
             "",
             "",
@@ -68,7 +68,7 @@ ALL = [
     ],
 )
 def test_each_act_says_why_it_cannot_be_done(
-    seen: Seen, pause: str, unpause: str, stop: str, start: str | None
+    seen: AllowedActs, pause: str, unpause: str, stop: str, start: str | None
 ) -> None:
     assert (seen.why_not_pause(), seen.why_not_unpause(), seen.why_not_stop()) == (pause, unpause, stop)
     if start is not None:
@@ -76,7 +76,7 @@ def test_each_act_says_why_it_cannot_be_done(
 
 
 @pytest.mark.parametrize("seen", ALL, ids=str)
-def test_every_sentence_is_one_that_can_be_read_aloud(seen: Seen) -> None:
+def test_every_sentence_is_one_that_can_be_read_aloud(seen: AllowedActs) -> None:
     state = verdict({"state": seen.state or "ready"})["sentence"]
     said = [seen.why_not_pause(), seen.why_not_unpause(), seen.why_not_stop(), state]
     said += [seen.why_not_start(RUN)] if seen.state else []

@@ -9,7 +9,7 @@ from traffic.core.master.report import dead_letters, run_status
 from traffic.core.record_state import RecordState
 from traffic.master.web.printable import SHOWN, printable
 from traffic.master.web.reports import table
-from unit.a_run import ENDED, a_run, deliver, record_failure, standing
+from unit.a_run import ENDED, a_run, context, deliver, record_failure
 
 EVIL = '<script>alert("x")</script>'
 
@@ -22,7 +22,7 @@ def a_report(folder, reason: str = "HTTP 422") -> dict:
         record_failure(run, "w2", 2, RecordState.REJECTED, reason=reason)
         lines = [json.dumps(letter) + "\n" for letter in dead_letters(run)]
         (folder / "dead-letters.jsonl").write_text("".join(lines))
-        made = run_status(run, standing("stopped", ENDED), Progress())
+        made = run_status(run, context("stopped", ENDED), Progress())
     finally:
         run.dataset.close()
     sent = {"target": {"host": "http://api:1", "path": "/v1", "method": "PUT"}, "users": 3, "spawn_rate": 2.5}

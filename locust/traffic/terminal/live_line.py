@@ -1,7 +1,7 @@
-"""The live line of a headless master: how its run goes, drawn anew four times a second while the log passes above it.
+"""Show the live line of a headless master: the progress of its run, drawn four times a second below the log.
 
-A master on a terminal draws it there. If another program has the terminal and shows the master's output on it, as
-scripts/stack.py does, the master reports to it through the status pipe, and the other draws. Without a terminal, or
+A master on a terminal draws the line there. If another program has the terminal and shows the master's output on it, as
+scripts/stack.py does, the master reports to that program through the status pipe, and it draws. Without a terminal, or
 with a web UI, there is no live line, and the log has a line of progress now and then.
 """
 
@@ -20,114 +20,114 @@ from traffic.terminal.status_row import StatusRow, is_screen, passing_above
 
 EVERY_S = 0.25
 
-Look = dict[str, Any]
+Status = dict[str, Any]
 
 
-class _Place(Protocol):
-    """Where the live line is shown."""
+class _Display(Protocol):
+    """Shows the live line somewhere."""
 
-    def show(self, look: Look | None) -> None:
-        """Show how the run goes; None: there is nothing to show."""
+    def show(self, status: Status | None) -> None:
+        """Show the status of the run; None: there is nothing to show."""
 
     def end(self) -> None:
-        """Show nothing any more."""
+        """Remove the line for good."""
 
 
 class LiveLine:
-    """Shows what `look` says, until `end`. Where there is no place for a live line, it does nothing."""
+    """Shows the status that `read_status` returns, until `end`. Does nothing if no live line can be shown."""
 
-    def __init__(self, look: Callable[[], Look | None], *, headless: bool) -> None:
-        self._look = look
-        self._place = _find_place() if headless else None
-        if self._place is not None:
+    def __init__(self, read_status: Callable[[], Status | None], *, headless: bool) -> None:
+        self._read_status = read_status
+        self._display = _find_display() if headless else None
+        if self._display is not None:
             atexit.register(self.end)
             gevent.spawn(self._serve)
 
     def end(self) -> None:
-        """Take the line away, and leave the terminal as it was."""
-        if self._place is not None:
-            place, self._place = self._place, None
-            place.end()
+        """Remove the line, and leave the terminal as it was."""
+        if self._display is not None:
+            display, self._display = self._display, None
+            display.end()
 
     def _serve(self) -> None:
         try:
-            while self._place is not None:
-                self._place.show(self._look())
+            while self._display is not None:
+                self._display.show(self._read_status())
                 gevent.sleep(EVERY_S)
         finally:
             self.end()
 
 
-def _find_place() -> _Place | None:
+def _find_display() -> _Display | None:
     if status_pipe is not None:
         return _Pipe(status_pipe)
     return _Terminal() if is_screen(sys.stderr) else None
 
 
 class _Pipe:
-    """The reader's screen."""
+    """Sends the status to the program that has the terminal."""
 
     def __init__(self, pipe: StatusPipe) -> None:
         self._pipe = pipe
 
-    def show(self, look: Look | None) -> None:
-        self._pipe.look(look)
+    def show(self, status: Status | None) -> None:
+        self._pipe.look(status)
 
     def end(self) -> None:
         self._pipe.look(None)
 
 
 class _Terminal:
-    """The master's own. The log's handlers write above the line, the report as a table."""
+    """Draws on the master's own terminal. The log's handlers write above the line, and the report as a table."""
 
     def __init__(self) -> None:
         from traffic.terminal.rich_view import TerminalRenderer  # noqa: PLC0415 - rich is slow to load, and only this needs it
 
-        self._foot, self._painter = StatusRow(sys.stderr), TerminalRenderer(sys.stderr)
-        self._stack = contextlib.ExitStack()
-        for handler in self._stack.enter_context(passing_above(self._foot.above)):
-            self._stack.enter_context(_for_people(handler, self._painter.report))
+        self._status_row, self._renderer = StatusRow(sys.stderr), TerminalRenderer(sys.stderr)
+        self._restore = contextlib.ExitStack()
+        for handler in self._restore.enter_context(passing_above(self._status_row.above)):
+            self._restore.enter_context(_render_reports(handler, self._renderer.report))
 
-    def show(self, look: Look | None) -> None:
-        self._foot.draw("" if look is None else self._painter.live_line(look, self._foot.width))
+    def show(self, status: Status | None) -> None:
+        self._status_row.draw("" if status is None else self._renderer.live_line(status, self._status_row.width))
 
     def end(self) -> None:
-        self._foot.end()
-        self._stack.close()
+        self._status_row.end()
+        self._restore.close()
 
 
 class _Formatter(logging.Formatter):
-    """Writes a delivery report as `paint` does, anything else as `usual` does."""
+    """Formats a delivery report with `render`, any other record with `formatter`."""
 
-    def __init__(self, usual: logging.Formatter, paint: Callable[[dict[str, Any]], str]) -> None:
+    def __init__(self, formatter: logging.Formatter, render: Callable[[dict[str, Any]], str]) -> None:
         super().__init__()
-        self._usual, self._paint = usual, paint
+        self._formatter, self._render = formatter, render
 
     def format(self, record: logging.LogRecord) -> str:
         report = plain.report_of(record)
-        return self._usual.format(record) if report is None else self._paint(report)
+        return self._formatter.format(record) if report is None else self._render(report)
 
 
 @contextlib.contextmanager
-def _for_people(handler: logging.Handler, paint: Callable[[dict[str, Any]], str]) -> Iterator[None]:
-    """Have a handler leave out what the live line says, for the length of a block, and paint the report."""
-    usual = handler.formatter
-    handler.addFilter(plain.not_told_live)
-    handler.setFormatter(_Formatter(usual or logging.Formatter(), paint))
+def _render_reports(handler: logging.Handler, render: Callable[[dict[str, Any]], str]) -> Iterator[None]:
+    """Within a block, have a handler render the report and leave out what the live line shows."""
+    formatter = handler.formatter
+    handler.addFilter(plain.not_on_live_line)
+    handler.setFormatter(_Formatter(formatter or logging.Formatter(), render))
     try:
         yield
     finally:
-        handler.setFormatter(usual)
-        handler.removeFilter(plain.not_told_live)
+        handler.setFormatter(formatter)
+        handler.removeFilter(plain.not_on_live_line)
 
 
-def make_way(*, headless: bool) -> None:
-    """In a worker that shares a headless master's terminal: clear the live line before each line of the log.
+def clear_row_before_log(*, headless: bool) -> None:
+    """In a worker that shares a headless master's terminal, clear the live line before each line of the log.
 
-    The master draws it again, a moment later.
+    The master draws the line again a moment later.
     """
     if headless and is_screen(sys.stderr):
-        foot = StatusRow(sys.stderr)
-        stack = contextlib.ExitStack()
-        stack.enter_context(passing_above(foot.above))
-        atexit.register(stack.close)
+        row = StatusRow(sys.stderr)
+        restore = contextlib.ExitStack()
+        restore.enter_context(passing_above(row.above))
+        atexit.register(restore.close)

@@ -1,4 +1,4 @@
-"""The words and lines that a terminal or a log shows."""
+"""Write the report and the progress as plain text, for logs, files and pipes."""
 
 import logging
 from typing import Any
@@ -7,18 +7,18 @@ from traffic.core.master.verdict import disagreement, verdict
 from traffic.core.master.worker_table import REPORT_FIGURES, WORKER
 from traffic.core.text import count_records
 
-# Marks a line of the log that says what a live line says, too; and the report's: its `report` is the report itself.
+# Marks a log record that repeats what the live line shows. The record of the report has the report as `report`.
 ON_LIVE_LINE = {"told_live": True}
 FIGURE_WIDTH = 9
 
 
-def not_told_live(record: logging.LogRecord) -> bool:
-    """Whether a line of the log is to be shown above a live line."""
+def not_on_live_line(record: logging.LogRecord) -> bool:
+    """Return whether a log record is shown above a live line."""
     return not getattr(record, "told_live", False)
 
 
 def report_of(record: logging.LogRecord) -> dict[str, Any] | None:
-    """The delivery report that a line of the log is; None where it is another."""
+    """Return the delivery report that a log record carries; None if it carries none."""
     return getattr(record, "report", None)
 
 
@@ -33,12 +33,12 @@ def refusal_of(record: logging.LogRecord) -> str | None:
 
 
 def settled(counts: dict[str, int]) -> int:
-    """How many records have their outcome, by the counts of a status."""
+    """Return how many records have their outcome, by the counts of a status."""
     return counts["records"] - counts["pending"] - counts["leased"]
 
 
 def progress_line(status: dict[str, Any]) -> str:
-    """How far the run is, in one line."""
+    """Return the progress of a run as one line."""
     counts = status["counts"]
     done = settled(counts)
     share = 100 * done // counts["records"]
@@ -49,7 +49,7 @@ def progress_line(status: dict[str, Any]) -> str:
 
 
 def report_table(report: dict[str, Any]) -> str:
-    """The delivery report as text of several lines."""
+    """Return the delivery report as several lines of text."""
     counts, reason = report["counts"], report["reason"]
     attempts = f"{counts['attempts']} attempt{'' if counts['attempts'] == 1 else 's'}, {repeats(counts)}"
     lines = [
@@ -67,7 +67,7 @@ def report_table(report: dict[str, Any]) -> str:
 
 
 def _target_lines(target: dict[str, str] | None, users: int | None) -> list[str]:
-    """Where the records went, by how many users; reports of earlier releases do not say."""
+    """Return the line of the target and the users; none if the report is of a release that did not note them."""
     if target is None:
         return []
     by = f", by {users} user{'' if users == 1 else 's'}" if users else ""
@@ -75,12 +75,12 @@ def _target_lines(target: dict[str, str] | None, users: int | None) -> list[str]
 
 
 def rate(value: float) -> str:
-    """Records a second."""
+    """Write a rate, in records a second."""
     return f"{value:.1f}".removesuffix(".0") + "/s"
 
 
 def repeats(counts: dict[str, int]) -> str:
-    """How many attempts were repeats, and how many may have been: `0 of them repeats (74 possibly)`."""
+    """Write how many attempts were repeats, and how many may have been: `0 of them repeats (74 possibly)`."""
     maybe = counts.get("maybe_resent", 0)
     return f"{counts['resent']} of them repeats{f' ({maybe} possibly)' if maybe else ''}"
 

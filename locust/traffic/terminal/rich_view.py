@@ -1,7 +1,7 @@
-"""What a person at a terminal sees of a run: the live line and the delivery report, in colour, as wide as it allows.
+"""Render the live line and the delivery report for a terminal: in colour, and as wide as the terminal.
 
-The words are those of `plain`, which writes for files and pipes. Import this only where there is a terminal: rich is
-slow to load. It leaves out the colours where NO_COLOR is set.
+The words are those of `plain`, which writes for files and pipes. Import this module only if there is a terminal: rich
+is slow to load. There are no colours if NO_COLOR is set.
 """
 
 from collections.abc import Iterable
@@ -19,9 +19,9 @@ from traffic.core.text import count_records
 from traffic.terminal import plain
 
 GAP = "  "
-LEAST_BAR, MOST_BAR = 8, 30
-# On a narrower terminal figures come before words.
-ROOMY = 60
+MIN_BAR, MAX_BAR = 8, 30
+# A narrower terminal shows figures with fewer words.
+WIDE = 60
 MINUTE_S, HOUR_S = 60, 3600
 STATE_STYLES = {RunState.RUNNING: "bold green", RunState.READING: "bold cyan"}
 _ANY_WIDTH = 10_000
@@ -30,61 +30,61 @@ VERDICT_STYLES = {"good": "bold green", "warning": "bold yellow", "bad": "bold r
 
 
 class TerminalRenderer:
-    """Makes the text for the terminal that `stream` writes to, escape codes included."""
+    """Renders text for the terminal that `stream` writes to, escape codes included."""
 
     def __init__(self, stream: TextIO) -> None:
         self._console = Console(file=stream, force_terminal=True, highlight=False, markup=False, emoji=False)
 
-    def live_line(self, look: dict[str, Any], width: int) -> str:
-        """How the run goes, in one line of at most `width` columns. `look` is a status, or has `state` and `reason`."""
-        return self._paint(live_line(look, width, "━─" if self._console.encoding.startswith("utf") else "=-"))
+    def live_line(self, status: dict[str, Any], width: int) -> str:
+        """Return the live line, at most `width` columns wide. `status` has at least `state` and `reason`."""
+        return self._render(live_line(status, width, "━─" if self._console.encoding.startswith("utf") else "=-"))
 
     def report(self, report: dict[str, Any]) -> str:
-        """The delivery report, in several lines, without the end of the last."""
+        """Return the delivery report as several lines, without the end of the last."""
         table = _workers(report["workers"])
         widest = self._console.options.update(width=_ANY_WIDTH)
         fits = self._console.measure(table, options=widest).maximum <= self._console.width
-        return self._paint(_report(report, table if fits else Group(*_without_table(report["workers"]))))
+        return self._render(_report(report, table if fits else Group(*_without_table(report["workers"]))))
 
-    def _paint(self, what: RenderableType) -> str:
+    def _render(self, content: RenderableType) -> str:
         with self._console.capture() as captured:
-            self._console.print(what)
+            self._console.print(content)
         return captured.get().removesuffix("\n")
 
 
-def live_line(look: dict[str, Any], width: int, strokes: str = "━─") -> Text:
-    """The live line. What there is no room for is left out, the least important first."""
-    state = look["state"]
+def live_line(status: dict[str, Any], width: int, strokes: str = "━─") -> Text:
+    """Return the live line. Parts for which there is no room are left out, the least important first."""
+    state = status["state"]
     line = Text(state, STATE_STYLES.get(state, "bold yellow"))
-    if (counts := look.get("counts")) is not None:
-        _add_counts(line, look, counts, width, strokes)
-    if look["reason"]:
-        line.append(GAP + "".join(char if char.isprintable() else " " for char in look["reason"]))
+    if (counts := status.get("counts")) is not None:
+        _add_counts(line, status, counts, width, strokes)
+    if status["reason"]:
+        line.append(GAP + "".join(char if char.isprintable() else " " for char in status["reason"]))
     line.truncate(width, overflow="ellipsis")
     return line
 
 
-def _add_counts(line: Text, look: dict[str, Any], counts: dict[str, int], width: int, strokes: str) -> None:
+def _add_counts(line: Text, status: dict[str, Any], counts: dict[str, int], width: int, strokes: str) -> None:
     settled = plain.settled(counts)
     share = Text(f"{100 * settled // counts['records']:3}%", "bold")
     failed = counts["rejected"] + counts["in_doubt"]
     left = width - line.cell_len - len(GAP) - share.cell_len
-    wanted = [Text(f"{failed} not delivered", BAD) if failed else Text(), _progress(settled, counts, width)]
-    if not look["reason"]:
-        wanted += [Text(plain.rate(look["rate"])), Text(_to_go(look["eta_s"]), FAINT)]
+    candidates = [Text(f"{failed} not delivered", BAD) if failed else Text(), _progress(settled, counts, width)]
+    if not status["reason"]:
+        candidates += [Text(plain.rate(status["rate"])), Text(_to_go(status["eta_s"]), FAINT)]
     chosen = []
-    for piece in wanted:
+    for piece in candidates:
         if piece and left >= len(GAP) + piece.cell_len:
             chosen.append(piece)
             left -= len(GAP) + piece.cell_len
-    if not look["reason"] and (room := min(left - len(GAP), MOST_BAR)) >= LEAST_BAR:
+    if not status["reason"] and (room := min(left - len(GAP), MAX_BAR)) >= MIN_BAR:
         chosen.insert(0, _bar(settled / counts["records"], room, strokes))
     for piece in (share, *chosen):
         line.append(GAP).append_text(piece)
 
 
 def _progress(settled: int, counts: dict[str, int], width: int) -> Text:
-    total = count_records(counts["records"]) if width >= ROOMY else counts["records"]
+    total = count_records(counts["records"]) if width >= WIDE else counts["records"]
     return Text(f"{settled} of {total}")
 
 
@@ -106,21 +106,21 @@ def _to_go(eta_s: float | None) -> str:
 
 def _report(report: dict[str, Any], workers: RenderableType) -> RenderableType:
     lines = plain.report_table({**report, "workers": []}).splitlines()
-    head, _, *facts = lines[:-2]  # the last two are the head of an empty table, and the audit's line
+    head, _, *details = lines[:-2]  # the last two are the head of an empty table, and the audit's line
     title = Text(head, VERDICT_STYLES[verdict(report)["level"]])
     audit = report["audit"]
     audited = Text(lines[-1].strip(), BAD if audit and not audit["agrees"] else "")
-    told = [_indented(Text(fact.strip())) for fact in facts]
-    return Group(title, _indented(_sum(report["counts"])), *told, workers, _indented(audited))
+    shown = [_indented(Text(fact.strip())) for fact in details]
+    return Group(title, _indented(_sum(report["counts"])), *shown, workers, _indented(audited))
 
 
 def _indented(text: Text, by: int = len(GAP)) -> RenderableType:
-    """So that its further lines are indented, too, where it takes several."""
+    """Indent every line of a text that may be wrapped."""
     return Padding(text, (0, 0, 0, by), expand=False)
 
 
 def _sum(counts: dict[str, int]) -> Text:
-    """`N = delivered + rejected + in doubt + unsent`."""
+    """Return the line `N = delivered + rejected + in doubt + unsent`."""
     line = Text.assemble((count_records(counts["records"]), "bold"), " = ", (f"{counts['delivered']} delivered", GOOD))
     for name in ("rejected", "in_doubt", "unsent"):
         line.append(" + ").append(f"{counts[name]} {name.replace('_', ' ')}", BAD if counts[name] else "")
@@ -143,7 +143,7 @@ def _figure(column: Column, row: dict[str, Any]) -> Text:
 
 
 def _without_table(workers: list[dict[str, Any]]) -> Iterable[RenderableType]:
-    """Where the terminal is too narrow for a table: each worker's figures under its id."""
+    """Return each worker's figures under its id, for a terminal that is too narrow for a table."""
     for row in workers:
         shares = [Text.assemble(f"{one.heading} ", _figure(one, row)) for one in REPORT_FIGURES if not one.outcome]
         outcomes = [Text.assemble(_figure(one, row), f" {one.heading}") for one in REPORT_FIGURES if one.outcome]

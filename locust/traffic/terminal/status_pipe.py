@@ -74,7 +74,7 @@ class _Handler(logging.Handler):
             self._pipe.report(record.getMessage())
         elif (why := plain.refusal_of(record)) is not None:
             self._pipe.refused(why)
-        elif not plain.not_told_live(record):
+        elif not plain.not_on_live_line(record):
             self._pipe.progress(record.getMessage())
 
 

@@ -1,9 +1,9 @@
-"""The row at the foot of a terminal: it is drawn again and again, and what else is written passes above it.
+"""Keep a status row at the bottom of a terminal: the row is redrawn, and all other output passes above it.
 
-Every write is one whole frame: it clears the row, writes, and draws the row again. So frames of several threads, or
-processes, leave each other's lines whole. The row is one column short of the terminal's width, for a row that wraps
-cannot be cleared; and the cursor is never hidden, so that no crash can leave it so. (rich's own live display hides it,
-and breaks long lines.)
+Every write is one whole frame: it clears the row, writes, and draws the row again. So the frames of several threads or
+processes leave each other's lines whole. The row is one column narrower than the terminal, because a row that wraps
+cannot be cleared. The cursor is never hidden, so that no crash can leave it hidden. (rich's own live display hides the
+cursor, and breaks long lines.)
 """
 
 import contextlib
@@ -21,12 +21,12 @@ _USUAL_WIDTH = 80
 
 
 def is_screen(stream: TextIO) -> bool:
-    """Whether a stream is a terminal on which a row can be cleared."""
+    """Return whether a stream is a terminal on which a row can be cleared."""
     return stream.isatty() and os.environ.get("TERM", "").lower() not in _PLAIN_TERMS
 
 
 class StatusRow:
-    """The last row of the terminal that `stream` writes to. After `end` it is gone, and lines pass as they are."""
+    """Draws the last row of the terminal that `stream` writes to. After `end` there is no row."""
 
     def __init__(self, stream: TextIO) -> None:
         self._fd, self._encoding = stream.fileno(), stream.encoding
@@ -35,13 +35,13 @@ class StatusRow:
 
     @property
     def width(self) -> int:
-        """How many columns the row may have."""
+        """The number of columns that the row may have."""
         with contextlib.suppress(OSError):
             return (os.get_terminal_size(self._fd).columns or _USUAL_WIDTH) - 1
         return _USUAL_WIDTH - 1
 
     def draw(self, row: str) -> None:
-        """Show another row; "" for none. Nothing is drawn while the terminal is held (Ctrl-S): nobody waits for it."""
+        """Show another row; "" for none. Skipped while the terminal is held (Ctrl-S), so that no caller blocks."""
         if self._ended or not select.select([], [self._fd], [], 0)[1]:
             return
         if row or self._row:
@@ -53,7 +53,7 @@ class StatusRow:
         self._write(text if self._ended else CLEAR + text + self._row)
 
     def end(self) -> None:
-        """Clear the row for good; nothing where that has been done."""
+        """Clear the row for good. Does nothing the second time."""
         if not self._ended:
             self._ended = True
             if self._row:
@@ -61,13 +61,13 @@ class StatusRow:
 
     def _write(self, text: str) -> None:
         left = text.encode(self._encoding, "replace")
-        with contextlib.suppress(OSError):  # the terminal is gone: nobody reads any more
+        with contextlib.suppress(OSError):  # the terminal is gone
             while left:
                 left = left[os.write(self._fd, left) :]
 
 
 class LineBuffer(io.TextIOBase):
-    """Takes the place of a stream: whole lines go to `write`, the rest waits for its end."""
+    """Stands in for a stream: passes whole lines to `write`, and keeps the rest until its line ends."""
 
     def __init__(self, stream: TextIO, write: Callable[[str], None]) -> None:
         self._stream, self._write_lines = stream, write
@@ -81,7 +81,7 @@ class LineBuffer(io.TextIOBase):
         return len(text)
 
     def finish(self) -> None:
-        """Write what waits."""
+        """Write the line that has not ended."""
         if self._begun:
             self.write("\n")
 
@@ -105,9 +105,9 @@ class LineBuffer(io.TextIOBase):
 
 @contextlib.contextmanager
 def passing_above(write: Callable[[str], None]) -> Iterator[list["logging.StreamHandler[TextIO]"]]:
-    """Have all that this process writes to its terminal go through `write`, by lines, for the length of a block.
+    """Within a block, pass all lines that this process writes to its terminal to `write`.
 
-    Yields the logging handlers among those who write there. They had been given the stream itself.
+    Yields the logging handlers that write there: they hold the stream itself, so they are given another.
     """
     error, out = sys.stderr, sys.stdout
     handlers = [handler for handler in _handlers() if handler.stream is error]

@@ -1,6 +1,6 @@
-"""The run's account for people and programs: the status while it goes on, the delivery report at its end.
+"""Make the status of a run and, at its end, its delivery report; list its dead letters and unsent records.
 
-Both are the same JSON object. A report adds up: records = delivered + rejected + in doubt + unsent.
+Status and report are the same JSON object. A report adds up: records = delivered + rejected + in doubt + unsent.
 """
 
 from collections.abc import Iterator, Mapping
@@ -24,25 +24,25 @@ BATCH = 500
 
 @dataclass(frozen=True, slots=True)
 class RunContext:
-    """What the master adapter knows of a run beside it: its state, times (ISO 8601, UTC), and workers' states."""
+    """What the master knows of a run beside its ledger: its state, times (ISO 8601, UTC), and the workers' states."""
 
     state: str
     reason: str
     started: str
     ended: str | None
     worker_states: dict[str, str]
-    # When it was taken up again, and how many records stayed settled: {"at", "settled"}; and, where dead letters were
-    # to be sent again, how many: {"resent_dead_letters"}.
+    # When the run was resumed, and how many records were settled by then: {"at", "settled"}; if dead letters were to be
+    # sent again, how many: {"resent_dead_letters"}.
     resumed: tuple[dict[str, Any], ...] = ()
-    # Whether it is a person who has paused it.
+    # Whether a person has paused the run.
     paused_by_person: bool = False
-    # Why workers get nothing done, or what they lack, by worker.
+    # By worker, why it gets nothing done, or what it lacks.
     troubles: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class RunCounts:
-    """What has become of a run's records, and how many requests it took."""
+    """How many of a run's records have which state, and how many attempts there were."""
 
     records: int = 0
     pending: int = 0
@@ -93,13 +93,13 @@ class RunReport:
         return {**made, "verdict": verdict(made)}
 
 
-def run_status(run: Run, standing: RunContext, progress: Progress) -> dict[str, Any]:
+def run_status(run: Run, context: RunContext, progress: Progress) -> dict[str, Any]:
     """Return the status of a run or, if it has ended, its delivery report, as a JSON object."""
     report = RunReport(
         run=run.config.run,
-        state=standing.state,
-        reason=standing.reason,
-        paused_by_person=standing.paused_by_person,
+        state=context.state,
+        reason=context.reason,
+        paused_by_person=context.paused_by_person,
         dataset={
             "file": run.dataset.name,
             "records": run.dataset.records,
@@ -110,22 +110,22 @@ def run_status(run: Run, standing: RunContext, progress: Progress) -> dict[str, 
         order=run.order.kind,
         seed=run.order.seed,
         policy=run.config.policy,
-        counts=_counts(run, ended=standing.ended is not None),
-        workers=list(_workers(run, standing)),
+        counts=_counts(run, ended=context.ended is not None),
+        workers=list(_workers(run, context)),
         rate=round(progress.rate, 1),
-        eta_s=_eta_s(run, standing, progress),
-        started=standing.started,
-        ended=standing.ended,
-        resumed=list(standing.resumed),
+        eta_s=_eta_s(run, context, progress),
+        started=context.started,
+        ended=context.ended,
+        resumed=list(context.resumed),
     )
     return report.to_json()
 
 
-def _eta_s(run: Run, standing: RunContext, progress: Progress) -> float | None:
-    """Seconds to go: none are left of a run that has ended, and nobody knows while one is paused."""
-    if standing.ended is not None:
+def _eta_s(run: Run, context: RunContext, progress: Progress) -> float | None:
+    """Return the seconds to go: 0 once the run has ended, None while it is paused."""
+    if context.ended is not None:
         return 0.0
-    return None if standing.state == RunState.PAUSED else _rounded(progress.eta_s(run.ledger.unsettled))
+    return None if context.state == RunState.PAUSED else _rounded(progress.eta_s(run.ledger.unsettled))
 
 
 def _rounded(value: float | None) -> float | None:
@@ -148,21 +148,21 @@ def _counts(run: Run, *, ended: bool) -> RunCounts:
     )
 
 
-def _workers(run: Run, standing: RunContext) -> Iterator[WorkerRow]:
+def _workers(run: Run, context: RunContext) -> Iterator[WorkerRow]:
     for worker, share in run.ledger.shares.items():
         yield WorkerRow.of(
             worker,
             share,
             leased=sum(lease.open.count for lease in run.ledger.leases.of(worker)),
-            state=standing.worker_states.get(worker, "gone"),
-            trouble=standing.troubles.get(worker, ""),
+            state=context.worker_states.get(worker, "gone"),
+            trouble=context.troubles.get(worker, ""),
         )
 
 
 def dead_letters(run: Run, dead: DeadLetters | None = None) -> Iterator[dict[str, Any]]:
-    """Dead letters, the run's where no others are given, in the run's order, as JSON objects.
+    """Return dead letters as JSON objects, in the run's order; those of the run, if no others are given.
 
-    `record` is the body as text, None where it cannot be read any more.
+    `record` is the body as text, None if it can no longer be read.
     """
     dead = run.ledger.dead if dead is None else dead
     places = dead.places()
@@ -174,13 +174,13 @@ def dead_letters(run: Run, dead: DeadLetters | None = None) -> Iterator[dict[str
 
 
 def letters_at(run: Run, dead: DeadLetters, places: PositionArray) -> list[dict[str, Any]]:
-    """The dead letters at these positions, as JSON objects."""
+    """Return the dead letters at these positions, as JSON objects."""
     return _letters(run, dead, places, run.order.indexes(places))
 
 
 def _letters(run: Run, dead: DeadLetters, places: PositionArray, indexes: Indexes) -> list[dict[str, Any]]:
-    told = zip(dead.at(places), indexes.tolist(), _bodies(run, indexes), strict=True)
-    return [_dead_letter(run, letter, index, body) for letter, index, body in told]
+    letters = zip(dead.at(places), indexes.tolist(), _bodies(run, indexes), strict=True)
+    return [_dead_letter(run, letter, index, body) for letter, index, body in letters]
 
 
 def _dead_letter(run: Run, letter: DeadLetter, index: int, body: str | None) -> dict[str, Any]:
@@ -197,7 +197,7 @@ def _dead_letter(run: Run, letter: DeadLetter, index: int, body: str | None) -> 
 
 
 def _bodies(run: Run, indexes: Indexes) -> list[str | None]:
-    """The records as text, each None that cannot be read any more."""
+    """Return the records as text, None for each that can no longer be read."""
     try:
         return [_text(body) for body in run.dataset.bodies(indexes)]
     except UnreadableError:
@@ -214,7 +214,7 @@ def _text(body: bytes) -> str | None:
 
 
 def unsent_indexes(run: Run) -> Iterator[int]:
-    """The indexes of the records that no lease and no outcome has, in the run's order."""
+    """Return the indexes of the records that have neither a lease nor an outcome, in the run's order."""
     for start, stop in run.ledger.positions(RecordState.PENDING):
         for low in range(start, stop, PIECE):
             yield from run.order.indexes(RangeSet([(low, min(low + PIECE, stop))]).array()).tolist()

@@ -5,7 +5,7 @@ from locust.web import WebUI
 from traffic.master.finish import refuse_to_start
 from traffic.master.web.checked_start import CheckedStart
 from traffic.master.web.controls import Controls
-from traffic.master.web.dead_letters import Letters
+from traffic.master.web.dead_letters import DeadLetterRoutes
 from traffic.master.web.files import Files
 from traffic.master.web.metrics import Metrics
 from traffic.master.web.pages import Pages
@@ -20,24 +20,24 @@ __all__ = ["MasterView", "Web"]
 
 
 class Web:
-    """Adds the routes to Locust's own; all but /healthz are behind its login where one is set.
+    """Adds the routes to Locust's own. All but /healthz are behind Locust's login, if one is set.
 
-    The process ends if the guard cannot be set up: a web UI without it is open to other sites.
+    The process ends if the guard cannot be set up, because a web UI without it is open to other sites.
     """
 
     def __init__(self, web_ui: WebUI, master: MasterView) -> None:
-        site = Routes(web_ui, master)
-        starting = CheckedStart(site)
-        Pages(site)
-        files = Files(site)
-        live = StatusRoutes(site, starting, files.checking)
-        Controls(site, starting)
-        Letters(site)
-        Reports(site)
-        Metrics(site, live)
-        site.register()
-        add_tab(site.app)
+        routes = Routes(web_ui, master)
+        checked_start = CheckedStart(routes)
+        Pages(routes)
+        files = Files(routes)
+        status_routes = StatusRoutes(routes, checked_start, files.checking)
+        Controls(routes, checked_start)
+        DeadLetterRoutes(routes)
+        Reports(routes)
+        Metrics(routes, status_routes)
+        routes.register()
+        add_tab(routes.app)
         try:
-            SameOriginGuard(site)
+            SameOriginGuard(routes)
         except SettingsError as error:
             refuse_to_start(error)

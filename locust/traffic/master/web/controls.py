@@ -1,4 +1,4 @@
-"""Pause, go on, stop: what a person can do with the live run."""
+"""Serve the acts on the live run: pause, go on, stop."""
 
 from collections.abc import Callable
 
@@ -11,28 +11,28 @@ from traffic.master.web.routes import Routes, answer, refuse
 
 
 class Controls:
-    """Has the master act; 409 with one sentence where it does not."""
+    """Passes acts to the master. Answers 409 with one sentence if an act is refused."""
 
-    def __init__(self, site: Routes, starting: CheckedStart) -> None:
-        self._site, self._starting = site, starting
-        site.add("/traffic/pause", self._pause, "POST")
-        site.add("/traffic/go-on", self._unpause, "POST")
-        site.add("/traffic/stop", self._stop, "POST")
+    def __init__(self, routes: Routes, checked_start: CheckedStart) -> None:
+        self._routes, self._checked_start = routes, checked_start
+        routes.add("/traffic/pause", self._pause, "POST")
+        routes.add("/traffic/go-on", self._unpause, "POST")
+        routes.add("/traffic/stop", self._stop, "POST")
 
     def _pause(self) -> Response:
-        return _done(self._site.master.pause)
+        return _done(self._routes.master.pause)
 
     def _unpause(self) -> Response:
-        return _done(self._site.master.unpause)
+        return _done(self._routes.master.unpause)
 
     def _stop(self) -> Response:
         return _done(self._stop_live)
 
     def _stop_live(self) -> None:
-        active_run = self._site.live
+        active_run = self._routes.live
         if active_run is None or active_run.state == RunState.STOPPING:
             raise ActRefusedError("No run is live." if active_run is None else "The run is stopping already.")
-        self._starting.stop()
+        self._checked_start.stop()
 
 
 def _done(act: Callable[[], object]) -> Response:

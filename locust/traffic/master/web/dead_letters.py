@@ -1,7 +1,7 @@
-"""Dead letters, of the live run and of earlier ones: searched, and as a file.
+"""Serve dead letters, of the present run and of earlier ones: searched, or all of them as a file.
 
-What the live run has of them is in the master's memory. A copy is taken at once, some bytes a record, and all that
-costs time is done with that copy in a thread.
+Those of the present run are in the master's memory. They are copied at once, some bytes a record, and whatever costs
+time is done on the copy in a thread.
 """
 
 import json
@@ -26,20 +26,20 @@ MOST = 500
 BATCH = 500
 
 
-class Letters:
+class DeadLetterRoutes:
     """Answers for the run that `?run=` names, by default for the present or the latest."""
 
-    def __init__(self, site: Routes) -> None:
-        self._site, self._master = site, site.master
-        site.add("/traffic/dead-letters", self._all)
-        site.add("/traffic/dead-letters/search", self._search)
+    def __init__(self, routes: Routes) -> None:
+        self._routes, self._master = routes, routes.master
+        routes.add("/traffic/dead-letters", self._all)
+        routes.add("/traffic/dead-letters/search", self._search)
 
     def _all(self) -> Response:
-        run = self._asked()
+        run = self._requested_run()
         if run is None:
             return _none("")
         if (active_run := self._in_memory(run)) is not None:
-            return as_download(Response(_lines(active_run), content_type=KIND), f"dead-letters-{run}.jsonl")
+            return as_download(Response(_json_lines(active_run), content_type=KIND), f"dead-letters-{run}.jsonl")
         try:
             file = self._file(run).open("rb")
         except (ValueError, FileNotFoundError):
@@ -47,7 +47,7 @@ class Letters:
         return as_download(Response(pieces(file), content_type=KIND), f"dead-letters-{run}.jsonl")
 
     def _search(self) -> Response:
-        run, first, most = self._asked(), request.args.get("from", 0, int), request.args.get("most", 50, int)
+        run, first, most = self._requested_run(), request.args.get("from", 0, int), request.args.get("most", 50, int)
         if run is None:
             return _none("")
         query = Query(request.args.get("q", "").strip(), max(0, first), min(max(0, most), MOST))
@@ -60,19 +60,19 @@ class Letters:
             return _none(run)
         return answer({"run": run, **found})
 
-    def _asked(self) -> str | None:
+    def _requested_run(self) -> str | None:
         active_run = self._master.active_run
         return request.args.get("run") or (active_run.metadata.run if active_run else None)
 
     def _in_memory(self, run: str) -> ActiveRun | None:
-        """The present run, as long as its letters are not in its folder."""
+        """Return the present run if it is the one named, and its letters are not in its folder yet."""
         active_run = self._master.active_run
         if active_run is None or active_run.metadata.run != run:
             return None
         return active_run if active_run.report is None or not self._file(run).exists() else None
 
     def _file(self, run: str) -> Path:
-        return self._site.folder.run_folder(run) / NAME
+        return self._routes.folder.run_folder(run) / NAME
 
 
 def _none(run: str) -> Response:
@@ -85,14 +85,14 @@ def _search_file(path: Path, query: Query) -> dict[str, Any]:
         return search_lines(file, query)
 
 
-def _lines(active_run: ActiveRun) -> Iterator[bytes]:
-    """The letters as JSON Lines, some at a time, each batch made in a thread."""
+def _json_lines(active_run: ActiveRun) -> Iterator[bytes]:
+    """Return the letters as JSON Lines in batches, each encoded in a thread."""
     dead = active_run.run.ledger.dead.copy()
     places = dead.places()
     for low in range(0, len(places), BATCH):
-        yield in_thread(_spelled, active_run.run, dead, places[low : low + BATCH])
+        yield in_thread(_encode, active_run.run, dead, places[low : low + BATCH])
 
 
-def _spelled(run: Run, dead: DeadLetters, places: PositionArray) -> bytes:
-    told = (json.dumps(letter, ensure_ascii=False) + "\n" for letter in letters_at(run, dead, places))
-    return "".join(told).encode(errors="backslashreplace")
+def _encode(run: Run, dead: DeadLetters, places: PositionArray) -> bytes:
+    lines = (json.dumps(letter, ensure_ascii=False) + "\n" for letter in letters_at(run, dead, places))
+    return "".join(lines).encode(errors="backslashreplace")

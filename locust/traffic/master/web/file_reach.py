@@ -10,15 +10,15 @@ from pathlib import Path
 from traffic.settings import DEFAULT_FILE, SettingsError
 
 
-class Reach:
-    """What the form may name. `configured` is the file that the master was started with, which it may always name."""
+class AllowedFiles:
+    """The files that the form may name. `configured` is the file that the master was started with: always allowed."""
 
     def __init__(self, configured: str) -> None:
         self._configured = configured.strip() or DEFAULT_FILE
         self.folder = Path(self._configured).parent
 
     def check(self, named: str, uploads: Path) -> None:
-        """Raise SettingsError if the form may not name this file. It looks at the disk."""
+        """Raise SettingsError if the form may not name this file. Reads the disk."""
         file = named.strip() or DEFAULT_FILE
         if file != self._configured and not any(inside(Path(file), root) for root in (self.folder, uploads)):
             rule = f"From here, a traffic file can be chosen out of {str(self.folder)!r}, or be one that was uploaded"
@@ -26,14 +26,14 @@ class Reach:
 
 
 def inside(path: Path, folder: Path) -> bool:
-    """Whether a path leads into a folder, links and `..` followed, and to nothing that is hidden there."""
+    """Return whether a path leads into a folder, links and `..` followed, and to nothing that is hidden there."""
     try:
         real, root = path.resolve(), folder.resolve()
     except (OSError, RuntimeError, ValueError):  # a loop of links, a name too long, a zero byte
         return False
     if root not in real.parents:
         return False
-    # A hidden name is looked for as it was written: some volumes keep plain files behind hidden links.
+    # Hidden names are searched in the path as written: some volumes keep plain files behind hidden links.
     spelt, start = Path(os.path.abspath(path)), Path(os.path.abspath(folder))
     below = spelt.relative_to(start) if start in spelt.parents else real.relative_to(root)
     return not any(part.startswith(".") for part in below.parts)

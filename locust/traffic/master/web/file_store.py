@@ -1,4 +1,4 @@
-"""The traffic files that a person can choose: those beside the configured one, and uploads.
+"""Keep uploads, and list the traffic files that a person can choose: uploads, and those beside the configured one.
 
 An upload is kept under its own name in `uploads` of the state folder. It appears there only when it is complete, on
 disk and checked; until then it is in a hidden folder beside it.
@@ -25,23 +25,23 @@ from traffic.ownership import is_file, is_folder
 UPLOADS = "uploads"
 LONGEST_NAME = 200
 MOST_LISTED = 1000
-# The last stands for what was not UTF-8.
+# The last one replaces bytes that are not UTF-8.
 _SEPARATORS = frozenset("/\\\N{REPLACEMENT CHARACTER}")
-# Control characters, surrogates, separators of lines and paragraphs; and what turns the order of the letters shown.
+# Control characters, surrogates, separators of lines and paragraphs; and those that change the direction of text.
 _CONTROLS = frozenset({"Cc", "Cs", "Zl", "Zp"})
 _TURNING = frozenset({"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"})
 _DRAFT = ".incoming-"
-# An upload of a master that was killed; none takes so long without a byte.
+# An upload that has had no byte for so long is of a master that was killed.
 _STALE_S = 3600.0
 
 
 class NameRefusedError(Exception):
-    """A name that no file may be sent under; the text says the rule."""
+    """The name of an upload is not allowed; the text says the rule."""
 
 
-def plain_name(said: str) -> str:
-    """The name that a file is kept under, of any script, composed (NFC). NameRefusedError where it may not be used."""
-    name = unicodedata.normalize("NFC", said)
+def plain_name(name_sent: str) -> str:
+    """Return the name that a file is kept under, of any script, composed (NFC). NameRefusedError if not allowed."""
+    name = unicodedata.normalize("NFC", name_sent)
     if not name or len(name.encode(errors="replace")) > LONGEST_NAME:
         raise NameRefusedError(f"a file's name must have from 1 to {LONGEST_NAME} bytes")
     if name.startswith(".") or name != name.strip():
@@ -56,12 +56,12 @@ def _is_control(one: str) -> bool:
 
 
 def looks_like_traffic(name: str) -> bool:
-    """Whether a file has a name as traffic files usually have, such as .json or .csv.gz."""
+    """Return whether a name ends as traffic files usually do, such as in .json or .csv.gz."""
     return plain_suffix(Path(name)) in SUFFIXES
 
 
 def _stays(entry: os.DirEntry[str], folder: Path) -> bool:
-    """Whether what is listed can be chosen: a link that leads elsewhere cannot."""
+    """Return whether an entry can be chosen: a link that leads out of the folder cannot."""
     return not entry.is_symlink() or inside(folder / entry.name, folder)
 
 
@@ -76,9 +76,9 @@ class FileStore:
         self.uploads = state / UPLOADS
 
     def listed(self) -> list[dict[str, Any]]:
-        """Each file, by name: {"path", "name", "bytes", "modified", "records", "uploaded"}; at most `MOST_LISTED`.
+        """List each file by name: {"path", "name", "bytes", "modified", "records", "uploaded"}; `MOST_LISTED` at most.
 
-        `records` is None where it is not known without reading the file.
+        `records` is None if the number is not known without reading the file.
         """
         rows = [*self._rows(self.uploads, uploaded=True), *self._rows(self._folder, uploaded=False)]
         return sorted(rows, key=lambda row: str(row["name"]).casefold())[:MOST_LISTED]
@@ -86,32 +86,32 @@ class FileStore:
     def _rows(self, folder: Path, *, uploaded: bool) -> Iterator[dict[str, Any]]:
         with suppress(OSError), os.scandir(folder) as entries:
             for entry in entries:
-                with suppress(OSError):  # it is gone by now
+                with suppress(OSError):  # deleted meanwhile
                     shown = uploaded or looks_like_traffic(entry.name)
                     if shown and not entry.name.startswith(".") and entry.is_file() and _stays(entry, folder):
                         yield self._row(folder / entry.name, entry.stat(), uploaded=uploaded)
 
-    def _row(self, path: Path, seen: os.stat_result, *, uploaded: bool) -> dict[str, Any]:
-        fingerprint = FileFingerprint.of(seen)
+    def _row(self, path: Path, status: os.stat_result, *, uploaded: bool) -> dict[str, Any]:
+        fingerprint = FileFingerprint.of(status)
         known = self._counts.get(fingerprint.key)
-        modified = datetime.fromtimestamp(seen.st_mtime, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+        modified = datetime.fromtimestamp(status.st_mtime, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
         return {
             "path": str(path),
             "name": path.name,
-            "bytes": seen.st_size,
+            "bytes": status.st_size,
             "modified": modified,
             "records": self._cache.count(fingerprint, name_hint(path)) if known is None else known,
             "uploaded": uploaded,
         }
 
     def room(self) -> int:
-        """How many bytes fit onto the disk of the uploads. OSError where their folder cannot be made."""
+        """Return how many bytes fit onto the disk of the uploads. OSError if their folder cannot be made."""
         self.uploads.mkdir(parents=True, exist_ok=True)
         return shutil.disk_usage(self.uploads).free
 
     @contextmanager
     def draft(self, name: str) -> Iterator[Path]:
-        """Where a file is to be written that is to be called so; gone at the end, unless it was moved."""
+        """Give a path for a file of this name to be written to. The file is deleted at the end, unless it was moved."""
         self._sweep()
         folder = Path(tempfile.mkdtemp(prefix=_DRAFT, dir=self.uploads))
         try:
@@ -120,7 +120,7 @@ class FileStore:
             shutil.rmtree(folder, ignore_errors=True)
 
     def put(self, draft: Path, records: int) -> Path:
-        """Have a file that was found good appear under its name, in place of one that was there; where it is."""
+        """Move a checked file to its name, replacing one that was there; return its path."""
         path = self.uploads / draft.name
         draft.replace(path)
         self._counts[FileFingerprint.of(path.stat()).key] = records
@@ -132,17 +132,17 @@ class FileStore:
         return path
 
     def _sweep(self) -> None:
-        """Delete what masters that were killed have left half sent."""
+        """Delete the incomplete uploads of masters that were killed."""
         for path in self.uploads.glob(f"{_DRAFT}*") if is_folder(self.uploads) else ():
             with suppress(OSError):
                 _remove_stale(path)
 
 
 def _remove_stale(draft: Path) -> None:
-    """Delete the folder of a draft that nobody has written to for long: as we make it, with one file or none."""
-    held = list(draft.iterdir()) if is_folder(draft) else []
-    ours = is_folder(draft) and len(held) <= 1 and all(map(is_file, held))
-    if ours and max(one.stat().st_mtime for one in [draft, *held]) < time.time() - _STALE_S:
-        for file in held:
+    """Delete the folder of a draft that has not been written to for long, if it has one file or none, as ours do."""
+    files = list(draft.iterdir()) if is_folder(draft) else []
+    ours = is_folder(draft) and len(files) <= 1 and all(map(is_file, files))
+    if ours and max(one.stat().st_mtime for one in [draft, *files]) < time.time() - _STALE_S:
+        for file in files:
             file.unlink()
         draft.rmdir()

@@ -1,4 +1,4 @@
-"""Routes for traffic files: list, upload and delete."""
+"""Serve the traffic files: list, upload and delete them."""
 
 from pathlib import Path
 
@@ -13,55 +13,55 @@ from traffic.settings import DEFAULT_FILE
 
 
 class Files:
-    """Lists, takes in and deletes traffic files. `checking` is at work on one that has just come in."""
+    """Lists, receives and deletes traffic files. `checking` checks those that were received."""
 
-    def __init__(self, site: Routes) -> None:
-        self._site = site
-        # As it was configured: a start from the form puts another into the options.
-        self._configured = str(site.options.traffic_file or "").strip() or DEFAULT_FILE
+    def __init__(self, routes: Routes) -> None:
+        self._routes = routes
+        # As configured: a start from the form puts another file into the options.
+        self._configured = str(routes.options.traffic_file or "").strip() or DEFAULT_FILE
         self._folder = Path(self._configured).parent
         self._counts: dict[str, int] = {}
-        schema = str(site.options.traffic_schema or "").strip()
+        schema = str(routes.options.traffic_schema or "").strip()
         self.checking = Checking(Path(schema) if schema else None)
-        site.add("/traffic/files", self._list)
-        site.add("/traffic/files/<text:name>", self._put, "PUT")
-        site.add("/traffic/files/<text:name>", self._delete, "DELETE")
+        routes.add("/traffic/files", self._list)
+        routes.add("/traffic/files/<text:name>", self._put, "PUT")
+        routes.add("/traffic/files/<text:name>", self._delete, "DELETE")
 
     @property
-    def _shelf(self) -> FileStore:
-        return FileStore(self._folder, self._site.folder.path, self._counts)
+    def _store(self) -> FileStore:
+        return FileStore(self._folder, self._routes.folder.path, self._counts)
 
     def _list(self) -> Response:
-        return answer({"folder": str(self._folder), "files": in_thread(self._shelf.listed)})
+        return answer({"folder": str(self._folder), "files": in_thread(self._store.listed)})
 
     def _put(self, name: str) -> Response:
-        shelf = self._shelf
+        store = self._store
         try:
-            kept = plain_name(name)
+            kept_name = plain_name(name)
         except NameRefusedError as error:
             return refuse(400, f"{name[:100]!r} cannot be used: {error}. Rename the file.")
         if request.content_length is None:
             return refuse(411, "The request must say how long the file is, in Content-Length.")
 
-        def may() -> None:
-            if self._in_use(shelf.uploads / kept):
-                raise UploadError(409, f"{kept} is being read by the live run. Stop the run, or rename the file.")
+        def check_allowed() -> None:
+            if self._in_use(store.uploads / kept_name):
+                raise UploadError(409, f"{kept_name} is being read by the live run. Stop the run, or rename the file.")
 
         try:
-            may()
-            upload = Upload(shelf, self.checking, self._site.folder.path, may)
-            return answer(upload.take(kept, request.content_length, request.stream), 201)
+            check_allowed()
+            upload = Upload(store, self.checking, self._routes.folder.path, check_allowed)
+            return answer(upload.store_file(kept_name, request.content_length, request.stream), 201)
         except UploadError as error:
             return refuse(error.status, str(error), **({"findings": error.findings} if error.findings else {}))
 
     def _delete(self, name: str) -> Response:
         try:
-            path = self._shelf.uploads / plain_name(name)
+            path = self._store.uploads / plain_name(name)
         except NameRefusedError:
             return _unknown(name)
         if self._in_use(path):
             return refuse(409, f"{path.name} is being read by the live run. Stop the run first.")
-        if not is_folder(path.parent) or not in_thread(self._site.folder.is_ours):
+        if not is_folder(path.parent) or not in_thread(self._routes.folder.is_ours):
             return _unknown(name)
         try:
             in_thread(path.unlink)
@@ -72,15 +72,15 @@ class Files:
         return answer({"ok": True, "traffic_file": self._offered_without(path)})
 
     def _offered_without(self, deleted: Path) -> str:
-        """The file that forms offer: the configured one again, where the last start's was deleted."""
-        options = self._site.options
+        """Return the file that forms offer: the configured one, if the one of the last start was deleted."""
+        options = self._routes.options
         if Path(str(options.traffic_file or "").strip()) == deleted:
             options.traffic_file = self._configured
         return str(options.traffic_file)
 
     def _in_use(self, path: Path) -> bool:
-        """Whether the live run reads this file."""
-        live = self._site.live
+        """Return whether the live run reads this file."""
+        live = self._routes.live
         return live is not None and live.dataset.file.resolve() == path.resolve()
 
 

@@ -1,4 +1,4 @@
-"""What the web form may set, and what it may not.
+"""Check what the web form may set.
 
 The rule that this module guards: a start or an edit sets the fields listed here and no other. Locust's own view copies
 every field of the name of an option onto the options, where it stays for all later starts.
@@ -13,7 +13,7 @@ from locust.util.timespan import parse_timespan
 
 from traffic.master.threads import in_thread
 from traffic.master.user_counts import read_spawn_rate, read_users
-from traffic.master.web.file_reach import Reach
+from traffic.master.web.file_reach import AllowedFiles
 from traffic.master.web.file_store import UPLOADS
 from traffic.master.web.routes import Routes
 from traffic.runs.target import same_host
@@ -23,40 +23,40 @@ from traffic.settings import OPTIONS, UNIX, SettingsError
 LOCUSTS = frozenset({"user_count", "spawn_rate", "host", "run_time", "profile"})
 PICKERS = frozenset({"user_classes", "shape_class"})
 OURS = frozenset(option.name for option in OPTIONS if option.in_form)
-# What Locust's page lets a person change of a user class.
+# The members of a user class that Locust's page lets a person change.
 OF_A_CLASS = frozenset({"user_class_name", "host", "weight", "fixed_count", "tasks"})
 LONGEST_RUN_S = 10 * 366 * 86400
 MOST_NAMED = 10
 
 
 class Form:
-    """Checks forms. SettingsError says what is wrong with one; then nothing of it has been set."""
+    """Checks forms. Raises SettingsError if one is refused; then nothing of it has been set."""
 
-    def __init__(self, site: Routes) -> None:
-        self._site = site
-        self.reach = Reach(str(site.options.traffic_file or ""))
-        # As it was configured: a form puts another into the options.
-        self._own_hosts = {_spelt(host) for host in (site.options.host, *self._hosts_of_classes) if host}
+    def __init__(self, routes: Routes) -> None:
+        self._routes = routes
+        self.allowed_files = AllowedFiles(str(routes.options.traffic_file or ""))
+        # As configured: a form puts another host into the options.
+        self._own_hosts = {_spelt(host) for host in (routes.options.host, *self._hosts_of_classes) if host}
 
     @property
     def _hosts_of_classes(self) -> list[str]:
-        return [str(user.host) for user in self._site.web_ui.environment.user_classes if user.host]
+        return [str(user.host) for user in self._routes.web_ui.environment.user_classes if user.host]
 
     @cached_property
     def fields(self) -> frozenset[str]:
-        """Every field that a form may have: Locust's, ours, and what a locustfile has added to the form."""
+        """Every field that a form may have: Locust's, ours, and those that a locustfile has added to the form."""
         added = set(get_parser().args_included_in_web_ui) - {"help", *default_args_dict()}
-        pickers = PICKERS if self._site.web_ui.userclass_picker_is_active else frozenset()
+        pickers = PICKERS if self._routes.web_ui.userclass_picker_is_active else frozenset()
         return LOCUSTS | pickers | OURS | frozenset(name for name in added if not name.startswith("traffic_"))
 
     def check_start(self, form: Mapping[str, str]) -> None:
-        """Check what a form asks for that is to start a run."""
+        """Check a form that starts a run."""
         self._check(form, least=1)
         if "host" in form:
             self._check_host(form["host"])
 
     def check_edit(self, form: Mapping[str, str], host: str) -> None:
-        """Check what a form asks for that changes a live run, which sends to `host`. It may be left without users."""
+        """Check a form that changes a live run, which sends to `host`. It may set the users to 0."""
         self._check(form, least=0)
         asked = _spelt(form.get("host", ""))
         if asked and not same_host(asked, host):
@@ -64,7 +64,7 @@ class Form:
             raise SettingsError(f"{rule}. Stop it, and start or resume one with another host.")
 
     def check_class(self, said: object) -> None:
-        """Check what is to be changed of a user class."""
+        """Check a change of a user class."""
         if not isinstance(said, dict):
             raise SettingsError("What is to be changed of a user class must be a JSON object.")
         _refuse_unknown(said, OF_A_CLASS)
@@ -74,16 +74,16 @@ class Form:
 
     def _check(self, form: Mapping[str, str], least: int) -> None:
         _refuse_unknown(form, self.fields)
-        if self._site.web_ui.environment.shape_class is None and form.get("shape_class", "Default") == "Default":
+        if self._routes.web_ui.environment.shape_class is None and form.get("shape_class", "Default") == "Default":
             read_users(form.get("user_count", ""), least)
             read_spawn_rate(form.get("spawn_rate", ""))
         _check_run_time(form.get("run_time", ""))
         if "traffic_file" in form:
-            in_thread(self.reach.check, form["traffic_file"], self._uploads)
+            in_thread(self.allowed_files.check, form["traffic_file"], self._uploads)
 
     @property
     def _uploads(self) -> Path:
-        return self._site.folder.path / UPLOADS
+        return self._routes.folder.path / UPLOADS
 
     def _check_host(self, said: str) -> None:
         if "<" in said or ">" in said:
@@ -95,7 +95,7 @@ class Form:
 
 
 def _spelt(host: str) -> str:
-    """A host as `read_host` returns it."""
+    """Write a host as `read_host` returns it."""
     return host.strip().rstrip("/")
 
 

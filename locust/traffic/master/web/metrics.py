@@ -1,7 +1,7 @@
-"""The status as metrics, for Prometheus: https://prometheus.io/docs/practices/naming/ says how they are named.
+"""Serve the status as metrics for Prometheus, named as https://prometheus.io/docs/practices/naming/ says.
 
-Counters begin anew with each run, and with a master that takes one up; Prometheus knows a counter that begins anew.
-The run's id is a label of `traffic_run_info` alone, so that each run does not make every series a new one.
+Counters restart with each run, and with a master that resumes one; Prometheus recognizes a counter that restarts. The
+run's id is a label of `traffic_run_info` alone, so that a new run does not make a new series of every metric.
 """
 
 from collections.abc import Iterable
@@ -31,29 +31,29 @@ OUTCOMES = ("delivered", "rejected", "in_doubt")
 
 
 class Metrics(Collector):
-    """Collects the status anew at each scrape."""
+    """Collects the status at each scrape."""
 
-    def __init__(self, site: Routes, live: StatusRoutes) -> None:
-        self._site, self._live = site, live
+    def __init__(self, routes: Routes, status_routes: StatusRoutes) -> None:
+        self._routes, self._status_routes = routes, status_routes
         self._registry = CollectorRegistry(auto_describe=False)
         self._registry.register(self)
         self._run: str | None = None
         self._highest: dict[str, int] = {}
-        site.add("/traffic/metrics", self._metrics)
+        routes.add("/traffic/metrics", self._metrics)
 
     def _metrics(self) -> Response:
         encode, kind = choose_encoder(request.headers.get("Accept", ""))
         return Response(encode(self._registry), content_type=kind)
 
     def describe(self) -> Iterable[Metric]:
-        """Nothing: there is no other collector whose names these could meet."""
+        """Return nothing: no other collector is registered, so no names can collide."""
         return ()
 
     def collect(self) -> Iterable[Metric]:
-        """Every family, of the present or the latest run."""
-        status = self._live.status()
+        """Return every family, of the present or the latest run."""
+        status = self._status_routes.status()
         self._forget_former(status["run"])
-        active_run = self._site.master.active_run
+        active_run = self._routes.master.active_run
         ledger = active_run.run.ledger if active_run else None
         yield from _of_run(status)
         yield from _of_records(status["counts"])
@@ -73,9 +73,12 @@ class Metrics(Collector):
             self._run, self._highest = run, {}
 
     def _settled(self, counts: dict[str, int]) -> Metric:
-        """A late word may overrule a dead letter; a counter may not fall for it, or Prometheus would count all anew."""
-        told = "Records that ended so; one whose outcome was overruled later stays counted here."
-        family = CounterMetricFamily("traffic_records_settled", told, labels=["outcome"])
+        """Count settled records. A late report may overrule a dead letter, but the counter must not fall.
+
+        Prometheus would take a counter that falls for one that restarted, and count everything twice.
+        """
+        help_text = "Records that ended so; one whose outcome was overruled later stays counted here."
+        family = CounterMetricFamily("traffic_records_settled", help_text, labels=["outcome"])
         for outcome in OUTCOMES:
             self._highest[outcome] = max(counts[outcome], self._highest.get(outcome, 0))
             family.add_metric([outcome], self._highest[outcome])
@@ -162,5 +165,5 @@ def _clean(labels: dict[str, Any]) -> dict[str, str]:
 
 
 def _text(value: object) -> str:
-    """A label's value: a file's name need not be text, and the metrics must be."""
+    """Return a label's value as text: a file's name may have bytes that are not."""
     return str(value).encode(errors="backslashreplace").decode()

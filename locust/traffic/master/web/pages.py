@@ -1,4 +1,4 @@
-"""The page itself, what it is drawn with, and the health check."""
+"""Serve the page, its scripts and styles, the chart library, and the health check."""
 
 import gzip
 from importlib.metadata import distribution
@@ -17,29 +17,29 @@ OK = {"status": "ok"}
 
 
 class Pages:
-    """Serves the folder `page`, and the chart library as its package has it."""
+    """Serves the folder `page`, and the chart library from its package."""
 
-    def __init__(self, site: Routes) -> None:
-        self._site = site
+    def __init__(self, routes: Routes) -> None:
+        self._routes = routes
         self._plotly: tuple[str, bytes, bytes] | None = None
-        site.add("/healthz", self._healthz, login=False)
-        site.add("/traffic", self._page)
-        site.add("/traffic/", self._without_slash)
-        site.add("/traffic/static/<text:path>", self._static)
-        site.add("/traffic/static/plotly.min.js", self._charts)
+        routes.add("/healthz", self._healthz, login=False)
+        routes.add("/traffic", self._page)
+        routes.add("/traffic/", self._without_slash)
+        routes.add("/traffic/static/<text:path>", self._static)
+        routes.add("/traffic/static/plotly.min.js", self._charts)
 
     def _healthz(self) -> Response:
-        """200: this master takes workers and starts runs; 503: it reads none of their messages."""
-        if self._site.master.ill:
-            gevent.sleep(SECOND_LOOK_S)  # a process that was frozen is late with everything at once
-        why = self._site.master.ill
+        """Answer 200 if this master reads its workers' messages, 503 with the reason if it does not."""
+        if self._routes.master.ill:
+            gevent.sleep(SECOND_LOOK_S)  # after a freeze, a process is late with everything at once
+        why = self._routes.master.ill
         return answer({"status": "failing", "error": f"This master does not work: {why}."}, 503) if why else answer(OK)
 
     def _page(self) -> Response:
         return send_from_directory(PAGE, "index.html", max_age=0)
 
     def _without_slash(self) -> Response:
-        return make_response(redirect(f"{self._site.base}/traffic"))
+        return make_response(redirect(f"{self._routes.base}/traffic"))
 
     def _static(self, path: str) -> Response:
         return send_from_directory(PAGE / "static", path, max_age=0)
@@ -58,7 +58,7 @@ class Pages:
 
 
 def _plotly() -> tuple[str, bytes, bytes]:
-    """The version of the chart library, its code, and the same in gzip. The package itself is slow to import."""
+    """Return the version of the chart library, its code, and the code in gzip. Importing the package would be slow."""
     package = distribution("plotly")
     code = Path(str(package.locate_file("plotly/package_data/plotly.min.js"))).read_bytes()
     return package.version, code, gzip.compress(code, mtime=0)

@@ -1,4 +1,4 @@
-"""A delivery report on paper: one HTML page that needs nothing beside itself."""
+"""Render a delivery report as one HTML page to print, which loads nothing else."""
 
 import json
 from collections import Counter
@@ -17,7 +17,7 @@ _pages = Environment(loader=FileSystemLoader(Path(__file__).parent / "templates"
 
 
 def printable(report: dict[str, Any], folder: Path) -> str:
-    """The page of a report; the reasons of its dead letters, and the first of them, come from the run's folder."""
+    """Return the page of a report. Its dead letters and their reasons are read from the run's folder."""
     reasons, letters = _dead(folder / "dead-letters.jsonl")
     said = {"verdict": verdict(report), "reason": for_page(report["reason"] or "")}
     columns = {"worker": WORKER, "figures": REPORT_FIGURES}
@@ -25,7 +25,7 @@ def printable(report: dict[str, Any], folder: Path) -> str:
 
 
 def _dead(path: Path) -> tuple[list[tuple[str, str, int]], list[dict[str, Any]]]:
-    """How often each reason came, the most frequent first, by outcome; and the first letters."""
+    """Return (outcome, reason, count) of all dead letters, the most frequent first; and the first letters."""
     try:
         with path.open("rb") as file:
             first = [json.loads(line) for line in islice(file, SHOWN)]

@@ -23,22 +23,22 @@ _OF_RUN = tuple(name for name in COUNTS if name not in ("records", "pending", "l
 _TIMES = ("seconds", "rate", "started", "ended")
 _SENT = ("method", "host", "path", "users", "spawn_rate")
 COLUMNS = ("what", "id", "state", "records", *_OF_WORKER, *_OF_RUN, *_TIMES, *_SENT)
-# What a spreadsheet would take for a formula.
+# A spreadsheet reads a text that begins with one of these as a formula.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 class Reports:
-    """Serves what the state folder has of each run."""
+    """Serves the reports and the list of the runs in the state folder."""
 
-    def __init__(self, site: Routes) -> None:
-        self._site, self._master = site, site.master
-        site.add("/traffic/report", self._report)
-        site.add("/traffic/runs", self._runs)
+    def __init__(self, routes: Routes) -> None:
+        self._routes, self._master = routes, routes.master
+        routes.add("/traffic/report", self._report)
+        routes.add("/traffic/runs", self._runs)
 
     def _runs(self) -> Response:
-        """Every run that is kept, the latest first."""
+        """Answer with every run that is kept, the latest first."""
         active_run = self._master.active_run
-        past = in_thread(past_runs, self._site.folder, active_run.metadata.run if active_run else None)
+        past = in_thread(past_runs, self._routes.folder, active_run.metadata.run if active_run else None)
         rows = [{**row, "live": False} for row in past]
         if active_run is not None:
             account = active_run.status(self._master.locust_session.worker_states())
@@ -48,7 +48,7 @@ class Reports:
         return answer({"runs": sorted(rows, key=lambda row: row["run"], reverse=True)})
 
     def _report(self) -> Response:
-        """The report of the run that `?run=` names, by default of the latest that has ended."""
+        """Answer with the report of the run that `?run=` names, by default of the present run if it has ended."""
         active_run = self._master.active_run
         run = request.args.get("run", active_run.metadata.run if active_run and active_run.report else None)
         kind = request.args.get("format", "json")
@@ -57,15 +57,15 @@ class Reports:
         if kind not in ("json", "csv", "html"):
             return refuse(400, f"format must be json, csv or html, not {kind[:64]!r}.")
         try:
-            folder = self._site.folder.run_folder(run)
-            text = in_thread(self._site.folder.report_text, run)
+            folder = self._routes.folder.run_folder(run)
+            text = in_thread(self._routes.folder.report_text, run)
         except (ValueError, FileNotFoundError):
             return refuse(404, f"There is no report of a run {run[:64]!r}.")
         return as_download(_in_form(text, kind, folder), f"report-{run}.{kind}")
 
 
 def as_download(response: Response, name: str) -> Response:
-    """The answer, to be kept under a name where `?download=1` asks for it."""
+    """Return the answer, as an attachment of this name if `?download=1` asks for one."""
     if request.args.get("download"):
         response.headers.set("Content-Disposition", "attachment", filename=name)
     return response
@@ -81,7 +81,7 @@ def _in_form(text: bytes, kind: str, folder: Any) -> Response:
 
 
 def table(report: dict[str, Any]) -> str:
-    """A report as CSV: a row for the run, then one for each worker."""
+    """Return a report as CSV: a row for the run, then one for each worker."""
     made = io.StringIO()
     rows = csv.DictWriter(made, COLUMNS, restval="", extrasaction="ignore")
     rows.writeheader()

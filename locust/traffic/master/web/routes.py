@@ -1,4 +1,4 @@
-"""What all groups of routes share: Locust's web UI, the master, the options, and how a route is added."""
+"""Add routes to Locust's web UI, and answer in the form that all of ours share."""
 
 import argparse
 import json
@@ -28,7 +28,7 @@ PIECE = 1 << 16
 
 
 class MasterView(Protocol):
-    """What the routes need of the master."""
+    """The part of the master that the routes use."""
 
     @property
     def active_run(self) -> ActiveRun | None:
@@ -36,7 +36,7 @@ class MasterView(Protocol):
 
     @property
     def refusal(self) -> Exception | None:
-        """Why the latest start, or a run that was cut off, came to nothing."""
+        """Why the latest start was refused, or a run that was cut off could not be resumed."""
 
     @property
     def ill(self) -> str:
@@ -47,16 +47,16 @@ class MasterView(Protocol):
 
     @property
     def loader(self) -> BackgroundLoader:
-        """What reads the traffic files."""
+        """The loader of the traffic files."""
 
     def stop_run(self) -> None:
         """End the run that is live, if any."""
 
     def pause(self) -> None:
-        """Have the run that is live hand out no more for the time being; ActRefusedError where that cannot be."""
+        """Pause the live run: no more records are handed out. ActRefusedError if that is not possible."""
 
     def unpause(self) -> None:
-        """Have a run that was paused go on; ActRefusedError where that cannot be."""
+        """Let a run that a person paused go on. ActRefusedError if that is not possible."""
 
     @property
     def locust_session(self) -> LocustSession:
@@ -64,18 +64,18 @@ class MasterView(Protocol):
 
     @property
     def run_events(self) -> RunEventRecorder:
-        """What has happened."""
+        """The recorder of the run's events."""
 
 
 class AnyText(BaseConverter):
-    """Takes the rest of an address, whatever it holds: Werkzeug's `path` takes no line break."""
+    """Matches the rest of an address, whatever it holds: Werkzeug's `path` matches no line break."""
 
     regex = r"(?s:.+)"
     part_isolating = False
 
 
 class Routes:
-    """Locust's web UI with our blueprint; routes are added to it until `register`."""
+    """Locust's web UI with our blueprint, to which routes are added until `register`."""
 
     def __init__(self, web_ui: WebUI, master: MasterView) -> None:
         self.web_ui, self.master = web_ui, master
@@ -109,55 +109,55 @@ class Routes:
         return active_run.folder if active_run else StateFolder(Path(wanted or DEFAULT_STATE_DIR))
 
     def add(self, rule: str, view: Callable[..., Any], *methods: str, login: bool = True) -> None:
-        """Add a route, for GET unless `methods` are named; behind the login, where one is set."""
+        """Add a route, for GET unless `methods` are named; behind the login, if one is set."""
         guarded = self.guarded(view) if login else view
         name = f"{view.__qualname__}".replace(".", "_")
         self._routes.add_url_rule(rule, name, guarded, methods=list(methods or ("GET",)))
 
     def guarded(self, view: Callable[..., Any]) -> Callable[..., Any]:
-        """The view behind Locust's login, where one is set.
+        """Return the view behind Locust's login, if one is set.
 
-        Not by Locust's `auth_required_if_enabled`: that writes the session anew at every request, so that an answer
-        that is on its way while somebody logs out logs them in again; and this page nearly always has one on its way.
+        Locust's `auth_required_if_enabled` is not used: it writes the session at every request, so that an answer that
+        is on its way while a person logs out logs that person in again. This page nearly always has one on its way.
         """
         made: Callable[..., Any] = login_required(view) if self.web_ui.web_login else view
         return made
 
     def is_ours(self, path: str) -> bool:
-        """Whether a path is one of the Traffic page's, or below it."""
+        """Return whether a path is the Traffic page's, or below it."""
         ours = f"{self.base}/traffic"
         return path == ours or path.startswith(f"{ours}/")
 
     def _unrouted(self, error: HTTPException) -> Any:
-        """Answer as our routes do if the path is one of theirs; else as Locust's web UI does."""
+        """Answer in our form if the path is one of ours, else as Locust's web UI does."""
         return _failed(error) if self.is_ours(request.path) or request.path == f"{self.base}/healthz" else error
 
     def register(self) -> None:
-        """Have Locust's web UI serve the routes."""
+        """Let Locust's web UI serve the routes."""
         self.app.register_blueprint(self._routes)
 
 
 def answer(value: dict[str, Any], status: int = 200) -> Response:
-    """Answer with JSON whose members stand in the order that the docs give."""
+    """Answer with JSON whose members are in the order that the docs give."""
     text = json.dumps(value, ensure_ascii=False, indent=2) + "\n"
-    # A file's name need not be text; it is shown with its odd bytes spelled out.
+    # A file's name may have bytes that are not text; they are escaped.
     return Response(text.encode(errors="backslashreplace"), status, content_type="application/json")
 
 
 def refuse(status: int, why: str, **more: Any) -> Response:
-    """Answer that something is not done, and why, in the page's words."""
+    """Answer that a request is refused, and why, in the page's words."""
     return answer({"error": for_page(why), **more}, status)
 
 
 def pieces(file: Any) -> Iterator[bytes]:
-    """What a file holds, piece by piece; it is closed at the end."""
+    """Return the content of a file, piece by piece; close the file at the end."""
     with file:
         while piece := file.read(PIECE):
             yield piece
 
 
 def _failed(error: Exception) -> Response:
-    """What a view that failed is answered with; a fault of our own is logged with its trace."""
+    """Answer for a view that failed. A fault of our own is logged with its trace."""
     if isinstance(error, HTTPException):
         if error.response is not None:
             return make_response(error.response)

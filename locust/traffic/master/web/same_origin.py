@@ -1,10 +1,10 @@
-"""Keeps other sites' pages from acting on the master through a person's browser, and from reading what it says.
+"""Keep other sites' pages from acting on the master through a person's browser, and from reading its answers.
 
-The rule that this module guards: what a browser sends by itself from another site's page changes nothing here. A
-browser says where a request comes from (Fetch Metadata, https://www.w3.org/TR/fetch-metadata/; the Origin header,
-RFC 6454), and a page cannot make it lie. Programs such as curl say nothing, and pass: they are no one's browser.
-Nor may such a page pass for this master's own: `hosts` says by which names the master is asked. No page of it, nor of
-Locust, is shown in the frame of another site, and no cookie of it goes with what another site's page sends.
+The rule that this module guards: a request that a browser sends for another site's page changes nothing here. A browser
+says where a request comes from (Fetch Metadata, https://www.w3.org/TR/fetch-metadata/; the Origin header, RFC 6454),
+and a page cannot make it lie. Programs such as curl send none of these headers, and pass. Another site's page cannot
+pass for this master's own either: `hosts` checks by which name the master is addressed. No page of the master, nor of
+Locust, is shown in another site's frame, and no cookie goes with requests of other sites' pages.
 """
 
 import logging
@@ -20,7 +20,7 @@ from traffic.master.web.routes import Routes, answer, refuse
 logger = logging.getLogger(__name__)
 
 HARMLESS = frozenset({"GET", "HEAD", "OPTIONS"})
-# Locust's own acts, whatever the method by which some release of it takes them.
+# Locust's own acts, checked for every method: releases differ in which they accept.
 LOCUSTS_ACTS = ("/stop", "/stats/reset")
 OURS = ("same-origin", "none")
 _PORTS = {"http": 80, "https": 443}
@@ -28,16 +28,16 @@ POLICY = (
     "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; object-src 'none'; "
     "base-uri 'none'; form-action 'self'; frame-ancestors 'self'"
 )
-# For Locust's pages, whose scripts stand in them.
+# For Locust's pages, which have inline scripts.
 FRAMES = "frame-ancestors 'self'"
-# The hosts that are named in the log, each once.
+# At most so many refused hosts are logged, each once.
 MOST_NAMED = 100
 
 
 def foreign(headers: Mapping[str, str]) -> str:
-    """From where a request comes that another site's page had a browser send; empty where it is not such a one.
+    """Return the source of a request that a browser sent for another site's page; empty for any other request.
 
-    Sec-Fetch-Site decides where it is there; else Origin, else Referer, each of which must name the Host.
+    Sec-Fetch-Site decides if it is there; else Origin, else Referer, each of which must name the Host.
     """
     site = headers.get("Sec-Fetch-Site")
     if site is not None:
@@ -49,7 +49,7 @@ def foreign(headers: Mapping[str, str]) -> str:
 
 
 def _names(url: str, host: str) -> bool:
-    """Whether an address is on this host and port. Names are compared without case, a scheme's own port is none."""
+    """Return whether a URL is on this host and port. Case makes no difference, nor does a scheme's own port."""
     try:
         parts, here = urlsplit(url), urlsplit(f"//{host}")
         port = _PORTS.get(parts.scheme)
@@ -59,15 +59,15 @@ def _names(url: str, host: str) -> bool:
 
 
 class SameOriginGuard:
-    """Looks at every request before any view does, Locust's own included, and at every answer after."""
+    """Checks every request before its view, Locust's own included, and completes the headers of every answer."""
 
-    def __init__(self, site: Routes) -> None:
-        self._site = site
-        self._acts = tuple(site.base + act for act in LOCUSTS_ACTS)
-        self._hosts = AllowedHosts(site.web_ui.host, str(site.options.traffic_allowed_hosts or ""))
+    def __init__(self, routes: Routes) -> None:
+        self._routes = routes
+        self._acts = tuple(routes.base + act for act in LOCUSTS_ACTS)
+        self._hosts = AllowedHosts(routes.web_ui.host, str(routes.options.traffic_allowed_hosts or ""))
         self._named: set[str] = set()
-        guard_every_request(site.app, [self._refuse_other_names, self._refuse_foreign], self._seal)
-        _keep_cookies_at_home(site)
+        guard_every_request(routes.app, [self._refuse_other_names, self._refuse_foreign], self._seal)
+        _keep_cookies_at_home(routes)
 
     def _refuse_other_names(self) -> Response | None:
         host = request.headers.get("Host")
@@ -78,7 +78,7 @@ class SameOriginGuard:
             self._named.add(named)
             logger.warning("refused requests to the host %s, which --traffic-allowed-hosts does not list", named)
         remedy = "If it is one of its names, list it in --traffic-allowed-hosts (TRAFFIC_ALLOWED_HOSTS)."
-        # In the terminal's words: whoever is to act on it starts the master, and may have no page.
+        # In the terminal's words: who can act on it starts the master, and may have no page.
         return answer({"error": f"This master does not answer to the host {named}. {remedy}"}, 421)
 
     def _refuse_foreign(self) -> Response | None:
@@ -94,7 +94,7 @@ class SameOriginGuard:
         for name in [name for name, _ in response.headers if name.lower().startswith("access-control-")]:
             response.headers.remove(name)
         response.headers.setdefault("X-Frame-Options", "SAMEORIGIN")
-        if not self._site.is_ours(request.path):
+        if not self._routes.is_ours(request.path):
             response.headers.setdefault("Content-Security-Policy", FRAMES)
             return response
         response.headers["Content-Security-Policy"] = POLICY
@@ -104,15 +104,15 @@ class SameOriginGuard:
         return response
 
 
-def _keep_cookies_at_home(site: Routes) -> None:
-    """Have the login's cookies kept from other sites' requests, unless the locustfile has decided about them.
+def _keep_cookies_at_home(routes: Routes) -> None:
+    """Keep the login's cookies out of other sites' requests, unless the locustfile has set them itself.
 
-    Lax, not Strict: whoever comes back from another site's login arrives by a link, and brings the session along.
+    Lax, not Strict: a person who comes back from another site's login arrives by a link, and keeps the session.
     """
-    config = site.app.config
+    config = routes.app.config
     config["SESSION_COOKIE_SAMESITE"] = config["SESSION_COOKIE_SAMESITE"] or "Lax"
     config.setdefault("REMEMBER_COOKIE_SAMESITE", "Lax")
     config.setdefault("REMEMBER_COOKIE_HTTPONLY", True)
-    if site.web_ui.tls_cert:
+    if routes.web_ui.tls_cert:
         config["SESSION_COOKIE_SECURE"] = True
         config.setdefault("REMEMBER_COOKIE_SECURE", True)

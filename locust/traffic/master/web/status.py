@@ -1,4 +1,4 @@
-"""Routes that the page polls each second, the status for programs, and the contents of the start form."""
+"""Serve the status: to programs, and to the page, which polls it each second. Serve the fields of the start form."""
 
 from typing import Any
 
@@ -9,24 +9,24 @@ from traffic.core.master.run_state import RunState
 from traffic.core.master.worker_table import FIGURES, WorkerRow
 from traffic.master.file_loading import reading_line
 from traffic.master.web.checked_start import CheckedStart
-from traffic.master.web.reasons import Seen
+from traffic.master.web.reasons import AllowedActs
 from traffic.master.web.routes import Routes, answer
 from traffic.master.web.upload import Checking
 from traffic.master.wording import for_page, label
 from traffic.settings import OPTIONS
 
-# What is null in the status before the first run; `told` says it of a run.
+# The members that say how a run's records are sent; null before the first run.
 _OF_RUN = ("target", "users", "spawn_rate", "wait")
 
 
 class StatusRoutes:
-    """Tells how things stand. Nothing here reads a file or waits."""
+    """Answers with the status. Nothing here reads a file or waits."""
 
-    def __init__(self, site: Routes, starting: CheckedStart, checking: Checking) -> None:
-        self._site, self._master, self._starting, self._checking = site, site.master, starting, checking
-        site.add("/traffic/status", self._status)
-        site.add("/traffic/live", self._live)
-        site.add("/traffic/options", self._options)
+    def __init__(self, routes: Routes, checked_start: CheckedStart, checking: Checking) -> None:
+        self._routes, self._master, self._checked_start, self._checking = routes, routes.master, checked_start, checking
+        routes.add("/traffic/status", self._status)
+        routes.add("/traffic/live", self._live)
+        routes.add("/traffic/options", self._options)
 
     def _status(self) -> Response:
         return answer(self.status())
@@ -50,7 +50,7 @@ class StatusRoutes:
         )
 
     def status(self) -> dict[str, Any]:
-        """The status of the present or the latest run, or of none."""
+        """Return the status of the present or the latest run, or of a master that has had none."""
         active_run = self._master.active_run
         reading = self._master.loader.status
         if reading is not None and (active_run is None or not active_run.live):
@@ -71,21 +71,21 @@ class StatusRoutes:
         return len(active_run.run.ledger.dead) if active_run else 0
 
     def _acts(self) -> dict[str, str]:
-        """Why each act cannot be done now; empty where it can."""
-        seen = self._seen
+        """Return why each act is not possible now; empty if it is."""
+        allowed = self._allowed_acts
         return {
-            "start": self._starting.why_not,
-            "pause": seen.why_not_pause(),
-            "go_on": seen.why_not_unpause(),
-            "stop": seen.why_not_stop(),
+            "start": self._checked_start.why_not,
+            "pause": allowed.why_not_pause(),
+            "go_on": allowed.why_not_unpause(),
+            "stop": allowed.why_not_stop(),
         }
 
     @property
-    def _seen(self) -> Seen:
-        if (active_run := self._site.live) is not None:
-            return Seen(active_run.state, active_run.reason, active_run.paused_by_person)
+    def _allowed_acts(self) -> AllowedActs:
+        if (active_run := self._routes.live) is not None:
+            return AllowedActs(active_run.state, active_run.reason, active_run.paused_by_person)
         active_run = self._master.active_run
-        return Seen("ending") if active_run is not None and active_run.ending else Seen()
+        return AllowedActs("ending") if active_run is not None and active_run.ending else AllowedActs()
 
     def _timeline(self) -> dict[str, Any]:
         active_run = self._master.active_run
@@ -97,8 +97,8 @@ class StatusRoutes:
         return {"run": run, **active_run.timeline.to_json(asked, request.args.get("sample", 0, int))}
 
     def _options(self) -> Response:
-        """What a start form is made of: Locust's own fields, and ours as they stand now."""
-        options, environment = self._site.options, self._site.web_ui.environment
+        """Answer with the fields of a start form: Locust's own, and ours with their present values."""
+        options, environment = self._routes.options, self._routes.web_ui.environment
         host = environment.host or options.host or next((one.host for one in environment.user_classes if one.host), "")
         fields = [
             {
@@ -119,8 +119,11 @@ class StatusRoutes:
             run=None,
             state=state,
             reason=reason,
-            dataset={"file": self._site.options.traffic_file, "records": None, "digest": None},
+            dataset={"file": self._routes.options.traffic_file, "records": None, "digest": None},
             counts=RunCounts(),
-            workers=[WorkerRow(worker, state=at) for worker, at in self._master.locust_session.worker_states().items()],
+            workers=[
+                WorkerRow(worker, state=worker_state)
+                for worker, worker_state in self._master.locust_session.worker_states().items()
+            ],
         )
         return report.to_json() | dict.fromkeys(_OF_RUN)

@@ -7,7 +7,7 @@ END = b"</body>"
 
 
 def add_tab(app: Flask) -> None:
-    """Have every answer that is Locust's page load the script that puts the link there."""
+    """Let Locust's page load the script that adds the link."""
     app.after_request(_with_script)
 
 

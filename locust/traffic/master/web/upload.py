@@ -19,15 +19,15 @@ from traffic.master.web.file_store import FileStore
 from traffic.ownership import ForeignError, claim
 
 PIECE = 1 << 18
-# A browser that sends nothing for so long is gone.
+# A browser that sends nothing for so long has lost its connection.
 STALL_S = 60.0
-# What is left free beside a file: for its index, and for the journal.
+# Kept free beside a file, for its index and for the journal.
 MARGIN = 1 << 24
 MAKE_ROOM = "Delete files that are not needed any more, or name another state folder with --traffic-state-dir."
 
 
 class UploadError(Exception):
-    """A file that is not taken in: why, the HTTP status that says so, and what is wrong in it, one by one."""
+    """An upload was refused: the HTTP status, why, and the faults in the file, if any."""
 
     def __init__(self, status: int, why: str, findings: list[str] | None = None) -> None:
         super().__init__(why)
@@ -35,9 +35,9 @@ class UploadError(Exception):
 
 
 class Checking:
-    """Checks files that have come in, one by one; not by what reads for a start, whose status it would be.
+    """Checks uploads, one at a time, with a loader of its own: the other one's status is that of a start.
 
-    `schema` is the file of the JSON Schema that every record must pass, None where there is none.
+    `schema` is the file of the JSON Schema that every record must pass, if any.
     """
 
     def __init__(self, schema: Path | None) -> None:
@@ -45,28 +45,28 @@ class Checking:
         self._one_at_a_time = BoundedSemaphore()
 
     def open(self, draft: Path, state: Path) -> Dataset:
-        """As `BackgroundLoader.open`."""
+        """Open a file as `BackgroundLoader.open` does."""
         with self._one_at_a_time:
             return self.loader.open(draft, state, self._schema, draft.name)
 
 
 class Upload:
-    """One file on its way in. `may` raises UploadError where the file's place must not be touched at the moment."""
+    """Receives one file. `check_allowed` raises UploadError if the file of that name must not be replaced now."""
 
-    def __init__(self, shelf: FileStore, checking: "Checking", state: Path, may: Callable[[], None]) -> None:
-        self._shelf, self._checking, self._state, self._may = shelf, checking, state, may
+    def __init__(self, store: FileStore, checking: "Checking", state: Path, check_allowed: Callable[[], None]) -> None:
+        self._store, self._checking, self._state, self._check_allowed = store, checking, state, check_allowed
 
-    def take(self, name: str, length: int, body: IO[bytes]) -> dict[str, Any]:
-        """Write `length` bytes to disk, check them, and put them in their place; what the file is. UploadError."""
+    def store_file(self, name: str, length: int, body: IO[bytes]) -> dict[str, Any]:
+        """Write `length` bytes to disk, check them, put the file in its place; describe it. UploadError if refused."""
         try:
             self._has_room(length)
-            with self._shelf.draft(name) as draft:
+            with self._store.draft(name) as draft:
                 self._receive(draft, length, body)
                 found = self._check(draft)
-                self._may()
-                path = in_thread(self._shelf.put, draft, found["records"])
+                self._check_allowed()
+                path = in_thread(self._store.put, draft, found["records"])
         except OSError as error:
-            raise _disk(error, self._shelf.uploads) from error
+            raise _disk(error, self._store.uploads) from error
         return {"path": str(path), "name": name, "bytes": length, **found}
 
     def _has_room(self, length: int) -> None:
@@ -74,7 +74,7 @@ class Upload:
             in_thread(claim, self._state)
         except ForeignError as error:
             raise UploadError(500, f"The file is not kept: {error}") from error
-        free = in_thread(self._shelf.room)
+        free = in_thread(self._store.room)
         if length + MARGIN > free:
             why = f"The file has {length} bytes, and the disk of the state folder has {free} left. {MAKE_ROOM}"
             raise UploadError(413, why)
@@ -89,8 +89,8 @@ class Upload:
             in_thread(os.fsync, file.fileno())
 
     def _write(self, file: IO[bytes], piece: bytes, left: int) -> None:
-        """Write a piece of what is left to come, if there is still room for all of it: others use the disk, too."""
-        if left + MARGIN > self._shelf.room():
+        """Write a piece, if all of the `left` bytes still fit: others use the disk, too."""
+        if left + MARGIN > self._store.room():
             raise UploadError(507, f"The disk of the state folder is full. {MAKE_ROOM}")
         _write_all(file, piece)
 
@@ -111,7 +111,7 @@ class Upload:
 
 
 def _named(text: str, draft: Path) -> str:
-    """The text with the file called as the person calls it."""
+    """Return the text with the file under the name that the person knows."""
     return text.replace(str(draft.absolute()), draft.name).replace(str(draft), draft.name)
 
 

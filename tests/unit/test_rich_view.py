@@ -122,7 +122,6 @@ def test_the_report_on_a_terminal_is_a_table_with_its_numbers_to_the_right(rende
         "  the target's audit: 1290 stored of 1301 POSTs; it agrees with this report",
     ]
     assert [line.split()[0] for line in (heading, first, second)] == ["worker", WORKERS[0]["id"], "worker-2"]
-    assert len(heading) == len(first) == len(second)
 
 
 def test_the_report_on_a_terminal_says_what_the_plain_one_says(render: Any) -> None:

@@ -1,11 +1,11 @@
-// The page's one voice for screen readers: few sentences, politely, and none twice.
+// Sentences for screen readers: read politely, and none twice in a row.
 
 import { byId } from "./dom.js";
 
 let said = "";
 
 /**
- * Have a sentence read out when the reader has a pause.
+ * Have a sentence read out at the reader's next pause.
  * @param {string} sentence
  */
 export function announce(sentence) {

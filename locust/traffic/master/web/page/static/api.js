@@ -1,9 +1,9 @@
-// The master's routes. Every address is told from this module's own, so that --web-base-path needs no care elsewhere.
+// The master's routes. Every address is relative to this module's own, so that --web-base-path needs no care elsewhere.
 
 const TRAFFIC = new URL("../", import.meta.url);
 const LOCUST = new URL("../../", import.meta.url);
-const PATIENCE_MS = 10_000;
-const LONG_MS = 30 * 60_000; // a start opens and checks the file, which for a large one takes as long as it takes
+const TIMEOUT_MS = 10_000;
+const START_TIMEOUT_MS = 30 * 60_000; // a start opens and checks the file, however large
 
 /** The master was not reached, or did not answer in time. */
 export class LostError extends Error {}
@@ -16,14 +16,14 @@ export class LoginError extends Error {
 }
 
 /**
- * The master refused; the message is its own sentence. `findings` are the faults of a file, each with its place; `again` is
+ * The master refused; the message is its sentence. `findings` are the faults of a file, each with its place; `again` is
  * the run that was stopped half way, whose records a start would send again.
  */
 export class RefusedError extends Error {
   /**
    * @param {string} message
    * @param {string[]} [findings]
-   * @param {import("./types.js").HalfWay | null} [again]
+   * @param {import("./types.js").InterruptedRun | null} [again]
    */
   constructor(message, findings = [], again = null) {
     super(message);
@@ -52,8 +52,8 @@ export function address(path, query = {}) {
  */
 export function refusal(status, text) {
   try {
-    const said = JSON.parse(text);
-    if (typeof said.error === "string") return new RefusedError(said.error, said.findings ?? []);
+    const answered = JSON.parse(text);
+    if (typeof answered.error === "string") return new RefusedError(answered.error, answered.findings ?? []);
   } catch {
     // not JSON: a proxy's page, or Locust's plain text
   }
@@ -62,28 +62,29 @@ export function refusal(status, text) {
   return new RefusedError(short || `The master answered with status ${status}.`);
 }
 
-let ahead = 0;
+let clockOffset = 0;
 
-/** The master's clock now, in ISO 8601: what it says of times is compared with its own, not with this machine's. */
-export const masterNow = () => new Date(Date.now() + ahead).toISOString();
+/** The time by the master's clock, in ISO 8601: the master's times are compared with it, not with this machine's. */
+export const masterNow = () => new Date(Date.now() + clockOffset).toISOString();
 
 /** @param {Response} response */
 function readClock(response) {
   const at = Date.parse(response.headers.get("Date") ?? "");
-  const apart = at + 500 - Date.now(); // the header has whole seconds
-  if (Number.isFinite(apart) && Math.abs(apart - ahead) > 1_500) ahead = Math.abs(apart) > 1_500 ? apart : 0;
+  const offset = at + 500 - Date.now(); // the header has whole seconds
+  if (!Number.isFinite(offset) || Math.abs(offset - clockOffset) <= 1_500) return;
+  clockOffset = Math.abs(offset) > 1_500 ? offset : 0;
 }
 
 /**
  * @param {string} url
  * @param {RequestInit} options
- * @param {number} patience in ms
+ * @param {number} timeoutMs in ms
  */
-async function answer(url, options, patience) {
+async function answer(url, options, timeoutMs) {
   let response;
   let text;
   try {
-    const signal = AbortSignal.timeout(patience);
+    const signal = AbortSignal.timeout(timeoutMs);
     response = await fetch(url, { ...options, redirect: "manual", cache: "no-store", signal });
     text = response.type === "opaqueredirect" ? "" : await response.text();
   } catch (error) {
@@ -112,12 +113,12 @@ function parsed(text) {
  * @param {Record<string, string | number>} [query]
  */
 export async function get(path, query) {
-  return parsed(await answer(address(path, query), {}, PATIENCE_MS));
+  return parsed(await answer(address(path, query), {}, TIMEOUT_MS));
 }
 
 /** @param {"pause" | "go-on" | "stop"} act */
 export async function act(act) {
-  return parsed(await answer(address(act), { method: "POST" }, PATIENCE_MS));
+  return parsed(await answer(address(act), { method: "POST" }, TIMEOUT_MS));
 }
 
 /**
@@ -125,7 +126,7 @@ export async function act(act) {
  * @returns {Promise<{traffic_file: string}>} the file that forms offer now
  */
 export async function removeFile(name) {
-  return parsed(await answer(address(`files/${encodeURIComponent(name)}`), { method: "DELETE" }, PATIENCE_MS));
+  return parsed(await answer(address(`files/${encodeURIComponent(name)}`), { method: "DELETE" }, TIMEOUT_MS));
 }
 
 /**
@@ -134,7 +135,9 @@ export async function removeFile(name) {
  */
 export async function swarm(form) {
   const body = new URLSearchParams(form);
-  const said = parsed(await answer(new URL("swarm", LOCUST).href, { method: "POST", body }, LONG_MS));
-  if (said.success) return;
-  throw new RefusedError(said.message ?? "The master did not start, and did not say why.", [], said.again ?? null);
+  const { success, message, again } = parsed(
+    await answer(new URL("swarm", LOCUST).href, { method: "POST", body }, START_TIMEOUT_MS),
+  );
+  if (success) return;
+  throw new RefusedError(message ?? "The master did not start, and did not say why.", [], again ?? null);
 }

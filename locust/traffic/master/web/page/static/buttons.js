@@ -1,14 +1,14 @@
-// Buttons that tell why they cannot be pressed, and cannot be pressed twice.
+// Buttons that say why they cannot be used, and ignore a second press.
 
 import { setAttribute, setText, show } from "./dom.js";
 
 /**
- * Say why a button cannot be used; empty: it can. It can still be reached by keyboard, so that the reason is found.
+ * Set why a button cannot be used; empty if it can. The keyboard still reaches the button, so that the reason is found.
  * @param {HTMLElement} button
  * @param {string} why
- * @param {Element} [place] where the reason stands, named by the button's aria-describedby
+ * @param {Element} [place] where the reason is shown, named by the button's aria-describedby
  */
-export function allow(button, why, place) {
+export function setDisabledReason(button, why, place) {
   button.dataset.why = why;
   if (place) setText(place, why);
   if (button.dataset.busy) return;
@@ -17,8 +17,8 @@ export function allow(button, why, place) {
 }
 
 /**
- * Do something at a press, once at a time: the button says so until it is done. A press of a button that cannot be used
- * says why, by `refused`.
+ * Act on a press, one at a time: the button says so until the act is done. If the button cannot be used, a press calls
+ * `refused` with the reason.
  * @param {HTMLElement} button
  * @param {string} doing such as "Pausing…"
  * @param {() => Promise<void>} act
@@ -28,12 +28,12 @@ export function onPress(button, doing, act, refused) {
   button.addEventListener("click", () => {
     if (button.dataset.busy) return;
     if (button.dataset.why) refused(button.dataset.why);
-    else void during(button, doing, act);
+    else void whileBusy(button, doing, act);
   });
 }
 
 /**
- * Give a button another text, at once or, if it is busy, once it is not.
+ * Change a button's text, or the text that it has after it was busy.
  * @param {HTMLElement} button
  * @param {string} text
  */
@@ -43,12 +43,12 @@ export function relabel(button, text) {
 }
 
 /**
- * Hold a button for as long as `act` takes.
+ * Keep a button busy while `act` runs.
  * @param {HTMLElement} button
  * @param {string} doing
  * @param {() => Promise<void>} act
  */
-export async function during(button, doing, act) {
+export async function whileBusy(button, doing, act) {
   if (button.dataset.busy) return;
   button.dataset.text = button.textContent ?? "";
   button.dataset.busy = "yes";
@@ -59,17 +59,17 @@ export async function during(button, doing, act) {
   } finally {
     delete button.dataset.busy;
     button.textContent = button.dataset.text ?? "";
-    allow(button, button.dataset.why ?? "");
+    setDisabledReason(button, button.dataset.why ?? "");
   }
 }
 
 /**
- * Say something beside what it is about: good news, or why it did not work.
+ * Show a message beside its subject: a success, or why something failed.
  * @param {HTMLElement} place
  * @param {string} text
  * @param {boolean} [bad]
  */
-export function say(place, text, bad = false) {
+export function showMessage(place, text, bad = false) {
   place.classList.toggle("bad", bad);
   setText(place, text);
   show(place, true);

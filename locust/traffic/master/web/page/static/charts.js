@@ -1,4 +1,4 @@
-// The two charts. Plotly is large, so it comes when the page can be used already, and only once there is a run.
+// The two charts. Plotly is large, so it is loaded after the page, and only once there is a run.
 
 import { address } from "./api.js";
 import { byId, setText, show } from "./dom.js";
@@ -18,7 +18,7 @@ export class ChartsView {
   }
 
   /**
-   * @param {import("./types.js").Live} live
+   * @param {import("./types.js").LiveAnswer} live
    * @param {boolean} changed whether the timeline has anything new
    */
   update({ status }, changed) {
@@ -29,7 +29,7 @@ export class ChartsView {
   }
 
   /**
-   * The charts in a sentence, for those who do not see them; anew now and then, and when the state changes.
+   * Describe the charts in a sentence, for people who do not see them; every few seconds, and when the state changes.
    * @param {import("./types.js").Status} status
    */
   _speak(status) {

@@ -1,7 +1,7 @@
 // The dead letters of a run: searched and paged by the master, opened one by one.
 
 import { address, get } from "./api.js";
-import { say } from "./buttons.js";
+import { showMessage } from "./buttons.js";
 import { byId, debounced, inputOf, make, setText, show } from "./dom.js";
 import { count, plural, shortId } from "./format.js";
 import { jsonView } from "./json_view.js";
@@ -11,12 +11,12 @@ const TYPING_MS = 250;
 
 export class DeadLettersView {
   constructor() {
-    this._run = /** @type {string | null} */ (null); // whose dead letters are shown
-    this._picked = false; // chosen among the past runs, rather than the present one
-    this._known = 0; // how many the present run had when the list was asked for
-    this._latest = 0; // how many it has by the latest answer
+    this._run = /** @type {string | null} */ (null); // the run whose dead letters are shown
+    this._chosen = false; // chosen among the past runs, rather than the present one
+    this._known = 0; // the number that the present run had when the list was loaded
+    this._latest = 0; // its number by the latest answer
     this._from = 0;
-    this._asked = 0;
+    this._requests = 0;
     this._list = byId("letters-list");
     this._open(null, false);
     byId("letters-q").addEventListener("input", debounced(() => void this._load(0), TYPING_MS));
@@ -29,10 +29,10 @@ export class DeadLettersView {
     return this._run;
   }
 
-  /** @param {import("./types.js").Live} live */
+  /** @param {import("./types.js").LiveAnswer} live */
   update({ status, dead_letters: dead }) {
     this._latest = dead;
-    if (this._picked && this._run !== status.run) return;
+    if (this._chosen && this._run !== status.run) return;
     if (this._run !== status.run) {
       this._open(status.run, false);
       this._known = 0;
@@ -40,7 +40,7 @@ export class DeadLettersView {
     if (dead === this._known || status.run === null) return;
     setText(byId("letters-count"), count(dead));
     const reading = this._list.querySelector("details[open]") !== null || this._list.contains(document.activeElement);
-    if (reading || this._from > 0) this._offer(dead - this._known); // nothing moves under the eyes of who reads
+    if (reading || this._from > 0) this._offer(dead - this._known); // the list does not change while a person reads
     else this._renew(dead);
   }
 
@@ -50,17 +50,17 @@ export class DeadLettersView {
     show(byId("letters-new"), true);
   }
 
-  /** @param {number} dead how many there are now */
+  /** @param {number} dead the present number */
   _renew(dead) {
     this._known = this._latest = dead;
     void this._load(0);
   }
 
   /**
-   * Show a past run's.
+   * Show the dead letters of a past run.
    * @param {string} run
    */
-  async pick(run) {
+  async showRun(run) {
     this._open(run, true);
     await this._load(0);
     byId("letters-title").focus();
@@ -69,10 +69,10 @@ export class DeadLettersView {
 
   /**
    * @param {string | null} run
-   * @param {boolean} picked
+   * @param {boolean} chosen
    */
-  _open(run, picked) {
-    [this._run, this._picked, this._from] = [run, picked, 0];
+  _open(run, chosen) {
+    [this._run, this._chosen, this._from] = [run, chosen, 0];
     inputOf("letters-q").value = "";
     this._list.replaceChildren();
     const meaning = "A record that ends rejected or in doubt is shown here, with its reason.";
@@ -84,19 +84,19 @@ export class DeadLettersView {
 
   /**
    * @param {number} from
-   * @param {boolean} [turned] whether a person turned the page, and reads on at its top
+   * @param {boolean} [turned] whether a person turned the page, and continues at its top
    */
   async _load(from, turned = false) {
-    const asked = (this._asked += 1);
+    const request = (this._requests += 1);
     const [run, q] = [this._run ?? "", inputOf("letters-q").value.trim()];
     let found;
     try {
       found = await get("dead-letters/search", { run, q, from: Math.max(0, from), most: PAGE });
     } catch (error) {
-      if (asked === this._asked) say(byId("letters-said"), /** @type {Error} */ (error).message, true);
+      if (request === this._requests) showMessage(byId("letters-said"), /** @type {Error} */ (error).message, true);
       return;
     }
-    if (asked !== this._asked) return; // a later question is on its way
+    if (request !== this._requests) return; // a later request is on its way
     this._from = Math.max(0, from);
     this._show(found, q);
     if (turned) byId("letters-title").focus();
@@ -114,7 +114,7 @@ export class DeadLettersView {
     show(download, total > 0);
     download.href = address("dead-letters", { run, download: 1 });
     const found = `${plural(matched, "dead letter")} of ${count(total)} found.`;
-    say(byId("letters-said"), q ? found : total === 0 ? "None." : "");
+    showMessage(byId("letters-said"), q ? found : total === 0 ? "None." : "");
     this._list.replaceChildren(...letters.map(letter));
     show(byId("letters-pages"), matched > PAGE);
     const last = this._from + letters.length;

@@ -1,10 +1,10 @@
-// The one dialog: it says what an act means, takes users and host where it starts something, and shows a refusal. An act
-// may ask on: then the dialog stays, and is about the next question.
+// The dialog: it says what an act means, has fields for users and host if the act starts a run, and shows a refusal. An
+// act may open it again: then it stays, with the next question.
 
-import { during, relabel } from "./buttons.js";
+import { whileBusy, relabel } from "./buttons.js";
 import { byId, inputOf, setText, show } from "./dom.js";
 
-/** @typedef {{users: string, rate: string, host: string}} Crew */
+/** @typedef {{users: string, rate: string, host: string}} StartSettings */
 
 /**
  * @typedef {object} Question
@@ -13,65 +13,65 @@ import { byId, inputOf, setText, show } from "./dom.js";
  * @property {string} yes the button's text
  * @property {string} doing the button's text while it is done
  * @property {{text: string, doing: string, act: () => Promise<void>}} [other] another way to go on, with its button
- * @property {Crew} [crew] what the fields begin with; without it there are none
- * @property {(crew: Crew) => Promise<void>} act its RefusedError is shown, and the dialog stays
- * @property {() => void} after called once the dialog has closed after the act: where the focus goes on
+ * @property {StartSettings} [settings] the initial values of the fields; without it there are no fields
+ * @property {(settings: StartSettings) => Promise<void>} act if it throws, the dialog shows the error and stays
+ * @property {() => void} after called once the dialog has closed after the act: sets the focus
  */
 
 /** @type {Question | null} */
 let question = null;
 
-/** Make the dialog work; once. */
-export function prepare() {
+/** Make the dialog work; called once. */
+export function prepareDialog() {
   const dialog = byId("ask", HTMLDialogElement);
   byId("ask-no").addEventListener("click", () => dialog.close());
   byId("ask-form").addEventListener("submit", (/** @type {Event} */ event) => {
     event.preventDefault();
-    const asked = question;
-    if (asked) void during(byId("ask-yes"), asked.doing, () => answer(asked, asked.act));
+    const wanted = question;
+    if (wanted) void whileBusy(byId("ask-yes"), wanted.doing, () => answer(wanted, wanted.act));
   });
   byId("ask-other").addEventListener("click", () => {
-    const asked = question;
-    const other = asked?.other;
-    if (asked && other) void during(byId("ask-other"), other.doing, () => answer(asked, other.act));
+    const wanted = question;
+    const other = wanted?.other;
+    if (wanted && other) void whileBusy(byId("ask-other"), other.doing, () => answer(wanted, other.act));
   });
 }
 
 /**
- * Ask. Who cancels is where they were: browsers see to it.
- * @param {Question} asked
+ * Open the dialog. If it is cancelled, the browser returns the focus to where it was.
+ * @param {Question} wanted
  */
-export function ask(asked) {
-  question = asked;
-  setText(byId("ask-title"), asked.title);
-  setText(byId("ask-text"), asked.text);
-  relabel(byId("ask-yes"), asked.yes);
-  relabel(byId("ask-other"), asked.other?.text ?? "");
-  show(byId("ask-other"), asked.other !== undefined);
+export function openDialog(wanted) {
+  question = wanted;
+  setText(byId("ask-title"), wanted.title);
+  setText(byId("ask-text"), wanted.text);
+  relabel(byId("ask-yes"), wanted.yes);
+  relabel(byId("ask-other"), wanted.other?.text ?? "");
+  show(byId("ask-other"), wanted.other !== undefined);
   setText(byId("ask-said"), "");
-  show(byId("ask-fields"), asked.crew !== undefined);
-  if (asked.crew) {
-    inputOf("ask-users").value = asked.crew.users;
-    inputOf("ask-rate").value = asked.crew.rate;
-    inputOf("ask-host").value = asked.crew.host;
+  show(byId("ask-fields"), wanted.settings !== undefined);
+  if (wanted.settings) {
+    inputOf("ask-users").value = wanted.settings.users;
+    inputOf("ask-rate").value = wanted.settings.rate;
+    inputOf("ask-host").value = wanted.settings.host;
   }
   const dialog = byId("ask", HTMLDialogElement);
   if (!dialog.open) dialog.showModal();
-  byId(asked.crew ? "ask-yes" : "ask-no").focus();
+  byId(wanted.settings ? "ask-yes" : "ask-no").focus();
 }
 
 /**
- * @param {Question} asked
- * @param {(crew: Crew) => Promise<void>} act
+ * @param {Question} wanted
+ * @param {(settings: StartSettings) => Promise<void>} act
  */
-async function answer(asked, act) {
+async function answer(wanted, act) {
   setText(byId("ask-said"), "");
   const [users, rate, host] = ["ask-users", "ask-rate", "ask-host"].map((id) => inputOf(id).value.trim());
   try {
     await act({ users, rate, host });
-    if (question !== asked) return; // it asks on
+    if (question !== wanted) return; // the act has opened it again
     byId("ask", HTMLDialogElement).close();
-    asked.after();
+    wanted.after();
   } catch (error) {
     setText(byId("ask-said"), /** @type {Error} */ (error).message);
   }

@@ -1,7 +1,7 @@
-// What every view does with the document. Text only ever becomes text: nothing here, or elsewhere, parses HTML.
+// Helpers of all views. Text stays text: nothing here, or elsewhere, parses HTML.
 
 /**
- * Return the element that the page has under an id; `kind` is its class, where more is used than any element has.
+ * Return the page's element of an id. `kind` is its class, if members are used that not every element has.
  * @template {HTMLElement} [T=HTMLElement]
  * @param {string} id
  * @param {new () => T} [kind]
@@ -39,7 +39,7 @@ export function make(tag, properties = {}, ...children) {
 }
 
 /**
- * Set an element's text, touching the document only where it changes.
+ * Set an element's text; the document is touched only if the text changes.
  * @param {Element} element
  * @param {string | number} text
  */
@@ -49,7 +49,7 @@ export function setText(element, text) {
 }
 
 /**
- * Set an attribute, likewise; null takes it away.
+ * Set an attribute in the same way; null removes it.
  * @param {Element} element
  * @param {string} name
  * @param {string | null} value
@@ -69,7 +69,7 @@ export function show(element, shown) {
 }
 
 /**
- * The first call after the last one, `wait` ms later.
+ * Return a function that calls `act` once, `wait` ms after its own last call.
  * @param {() => void} act
  * @param {number} wait
  * @returns {() => void}

@@ -1,4 +1,4 @@
-// The events of this master, the newest first. Only the latest stay in the document.
+// The events of this master, the newest first. Only the latest are kept in the document.
 
 import { announce } from "./announce.js";
 import { byId, make, show } from "./dom.js";
@@ -15,33 +15,33 @@ export class EventsView {
     this._first = true;
   }
 
-  /** @param {import("./types.js").Live} live */
+  /** @param {import("./types.js").LiveAnswer} live */
   update({ events }) {
     if (events.next < this.next) {
-      this._list.replaceChildren(); // another master, which counts anew
+      this._list.replaceChildren(); // another master, whose numbers start again
       this.next = 0;
     }
-    const fresh = events.rows.filter((row) => row.n >= this.next);
+    const added = events.rows.filter((row) => row.n >= this.next);
     this.next = events.next;
-    if (fresh.length === 0) return;
-    this._list.prepend(...fresh.slice(-MOST).reverse().map(entry));
+    if (added.length === 0) return;
+    this._list.prepend(...added.slice(-MOST).reverse().map(entry));
     while (this._list.children.length > MOST) this._list.lastElementChild?.remove();
     show(byId("events-none"), false);
-    if (!this._first) this._speak(fresh);
+    if (!this._first) this._announce(added);
     this._first = false;
   }
 
   /**
-   * What is bad or worth a warning is read out; the rest can be read.
-   * @param {import("./types.js").Happening[]} rows
+   * Have the latest warning or bad event read out.
+   * @param {import("./types.js").LoggedEvent[]} rows
    */
-  _speak(rows) {
-    const told = rows.filter((row) => row.level === "bad" || row.level === "warning");
-    if (told.length > 0) announce(told[told.length - 1].text);
+  _announce(rows) {
+    const notable = rows.filter((row) => row.level === "bad" || row.level === "warning");
+    if (notable.length > 0) announce(notable[notable.length - 1].text);
   }
 }
 
-/** @param {import("./types.js").Happening} row */
+/** @param {import("./types.js").LoggedEvent} row */
 function entry(row) {
   const time = make("time", { dateTime: row.at, title: dateAndTime(row.at) }, clock(row.at));
   const sign = make("span", { className: "sign", "aria-hidden": "true" }, SIGNS[row.level] ?? "·");

@@ -1,8 +1,8 @@
-// The chooser of the traffic file: what the master's folder has, what was uploaded, or a path that a person knows.
+// The chooser of the traffic file: one of the master's folder, one that was uploaded, or another path.
 
 import { get, removeFile } from "./api.js";
-import { ask } from "./dialog.js";
-import { say } from "./buttons.js";
+import { openDialog } from "./dialog.js";
+import { showMessage } from "./buttons.js";
 import { byId, inputOf, make, show } from "./dom.js";
 import { bytes, plural } from "./format.js";
 
@@ -13,31 +13,31 @@ export class FileChooser {
     this._select = byId("file", HTMLSelectElement);
     this._files = /** @type {import("./types.js").TrafficFile[]} */ ([]);
     this._preset = "";
-    this._asked = 0;
+    this._requests = 0;
     this._select.addEventListener("change", () => this._chosen());
     byId("file-delete").addEventListener("click", () => this._askToDelete());
   }
 
-  /** The path that is chosen. */
+  /** The chosen path. */
   get value() {
     return this._select.value === OTHER ? inputOf("file-other").value.trim() : this._select.value;
   }
 
   /**
-   * Ask for the folder again. What is chosen stays so.
-   * @param {string} [path] what is to be chosen instead
+   * Load the list of files. The choice stays.
+   * @param {string} [path] the path to choose instead
    */
   async load(path) {
-    const asked = (this._asked += 1);
+    const request = (this._requests += 1);
     let files = [];
     try {
       files = (await get("files")).files;
     } catch (error) {
-      say(byId("file-said"), `The files cannot be listed: ${/** @type {Error} */ (error).message}`, true);
+      showMessage(byId("file-said"), `The files cannot be listed: ${/** @type {Error} */ (error).message}`, true);
     }
-    if (asked !== this._asked && path === undefined) return; // a later question is on its way, or answered
+    if (request !== this._requests && path === undefined) return; // a later request is on its way, or answered
     this._files = files;
-    const wanted = path ?? this._select.value; // as it is now: a person may have chosen meanwhile
+    const wanted = path ?? this._select.value; // read now: a person may have chosen meanwhile
     const unlisted = wanted !== OTHER && !this._files.some((file) => file.path === wanted);
     const extra = unlisted && wanted === this._preset ? [make("option", { value: wanted }, wanted)] : [];
     const listed = this._files.map((file) => make("option", { value: file.path }, label(file)));
@@ -70,7 +70,7 @@ export class FileChooser {
   _askToDelete() {
     const file = this._files.find((one) => one.path === this._select.value);
     if (!file) return;
-    ask({
+    openDialog({
       title: `Delete ${file.name}?`,
       text: "The uploaded file is deleted on the master. Runs of it that are not finished can then not be resumed.",
       yes: "Delete",
@@ -78,7 +78,7 @@ export class FileChooser {
       act: async () => {
         const { traffic_file: offered } = await removeFile(file.name);
         await this.preset(offered);
-        say(byId("file-said"), `${file.name} is deleted.`);
+        showMessage(byId("file-said"), `${file.name} is deleted.`);
       },
       after: () => this._select.focus(),
     });

@@ -21,7 +21,7 @@ export const signed = (value) => (value > 0 ? `+${count(value)}` : value < 0 ? `
 export const plural = (value, one) => `${count(value)} ${one}${value === 1 ? "" : "s"}`;
 
 /**
- * A share in percent that is 0 or 100 only where it is exactly that.
+ * A share in percent that is 0 or 100 only if it is exactly that.
  * @param {number} part
  * @param {number} whole
  */
@@ -51,7 +51,7 @@ export function duration(seconds) {
 }
 
 /**
- * Seconds between two times in ISO 8601; null where one is not there.
+ * Seconds between two times in ISO 8601; null if one is missing.
  * @param {string | null | undefined} from
  * @param {string | null | undefined} to
  */

@@ -5,7 +5,7 @@ const INDENT = "  ";
 
 /**
  * @param {string} text
- * @returns {string} `text` itself where it is not JSON
+ * @returns {string} `text` itself if it is not JSON
  */
 export function jsonView(text) {
   try {

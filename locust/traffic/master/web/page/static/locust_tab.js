@@ -1,5 +1,5 @@
-// In Locust's own page: a link to the Traffic page, in its tab strip where there is one, in its header otherwise.
-// React draws that page anew as it likes, so the link is put back whenever it is not where it belongs.
+// In Locust's own page: a link to the Traffic page, in its tab strip if there is one, else in its header.
+// React redraws that page at any time, so the link is put back whenever it is missing.
 
 const PAGE = new URL("../../traffic", import.meta.url).href;
 const ID = "traffic-link";
@@ -26,7 +26,7 @@ function asTab(made, tabs) {
   made.className = other?.className ?? "";
   made.setAttribute("role", "tab");
   made.setAttribute("aria-selected", "false");
-  made.tabIndex = 0; // Locust's arrow keys pass over what React does not know
+  made.tabIndex = 0; // Locust's arrow keys skip elements that React does not know
   made.style.cssText = "text-decoration:none";
   tabs.append(made);
 }

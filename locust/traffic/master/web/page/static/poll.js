@@ -1,21 +1,21 @@
-// Asks the master for /traffic/live, one question at a time, while somebody looks.
+// Polls /traffic/live, one request at a time, while the page is visible.
 
 import { get, LoginError, LostError } from "./api.js";
 
 const BUSY_MS = 1_000;
 const IDLE_MS = 2_000;
-const TRYING_MS = 3_000;
-const LATE_MS = 4_000; // an answer that is older is not shown as live
+const RETRY_MS = 3_000;
+const STALE_MS = 4_000; // an older answer is not shown as live
 
 /**
- * What a question should be told of what is known already.
+ * Return the query of a request: what the page knows already.
  * @typedef {() => Record<string, string | number>} Known
  */
 
 /**
  * @typedef {object} Listener
- * @property {(live: import("./types.js").Live) => void} answered
- * @property {(seconds: number, error: Error | null) => void} silent without an answer for so many seconds
+ * @property {(live: import("./types.js").LiveAnswer) => void} answered
+ * @property {(seconds: number, error: Error | null) => void} silent called after so many seconds without an answer
  */
 
 export class Poll {
@@ -27,32 +27,32 @@ export class Poll {
     this._known = known;
     this._listener = listener;
     this._asking = false;
-    this._again = false;
+    this._askAgain = false;
     this._timer = 0;
     this._answered = performance.now();
     this._fresh = false;
     this._error = /** @type {Error | null} */ (null);
   }
 
-  /** Begin, and go on for as long as the page is there. */
+  /** Begin to poll, for as long as the page is open. */
   begin() {
-    document.addEventListener("visibilitychange", () => this._turned());
-    window.setInterval(() => this._watch(), 1_000);
+    document.addEventListener("visibilitychange", () => this._onVisibilityChange());
+    window.setInterval(() => this._checkAge(), 1_000);
     void this.now();
   }
 
-  /** Ask at once: something was done, and its effect is to be seen. */
+  /** Poll now, because an act was done whose effect should be seen. */
   async now() {
     window.clearTimeout(this._timer);
     if (this._asking) {
-      this._again = true; // the answer that is on its way may be older than the act
+      this._askAgain = true; // the answer that is on its way may be from before the act
       return;
     }
     this._asking = true;
     const wait = await this._ask();
     this._asking = false;
-    if (this._again) {
-      this._again = false;
+    if (this._askAgain) {
+      this._askAgain = false;
       void this.now();
     } else if (!document.hidden) {
       this._timer = window.setTimeout(() => void this.now(), wait);
@@ -67,8 +67,8 @@ export class Poll {
     } catch (error) {
       this._fresh = false;
       this._error = /** @type {Error} */ (error);
-      this._tell();
-      return error instanceof LoginError || error instanceof LostError ? TRYING_MS : IDLE_MS;
+      this._reportSilence();
+      return error instanceof LoginError || error instanceof LostError ? RETRY_MS : IDLE_MS;
     }
     [this._answered, this._fresh, this._error] = [performance.now(), true, null];
     this._listener.answered(live);
@@ -76,11 +76,11 @@ export class Poll {
     return idle ? IDLE_MS : BUSY_MS;
   }
 
-  _turned() {
+  _onVisibilityChange() {
     if (document.hidden) {
       window.clearTimeout(this._timer);
     } else {
-      if (this._age() > LATE_MS) this._fresh = false;
+      if (this._age() > STALE_MS) this._fresh = false;
       void this.now();
     }
   }
@@ -89,13 +89,13 @@ export class Poll {
     return performance.now() - this._answered;
   }
 
-  _watch() {
+  _checkAge() {
     if (document.hidden) return;
-    if (this._age() > LATE_MS) this._fresh = false;
-    if (!this._fresh) this._tell();
+    if (this._age() > STALE_MS) this._fresh = false;
+    if (!this._fresh) this._reportSilence();
   }
 
-  _tell() {
+  _reportSilence() {
     this._listener.silent(Math.floor(this._age() / 1_000), this._error);
   }
 }

@@ -1,4 +1,4 @@
-// The run: its state with the reason, its progress, its figures and facts.
+// The run: its state with the reason, its progress, its figures and details.
 
 import { announce } from "./announce.js";
 import { masterNow } from "./api.js";
@@ -7,8 +7,8 @@ import { between, clock, count, dateAndTime, duration, percent, plural, rate } f
 import { DefinitionList } from "./definition_list.js";
 import { StackedBar } from "./stacked_bar.js";
 
-/** What a record can be, in the order of the bar: what is settled first. */
-export const FATES = /** @type {const} */ ([
+/** The states of a record in the order of the bar, the settled ones first. */
+export const RECORD_STATES = /** @type {const} */ ([
   ["delivered", "Delivered"],
   ["rejected", "Rejected"],
   ["in_doubt", "In doubt"],
@@ -36,38 +36,38 @@ export const settled = (counts) => counts.delivered + counts.rejected + counts.i
 
 export class RunView {
   constructor() {
-    this._stack = new StackedBar(byId("progress"), FATES.map(([name]) => name));
+    this._bar = new StackedBar(byId("progress"), RECORD_STATES.map(([name]) => name));
     this._legend = new DefinitionList(byId("legend"));
     this._figures = new DefinitionList(byId("figures"));
-    this._facts = new DefinitionList(byId("facts"));
-    this._told = "";
-    this._left = /** @type {import("./types.js").PastRun | null} */ (null);
+    this._details = new DefinitionList(byId("facts"));
+    this._shown = "";
+    this._resumable = /** @type {import("./types.js").PastRun | null} */ (null);
     this._resumed = "";
-    this._spoken = -1;
-    for (const [name, label] of FATES) this._legend.add(name, label, MEANING[name]);
+    this._spokenTenth = -1;
+    for (const [name, label] of RECORD_STATES) this._legend.add(name, label, MEANING[name]);
   }
 
-  /** @param {import("./types.js").Live} live */
+  /** @param {import("./types.js").LiveAnswer} live */
   update({ status, reading, ended, ending }) {
-    const over = ending && !ended;
-    const verdict = over ? ENDING : status.verdict;
-    this._showState(over ? "stopping" : status.state, verdict, status);
+    const stopping = ending && !ended;
+    const verdict = stopping ? ENDING : status.verdict;
+    this._showState(stopping ? "stopping" : status.state, verdict, status);
     this._showReading(reading);
-    this._glance(status, verdict.text);
+    this._showHeader(status, verdict.text);
     show(byId("run-body"), status.run !== null);
     if (status.run === null) return;
     this._showProgress(status, ended);
     this._showFigures(status, ended);
-    this._showFacts(status);
+    this._showDetails(status);
     this._showResumed(status.resumed ?? []);
   }
 
   /**
-   * Tell of a run that an earlier master left, while this one has had none.
+   * Mention a run that can be resumed, while this master has had none.
    * @param {import("./types.js").PastRun | null} row
    */
   offer(row) {
-    this._left = row;
+    this._resumable = row;
   }
 
   /**
@@ -80,16 +80,16 @@ export class RunView {
     setText(chip, verdict.text);
     setAttribute(chip, "data-state", state);
     setAttribute(chip, "data-level", verdict.level);
-    const left = status.run === null && this._left !== null ? whatIsLeft(this._left) : "";
-    const said = [verdict.sentence, left, sentence(status.reason ?? "")].filter(Boolean).join(" ");
+    const remaining = status.run === null && this._resumable !== null ? remainingText(this._resumable) : "";
+    const said = [verdict.sentence, remaining, sentence(status.reason ?? "")].filter(Boolean).join(" ");
     setText(byId("run-reason"), said);
     document.title = status.run ? `${verdict.text} · Traffic` : "Traffic";
-    const told = `${status.run} ${verdict.text}`;
-    if (this._told && this._told !== told) announce(said);
-    this._told = told;
+    const shown = `${status.run} ${verdict.text}`;
+    if (this._shown && this._shown !== shown) announce(said);
+    this._shown = shown;
   }
 
-  /** @param {import("./types.js").Live["reading"]} reading */
+  /** @param {import("./types.js").LiveAnswer["reading"]} reading */
   _showReading(reading) {
     show(byId("reading"), reading !== null);
     if (reading === null) return;
@@ -100,12 +100,12 @@ export class RunView {
 
   /**
    * @param {import("./types.js").Status} status
-   * @param {string} told how it stands
+   * @param {string} shown the verdict in a few words
    */
-  _glance(status, told) {
+  _showHeader(status, shown) {
     const there = status.workers.filter((worker) => worker.state !== "gone" && worker.state !== "missing");
     if (status.target) setText(byId("glance-host"), status.target.host);
-    setText(byId("glance-state"), told);
+    setText(byId("glance-state"), shown);
     setText(byId("glance-workers"), count(there.length));
     setText(byId("glance-rate"), status.run ? rate(status.rate) : "–");
     setText(byId("glance-settled"), status.run ? percent(settled(status.counts), status.counts.records) : "–");
@@ -116,17 +116,17 @@ export class RunView {
    * @param {boolean} ended
    */
   _showProgress({ counts }, ended) {
-    this._stack.show(counts, counts.records);
-    for (const [name] of FATES) this._legend.set(name, count(counts[name]));
+    this._bar.show(counts, counts.records);
+    for (const [name] of RECORD_STATES) this._legend.set(name, count(counts[name]));
     for (const name of /** @type {const} */ (["leased", "pending"])) {
       this._legend.show(name, !ended || counts[name] > 0);
     }
     this._legend.show("unsent", ended);
-    const spoken = Math.floor((10 * settled(counts)) / Math.max(1, counts.records));
-    if (spoken === this._spoken && !ended) return;
-    this._spoken = spoken; // the sentence changes at each tenth, not each second
-    const had = FATES.filter(([name]) => counts[name] > 0);
-    const parts = had.map(([name, label]) => `${count(counts[name])} ${label.toLowerCase()}`);
+    const tenth = Math.floor((10 * settled(counts)) / Math.max(1, counts.records));
+    if (tenth === this._spokenTenth && !ended) return;
+    this._spokenTenth = tenth; // the sentence changes at each tenth, not each second
+    const present = RECORD_STATES.filter(([name]) => counts[name] > 0);
+    const parts = present.map(([name, label]) => `${count(counts[name])} ${label.toLowerCase()}`);
     setText(byId("progress-text"), `Of ${plural(counts.records, "record")}: ${parts.join(", ") || "none yet"}.`);
   }
 
@@ -147,22 +147,22 @@ export class RunView {
   }
 
   /** @param {import("./types.js").Status} status */
-  _showFacts(status) {
+  _showDetails(status) {
     const file = status.dataset;
     const part = file.chosen !== undefined && file.chosen !== file.records;
-    this._facts.put("file", "File", file.file);
+    this._details.put("file", "File", file.file);
     const chosen = `${count(file.chosen)} of ${count(file.records)}, from ${count(file.offset)} on`;
-    this._facts.put("records", "Records", part ? chosen : count(file.records));
-    this._facts.put("run", "Run", status.run ?? "");
+    this._details.put("records", "Records", part ? chosen : count(file.records));
+    this._details.put("run", "Run", status.run ?? "");
     const to = status.target;
-    this._facts.put("target", "To", to ? `${to.method} ${to.host}${to.path}` : "–");
+    this._details.put("target", "To", to ? `${to.method} ${to.host}${to.path}` : "–");
     const users = `${count(status.users)}, ${status.spawn_rate} started a second`;
-    this._facts.put("users", "Users", status.users ? users : "–");
-    this._facts.put("seed", "Seed", status.order === "file" ? "none: the file's order" : String(status.seed));
-    this._facts.put("policy", "Policy", status.policy ?? "");
-    this._facts.put("started", "Started", dateAndTime(status.started));
-    this._facts.put("ended", "Ended", dateAndTime(status.ended));
-    this._facts.show("ended", Boolean(status.ended));
+    this._details.put("users", "Users", status.users ? users : "–");
+    this._details.put("seed", "Seed", status.order === "file" ? "none: the file's order" : String(status.seed));
+    this._details.put("policy", "Policy", status.policy ?? "");
+    this._details.put("started", "Started", dateAndTime(status.started));
+    this._details.put("ended", "Ended", dateAndTime(status.ended));
+    this._details.show("ended", Boolean(status.ended));
   }
 
   /** @param {import("./types.js").Status["resumed"]} resumed */
@@ -170,23 +170,27 @@ export class RunView {
     const key = JSON.stringify(resumed);
     if (key === this._resumed) return;
     this._resumed = key;
-    const told = resumed.map(({ at, settled, host }) => {
+    const shown = resumed.map(({ at, settled, host }) => {
       const moved = host ? `, at ${host}` : "";
       return make("li", { title: dateAndTime(at) }, `Resumed at ${clock(at)}, with ${count(settled)} settled${moved}`);
     });
-    byId("resumed").replaceChildren(...told);
+    byId("resumed").replaceChildren(...shown);
   }
 }
 
 /** @param {import("./types.js").PastRun} row a run that can be resumed */
-function whatIsLeft({ run, state, counts }) {
-  const left = counts ? counts.unsent + counts.pending + counts.leased : 0;
-  const some = left > 0 && counts ? `, and ${count(left)} of ${plural(counts.records, "record")} are left` : "";
+function remainingText({ run, state, counts }) {
+  const remaining = counts ? counts.unsent + counts.pending + counts.leased : 0;
+  const of = counts ? plural(counts.records, "record") : "";
+  const some = remaining > 0 ? `, and ${count(remaining)} of ${of} are left` : "";
   const was = state === "stopped" ? "was stopped" : state === "failed" ? "could not go on" : "was cut off";
   return `Run ${run} ${was}${some}: resume it, or start another.`;
 }
 
-/** @param {string} text with a capital and a full stop */
+/**
+ * Write a text with a capital and a full stop.
+ * @param {string} text
+ */
 function sentence(text) {
   if (!text) return "";
   const whole = text[0].toUpperCase() + text.slice(1);

@@ -1,33 +1,33 @@
-// The past runs, with their reports, and what can be done with each.
+// The list of past runs, with their reports and the acts on each.
 
 import { address, get } from "./api.js";
-import { say } from "./buttons.js";
+import { showMessage } from "./buttons.js";
 import { byId, make, show } from "./dom.js";
 import { between, count, dateAndTime, duration } from "./format.js";
 
 const COUNTS = /** @type {const} */ (["records", "delivered", "rejected", "in_doubt", "unsent"]);
 
 /**
- * @typedef {object} OfARun
+ * @typedef {object} RunActions
  * @property {(row: import("./types.js").PastRun) => void} resume
- * @property {(row: import("./types.js").PastRun) => void} again
+ * @property {(row: import("./types.js").PastRun) => void} resend
  * @property {(run: string) => void} letters
  */
 
 export class RunsView {
-  /** @param {OfARun} acts */
-  constructor(acts) {
-    this._controls = acts;
+  /** @param {RunActions} actions */
+  constructor(actions) {
+    this._actions = actions;
     this._body = byId("runs-table", HTMLTableElement).tBodies[0];
     this.rows = /** @type {import("./types.js").PastRun[]} */ ([]);
   }
 
-  /** Ask for the list again: a run has begun or ended. */
+  /** Load the list: a run has begun or ended. */
   async load() {
     try {
       this.rows = (await get("runs")).runs;
     } catch (error) {
-      say(byId("runs-said"), /** @type {Error} */ (error).message, true);
+      showMessage(byId("runs-said"), /** @type {Error} */ (error).message, true);
       return;
     }
     const past = this.rows.filter((row) => !row.live);
@@ -41,28 +41,28 @@ export class RunsView {
     return this.rows.find((row) => row.run === run) ?? null;
   }
 
-  /** The latest run that was left before its end and can be resumed. */
-  get left() {
+  /** The latest run that ended early and can be resumed. */
+  get resumable() {
     return this.rows.find((row) => row.resumable && !row.live) ?? null;
   }
 
   /** @param {import("./types.js").PastRun} row */
   _row(row) {
     const { text, level } = row.verdict;
-    const told = { className: "chip small", "data-state": row.state, "data-level": level, title: row.reason || "" };
-    const state = make("span", told, text);
+    const data = { "data-state": row.state, "data-level": level };
+    const state = make("span", { className: "chip small", ...data, title: row.reason || "" }, text);
     const numbers = COUNTS.map((name) => make("td", { className: "n" }, count(row.counts?.[name])));
-    const took = row.seconds ?? between(row.started, row.ended);
+    const seconds = row.seconds ?? between(row.started, row.ended);
     return make(
       "tr",
       {},
-      make("th", { scope: "row", className: "id" }, row.run, make("span", { className: "to" }, whereTo(row))),
+      make("th", { scope: "row", className: "id" }, row.run, make("span", { className: "to" }, targetText(row))),
       make("td", {}, state),
       ...numbers,
       make("td", { className: "when" }, dateAndTime(row.started)),
-      make("td", { className: "n when" }, duration(took)),
+      make("td", { className: "n when" }, duration(seconds)),
       make("td", {}, this._links(row)),
-      make("td", {}, this._controlsOf(row)),
+      make("td", {}, this._actionsOf(row)),
     );
   }
 
@@ -72,27 +72,27 @@ export class RunsView {
   }
 
   /** @param {import("./types.js").PastRun} row */
-  _controlsOf(row) {
+  _actionsOf(row) {
     const made = make("div", { className: "acts" });
     const add = (/** @type {string} */ text, /** @type {() => void} */ onclick) => {
       const label = `${text}: run ${row.run}`;
       made.append(make("button", { type: "button", className: "small", "aria-label": label, onclick }, text));
     };
     const dead = (row.counts?.rejected ?? 0) + (row.counts?.in_doubt ?? 0);
-    if (dead > 0) add("Dead letters", () => this._controls.letters(row.run));
-    if (row.resumable) add("Resume", () => this._controls.resume(row));
-    if ((row.resendable ?? 0) > 0) add("Send again", () => this._controls.again(row));
+    if (dead > 0) add("Dead letters", () => this._actions.letters(row.run));
+    if (row.resumable) add("Resume", () => this._actions.resume(row));
+    if ((row.resendable ?? 0) > 0) add("Send again", () => this._actions.resend(row));
     return made;
   }
 }
 
 /** @param {import("./types.js").PastRun} row */
-function whereTo({ target }) {
+function targetText({ target }) {
   return target ? `to ${target.host}${target.path}` : "";
 }
 
 /**
- * The report of a run in its three forms.
+ * Return links to the report of a run in its three forms.
  * @param {string} run
  */
 export function reportLinks(run) {

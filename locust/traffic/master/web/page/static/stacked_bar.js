@@ -1,4 +1,4 @@
-// A stacked bar: one segment for each fate, made once, then only its length changes.
+// A stacked bar: one segment for each state of a record, made once; then only their lengths change.
 
 import { make } from "./dom.js";
 
@@ -16,7 +16,7 @@ export class StackedBar {
   }
 
   /**
-   * Lengths are as the counts; one that is not zero can always be seen (CSS gives it a least width).
+   * Show the counts as lengths. One that is not zero can always be seen (CSS gives it a least width).
    * @param {Record<string, any>} counts numbers by name, among other things
    * @param {number} whole
    */

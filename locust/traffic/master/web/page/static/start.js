@@ -1,88 +1,90 @@
 // The form of a new run.
 
 import { get, RefusedError, swarm } from "./api.js";
-import { allow, during, say } from "./buttons.js";
+import { setDisabledReason, whileBusy, showMessage } from "./buttons.js";
 import { byId, inputOf, make, show } from "./dom.js";
 import { FileChooser } from "./files.js";
 import { Upload } from "./upload.js";
 
-/** These have places of their own, or are asked for when they are needed. */
-const OWN = new Set(["traffic_file", "traffic_resume", "traffic_resend", "traffic_other_host", "traffic_again"]);
+/** Fields that are not listed: the file has a place of its own, the others are set by dialogs. */
+const DIALOG_FIELDS = ["traffic_resume", "traffic_resend", "traffic_other_host", "traffic_again"];
+const PLACED_FIELDS = new Set(["traffic_file", ...DIALOG_FIELDS]);
 
 export class StartForm {
   /**
-   * @param {() => Promise<void>} look have the master asked again
-   * @param {(half: import("./types.js").HalfWay, anew: () => Promise<void>) => void} half asks what to do about a run
-   *   that was stopped half way; `anew` starts another all the same
+   * @param {() => Promise<void>} refresh poll the master now
+   * @param {(run: import("./types.js").InterruptedRun, startAgain: () => Promise<void>) => void} askAboutInterrupted
+   *   ask whether to resume a run of the same file that was stopped; `startAgain` starts another one
    */
-  constructor(look, half) {
-    this._look = look;
-    this._half = half;
+  constructor(refresh, askAboutInterrupted) {
+    this._refresh = refresh;
+    this._askAboutInterrupted = askAboutInterrupted;
     this._file = new FileChooser();
     this._upload = new Upload((file) => this._file.load(file.path));
-    this._asked = false; // for the options, which the form begins with
+    this._optionsRequested = false; // the options, which fill the form
     this._ready = false;
-    this._seen = "";
+    this._shownFor = "";
     byId("start-form").addEventListener("submit", (/** @type {Event} */ event) => {
       event.preventDefault();
-      this._pressed();
+      this._submit();
     });
   }
 
-  /** The users and the host as the form has them. */
-  get crew() {
+  /** The users and the host in the form. */
+  get settings() {
     const [users, rate, host] = ["users", "spawn-rate", "host"].map((id) => inputOf(id).value.trim());
     return { users, rate, host };
   }
 
-  /** @param {import("./types.js").Live} live */
+  /** @param {import("./types.js").LiveAnswer} live */
   update(live) {
-    if (!this._asked) void this._prepare();
+    if (!this._optionsRequested) void this._prepare();
     const shown = !live.live && !live.ending;
-    const seen = `${shown} ${live.status.run}`;
-    if (shown && seen !== this._seen && this._ready) void this._file.load(); // a run leaves its file counted
-    this._seen = seen;
+    const shownFor = `${shown} ${live.status.run}`;
+    // After a run, the number of its file's records is known.
+    if (shown && shownFor !== this._shownFor && this._ready) void this._file.load();
+    this._shownFor = shownFor;
     show(byId("start"), shown);
-    allow(byId("act-start"), live.acts.start ?? "", byId("why-start"));
+    setDisabledReason(byId("act-start"), live.acts.start ?? "", byId("why-start"));
     this._upload.update(live);
   }
 
-  /** @param {boolean} cutOff whether a run is there that was cut off, which a new one has to leave */
+  /** @param {boolean} cutOff whether a run was cut off, so that a new one must leave it */
   offerToLeave(cutOff) {
     show(byId("leave-field"), cutOff);
     if (!cutOff) inputOf("leave").checked = false;
   }
 
   async _prepare() {
-    this._asked = true;
+    this._optionsRequested = true;
     /** @type {import("./types.js").StartOptions} */
     let options;
     try {
       options = await get("options");
     } catch {
-      this._asked = false; // with the next answer, again
+      this._optionsRequested = false; // try again with the next answer
       return;
     }
     inputOf("users").value = String(options.users);
     inputOf("spawn-rate").value = String(options.spawn_rate);
     inputOf("host").value = options.host ?? "";
     if (byId("glance-host").textContent === "–") byId("glance-host").textContent = options.host || "–"; // until a run's
-    const others = options.fields.filter((one) => !OWN.has(one.name));
+    const others = options.fields.filter((one) => !PLACED_FIELDS.has(one.name));
     byId("more-fields").replaceChildren(...others.map(field));
     const file = options.fields.find((one) => one.name === "traffic_file");
     await this._file.preset(file?.value ?? "");
     this._ready = true;
   }
 
-  _pressed() {
+  _submit() {
     const why = byId("act-start").dataset.why;
-    say(byId("start-said"), "");
-    const wrong = fault(this.crew);
-    if (why) say(byId("start-said"), why, true);
+    showMessage(byId("start-said"), "");
+    const wrong = invalidField(this.settings);
+    if (why) showMessage(byId("start-said"), why, true);
     else if (wrong) {
-      say(byId("start-said"), wrong.why, true);
+      showMessage(byId("start-said"), wrong.why, true);
       byId(wrong.field).focus();
-    } else void during(byId("act-start"), "Starting…", () => this._start());
+    } else void whileBusy(byId("act-start"), "Starting…", () => this._start());
   }
 
   async _start() {
@@ -90,23 +92,23 @@ export class StartForm {
     try {
       await swarm(form);
     } catch (error) {
-      const half = error instanceof RefusedError ? error.again : null;
-      if (half) this._half(half, () => this._startAnew(form));
-      else say(byId("start-said"), /** @type {Error} */ (error).message, true);
+      const interrupted = error instanceof RefusedError ? error.again : null;
+      if (interrupted) this._askAboutInterrupted(interrupted, () => this._startAgain(form));
+      else showMessage(byId("start-said"), /** @type {Error} */ (error).message, true);
       return;
     }
-    await this._look();
+    await this._refresh();
     byId("run-title").focus();
   }
 
   /** @param {Record<string, string>} form */
-  async _startAnew(form) {
+  async _startAgain(form) {
     await swarm({ ...form, traffic_again: "yes" });
-    await this._look();
+    await this._refresh();
   }
 
   _form() {
-    const { users, rate, host } = this.crew;
+    const { users, rate, host } = this.settings;
     const fields = /** @type {NodeListOf<HTMLInputElement | HTMLSelectElement>} */ (
       byId("more-fields").querySelectorAll("[name]")
     );
@@ -124,10 +126,10 @@ export class StartForm {
 }
 
 /**
- * What of the users cannot be: Locust would take 0 users, and send nothing. null: nothing.
- * @param {import("./dialog.js").Crew} crew
+ * Return which field of the users is invalid, and why; null if none. Locust would accept 0 users, and send nothing.
+ * @param {import("./dialog.js").StartSettings} settings
  */
-export function fault({ users, rate }) {
+export function invalidField({ users, rate }) {
   if (!/^[1-9]\d*$/.test(users)) return { field: "users", why: "Users must be a whole number from 1 on." };
   if (!(Number(rate) > 0)) return { field: "spawn-rate", why: "Users started a second must be a number above 0." };
   return null;

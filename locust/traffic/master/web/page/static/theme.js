@@ -1,5 +1,5 @@
-// Runs before the page is drawn, so that it never flashes in the other theme. Locust keeps a person's choice in
-// localStorage.theme ("light" or "dark"); without one, the system's wish holds.
+// Runs before the page is drawn, so that the other theme never flashes. Locust keeps a person's choice in
+// localStorage.theme ("light" or "dark"); without one, the system's theme is used.
 (() => {
   const dark = window.matchMedia("(prefers-color-scheme: dark)");
 
@@ -7,7 +7,7 @@
     try {
       return window.localStorage.getItem("theme");
     } catch {
-      return null; // storage is forbidden: the system's wish holds
+      return null; // storage is forbidden: the system's theme is used
     }
   };
 

@@ -1,6 +1,6 @@
-// The run's course as the master told it: kept by what is new, and turned into the two curves that are drawn.
+// The run's course as the master reports it, row by row, and the two curves that are drawn from it.
 
-// The last look comes whenever the run ends: a rate over a few milliseconds would say nothing.
+// The last row is taken when the run ends. A rate over the few milliseconds since the row before would mean nothing.
 const LEAST_S = 0.8;
 
 /** @typedef {{seconds: number[], rate: number[], remaining: number[]}} Curves */
@@ -14,14 +14,14 @@ export class Timeline {
     this._columns = /** @type {string[]} */ ([]);
   }
 
-  /** What the master should know of what is here. */
+  /** The query that asks only for the rows that are missing here. */
   get known() {
     return { run: this.run ?? "", generation: this.generation, sample: this.next };
   }
 
   /**
-   * Take what the master says; whether there is anything new.
-   * @param {import("./types.js").Live["timeline"]} timeline
+   * Add the master's new rows; return whether there are any.
+   * @param {import("./types.js").LiveAnswer["timeline"]} timeline
    */
   take(timeline) {
     const { run, generation, next, columns, rows } = timeline;
@@ -32,7 +32,7 @@ export class Timeline {
     return true;
   }
 
-  /** @returns {Curves} records settled a second between two looks, and those without an outcome at each */
+  /** @returns {Curves} records settled a second between two rows, and records without an outcome at each */
   get curves() {
     const at = Object.fromEntries(this._columns.map((name, place) => [name, place]));
     const settled = (/** @type {number[]} */ row) => row[at.delivered] + row[at.rejected] + row[at.in_doubt];

@@ -1,11 +1,11 @@
-// The shapes of the master's answers, for those who read the code and for checkers; docs/traffic-page.md tells more.
+// The types of the master's answers, for readers and for tsc; docs/traffic-page.md says more.
 
 /** @typedef {"records" | "pending" | "leased" | "delivered" | "rejected" | "in_doubt" | "unsent"} Count */
 
 /** @typedef {Record<Count | "attempts" | "resent" | "maybe_resent", number>} Counts */
 
 /**
- * How a run is shown: a few words, a colour, and a sentence; the same everywhere.
+ * How a run is shown everywhere: a few words, a colour, and a sentence.
  * @typedef {{text: string, level: Level, sentence: string}} Verdict
  */
 
@@ -19,7 +19,7 @@
  * @property {number} delivered
  * @property {number} rejected
  * @property {number} in_doubt
- * @property {string} trouble why it gets nothing done, or what it lacks; empty: nothing
+ * @property {string} trouble why it gets nothing done, or what it lacks; empty if neither
  */
 
 /**
@@ -53,7 +53,7 @@
 /** @typedef {{host: string, path: string, method: string}} Target */
 
 /**
- * @typedef {object} HalfWay a run that was stopped before its end
+ * @typedef {object} InterruptedRun a run that was stopped before its end
  * @property {string} run
  * @property {string} state stopped, failed
  * @property {string | null} ended
@@ -66,18 +66,18 @@
 
 /** @typedef {"info" | "good" | "warning" | "bad"} Level */
 
-/** @typedef {{n: number, at: string, kind: string, level: Level, text: string}} Happening */
+/** @typedef {{n: number, at: string, kind: string, level: Level, text: string}} LoggedEvent */
 
 /**
- * @typedef {object} Live
+ * @typedef {object} LiveAnswer
  * @property {Status} status
  * @property {Column[]} worker_columns
  * @property {{file: string, done: number, of: number | null} | null} reading
  * @property {boolean} live whether the run is running, paused or stopping
  * @property {boolean} ended whether the run has its report
  * @property {boolean} ending whether the run is stopping, or its report is being made
- * @property {Record<"start" | "pause" | "go_on" | "stop", string>} acts why not; empty: it can be done
- * @property {{next: number, rows: Happening[]}} events
+ * @property {Record<"start" | "pause" | "go_on" | "stop", string>} acts why an act is not possible; empty if it is
+ * @property {{next: number, rows: LoggedEvent[]}} events
  * @property {{run: string | null, generation: number, next: number, columns: string[], rows: number[][]}} timeline
  * @property {number} dead_letters
  */
@@ -95,7 +95,7 @@
  * @property {number} [seconds]
  * @property {boolean} live whether it is the present run, and has not ended
  * @property {boolean} resumable
- * @property {Target | null} [target] where it went; null where that is not known any more
+ * @property {Target | null} [target] where it went; null if that is no longer known
  * @property {number | null} [users]
  * @property {number | null} [spawn_rate]
  * @property {number | null} [resendable] how many of its dead letters can be sent again
@@ -118,7 +118,7 @@
  * @property {string} path
  * @property {boolean} uploaded
  * @property {number} bytes
- * @property {number | null} [records] null where that is not known without reading
+ * @property {number | null} [records] null if that is not known without reading
  */
 
 /**

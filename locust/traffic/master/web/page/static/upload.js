@@ -1,13 +1,13 @@
-// Uploads a traffic file, by the button or dropped; the master checks it before it is kept.
+// Uploads a traffic file, chosen by the button or dropped. The master checks it before it is kept.
 
 import { address, LoginError, refusal, RefusedError } from "./api.js";
 import { announce } from "./announce.js";
-import { say } from "./buttons.js";
+import { showMessage } from "./buttons.js";
 import { byId, inputOf, make, setText, show } from "./dom.js";
 import { bytes, percent, plural } from "./format.js";
 
 export class Upload {
-  /** @param {(file: {path: string}) => Promise<void>} done called with what the master says of a good file */
+  /** @param {(file: {path: string}) => Promise<void>} done called with the file that the master has accepted */
   constructor(done) {
     this._done = done;
     this._request = /** @type {XMLHttpRequest | null} */ (null);
@@ -17,14 +17,14 @@ export class Upload {
     byId("upload-cancel").addEventListener("click", () => this._request?.abort());
     input.addEventListener("change", () => {
       this._take(input.files);
-      input.value = ""; // so that the same file, mended, can be chosen again
+      input.value = ""; // so that the same file can be chosen again once it is corrected
     });
     this._listenToDrops(drop);
   }
 
   /**
-   * While the file is checked, how far.
-   * @param {import("./types.js").Live} live
+   * Show how far the check of the file is.
+   * @param {import("./types.js").LiveAnswer} live
    */
   update({ reading }) {
     if (!this._checking) return;
@@ -46,7 +46,7 @@ export class Upload {
       drop.classList.remove("over");
       this._take(event.dataTransfer?.files ?? null);
     });
-    // A file that misses the place would make the browser leave the page, and with it the run's view.
+    // Without this, a file dropped elsewhere would make the browser leave the page.
     for (const name of ["dragover", "drop"]) window.addEventListener(name, (event) => event.preventDefault());
   }
 
@@ -63,7 +63,7 @@ export class Upload {
     const request = new XMLHttpRequest();
     this._request = request;
     show(byId("upload-faults"), false);
-    say(byId("file-said"), "");
+    showMessage(byId("file-said"), "");
     this._progress(`Uploading ${file.name}, ${bytes(file.size)}`, 0);
     request.upload.onprogress = ({ loaded, total }) => {
       const text = `Uploading ${file.name}: ${percent(loaded, total)} of ${bytes(total)}`;
@@ -78,7 +78,7 @@ export class Upload {
     request.send(file);
   }
 
-  /** @param {string} text @param {number | null} share null: nobody knows */
+  /** @param {string} text @param {number | null} share null if not known */
   _progress(text, share) {
     show(byId("upload-progress"), true);
     setText(byId("upload-text"), text);
@@ -93,9 +93,9 @@ export class Upload {
     if (request.status === 201) {
       const kept = JSON.parse(request.responseText);
       await this._done(kept);
-      say(byId("file-said"), `${kept.name} is good: ${plural(kept.records, "record")}, ${kept.format}.`);
+      showMessage(byId("file-said"), `${kept.name} is good: ${plural(kept.records, "record")}, ${kept.format}.`);
     } else if (request.status === 0) {
-      say(byId("file-said"), `${file.name} was not uploaded.`, true);
+      showMessage(byId("file-said"), `${file.name} was not uploaded.`, true);
     } else if (request.status < 400) {
       this._fault(new LoginError(), file.name); // the redirect to the login was followed
     } else {
@@ -104,7 +104,7 @@ export class Upload {
   }
 
   /**
-   * Show what is wrong, each with its place, exactly as the master says it.
+   * Show the faults, each with its place, exactly as the master says them.
    * @param {Error | import("./api.js").RefusedError} error
    * @param {string} [name]
    */

@@ -1,10 +1,10 @@
-// A row for each worker, made once, updated in place. Rows keep their order: who joins comes last.
+// The table of workers: one row each, made once and then updated in place. A worker that joins gets the last row.
 
 import { byId, make, setAttribute, setText, show } from "./dom.js";
 import { count, plural, shortId, signed } from "./format.js";
 import { StackedBar } from "./stacked_bar.js";
 
-const FATES = ["delivered", "rejected", "in_doubt", "leased", "pending"];
+const RECORD_STATES = ["delivered", "rejected", "in_doubt", "leased", "pending"];
 const AWAY = new Set(["gone", "missing"]);
 
 export class WorkersView {
@@ -14,7 +14,7 @@ export class WorkersView {
     this._columns = /** @type {import("./types.js").Column[] | null} */ (null);
   }
 
-  /** @param {import("./types.js").Live} live */
+  /** @param {import("./types.js").LiveAnswer} live */
   update({ status, ended, worker_columns: columns }) {
     const present = new Set();
     if (!this._columns) this._begin(columns);
@@ -36,9 +36,9 @@ export class WorkersView {
    */
   _begin(columns) {
     this._columns = columns;
-    const headings = columns.map(({ heading, kind }) => {
-      const text = heading[0].toUpperCase() + heading.slice(1);
-      return make("th", { scope: "col", className: kind === "text" ? "" : "n" }, text);
+    const headings = columns.map((column) => {
+      const text = column.heading[0].toUpperCase() + column.heading.slice(1);
+      return make("th", { scope: "col", className: align(column) }, text);
     });
     byId("workers-headings").append(...headings);
   }
@@ -73,8 +73,8 @@ class Row {
     this._state = make("span", { className: "chip small" });
     this._trouble = make("p", { className: "trouble" });
     const bar = make("div", { className: "stack", "aria-hidden": "true" });
-    this._stack = new StackedBar(bar, FATES);
-    this._cells = columns.map((column) => ({ column, cell: make("td", { className: column.kind === "text" ? "" : "n" }) }));
+    this._bar = new StackedBar(bar, RECORD_STATES);
+    this._cells = columns.map((column) => ({ column, cell: make("td", { className: align(column) }) }));
     const state = make("td", {}, this._state, this._trouble);
     const numbers = this._cells.map(({ cell }) => cell);
     this.element = make("tr", {}, name, state, make("td", { className: "wide" }, bar), ...numbers);
@@ -82,7 +82,7 @@ class Row {
 
   /**
    * @param {import("./types.js").Worker} worker
-   * @param {boolean} ended whether this is a report: what the worker does now is not in it
+   * @param {boolean} ended whether this is a report, which does not say what the worker does now
    */
   update(worker, ended) {
     const state = ended && !AWAY.has(worker.state) ? "finished" : worker.state;
@@ -91,14 +91,20 @@ class Row {
     setText(this._trouble, worker.trouble ?? "");
     show(this._trouble, Boolean(worker.trouble));
     for (const { column, cell } of this._cells) setText(cell, written(column, worker));
-    const had = worker.delivered + worker.rejected + worker.in_doubt + worker.leased;
-    const share = Math.max(had, worker.slice + worker.moved);
-    this._stack.show({ ...worker, pending: share - had }, share);
+    const accounted = worker.delivered + worker.rejected + worker.in_doubt + worker.leased;
+    const share = Math.max(accounted, worker.slice + worker.moved);
+    this._bar.show({ ...worker, pending: share - accounted }, share);
   }
 }
 
 /**
- * A worker's figure, as a person reads it.
+ * Return the class that aligns a column: numbers stand to the right.
+ * @param {import("./types.js").Column} column
+ */
+const align = ({ kind }) => (kind === "text" ? "" : "n");
+
+/**
+ * Write a worker's figure for people.
  * @param {import("./types.js").Column} column
  * @param {import("./types.js").Worker} worker
  */

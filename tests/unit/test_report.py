@@ -144,7 +144,7 @@ def test_a_dead_letter_says_all_that_is_known_of_it(run):
     ]
 
 
-def test_dead_letters_and_unsent_records_are_told_by_their_place_in_the_file(tmp_path):
+def test_dead_letters_and_unsent_records_are_listed_by_their_index(tmp_path):
     run = a_run(tmp_path, 50, ["a"], "random")
     record_failure(run, "a", 3, RecordState.REJECTED)
     order = [int(run.order.indexes([position])[0]) for position in range(50)]

@@ -82,7 +82,7 @@ def test_the_live_line_says_what_is_to_be_known(made: dict[str, Any], line: str)
     ("eta_s", "said"),
     [(0.4, "0 s"), (59.4, "59 s"), (59.6, "1 min 00 s"), (3599, "59 min 59 s"), (3600, "1 h 00 min")],
 )
-def test_the_time_to_go_is_told_in_the_units_that_matter(eta_s: float, said: str) -> None:
+def test_the_time_to_go_is_in_the_units_that_matter(eta_s: float, said: str) -> None:
     assert live_line(status(eta_s=eta_s), 99).plain.endswith(f"  {said} to go")
 
 

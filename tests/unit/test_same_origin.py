@@ -2,7 +2,7 @@
 
 import pytest
 
-from traffic.master.web.same_origin import foreign
+from traffic.master.web.same_origin import foreign_source
 
 HOST = {"Host": "127.0.0.1:8089"}
 
@@ -22,7 +22,7 @@ HOST = {"Host": "127.0.0.1:8089"}
     ],
 )
 def test_programs_and_the_own_page_pass(headers: dict[str, str]) -> None:
-    assert not foreign({**HOST, **headers})
+    assert not foreign_source({**HOST, **headers})
 
 
 @pytest.mark.parametrize(
@@ -47,4 +47,4 @@ def test_programs_and_the_own_page_pass(headers: dict[str, str]) -> None:
     ],
 )
 def test_another_sites_page_does_not(headers: dict[str, str]) -> None:
-    assert foreign({**HOST, **headers})
+    assert foreign_source({**HOST, **headers})

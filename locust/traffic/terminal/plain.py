@@ -8,13 +8,13 @@ from traffic.core.master.worker_table import REPORT_FIGURES, WORKER
 from traffic.core.text import count_records
 
 # Marks a log record that repeats what the live line shows. The record of the report has the report as `report`.
-ON_LIVE_LINE = {"told_live": True}
+ON_LIVE_LINE = {"on_live_line": True}
 FIGURE_WIDTH = 9
 
 
 def not_on_live_line(record: logging.LogRecord) -> bool:
     """Return whether a log record is shown above a live line."""
-    return not getattr(record, "told_live", False)
+    return not getattr(record, "on_live_line", False)
 
 
 def report_of(record: logging.LogRecord) -> dict[str, Any] | None:

@@ -71,7 +71,7 @@ class CheckedStart:
         try:
             self.form.check_edit(request.form, host)
         except SettingsError as error:
-            logger.error("refused to change the run: %s", error)  # noqa: TRY400 - it is told to people
+            logger.error("refused to change the run: %s", error)  # noqa: TRY400 - people read it
             return self._answer_refused(str(error))
         return self._swarm()
 

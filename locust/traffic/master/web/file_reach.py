@@ -34,6 +34,6 @@ def inside(path: Path, folder: Path) -> bool:
     if root not in real.parents:
         return False
     # Hidden names are searched in the path as written: some volumes keep plain files behind hidden links.
-    spelt, start = Path(os.path.abspath(path)), Path(os.path.abspath(folder))
-    below = spelt.relative_to(start) if start in spelt.parents else real.relative_to(root)
+    written, start = Path(os.path.abspath(path)), Path(os.path.abspath(folder))
+    below = written.relative_to(start) if start in written.parents else real.relative_to(root)
     return not any(part.startswith(".") for part in below.parts)

@@ -36,7 +36,7 @@ class Form:
         self._routes = routes
         self.allowed_files = AllowedFiles(str(routes.options.traffic_file or ""))
         # As configured: a form puts another host into the options.
-        self._own_hosts = {_spelt(host) for host in (routes.options.host, *self._hosts_of_classes) if host}
+        self._configured_hosts = {_normalize(host) for host in (routes.options.host, *self._hosts_of_classes) if host}
 
     @property
     def _hosts_of_classes(self) -> list[str]:
@@ -58,17 +58,17 @@ class Form:
     def check_edit(self, form: Mapping[str, str], host: str) -> None:
         """Check a form that changes a live run, which sends to `host`. It may set the users to 0."""
         self._check(form, least=0)
-        asked = _spelt(form.get("host", ""))
-        if asked and not same_host(asked, host):
+        host_sent = _normalize(form.get("host", ""))
+        if host_sent and not same_host(host_sent, host):
             rule = f"A live run sends to one host, and this one's is {host}"
             raise SettingsError(f"{rule}. Stop it, and start or resume one with another host.")
 
-    def check_class(self, said: object) -> None:
+    def check_class(self, value: object) -> None:
         """Check a change of a user class."""
-        if not isinstance(said, dict):
+        if not isinstance(value, dict):
             raise SettingsError("What is to be changed of a user class must be a JSON object.")
-        _refuse_unknown(said, OF_A_CLASS)
-        host = said.get("host") or ""
+        _refuse_unknown(value, OF_A_CLASS)
+        host = value.get("host") or ""
         if host:
             self._check_host(str(host))
 
@@ -85,35 +85,35 @@ class Form:
     def _uploads(self) -> Path:
         return self._routes.folder.path / UPLOADS
 
-    def _check_host(self, said: str) -> None:
-        if "<" in said or ">" in said:
+    def _check_host(self, value: str) -> None:
+        if "<" in value or ">" in value:
             raise SettingsError("The host must hold neither < nor >: Locust would leave them out.")
-        host = _spelt(said)
-        if host.lower().startswith(UNIX) and host not in self._own_hosts:
+        host = _normalize(value)
+        if host.lower().startswith(UNIX) and host not in self._configured_hosts:
             rule = "A Unix socket can be the host only if the master was started with it (--host, LOCUST_HOST)"
             raise SettingsError(f"{rule}, not {host[:200]!r}.")
 
 
-def _spelt(host: str) -> str:
+def _normalize(host: str) -> str:
     """Write a host as `read_host` returns it."""
     return host.strip().rstrip("/")
 
 
-def _refuse_unknown(said: Mapping[str, object], known: frozenset[str]) -> None:
-    unknown = sorted(str(name)[:64] for name in set(said) - known)
+def _refuse_unknown(value: Mapping[str, object], known: frozenset[str]) -> None:
+    unknown = sorted(str(name)[:64] for name in set(value) - known)
     if unknown:
         some = ", ".join([*unknown[:MOST_NAMED], *["…"] * (len(unknown) > MOST_NAMED)])
         can = ", ".join(sorted(known))
         raise SettingsError(f"The form cannot set {some}. Nothing has been set. What it can set: {can}.")
 
 
-def _check_run_time(said: str) -> None:
-    if not said:
+def _check_run_time(value: str) -> None:
+    if not value:
         return
     try:
-        seconds = parse_timespan(said)
+        seconds = parse_timespan(value)
     except (ValueError, OverflowError):
         seconds = -1
     if not 0 <= seconds <= LONGEST_RUN_S:
         rule = "The run time must be seconds, or such as 20s, 3m, 2h or 1h20m, and ten years at most"
-        raise SettingsError(f"{rule}, not {said[:40]!r}.")
+        raise SettingsError(f"{rule}, not {value[:40]!r}.")

@@ -21,7 +21,7 @@ ANY = "*"
 EVERYWHERE = frozenset({"", "0.0.0.0", "::"})  # noqa: S104 - compared with, not bound to
 HIGHEST_PORT = 65535
 _NAME, _IPV6 = r"[A-Za-z0-9_.-]{1,255}", r"\[[0-9A-Fa-f:.]{2,64}(?:%[A-Za-z0-9_.-]{1,32})?\]"
-_SPELT = re.compile(rf"(?P<name>{_NAME}|{_IPV6})(?::(?P<port>[0-9]{{1,5}}))?")
+_PATTERN = re.compile(rf"(?P<name>{_NAME}|{_IPV6})(?::(?P<port>[0-9]{{1,5}}))?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,15 +43,15 @@ class HostPort:
 
 def parse_host(text: str) -> HostPort | None:
     """Read `name`, `name:port`, `1.2.3.4:port` or `[::1]:port`; return None for anything else."""
-    match = _SPELT.fullmatch(text.strip())
+    match = _PATTERN.fullmatch(text.strip())
     if match is None:
         return None
     name = match["name"].strip("[]").lower().removesuffix(".")
     port = int(match["port"]) if match["port"] else None
     if not name or (port is not None and port > HIGHEST_PORT):
         return None
-    made = HostPort(name, port)
-    return HostPort(str(made.address), port) if made.address else made
+    host = HostPort(name, port)
+    return HostPort(str(host.address), port) if host.address else host
 
 
 class AllowedHosts:
@@ -70,17 +70,17 @@ class AllowedHosts:
         """Return whether a request with this Host may be answered. One without a Host comes from no browser."""
         if host is None or self.any:
             return True
-        asked = parse_host(host)
-        if asked is None:
+        requested = parse_host(host)
+        if requested is None:
             return False
-        if _is_loopback(asked) or (self._every_number and asked.address is not None):
+        if _is_loopback(requested) or (self._every_number and requested.address is not None):
             return True
-        return asked in self._allowed or HostPort(asked.name) in self._allowed
+        return requested in self._allowed or HostPort(requested.name) in self._allowed
 
 
-def _is_loopback(asked: HostPort) -> bool:
+def _is_loopback(requested: HostPort) -> bool:
     # No one can own a name below localhost, and no resolver asks the network for one (RFC 6761 6.3).
-    name, address = asked.name, asked.address
+    name, address = requested.name, requested.address
     return name == "localhost" or name.endswith(".localhost") or (address is not None and address.is_loopback)
 
 

@@ -120,7 +120,7 @@ def _of_records(counts: dict[str, int]) -> Iterable[Metric]:
     for state in WHERE:
         where.add_metric([state], counts[state])
     yield where
-    attempts = "Requests for records that left a worker and are over, as far as workers have told."
+    attempts = "Requests for records that left a worker and are over, as far as workers have reported."
     yield CounterMetricFamily("traffic_attempts", attempts, value=counts["attempts"])
     repeats = "Attempts at records that the API had answered before."
     yield CounterMetricFamily("traffic_repeats", repeats, value=counts["resent"])

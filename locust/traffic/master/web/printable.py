@@ -19,9 +19,11 @@ _pages = Environment(loader=FileSystemLoader(Path(__file__).parent / "templates"
 def printable(report: dict[str, Any], folder: Path) -> str:
     """Return the page of a report. Its dead letters and their reasons are read from the run's folder."""
     reasons, letters = _dead(folder / "dead-letters.jsonl")
-    said = {"verdict": verdict(report), "reason": for_page(report["reason"] or "")}
+    words = {"verdict": verdict(report), "reason": for_page(report["reason"] or "")}
     columns = {"worker": WORKER, "figures": REPORT_FIGURES}
-    return _pages.get_template("report.html").render(report=report, **said, **columns, reasons=reasons, letters=letters)
+    return _pages.get_template("report.html").render(
+        report=report, **words, **columns, reasons=reasons, letters=letters
+    )
 
 
 def _dead(path: Path) -> tuple[list[tuple[str, str, int]], list[dict[str, Any]]]:

@@ -34,7 +34,7 @@ FRAMES = "frame-ancestors 'self'"
 MOST_NAMED = 100
 
 
-def foreign(headers: Mapping[str, str]) -> str:
+def foreign_source(headers: Mapping[str, str]) -> str:
     """Return the source of a request that a browser sent for another site's page; empty for any other request.
 
     Sec-Fetch-Site decides if it is there; else Origin, else Referer, each of which must name the Host.
@@ -43,12 +43,12 @@ def foreign(headers: Mapping[str, str]) -> str:
     if site is not None:
         return "" if site in OURS else f"{site} page"
     for name in ("Origin", "Referer"):
-        if (said := headers.get(name)) is not None:
-            return "" if _names(said, headers.get("Host", "")) else f"page of {said[:200]}"
+        if (url := headers.get(name)) is not None:
+            return "" if _is_own_url(url, headers.get("Host", "")) else f"page of {url[:200]}"
     return ""
 
 
-def _names(url: str, host: str) -> bool:
+def _is_own_url(url: str, host: str) -> bool:
     """Return whether a URL is on this host and port. Case makes no difference, nor does a scheme's own port."""
     try:
         parts, here = urlsplit(url), urlsplit(f"//{host}")
@@ -84,7 +84,7 @@ class SameOriginGuard:
     def _refuse_foreign(self) -> Response | None:
         if request.method in HARMLESS and request.path not in self._acts:
             return None
-        source = foreign(dict(request.headers))
+        source = foreign_source(dict(request.headers))
         if not source:
             return None
         logger.warning("refused %s %s, sent by a %s", request.method, request.path, source)

@@ -101,6 +101,7 @@ lint: ## check style, types and the architecture; change nothing
 	$(bin)/mypy locust/traffic locust/locustfile.py locust/replay_locustfile.py api-stub/stub
 	$(bin)/mypy scripts bench/*.py
 	$(bin)/mypy bench/locustfiles
+	$(bin)/mypy tests
 	$(bin)/lint-imports
 	@if command -v npx >/dev/null; then set -x; npx --yes --package typescript@$(TYPESCRIPT) tsc --project $(page)/jsconfig.json; \
 	else echo '$(no_npx)' >&2; [ "$$CI" != true ]; fi

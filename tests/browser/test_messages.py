@@ -5,14 +5,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, ViewportSize, expect
 
 from support import plain_http
 from support.stub_process import StubProcess, running_stub
 
 ATTACK = "<script>document.title = 'it ran'</script><img src=x onerror=\"document.title = 'it ran'\">"
 LONG = "unbroken" * 100
-PHONE = {"width": 375, "height": 667}
+PHONE: ViewportSize = {"width": 375, "height": 667}
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ not be; what it calls rejected or in doubt may be either.
 import json
 import sqlite3
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -44,7 +44,12 @@ class Verdict:
         return not (self.lost or self.duplicated or self.unexpected or self.lies)
 
     def __str__(self) -> str:
-        found = {"lost": self.lost, "duplicated": self.duplicated, "unexpected": self.unexpected, "lies": self.lies}
+        found: dict[str, Sequence[Any]] = {
+            "lost": self.lost,
+            "duplicated": self.duplicated,
+            "unexpected": self.unexpected,
+            "lies": self.lies,
+        }
         return "; ".join(f"{len(what)} {name}: {what[:5]}" for name, what in found.items() if what) or "good"
 
 

@@ -28,7 +28,7 @@ def stored(*indexes: int) -> list[Stored]:
     return [Stored(f"{RUN}-{index}", BODIES[index]) for index in indexes]
 
 
-def letter(index: int, outcome: str = "in_doubt", **other: object) -> dict[str, Any]:
+def letter(index: int, outcome: str = "in_doubt", **other: Any) -> dict[str, Any]:
     return {"index": index, "outcome": outcome, "key": f"{RUN}-{index}", "record": BODIES[index], **other}
 
 

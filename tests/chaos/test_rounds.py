@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -77,7 +78,7 @@ def need_mongod() -> None:
         pytest.skip(str(error))
 
 
-def ended(state: str, unsent: int, **other: object) -> Result:
+def ended(state: str, unsent: int, **other: Any) -> Result:
     made = Result(Scenario(1), Path(), ended=True, verdict=Verdict(records=9), state=state, counts={"unsent": unsent})
     for name, value in other.items():
         setattr(made, name, value)

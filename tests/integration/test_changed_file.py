@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -56,7 +57,7 @@ def test_a_run_whose_file_is_changed_stops_with_the_reason_and_keeps_what_was_de
 
 
 def test_a_resumed_run_delivers_the_part_that_it_began_with(tmp_path: Path, api: FakeApi) -> None:
-    chosen = {"TRAFFIC_OFFSET": 100, "TRAFFIC_LIMIT": 300}
+    chosen: dict[str, Any] = {"TRAFFIC_OFFSET": 100, "TRAFFIC_LIMIT": 300}
     with Cluster(tmp_path, api.url, TRAFFIC_FILE=records_file(tmp_path, RECORDS), **chosen) as cluster:
         cluster.until(lambda: api.count >= 50, "records are sent")
         cluster.master.kill()

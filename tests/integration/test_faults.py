@@ -36,7 +36,7 @@ def api() -> Iterator[FakeApi]:
         yield api
 
 
-def begin(folder: Path, api: FakeApi, *, records: int, workers: int, users: int = 12, **variables: object) -> Cluster:
+def begin(folder: Path, api: FakeApi, *, records: int, workers: int, users: int = 12, **variables: Any) -> Cluster:
     """A cluster in the file's order, so that a position is an index."""
     file = records_file(folder, records)
     return Cluster(folder, api.url, workers=workers, users=users, TRAFFIC_FILE=file, TRAFFIC_ORDER="file", **variables)

@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -104,7 +105,7 @@ def test_a_part_of_the_file_is_a_run_of_its_own(
 ) -> None:
     path = tmp_path / "records.json"
     bodies = array(path, 100)
-    chosen = {"TRAFFIC_FILE": path, "TRAFFIC_OFFSET": offset, "TRAFFIC_LIMIT": limit}
+    chosen: dict[str, Any] = {"TRAFFIC_FILE": path, "TRAFFIC_OFFSET": offset, "TRAFFIC_LIMIT": limit}
     with Cluster(tmp_path, api.url, **chosen) as cluster:
         assert cluster.wait() == 0, cluster.master.log[-3000:]
         report = cluster.report

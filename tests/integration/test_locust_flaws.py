@@ -10,7 +10,9 @@ import signal
 import time
 from collections import Counter
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -102,7 +104,7 @@ def test_every_later_worker_gets_users_of_ours(tmp_path: Path, api: FakeApi) -> 
         cluster.until(lambda: api.count, "records are sent")
         for _ in range(2):
             (joined,) = cluster.add_workers(1)
-            cluster.until(lambda worker=joined: BEGINS in worker.log, "it has users")
+            cluster.until(partial(lambda worker: BEGINS in worker.log, joined), "it has users")
         assert set(cluster.await_ids()) >= {post.worker for post in api.posts()}
         api.always(Step())
         assert all_once(cluster, api, 3000)
@@ -260,7 +262,7 @@ def test_ours_starts_right_after_the_end_and_after_a_stop(tmp_path: Path, api: F
         for stop in (False, True, False):
             assert cluster.swarm(traffic_again="yes")["success"]
             if stop:
-                cluster.until(lambda before=api.count: api.count > before, "records are sent")
+                cluster.until(partial(lambda before: api.count > before, api.count), "records are sent")
                 cluster.stop()
             runs.append(cluster.await_state("stopped" if stop else "completed")["run"])
         assert len(set(runs)) == 3
@@ -464,7 +466,8 @@ def test_ours_sends_to_a_host_with_a_slash_at_its_end(asked: str, tmp_path: Path
     file, host = records_file(tmp_path, 40), f"{api.url}/"
     with Cluster(tmp_path, host, web=True, workers=1, locustfile=OURS, TRAFFIC_FILE=file) as cluster:
         cluster.await_web(1)
-        assert cluster.swarm(**({"host": host} if asked == "form" else {}))["success"]
+        form: dict[str, Any] = {"host": host} if asked == "form" else {}
+        assert cluster.swarm(**form)["success"]
         report = cluster.until(lambda: cluster.status["ended"] and cluster.status, "the run ends")
     assert report["counts"]["delivered"] == api.count == 40
 

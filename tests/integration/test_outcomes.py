@@ -60,13 +60,13 @@ def by_index(api: FakeApi) -> dict[int, list[Post]]:
     return found
 
 
-def headless(folder: Path, locustfile: str, script: dict[int, list[Step]], **variables: object) -> Outcomes:
+def headless(folder: Path, locustfile: str, script: dict[int, list[Step]], **variables: Any) -> Outcomes:
     """A run to its end: two workers with one user each, who sends a record every 50 ms."""
-    variables = {"TRAFFIC_FILE": records_file(folder, RECORDS), "TRAFFIC_ORDER": "file"} | variables
+    given: dict[str, Any] = {"TRAFFIC_FILE": records_file(folder, RECORDS), "TRAFFIC_ORDER": "file"} | variables
     with fake_api() as api:
         api.always(Step(delay=0.05))
         api.script(script)
-        with Cluster(folder, api.url, workers=2, users=2, locustfile=locustfile, **variables) as cluster:
+        with Cluster(folder, api.url, workers=2, users=2, locustfile=locustfile, **given) as cluster:
             code = cluster.wait()
             dead = {letter["index"]: letter for letter in cluster.dead_letters}
             return Outcomes(by_index(api), api.gets(), code, cluster.report, dead)
@@ -240,7 +240,7 @@ def shared_cluster(shared_api: FakeApi, tmp_path_factory: pytest.TempPathFactory
     folder = tmp_path_factory.mktemp("cluster")
     file = tmp_path_factory.getbasetemp() / "none.json"  # the form may name files of its folder: each test's own
     proxy = {"HTTP_PROXY": "http://127.0.0.1:9"}  # nobody is there, and nobody is asked
-    variables = {"TRAFFIC_FILE": file, "TRAFFIC_ORDER": "file"} | proxy
+    variables: dict[str, Any] = {"TRAFFIC_FILE": file, "TRAFFIC_ORDER": "file"} | proxy
     with Cluster(folder, shared_api.url, web=True, locustfile=IMPATIENT, **variables) as cluster:
         cluster.await_web(2)
         yield cluster
@@ -295,7 +295,12 @@ def test_a_run_outlasts_an_api_that_is_down_for_a_while(cluster: Cluster, api: F
 
 def test_a_run_whose_api_stays_dead_ends_with_a_report(api: FakeApi, tmp_path: Path) -> None:
     file = records_file(tmp_path, 300)
-    variables = {"locustfile": IMPATIENT, "TRAFFIC_FILE": file, "TRAFFIC_ORDER": "file", "TRAFFIC_GIVE_UP": 3}
+    variables: dict[str, Any] = {
+        "locustfile": IMPATIENT,
+        "TRAFFIC_FILE": file,
+        "TRAFFIC_ORDER": "file",
+        "TRAFFIC_GIVE_UP": 3,
+    }
     with Cluster(tmp_path, api.url, users=4, **variables) as cluster:
         cluster.until(lambda: api.count > 50, "records are sent")
         api.refuse()
@@ -320,7 +325,9 @@ def test_a_run_whose_users_are_edited_away_waits_and_goes_on_with_others(
     cluster.until(lambda: api.count > 50, "records are sent")
     assert cluster.swarm(0)["success"]
     assert cluster.await_state("paused")["reason"] == "no user is there"
-    for wrong in ({"user_count": "1e3"}, {"spawn_rate": "1e-9"}, {"spawn_rate": "1e300"}, {"user_count": "9" * 20}):
+    refused: list[dict[str, Any]] = [{"user_count": "1e3"}, {"user_count": "9" * 20}]
+    refused += [{"spawn_rate": "1e-9"}, {"spawn_rate": "1e300"}]
+    for wrong in refused:
         assert not cluster.swarm(**wrong)["success"]
     assert cluster.swarm(4)["success"]
     assert cluster.await_state("completed")["counts"]["delivered"] == 300

@@ -50,7 +50,7 @@ def switches(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def shared_cluster(shared_api: FakeApi, switches: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     folder = tmp_path_factory.mktemp("cluster")
     file = tmp_path_factory.getbasetemp() / "none.json"  # the form may name files of its folder: each test's own
-    more = {"TRAFFIC_FILE": file, "TRAFFIC_TIMEOUT": 0.7, "SWITCHES": switches, "TRAFFIC_ORDER": "file"}
+    more: dict[str, Any] = {"TRAFFIC_FILE": file, "TRAFFIC_TIMEOUT": 0.7, "SWITCHES": switches, "TRAFFIC_ORDER": "file"}
     with Cluster(folder, shared_api.url, web=True, locustfile=LOCUSTFILE, **more) as cluster:
         cluster.await_web(2)
         yield cluster

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -72,7 +73,7 @@ def test_every_record_is_stored_once_from_equal_slices(
 def sent(pool: ThreadPoolExecutor, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Future[list[Post]]]:
     """Replay by one worker and one user; what arrives, in the order of its arrival."""
 
-    def run(variables: dict[str, object]) -> list[Post]:
+    def run(variables: dict[str, Any]) -> list[Post]:
         with recording() as api:
             folder = tmp_path_factory.mktemp("sent")
             done = replay(folder / "state", HOST=api.url, WORKERS=1, USERS=1, TRAFFIC_WAIT=0, **variables)

@@ -1,6 +1,7 @@
 """Whole runs of replay users against nginx: what it does to connections, and the ways to reach it."""
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -23,7 +24,8 @@ class Replay(ReplayUser):
 
 def replayed(folder: Path, host: str, file: Path, **more: Any) -> tuple[int, dict[str, int], Cluster]:
     """A run over two workers: its exit code, its counts, and the cluster that did it."""
-    with Cluster(folder, host, **{"locustfile": REPLAY, "TRAFFIC_FILE": file} | more) as cluster:
+    given: dict[str, Any] = {"locustfile": REPLAY, "TRAFFIC_FILE": file} | more
+    with Cluster(folder, host, **given) as cluster:
         code = cluster.wait()
         return code, cluster.report["counts"], cluster
 
@@ -114,7 +116,7 @@ def test_a_reload_in_mid_run_loses_no_record(tmp_path: Path) -> None:
         file = records_file(tmp_path, records)
         with Cluster(tmp_path, nginx.url, locustfile=REPLAY, TRAFFIC_FILE=file, TRAFFIC_WAIT="0-0.02") as cluster:
             for share in (1, 2, 3):
-                cluster.until(lambda share=share: len(nginx.posted()) > share * records / 5, "records are sent")
+                cluster.until(partial(lambda most: len(nginx.posted()) > most, share * records / 5), "records are sent")
                 nginx.reload()
             assert cluster.wait() == 0
         counts, times = cluster.report["counts"], nginx.times()

@@ -10,6 +10,7 @@ import sqlite3
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -20,7 +21,7 @@ from support.stack import StackProcess, replay, running
 from traffic.runs.state_dir import StateFolder
 
 RECORDS = 100
-SLOW = {"TRAFFIC_WAIT": "3-4", "WORKERS": 2, "USERS": 4}
+SLOW: dict[str, Any] = {"TRAFFIC_WAIT": "3-4", "WORKERS": 2, "USERS": 4}
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="processes are found by /proc")
 
@@ -156,7 +157,7 @@ def test_local_serves_the_web_ui_until_it_is_interrupted(tmp_path: Path) -> None
     assert [count for _, count in stored(tmp_path / "state")] == [RECORDS]
 
 
-def status(web: str) -> dict[str, object]:
+def status(web: str) -> dict[str, Any]:
     return dict(httpx.get(f"{web}/traffic/status").json())
 
 

@@ -4,6 +4,7 @@ import json
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -121,7 +122,7 @@ def test_at_most_once_sends_nothing_again_whose_answer_is_unknown(tmp_path: Path
 def shared_cluster(shared_api: FakeApi, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     folder = tmp_path_factory.mktemp("cluster")
     file = tmp_path_factory.getbasetemp() / "none.json"  # the form may name files of its folder: each test's own
-    variables = {"TRAFFIC_FILE": file, "TRAFFIC_ORDER": "file"}
+    variables: dict[str, Any] = {"TRAFFIC_FILE": file, "TRAFFIC_ORDER": "file"}
     with Cluster(folder, shared_api.url, web=True, locustfile=PATIENT_REPLAY, **variables) as cluster:
         cluster.await_web(2)
         yield cluster

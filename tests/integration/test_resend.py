@@ -34,7 +34,8 @@ def api() -> Iterator[FakeApi]:
 
 def begin(folder: Path, url: str, **more: Any) -> Cluster:
     file = records_file(folder, RECORDS)
-    return Cluster(folder, url, **{"users": 4, "TRAFFIC_FILE": file, "TRAFFIC_MAX_ATTEMPTS": 1} | more)
+    given: dict[str, Any] = {"users": 4, "TRAFFIC_FILE": file, "TRAFFIC_MAX_ATTEMPTS": 1} | more
+    return Cluster(folder, url, **given)
 
 
 def run_with_dead_letters(cluster: Cluster) -> str:

@@ -69,7 +69,7 @@ def api(shared_api: FakeApi) -> Iterator[FakeApi]:
     shared_api.accept()
 
 
-def environment(folder: Path, **variables: object) -> dict[str, str]:
+def environment(folder: Path, **variables: Any) -> dict[str, str]:
     kept = {name: os.environ[name] for name in KEPT if name in os.environ}
     given = {"TRAFFIC_STATE_DIR": folder / "state", "TRAFFIC_WAIT": 0, "TERM": "xterm-256color", "LANG": "C.UTF-8"}
     return kept | {name: str(value) for name, value in ({"PYTHONPATH": ROOT / "locust"} | given | variables).items()}
@@ -134,11 +134,11 @@ def test_one_line_moves_while_the_log_passes_above_it_and_a_table_ends_it(start:
     assert sum("<a worker says all of this>" in row for row in rows) >= RECORDS
     assert all(row.startswith("[") for row in rows if "/INFO/" in row)
     assert not [row for row in rows if "progress: " in row]
-    at = rows.index(f"delivery report, run {report_of(tmp_path)['run']}: completed")
-    assert rows[at + 1] == "  40 records = 40 delivered + 0 rejected + 0 in doubt + 0 unsent"
-    assert re.fullmatch(r"  POST http://\S+/, by \d+ users?", rows[at + 3])
-    assert re.fullmatch(r"  worker +slice +moved +delivered +rejected +in doubt", rows[at + 4])
-    assert re.fullmatch(r"  \S+ +40 +\+0 +40 +0 +0", rows[at + 5])
+    first = rows.index(f"delivery report, run {report_of(tmp_path)['run']}: completed")
+    assert rows[first + 1] == "  40 records = 40 delivered + 0 rejected + 0 in doubt + 0 unsent"
+    assert re.fullmatch(r"  POST http://\S+/, by \d+ users?", rows[first + 3])
+    assert re.fullmatch(r"  worker +slice +moved +delivered +rejected +in doubt", rows[first + 4])
+    assert re.fullmatch(r"  \S+ +40 +\+0 +40 +0 +0", rows[first + 5])
 
 
 def test_a_narrow_terminal_without_colours_has_one_row_of_it(start: Start) -> None:

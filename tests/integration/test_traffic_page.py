@@ -34,11 +34,11 @@ def web(cluster: Cluster) -> Iterator[httpx.Client]:
         yield made
 
 
-def live(web: httpx.Client, **asked: object) -> dict[str, Any]:
+def live(web: httpx.Client, **asked: Any) -> dict[str, Any]:
     return dict(web.get("/traffic/live", params=asked).raise_for_status().json())
 
 
-def run_to_end(cluster: Cluster, **form: object) -> str:
+def run_to_end(cluster: Cluster, **form: Any) -> str:
     """Press Start, and wait for the run's end; its id."""
     cluster.await_startable()
     answer = cluster.swarm(**form)
@@ -59,7 +59,9 @@ def test_a_page_that_asks_for_news_hears_each_event_once_and_has_the_whole_curve
     cluster: Cluster, web: httpx.Client, api: FakeApi, tmp_path: Path
 ) -> None:
     start = live(web)
-    known, events, rows = start["timeline"], [], []
+    known = start["timeline"]
+    events: list[Any] = []
+    rows: list[Any] = []
     ask = start["events"]["next"]
     begin_and_hold(cluster, api, tmp_path, Step(delay=0.1), records=120)
 
@@ -159,7 +161,7 @@ def test_dead_letters_of_the_live_run_are_found_and_taken_home_as_those_of_an_en
 ) -> None:
     begin_and_hold(cluster, api, tmp_path, Step(status=422, delay=0.1))
 
-    def found(**asked: object) -> dict[str, Any]:
+    def found(**asked: Any) -> dict[str, Any]:
         return dict(web.get("/traffic/dead-letters/search", params=asked).json())
 
     cluster.until(lambda: found()["total"] > 8, "some records are rejected")
@@ -320,7 +322,7 @@ def test_what_a_name_that_was_made_to_point_here_sends_begins_nothing(
     ids=lambda value: ",".join(value) if isinstance(value, dict) else "",
 )
 def test_what_is_not_the_forms_to_set_is_refused_and_sets_nothing(
-    cluster: Cluster, web: httpx.Client, api: FakeApi, form: dict[str, object], why: str
+    cluster: Cluster, web: httpx.Client, api: FakeApi, form: dict[str, Any], why: str
 ) -> None:
     cluster.await_startable()
     offered, before = web.get("/traffic/options").json(), cluster.status

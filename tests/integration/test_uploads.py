@@ -56,7 +56,7 @@ def sending(cluster: Cluster, name: str, length: int) -> socket.socket:
     return made
 
 
-def start(cluster: Cluster, **form: object) -> None:
+def start(cluster: Cluster, **form: Any) -> None:
     cluster.await_startable()
     answer = cluster.swarm(4, **form)
     assert answer["success"], answer

@@ -16,7 +16,7 @@ from traffic.core.master.verdict import all_delivered
 from traffic.core.protocol import LeaseTerms
 from traffic.core.ranges import RangeSet
 from traffic.core.record_state import Cause, DeadLetter, DeadLetterGroup, RecordState
-from unit.a_run import ENDED, a_run, context
+from unit.a_run import ENDED, a_run, close, context
 
 RECORDS = 12
 WORKERS = ["a", "b", "c"]
@@ -31,7 +31,7 @@ moves = st.lists(
 def origin(tmp_path_factory):
     made = a_run(tmp_path_factory.mktemp("run"), RECORDS, [], "random")
     yield made
-    made.dataset.close()
+    close(made)
 
 
 def move(run: Run, worker: str, size: int, end: str) -> None:

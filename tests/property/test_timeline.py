@@ -1,5 +1,7 @@
 """The curve of a run: bounded, with its ends, never falling, and whole for whoever keeps a copy by asking for news."""
 
+from typing import Any
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -39,11 +41,12 @@ def test_it_is_bounded_keeps_its_ends_and_never_falls(gaps: list[float]) -> None
 
 @given(gaps, st.sets(st.integers(0, 199)))
 def test_a_copy_kept_by_asking_for_news_is_the_timeline(gaps: list[float], asked: set[int]) -> None:
-    timeline, rows, generation = Timeline(generation=7, most=SMALL), [], 7
+    timeline, generation = Timeline(generation=7, most=SMALL), 7
+    rows: list[Any] = []
     for at, look in enumerate(looks(gaps)):
         timeline.note(look)
         if at in asked or at == len(gaps) - 1:
-            told = timeline.to_json(generation, len(rows))
+            told: dict[str, Any] = timeline.to_json(generation, len(rows))
             rows = [*rows, *told["rows"]] if told["generation"] == generation else told["rows"]
             generation = told["generation"]
             assert told["next"] == len(rows)

@@ -11,6 +11,7 @@ import os
 import random
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
@@ -103,6 +104,7 @@ class World:
     def close(self) -> None:
         """Let go of the file."""
         if self.run is not None:
+            assert isinstance(self.run.dataset, Dataset)
             self.run.dataset.close()
 
     def join(self, users: int = 2) -> Host:
@@ -494,9 +496,7 @@ class World:
             # Where nothing leaves a worker, or the API says no for good, nothing is sent twice (P3).
             self.faults |= answer.status not in {201, 404} and not host.blind
             answer = answer if answer.status else replace(answer, waited=after)
-            self._at(
-                self.now + after, lambda r=record, a=answer: self._when_awake(host, lambda: self._book(host, r, a))
-            )
+            self._at(self.now + after, partial(self._when_awake, host, partial(self._book, host, record, answer)))
 
     def _book(self, host: Host, record: Record, answer: Answer) -> None:
         if host.alive and host.flying.pop(id(record), None) is not None:

@@ -107,7 +107,7 @@ class Cluster:
         plain: bool = False,
         locustfile: str = LOCUSTFILE,
         options: Sequence[str] = (),
-        **variables: object,
+        **variables: Any,
     ) -> None:
         self.made.append(self)
         self.folder, self.plain = folder, plain
@@ -147,7 +147,7 @@ class Cluster:
     def _start(self, name: str, *options: str) -> Process:
         return Process(name, ["-f", str(self._locustfile), *options], self.env, self.folder)
 
-    def restart_master(self, *options: str, **variables: object) -> None:
+    def restart_master(self, *options: str, **variables: Any) -> None:
         """Start a master again, once the former has ended; with more options or other variables than that had."""
         self.former_masters.append(self.master)
         self.env |= {name: str(value) for name, value in variables.items()}
@@ -223,7 +223,7 @@ class Cluster:
 
         self.until(ready, f"{workers} workers are ready")
 
-    def swarm(self, users: int = 8, **form: object) -> dict[str, Any]:
+    def swarm(self, users: int = 8, **form: Any) -> dict[str, Any]:
         """Press Start, or change the number of users of a run; the answer."""
         data = {"user_count": users, "spawn_rate": 100} | form
         return dict(plain_http.post(f"{self.web}/swarm", data=data).json())

@@ -71,7 +71,7 @@ def counting_api() -> Iterator[CountingApi]:
     """Run one in a thread for the length of a block."""
     api, loop = CountingApi(), uvloop.new_event_loop()
     server = loop.run_until_complete(loop.create_server(lambda: _Connection(api), "127.0.0.1", 0, backlog=256))
-    api.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    api.url = f"http://127.0.0.1:{cast('asyncio.Server', server).sockets[0].getsockname()[1]}"
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
     try:

@@ -49,7 +49,7 @@ class Done:
 class StackProcess:
     """One call of `command` on ports of its own; `variables` are the stack's, such as WORKERS=2."""
 
-    def __init__(self, command: list[str], state: Path, **variables: object) -> None:
+    def __init__(self, command: list[str], state: Path, **variables: Any) -> None:
         self.state, self.mark = state, uuid.uuid4().hex
         self.ports = {name: free_port() for name in ("API_PORT", "WEB_PORT", "MASTER_PORT")}
         # This tree's code runs, even if the environment's was installed from another.
@@ -114,7 +114,7 @@ class StackProcess:
 
 
 @contextlib.contextmanager
-def running(command: str, state: Path, *, make: bool = False, **variables: object) -> Iterator[StackProcess]:
+def running(command: str, state: Path, *, make: bool = False, **variables: Any) -> Iterator[StackProcess]:
     """Run `stack.py <command>`, or `make <command>`, for the length of a block."""
     line = [sys.executable, "scripts/stack.py", command]
     if make:
@@ -126,7 +126,7 @@ def running(command: str, state: Path, *, make: bool = False, **variables: objec
         stack.end()
 
 
-def replay(state: Path, *, make: bool = False, **variables: object) -> Done:
+def replay(state: Path, *, make: bool = False, **variables: Any) -> Done:
     """Run a replay to its end."""
     with running("replay", state, make=make, **variables) as stack:
         return stack.wait()

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Locator, Page, expect
@@ -17,12 +18,12 @@ PHONE = {"width": 375, "height": 740}
 
 
 @contextmanager
-def web_cluster(folder: Path, host: str, records: int = 60, workers: int = 2, **more: object) -> Iterator[Cluster]:
+def web_cluster(folder: Path, host: str, records: int = 60, workers: int = 2, **more: Any) -> Iterator[Cluster]:
     """A master with the web UI, its file of so many records in a folder of its own, and ready workers."""
     data = folder / "data"
     data.mkdir(parents=True)
     file = records_file(data, records)
-    with Cluster(folder, host, workers=workers, web=True, TRAFFIC_FILE=file, **more) as made:  # type: ignore[arg-type]
+    with Cluster(folder, host, workers=workers, web=True, TRAFFIC_FILE=file, **more) as made:
         made.await_web(workers)
         yield made
 

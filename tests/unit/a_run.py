@@ -24,6 +24,12 @@ def a_run(folder: Path, records: int, workers: list[str], kind: Kind = "file") -
     return run
 
 
+def close(run: Run) -> None:
+    """Let go of the run's file."""
+    assert isinstance(run.dataset, Dataset)
+    run.dataset.close()
+
+
 def lease(run: Run, worker: str, *positions: int) -> None:
     """Lease positions of the worker's slice to it."""
     run.ledger.lease(worker, RangeSet.of(positions))

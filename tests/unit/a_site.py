@@ -55,7 +55,9 @@ class ASite:
         given |= {"traffic_file": str(self.data / "traffic.json"), "traffic_state_dir": str(self.state)}
         more = {"host": host, "web_base_path": "", "num_users": 1, "spawn_rate": 1.0, "traffic_run": ""}
         self.options = argparse.Namespace(**{**given, **more, **said})
-        self.master, self.swarmed, self.classes = FakeMaster(), [], []
+        self.master = FakeMaster()
+        self.swarmed: list[Any] = []
+        self.classes: list[Any] = []
         self.refuses: Exception | None = None
         self.runner = SimpleNamespace(state="ready", user_count=0)
         environment = SimpleNamespace(
@@ -109,7 +111,7 @@ class ASite:
         self.runner.state = "running"
         self._activate(live=True)
 
-    def swarm(self, **form: object) -> dict[str, Any]:
+    def swarm(self, **form: Any) -> dict[str, Any]:
         """Press Start; return the answer."""
         said = self.client.post("/swarm", data={"user_count": "8", "spawn_rate": "8"} | form)
         return dict(said.get_json())

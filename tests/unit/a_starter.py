@@ -47,7 +47,7 @@ class Bench:
     def leave(self, state: str = "running", **changed: Any) -> Path:
         """The journal of a run that an earlier master began: of ten records, one is delivered and two are leased."""
         path = self.folder.journal_path(RUN)
-        said = {"file": str(self.file), "records": 10, "digest": self.digest, "state": state} | changed
+        said: dict[str, Any] = {"file": str(self.file), "records": 10, "digest": self.digest, "state": state} | changed
         metadata = replace(METADATA, **said)
         with closing(Journal.create(path, metadata)) as journal:
             journal.write([Leased(1, "a", RangeSet([(0, 3)])), OutcomesRecorded("a", RangeSet([(0, 1)]), (), 1, 0)])

@@ -147,7 +147,7 @@ def over_unix(tmp_path) -> Iterator[tuple[Target, str]]:
     made.server.socket = socket.socket(socket.AF_UNIX)
     made.server.socket.bind(path)
     made.server.socket.listen()
-    made.server.get_request = lambda: (made.server.socket.accept()[0], ("unix", 0))  # who asks has no address
+    made.server.get_request = lambda: (made.server.socket.accept()[0], ("unix", 0))  # type: ignore[method-assign] # who asks has no address
     thread = threading.Thread(target=made.server.serve_forever, args=(0.01,))
     thread.start()
     yield made, f"http+unix://{quote(path, safe='')}"

@@ -28,7 +28,7 @@ def test_something_else_that_listens_is_named_so() -> None:
 
 def test_who_does_not_answer_is_given_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connecting, "PROBE_S", 0.01)
-    monkeypatch.setattr(connecting.socket, "create_connection", lambda *_: gevent.sleep(60))
+    monkeypatch.setattr("socket.create_connection", lambda *_: gevent.sleep(60))
     assert why_no_master("10.0.0.1", 5557).startswith("nothing answers there")
 
 

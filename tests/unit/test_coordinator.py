@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -26,6 +27,7 @@ from traffic.core.ranges import RangeSet
 from traffic.core.record_state import RecordState
 from traffic.core.wire import ProtocolError
 from traffic.dataset.dataset import Dataset
+from unit.a_run import close
 
 TERMS = LeaseTerms(lease_s=5.0, lease_records=10)
 
@@ -54,11 +56,11 @@ class Bench:
         made = self.coordinator.start(self.run, list(workers), self.now)
         return {one.worker: one.message.session for one in sends(made) if isinstance(one.message, Welcome)}
 
-    def ack(self, worker: str, session: int, seq: int, **said: object) -> list[Decision]:
+    def ack(self, worker: str, session: int, seq: int, **said: Any) -> list[Decision]:
         """What the master decides on an ack that says nothing but what is given."""
         blank = {"heard": 0, "run": "run", "delivered": (), "failed": (), "holds": (), "wants": 0, "attempts": 0}
         blank |= {"resent": 0, "users": 1, "trouble": "", "leaving": False}
-        return self.coordinator.receive(worker, Ack(session=session, seq=seq, **{**blank, **said}), self.now)  # type: ignore[arg-type]
+        return self.coordinator.receive(worker, Ack(session=session, seq=seq, **{**blank, **said}), self.now)
 
     def state(self, position: int) -> RecordState:
         return RecordState(int(self.run.ledger.states[position]))
@@ -78,7 +80,7 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
     made = Bench(tmp_path, 100)
     yield made
     check_ledger(made.run.ledger)
-    made.run.dataset.close()
+    close(made.run)
 
 
 def test_a_lease_is_cut_from_the_workers_own_slice_and_bounded(bench: Bench) -> None:
@@ -263,6 +265,7 @@ def test_a_peer_that_does_not_listen_takes_no_part_and_one_that_does_joins(bench
         welcome = the_message(bench.ack("c", 7, seq))
         assert isinstance(welcome, Welcome)
         assert set(bench.run.ledger.assignment.remainders) == {"a", "b"}
+    assert isinstance(welcome, Welcome)
     made = bench.ack("c", welcome.session, 1, wants=5)
     assert WorkerJoined("c", 33) in made
     assert isinstance(the_message(made), LeaseGrant)

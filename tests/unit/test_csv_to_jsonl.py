@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import threading
+from typing import Any
 
 import pytest
 
@@ -82,7 +83,7 @@ def test_long_fields_are_recognized_by_their_content_too(tmp_path, text, length)
 def test_a_reader_that_ends_takes_nothing_from_another_in_its_midst(tmp_path):
     csv.field_size_limit(131_072)  # as it is when a process starts
     begun, go_on = threading.Event(), threading.Event()
-    made = []
+    made: list[Any] = []
 
     def wait(_done, _of):
         begun.set()

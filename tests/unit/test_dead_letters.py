@@ -8,7 +8,7 @@ import pytest
 from traffic.core.master.letter_search import Query, search, search_dead, search_lines
 from traffic.core.master.report import dead_letters
 from traffic.core.record_state import RecordState
-from unit.a_run import a_run, record_failure
+from unit.a_run import a_run, close, record_failure
 
 LETTERS = [
     {
@@ -59,4 +59,4 @@ def test_letters_in_memory_and_in_a_file_are_found_as_if_each_were_read(
     assert found["total"] == 493
     assert search_dead(run, run.ledger.dead.copy(), query) == found
     assert search_lines(lines, query) == found
-    run.dataset.close()
+    close(run)

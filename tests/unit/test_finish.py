@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import gevent
 import pytest
@@ -23,6 +23,9 @@ from traffic.runs.state_dir import StateFolder
 from unit.a_run import a_run, deliver
 from unit.test_journal import METADATA
 
+if TYPE_CHECKING:
+    from traffic.dataset.dataset import Dataset
+
 RECORDS = 10
 
 
@@ -34,7 +37,7 @@ class Bench:
         deliver(run, "a", *range(RECORDS))
         state = StateFolder(folder)
         self.journal = Journal.create(state.journal_path(METADATA.run), METADATA)
-        self.active_run = ActiveRun(run, run.dataset, self.journal, state)
+        self.active_run = ActiveRun(run, cast("Dataset", run.dataset), self.journal, state)
         coordinator, self.outbox, self.run_events = (
             LeaseCoordinator(LeaseTerms(), first_session=1),
             Outbox(lambda _: None),

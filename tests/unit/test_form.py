@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -38,7 +39,7 @@ def site(tmp_path: Path) -> ASite:
     return made
 
 
-def refused(site: ASite, **form: object) -> str:
+def refused(site: ASite, **form: Any) -> str:
     """Why a form is refused. Nothing of it has reached Locust, nor the options."""
     before = vars(site.options).copy()
     said = site.swarm(**form)

@@ -34,11 +34,12 @@ def folder(tmp_path: Path) -> StateFolder:
     return StateFolder(tmp_path / "state")
 
 
-def metadata(run: str, state: str = "running", **changed: object) -> RunMetadata:
-    return replace(METADATA, **{"terms": replace(METADATA.terms, run=run), "state": state} | changed)
+def metadata(run: str, state: str = "running", **changed: Any) -> RunMetadata:
+    given: dict[str, Any] = {"terms": replace(METADATA.terms, run=run), "state": state} | changed
+    return replace(METADATA, **given)
 
 
-def leave(folder: StateFolder, run: str, state: str = "running", **changed: object) -> Path:
+def leave(folder: StateFolder, run: str, state: str = "running", **changed: Any) -> Path:
     """Create a run's journal as its master left it."""
     path = folder.journal_path(run)
     Journal.create(path, metadata(run, state, **changed)).close()
@@ -63,7 +64,9 @@ def test_the_latest_run_that_was_cut_off_is_found_and_its_journal_is_open(folder
     leave(folder, FIRST)
     leave(folder, SECOND)
     leave(folder, THIRD, "stopped")
-    with closing(find_cut_off(folder)) as journal:
+    journal = find_cut_off(folder)
+    assert journal is not None
+    with closing(journal):
         assert journal.metadata.run == SECOND
         with pytest.raises(JournalInUseError):
             find_cut_off(folder)

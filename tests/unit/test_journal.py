@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -163,7 +164,7 @@ def turned_to_another_database(path: Path) -> None:
 
 
 NO_JOURNAL, DAMAGED = "is no journal of a run", "is damaged"
-SPOILT = {
+SPOILT: dict[str, tuple[Callable[[Path], Any], str]] = {
     "gone": (Path.unlink, "unable to open"),
     "empty": (emptied, NO_JOURNAL),
     "a text": (turned_to_text, "not a database"),

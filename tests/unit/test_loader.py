@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import sys
+import time
 import zlib
 
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from traffic.dataset import formats, loader
 from traffic.dataset.cache import KEPT, SETTLED_S, Cache
 from traffic.dataset.dataset import DatasetError
+from traffic.dataset.fault_list import ManyFaultsError
 from traffic.dataset.loader import DatasetLoader
 from traffic.dataset.schema import Schema, SchemaError
 from unit.traffic_file import all_bodies, written
@@ -53,7 +55,7 @@ def cache(tmp_path):
 def reads(monkeypatch):
     """How often a file was read for its index since."""
     made = []
-    build = loader.build_index
+    build = vars(loader)["build_index"]
     monkeypatch.setattr(loader, "build_index", lambda *args: made.append(args) or build(*args))
     return made
 
@@ -67,7 +69,7 @@ def old(path):
 def read(path, cache, schema=None, later=SETTLED_S + 1):
     """What a start finds that comes some seconds after the latest write."""
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(loader.time, "time", lambda: path.stat().st_ctime + later)
+        patched.setattr(time, "time", lambda: path.stat().st_ctime + later)
         dataset = DatasetLoader(path, cache).open(schema)
     try:
         return dataset.format, dataset.digest, all_bodies(dataset)
@@ -233,6 +235,7 @@ def test_records_that_break_the_schema_are_reported_with_place_and_rule(tmp_path
     rules = schema(tmp_path, required=["name"], properties={"name": {"maxLength": 2}})
     with pytest.raises(DatasetError) as caught:
         DatasetLoader(written(tmp_path, '[{"name": "Bo"},\n {"name": "Ana"}, {}]'), cache).open(rules)
+    assert isinstance(caught.value, ManyFaultsError)
     first, second = caught.value.listed
     assert (first.record, first.line, first.column) == (1, 2, 2)
     assert (

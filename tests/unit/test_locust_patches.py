@@ -20,7 +20,7 @@ MODULES = [module.name for module in pkgutil.iter_modules(locust_patches.__path_
 
 def cures() -> dict[str, Callable[..., Any]]:
     """The functions whose docstring says which Locust needs them, by module and name."""
-    found = {}
+    found: dict[str, Callable[..., Any]] = {}
     for module in MODULES:
         loaded = importlib.import_module(f"{locust_patches.__name__}.{module}")
         for name, function in inspect.getmembers(loaded, inspect.isfunction):

@@ -202,9 +202,8 @@ def test_of_several_addresses_the_one_that_answered_is_reported(monkeypatch):
     with server(lambda *_: None) as api:
         port = api._server.address[1]
     nowhere = ("192.0.2.1", port)  # which a socket bound to loopback cannot reach
-    real = connector._Socket
 
-    class Bound(real):
+    class Bound(connector._Socket):  # type: ignore[misc] # gevent has no types
         def connect_ex(self, address):
             return errno.EADDRNOTAVAIL if address == nowhere else super().connect_ex(address)
 

@@ -6,7 +6,9 @@ import re
 import subprocess
 import sys
 import tracemalloc
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -75,7 +77,7 @@ def test_an_index_that_does_not_fit_is_refused_while_it_grows(tmp_path, cache, m
     monkeypatch.setattr(memory_budget, "STEP", 100)
     monkeypatch.setattr(scan, "STEP", 100)
     monkeypatch.setattr(scan, "WINDOW", 300)
-    asked = []
+    asked: list[Any] = []
 
     def memory() -> Left:
         asked.append(None)
@@ -109,7 +111,7 @@ def test_ten_million_records_pass_if_compose_limits_the_master():
     total = 1 << 30
     for records in range(0, 10_000_000, STEP):
         used = (75 << 20) + records * INDEX_BYTES
-        Budget(memory=lambda used=used: left(total - used, total)).check_records(Path("x"), records, 1, 1)
+        Budget(memory=partial(left, total - used, total)).check_records(Path("x"), records, 1, 1)
 
 
 @pytest.mark.parametrize("total", [128 * MEGA, 1 << 30])
@@ -259,7 +261,10 @@ def test_an_index_for_which_there_is_no_room_is_not_kept_and_a_note_says_so(tmp_
 
 
 def test_a_window_of_zstd_that_does_not_fit_is_named(tmp_path, cache):
-    window = {zstd.CompressionParameter.window_log: 27, zstd.CompressionParameter.enable_long_distance_matching: 1}
+    window: dict[int, int] = {
+        zstd.CompressionParameter.window_log: 27,
+        zstd.CompressionParameter.enable_long_distance_matching: 1,
+    }
     stream = zstd.ZstdCompressor(options=window)
     path = written(tmp_path, stream.compress(b"[{}]") + stream.flush(), "x.json.zst")
     DatasetLoader(path, cache, budget=with_memory(200 * MEGA)).open().close()

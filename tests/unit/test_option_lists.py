@@ -50,7 +50,7 @@ def test_compose_hands_every_option_on_to_the_master() -> None:
 
 def rows() -> dict[str, str]:
     """The default that the table of options in the README has for each flag; several flags of a row share its cells."""
-    found = {}
+    found: dict[str, str] = {}
     for row in re.findall(r"^\| (`--traffic-.*)", text("README.md"), re.MULTILINE):
         flags, defaults, _ = map(str.strip, row.split("|", 2))
         named = re.findall(r"--[a-z-]+", flags)

@@ -68,14 +68,14 @@ def test_the_version_is_one_number(wheel: zipfile.ZipFile) -> None:
 
 def test_an_installed_package_has_its_command(installed: dict[str, str], tmp_path: Path) -> None:
     (tmp_path / "good.jsonl").write_text("{}\n")
-    command = [Path(sys.executable).with_name("traffic"), "check", tmp_path / "good.jsonl"]
+    command: list[str | Path] = [Path(sys.executable).with_name("traffic"), "check", tmp_path / "good.jsonl"]
     done = subprocess.run(command, cwd=tmp_path, env=installed, capture_output=True, text=True, check=False)
     assert done.stdout.startswith(f"{tmp_path}/good.jsonl: good: JSON Lines, 1 record;"), done.stderr
 
 
 def test_a_locustfile_of_another_folder_finds_the_package(installed: dict[str, str], tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text("from traffic import ReplayUser\n\nclass Mine(ReplayUser):\n    pass\n")
-    command = [sys.executable, "-P", "-m", "locust", "-f", tmp_path / "mine.py", "--list"]
+    command: list[str | Path] = [sys.executable, "-P", "-m", "locust", "-f", tmp_path / "mine.py", "--list"]
     done = subprocess.run(command, cwd=tmp_path, env=installed, capture_output=True, text=True, timeout=60, check=False)
     assert "Mine" in done.stdout, done.stderr
 

@@ -17,6 +17,7 @@ from traffic.core.ranges import RangeSet
 from traffic.core.record_state import RecordState
 from traffic.core.worker.feed import Feed
 from traffic.core.worker.link import LeaseClient
+from unit.a_run import close
 from unit.test_coordinator import TERMS, Bench, sends, the_message
 from unit.test_feed_and_link import BUSY, LOST, OK, RUN, grant, joined
 
@@ -135,7 +136,7 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
     made = Bench(tmp_path, 100)
     yield made
     check_ledger(made.run.ledger)
-    made.run.dataset.close()
+    close(made.run)
 
 
 def words(made: list[Decision]) -> dict[str, bool]:

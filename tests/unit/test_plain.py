@@ -6,7 +6,7 @@ from traffic.core.master.progress import Progress
 from traffic.core.master.report import run_status
 from traffic.core.record_state import RecordState
 from traffic.terminal import plain
-from unit.a_run import ENDED, a_run, context, deliver, record_failure
+from unit.a_run import ENDED, a_run, close, context, deliver, record_failure
 
 
 def status(**counts: int) -> dict:
@@ -49,7 +49,7 @@ def report(tmp_path):
     deliver(run, "worker-1", 5, 6, 7)
     run.note_attempts("worker-1", 11, 2)
     made = run_status(run, context("stopped", ENDED), Progress())
-    run.dataset.close()
+    close(run)
     return made | {"seconds": 60.0, "rate": 0.1, "audit": None}
 
 

@@ -2,6 +2,7 @@
 
 import random
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,12 +22,12 @@ TIMED_OUT, CUT = Answer(0, "timed out after 60 s", waited=60.0), Answer(0, "conn
 NO_FILE = Answer(0, "this worker has no file descriptor left", sent=False, fault="worker")
 
 
-def grant(start: int, stop: int, seq: int, **more: object) -> LeaseGrant:
+def grant(start: int, stop: int, seq: int, **more: Any) -> LeaseGrant:
     indexes = np.arange(start, stop, dtype="<u8")
     bodies = tuple(b"{}" for _ in range(start, stop))
     return LeaseGrant(
         7, seq, 1, seq, ((start, stop),), indexes=indexes.tobytes(), bodies=bodies, **({"redelivered": ()} | more)
-    )  # type: ignore[arg-type]
+    )
 
 
 class Bench:
@@ -41,7 +42,7 @@ class Bench:
         self.ack(0.0)
         self.give(0, 10)
 
-    def give(self, start: int, stop: int, **more: object) -> None:
+    def give(self, start: int, stop: int, **more: Any) -> None:
         self.link.receive(grant(start, stop, self.link._heard + 1, **more), 0.0)
         self.feed.deadline = self.link._expires = 1e9
 

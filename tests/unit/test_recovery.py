@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -23,6 +24,7 @@ from traffic.core.master.run import Run
 from traffic.core.protocol import AckReply, LeaseGrant, Welcome
 from traffic.core.ranges import RangeSet
 from traffic.core.record_state import DeadLetter, RecordState
+from unit.a_run import close
 from unit.test_coordinator import TERMS, Bench, sends, the_message
 
 
@@ -108,7 +110,7 @@ def test_a_later_word_that_overruled_an_earlier_one_does_so_again(later, states,
 
 
 DELIVERED = booked("a", places(10, 20))
-CONTRADICTIONS = {
+CONTRADICTIONS: dict[str, Entry] = {
     "delivered beyond the run": booked("a", places(95, 101)),
     "delivered far beyond the run": booked("a", places(10**20, 10**20 + 1)),
     "delivered twice": DELIVERED,
@@ -181,7 +183,7 @@ def restarted(tmp_path: Path) -> Iterator[Restarted]:
     bench = Restarted(tmp_path, *ENTRIES)
     yield bench
     check_ledger(bench.run.ledger)
-    bench.run.dataset.close()
+    close(bench.run)
 
 
 @pytest.fixture
@@ -190,7 +192,7 @@ def cautious(tmp_path: Path) -> Iterator[Restarted]:
     bench = Restarted(tmp_path, *ENTRIES, policy="at-most-once")
     yield bench
     check_ledger(bench.run.ledger)
-    bench.run.dataset.close()
+    close(bench.run)
 
 
 def test_a_worker_of_the_former_master_is_believed_and_begins_anew(restarted):
@@ -220,7 +222,7 @@ def test_a_run_of_which_nothing_was_in_hand_goes_on_at_once(tmp_path):
     grant = the_message(bench.ack("a", bench.hello("a"), 1, wants=5))
     assert isinstance(grant, LeaseGrant)
     assert (grant.positions, grant.redelivered) == (((4, 9),), ())
-    bench.run.dataset.close()
+    close(bench.run)
 
 
 def test_a_record_that_was_in_hand_is_granted_as_one_that_may_have_been_sent(restarted):
@@ -283,7 +285,7 @@ def test_a_run_that_was_settled_when_it_was_cut_off_ends_as_soon_as_it_is_resume
     (acked,) = sends(bench.ack("a", session, 1, wants=5))
     assert isinstance(acked.message, AckReply)
     assert acked.message.over
-    bench.run.dataset.close()
+    close(bench.run)
 
 
 class Reopening(Restarted):
@@ -302,7 +304,7 @@ def reopening(tmp_path: Path) -> Iterator[Reopening]:
     bench = Reopening(tmp_path)
     yield bench
     check_ledger(bench.run.ledger)
-    bench.run.dataset.close()
+    close(bench.run)
 
 
 REFUSED = failure(2, attempts=3, status=409)
@@ -406,16 +408,18 @@ def test_a_worker_that_saw_it_delivered_is_believed_whenever_that_was(reopening)
 def test_at_most_once_what_was_leased_again_when_the_master_died_is_in_doubt(tmp_path):
     bench = Reopening(tmp_path, Leased(2, "b", places(2, 3)), policy="at-most-once")
     made, settled = bench.made
-    assert [(one.position, one.reason, one.worker) for one in each(made)] == [(2, LOST_AT_RESTART, "b")]
+    assert [(one.position, one.reason, one.worker) for one in each(cast("OutcomesRecorded", made))] == [
+        (2, LOST_AT_RESTART, "b")
+    ]
     assert settled == AllSettled("run")
     assert bench.run.ledger.counts == [0, 0, 98, 0, 2]
     check_ledger(bench.run.ledger)
-    bench.run.dataset.close()
+    close(bench.run)
 
 
 def test_at_most_once_what_two_may_have_sent_is_in_doubt_once(tmp_path):
     bench = Restarted(tmp_path, Leased(1, "a", places(0, 4)), Leased(2, "b", places(2, 6)), policy="at-most-once")
-    assert [one.position for made in bench.made for one in each(made)] == list(range(6))
+    assert [one.position for made in bench.made for one in each(cast("OutcomesRecorded", made))] == list(range(6))
     assert bench.run.ledger.counts == [94, 0, 0, 0, 6]
     check_ledger(bench.run.ledger)
-    bench.run.dataset.close()
+    close(bench.run)

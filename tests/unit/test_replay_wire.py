@@ -7,6 +7,7 @@ import shutil
 import socket
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import gevent
 import pytest
@@ -229,10 +230,12 @@ def test_what_is_no_name_at_all_was_not_sent():
 
 
 def test_names_are_looked_up_again_in_time_and_once_for_all_who_ask(monkeypatch):
-    asked, now, pending = [], [0.0], []
+    asked: list[float] = []
+    now = [0.0]
+    pending: list[Any] = []
     monkeypatch.setattr(Target, "look_up", lambda _: asked.append(now[0]) or [(2, ("127.0.0.1", len(asked)))])
     resolver = Resolver(Target.of("http://api.example"), pending.append, lambda: now[0])
-    got = []
+    got: list[Any] = []
     for _ in range(3):
         resolver.resolve(lambda found, error: got.append((found, error)))
     pending.pop()()

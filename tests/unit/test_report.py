@@ -10,7 +10,7 @@ from traffic.core.master.progress import Progress
 from traffic.core.master.report import dead_letters, run_status, unsent_indexes
 from traffic.core.master.verdict import all_delivered
 from traffic.core.record_state import RecordState
-from unit.a_run import ENDED, STARTED, a_run, context, deliver, lease, record_failure
+from unit.a_run import ENDED, STARTED, a_run, close, context, deliver, lease, record_failure
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def run(tmp_path):
     made.note_attempts("a", 5, 2)
     made.note_attempts("b", 4, 1)
     yield made
-    made.dataset.close()
+    close(made)
 
 
 def test_a_status_has_the_fields_that_the_design_names(run):
@@ -116,7 +116,7 @@ def test_only_a_run_without_a_loss_is_all_delivered(tmp_path):
     assert not all_delivered(run_status(run, context("stopped", ENDED), Progress()))
     deliver(run, "a", 1)
     assert all_delivered(run_status(run, context("completed", ENDED), Progress()))
-    run.dataset.close()
+    close(run)
 
 
 def test_a_dead_letter_says_all_that_is_known_of_it(run):
@@ -152,7 +152,7 @@ def test_dead_letters_and_unsent_records_are_listed_by_their_index(tmp_path):
     assert letter["index"] == order[3]
     assert json.loads(letter["record"])["n"] == order[3]
     assert list(unsent_indexes(run)) == [index for position, index in enumerate(order) if position != 3]
-    run.dataset.close()
+    close(run)
 
 
 def test_every_record_is_delivered_or_listed(run):
@@ -167,7 +167,7 @@ def test_unsent_records_are_listed_in_pieces_without_a_gap(tmp_path, monkeypatch
     run = a_run(tmp_path, 20, ["a"])
     deliver(run, "a", 4, 5, 11)
     assert list(unsent_indexes(run)) == [n for n in range(20) if n not in (4, 5, 11)]
-    run.dataset.close()
+    close(run)
 
 
 def test_a_dead_letter_whose_record_can_no_longer_be_read_is_still_listed(run):

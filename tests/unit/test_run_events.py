@@ -8,7 +8,7 @@ import pytest
 
 from traffic.master.run_events import RunEventRecorder
 
-REPORT = {
+REPORT: dict[str, Any] = {
     "run": "r1",
     "state": "completed",
     "reason": "",
@@ -17,7 +17,7 @@ REPORT = {
 
 
 @dataclass(eq=False)
-class ARun:
+class _Run:
     """What a recorder reads of an active run."""
 
     state: str = "running"
@@ -28,6 +28,10 @@ class ARun:
     metadata: Any = field(
         default_factory=lambda: SimpleNamespace(run="r1", records=4, file="f", order="file", seed=7, resumed=())
     )
+
+
+# It stands in for an ActiveRun.
+ARun: Any = _Run
 
 
 def kinds(run_events: RunEventRecorder) -> list[str]:

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 import gevent
 import pytest
@@ -23,6 +24,9 @@ from traffic.runs.state_dir import StateFolder
 from unit.a_run import a_run, deliver
 from unit.test_journal import METADATA
 
+if TYPE_CHECKING:
+    from traffic.dataset.dataset import Dataset
+
 SOON_S = 5.0
 NOBODY = "no worker is there"
 
@@ -34,7 +38,7 @@ class Bench:
         run = a_run(folder, 10, [])
         self.folder = StateFolder(folder)
         self.journal = Journal.create(self.folder.journal_path(metadata.run), metadata)
-        self.active_run = ActiveRun(run, run.dataset, self.journal, self.folder)
+        self.active_run = ActiveRun(run, cast("Dataset", run.dataset), self.journal, self.folder)
         self.coordinator = LeaseCoordinator(LeaseTerms(), first_session=100)
         self.sent: list[tuple[bool, bool]] = []
         self.outbox = Outbox(self._act)

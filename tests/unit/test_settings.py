@@ -3,6 +3,7 @@
 import argparse
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import locust
 import pytest
@@ -31,12 +32,12 @@ def parsed(*arguments: str) -> argparse.Namespace:
     return get_parser().parse_args(list(arguments))
 
 
-def settings(**options: object) -> Settings:
+def settings(**options: Any) -> Settings:
     """The settings that the named options ask for, all others at their defaults."""
     return Settings.read(argparse.Namespace(**{**vars(parsed()), **options}))
 
 
-def fault(**options: object) -> str:
+def fault(**options: Any) -> str:
     """Why they are refused."""
     with pytest.raises(SettingsError) as caught:
         settings(**options)

@@ -178,7 +178,7 @@ def written(name: str, level: str, text: str) -> str:
 def filtered(
     text: str, folder: Path, capfd: pytest.CaptureFixture[str], status: str | None, *, live: bool = False
 ) -> Iterator[Any]:
-    source, looks = folder / "source", []
+    source, looks = folder / "source", list[Any]()
     source.write_text(text, encoding="utf-8")
     reader = None
     if status is not None:
@@ -187,7 +187,7 @@ def filtered(
         os.close(writer)
         os.set_blocking(reader, False)
     with source.open("rb") as file:
-        log = log_filter.LogFilter(file, folder / "copy", reader, looks.append if live else None)
+        log: Any = log_filter.LogFilter(file, folder / "copy", reader, looks.append if live else None)
         log.finish()
     assert (folder / "copy").read_text() == text
     log.shown, log.looks = capfd.readouterr().err, looks
@@ -282,8 +282,9 @@ def _alive(pid: int) -> bool:
 
 
 def test_an_old_python_is_told_what_it_lacks() -> None:
-    assert "Python 3.11 or newer is needed" in venv_setup.too_old((3, 9, 2))
-    assert "is 3.9.2" in venv_setup.too_old((3, 9, 2))
+    complaint = venv_setup.too_old((3, 9, 2)) or ""
+    assert "Python 3.11 or newer is needed" in complaint
+    assert "is 3.9.2" in complaint
     assert venv_setup.too_old((3, 11, 0)) is None
     assert venv_setup.too_old((4, 0, 0)) is None
 

@@ -3,7 +3,6 @@
 import sys
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
@@ -17,18 +16,18 @@ from unit.test_journal import METADATA
 sys.path.insert(0, str(ROOT / "scripts"))
 try:
     import left  # noqa: F401 - the stack loads it when it is needed, which is too late here
+    import plan
     import stack
 finally:
     sys.path.remove(str(ROOT / "scripts"))
 
 
-class AskedToStop:
+class AskedToStop(stack.Stack):
     """A stack that was told to stop, and ended without a report."""
 
-    relay, asked = None, [2, 2]
-
     def __init__(self, state: Path) -> None:
-        self.plan = SimpleNamespace(state=state)
+        super().__init__(plan.StackConfig.read({"STATE": str(state)}))
+        self.asked = [2, 2]
 
 
 def test_a_stop_before_anything_was_sent_says_so(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -128,7 +129,7 @@ def test_a_run_that_lies_in_somebody_elses_folder_is_not_taken_up(bench):
     assert read(path)[1].state == "running"
 
 
-def failing(*_: object, **__: object) -> None:
+def failing(*_: object, **__: Any) -> None:
     raise JournalWriteError("the disk is full")
 
 

@@ -6,13 +6,14 @@ import stat
 import tempfile
 from io import FileIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from traffic.runs.state_dir import StateError, StateFolder
 
-REPORT = {"run": "20260102-030405-abcd", "state": "completed", "dataset": {"file": "ñ.json"}}
-LETTERS = [{"index": 3, "record": '{"msg": "ñ\\n"}'}, {"index": 1, "record": None}]
+REPORT: dict[str, Any] = {"run": "20260102-030405-abcd", "state": "completed", "dataset": {"file": "ñ.json"}}
+LETTERS: list[dict[str, Any]] = [{"index": 3, "record": '{"msg": "ñ\\n"}'}, {"index": 1, "record": None}]
 
 
 def held(folder: Path) -> dict[str, str]:

@@ -7,7 +7,7 @@ import pty
 import sys
 import termios
 from collections.abc import Iterator
-from typing import TextIO
+from typing import Any, TextIO
 
 import pytest
 
@@ -26,9 +26,7 @@ class Pty(io.TextIOBase):
     def fileno(self) -> int:
         return self.theirs
 
-    @property
-    def encoding(self) -> str:
-        return "utf-8"
+    encoding = "utf-8"
 
     def isatty(self) -> bool:
         return True
@@ -55,7 +53,7 @@ def terminal() -> Iterator[Pty]:
             os.close(fd)
 
 
-def test_lines_pass_above_the_row_in_one_write(terminal: Pty) -> None:
+def test_lines_pass_above_the_row_in_one_write(terminal: Any) -> None:
     row = StatusRow(terminal)
     row.draw("45%")
     row.above("a line\nanother\n")
@@ -63,7 +61,7 @@ def test_lines_pass_above_the_row_in_one_write(terminal: Pty) -> None:
     assert terminal.written == f"{CLEAR}45%{CLEAR}a line\nanother\n45%{CLEAR}46%"
 
 
-def test_before_the_first_row_and_without_one_nothing_is_drawn(terminal: Pty) -> None:
+def test_before_the_first_row_and_without_one_nothing_is_drawn(terminal: Any) -> None:
     row = StatusRow(terminal)
     row.draw("")
     row.draw("45%")
@@ -72,7 +70,7 @@ def test_before_the_first_row_and_without_one_nothing_is_drawn(terminal: Pty) ->
     assert terminal.written == f"{CLEAR}45%{CLEAR}"
 
 
-def test_after_the_end_the_row_is_gone_and_lines_are_as_they_are(terminal: Pty) -> None:
+def test_after_the_end_the_row_is_gone_and_lines_are_as_they_are(terminal: Any) -> None:
     row = StatusRow(terminal)
     row.draw("45%")
     row.end()
@@ -82,19 +80,19 @@ def test_after_the_end_the_row_is_gone_and_lines_are_as_they_are(terminal: Pty) 
     assert terminal.written == f"{CLEAR}45%{CLEAR}a line\n"
 
 
-def test_a_row_that_was_never_drawn_leaves_no_trace(terminal: Pty) -> None:
+def test_a_row_that_was_never_drawn_leaves_no_trace(terminal: Any) -> None:
     StatusRow(terminal).end()
     assert terminal.written == ""
 
 
-def test_the_row_is_a_column_short_of_the_terminal(terminal: Pty) -> None:
+def test_the_row_is_a_column_short_of_the_terminal(terminal: Any) -> None:
     row = StatusRow(terminal)
     assert row.width == 79  # of one that does not know its width
     termios.tcsetwinsize(terminal.theirs, (24, 40))
     assert row.width == 39
 
 
-def test_nobody_waits_for_a_terminal_that_is_held(terminal: Pty) -> None:
+def test_nobody_waits_for_a_terminal_that_is_held(terminal: Any) -> None:
     row = StatusRow(terminal)
     row.draw("45%")
     termios.tcflow(terminal.theirs, termios.TCOOFF)
@@ -104,7 +102,7 @@ def test_nobody_waits_for_a_terminal_that_is_held(terminal: Pty) -> None:
     assert terminal.written == f"{CLEAR}45%{CLEAR}47%"
 
 
-def test_a_terminal_that_is_gone_ends_nothing(terminal: Pty) -> None:
+def test_a_terminal_that_is_gone_ends_nothing(terminal: Any) -> None:
     row = StatusRow(terminal)
     terminal.hang_up()
     row.draw("45%")
@@ -113,7 +111,7 @@ def test_a_terminal_that_is_gone_ends_nothing(terminal: Pty) -> None:
 
 
 @pytest.mark.parametrize("term", ["", "dumb", "unknown"])
-def test_a_terminal_that_cannot_clear_a_row_has_none(terminal: Pty, monkeypatch: pytest.MonkeyPatch, term: str) -> None:
+def test_a_terminal_that_cannot_clear_a_row_has_none(terminal: Any, monkeypatch: pytest.MonkeyPatch, term: str) -> None:
     monkeypatch.setenv("TERM", "xterm")
     assert is_screen(terminal)
     assert not is_screen(io.StringIO())
@@ -123,6 +121,7 @@ def test_a_terminal_that_cannot_clear_a_row_has_none(terminal: Pty, monkeypatch:
 
 def test_what_is_no_whole_line_waits_for_its_end() -> None:
     said: list[str] = []
+    assert sys.__stderr__ is not None
     stream = LineBuffer(sys.__stderr__, said.append)
     for text in ("a ", "line\nand a", " second\nthird"):
         assert stream.write(text) == len(text)
@@ -133,7 +132,7 @@ def test_what_is_no_whole_line_waits_for_its_end() -> None:
 
 
 def test_all_that_goes_to_the_terminal_passes_above_and_then_goes_there_again(
-    terminal: Pty, monkeypatch: pytest.MonkeyPatch
+    terminal: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     said: list[str] = []
     monkeypatch.setattr(sys, "stderr", terminal)

@@ -11,6 +11,7 @@ from traffic.core.master.prior_attempts import PriorAttempts
 from traffic.core.protocol import LeaseGrant, Tried
 from traffic.core.ranges import RangeSet
 from traffic.core.record_state import Cause, RecordState
+from unit.a_run import close
 from unit.test_coordinator import Bench, sends, the_message
 
 TROUBLE = "the API cannot be reached: refused"
@@ -21,7 +22,7 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
     made = Bench(tmp_path, 20)
     yield made
     check_ledger(made.run.ledger)
-    made.run.dataset.close()
+    close(made.run)
 
 
 def granted(made: list) -> LeaseGrant:

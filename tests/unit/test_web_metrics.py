@@ -12,7 +12,7 @@ from traffic.core.master.report import COUNTS
 from traffic.master.web.metrics import STATES, Metrics
 from unit.a_site import ASite
 
-STATUS = {
+STATUS: dict[str, Any] = {
     "run": "r1",
     "state": "running",
     "dataset": {"file": 'a "b"\\\n\udcff.json', "digest": "sha256:00"},
@@ -49,8 +49,9 @@ class Asked:
         self._view: Any = None
         ledger = SimpleNamespace(leases=SimpleNamespace(made=7))
         active_run = SimpleNamespace(reclaimed=2, run=SimpleNamespace(ledger=ledger))
-        site = SimpleNamespace(master=SimpleNamespace(active_run=active_run), add=self._add)
-        Metrics(site, SimpleNamespace(status=lambda: self.status))
+        site: Any = SimpleNamespace(master=SimpleNamespace(active_run=active_run), add=self._add)
+        routes: Any = SimpleNamespace(status=lambda: self.status)
+        Metrics(site, routes)
 
     def _add(self, _: str, view: Any) -> None:
         self._view = view

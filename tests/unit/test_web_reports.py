@@ -9,7 +9,7 @@ from traffic.core.master.report import dead_letters, run_status
 from traffic.core.record_state import RecordState
 from traffic.master.web.printable import SHOWN, printable
 from traffic.master.web.reports import table
-from unit.a_run import ENDED, a_run, context, deliver, record_failure
+from unit.a_run import ENDED, a_run, close, context, deliver, record_failure
 
 EVIL = '<script>alert("x")</script>'
 
@@ -24,7 +24,7 @@ def a_report(folder, reason: str = "HTTP 422") -> dict:
         (folder / "dead-letters.jsonl").write_text("".join(lines))
         made = run_status(run, context("stopped", ENDED), Progress())
     finally:
-        run.dataset.close()
+        close(run)
     sent = {"target": {"host": "http://api:1", "path": "/v1", "method": "PUT"}, "users": 3, "spawn_rate": 2.5}
     return made | sent | {"wait": [0.1, 0.9], "seconds": 1.5, "rate": 2.0, "audit": None}
 

@@ -119,7 +119,7 @@ def texts(file: Path) -> Iterator[str]:
         if id(node) in apart:
             continue
         if isinstance(node, ast.JoinedStr):
-            yield "".join(part.value if isinstance(part, ast.Constant) else "word" for part in node.values)
+            yield "".join(str(part.value) if isinstance(part, ast.Constant) else "word" for part in node.values)
         elif isinstance(node, ast.Constant) and isinstance(node.value, str):
             yield node.value
 

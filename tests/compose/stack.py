@@ -1,10 +1,12 @@
 """A stack of docker-compose.yml under its own name and ports: brought up, asked, and always taken down."""
 
+import fcntl
 import json
 import os
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -76,6 +78,14 @@ def docker(*arguments: str) -> None:
     subprocess.run(["docker", *arguments], check=True, capture_output=True, timeout=stretched(60))
 
 
+@contextmanager
+def _building() -> Iterator[None]:
+    """Build one stack at a time, whichever lane asks: the next one finds every layer made."""
+    with Path(tempfile.gettempdir(), "traffic-test-build.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
 @dataclass
 class Stack:
     """One project of docker-compose.yml."""
@@ -97,8 +107,10 @@ class Stack:
 
     def up(self, *arguments: str) -> None:
         """Build and start, and wait until every service is healthy."""
+        with _building():
+            self.compose("build", timeout=900)
         wait = ("--wait", "--wait-timeout", f"{stretched(240):.0f}")
-        self.compose("up", "-d", "--build", *wait, *arguments, timeout=900)
+        self.compose("up", "-d", *wait, *arguments, timeout=300)
 
     def down(self) -> None:
         """Take away all that `up` made, its images' names included; the layers stay for the next build."""

@@ -5,14 +5,14 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Page
 
-from support.browser import a_page, chromium, fill, press_start
+from support.browser import a_browser, a_page, fill, press_start
 
 pytestmark = pytest.mark.timeout(900)  # the first start builds two images
 
 
 @pytest.fixture
 def page() -> Iterator[Page]:
-    with a_page(chromium()) as made:
+    with a_browser() as browser, a_page(browser) as made:
         yield made
 
 

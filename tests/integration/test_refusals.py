@@ -46,6 +46,9 @@ CASES = [
     Case("lease 0", ("--traffic-lease", "'0'", "TRAFFIC_LEASE"), options={"TRAFFIC_LEASE": "0"}),
     Case("two faults", ("--traffic-path", "--traffic-seed"), options={"TRAFFIC_PATH": "x", "TRAFFIC_SEED": "-1"}),
 ]
+# `make test` has these refused; `make test-all` the others, too, whose reasons the unit tests have.
+USUAL = ("missing", "not JSON", "seed abc", "mistyped")
+CHOICE = [case if case.name in USUAL else pytest.param(case, marks=pytest.mark.slow) for case in CASES]
 
 
 @dataclass(frozen=True)
@@ -75,7 +78,7 @@ def attempts(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     pool.shutdown(cancel_futures=True)
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+@pytest.mark.parametrize("case", CHOICE, ids=lambda case: case.name)
 def test_it_is_refused_with_the_reason_before_anything_is_sent(case: Case, attempts: dict[str, Future]) -> None:
     refused: Refused = attempts[case.name].result()
     done = refused.done
@@ -89,7 +92,7 @@ def test_it_is_refused_with_the_reason_before_anything_is_sent(case: Case, attem
     assert not (done.state / "report.json").exists()
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+@pytest.mark.parametrize("case", CHOICE, ids=lambda case: case.name)
 def test_a_refusal_does_not_look_like_a_crash(case: Case, attempts: dict[str, Future]) -> None:
     assert "Traceback" not in attempts[case.name].result().done.log
 

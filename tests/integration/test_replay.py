@@ -15,6 +15,8 @@ from support.stub_process import running_stub
 
 RECORDS = 100
 SIZES = [(workers, users) for workers in (1, 2, 4, 7) for users in (1, 10, 100)]
+# `make test` runs these; `make test-all` the others, too: a run of four workers starts six processes.
+USUAL = [(1, 10), (2, 1), (4, 100), (7, 10)]
 # A run is seconds of waiting and little work: two at a time, on two cores.
 AT_ONCE = 2
 
@@ -50,7 +52,11 @@ def runs(
     return {size: pool.submit(run, size) for size in sorted(chosen)}
 
 
-@pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]} workers, {size[1]} users")
+@pytest.mark.parametrize(
+    "size",
+    [size if size in USUAL else pytest.param(size, marks=pytest.mark.slow) for size in SIZES],
+    ids=lambda size: f"{size[0]} workers, {size[1]} users",
+)
 def test_every_record_is_stored_once_from_equal_slices(
     size: tuple[int, int], runs: dict[tuple[int, int], Future[Done]], stub_url: str
 ) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from support.deadlines import stretched
 
@@ -24,15 +24,27 @@ def chromium() -> str:
 
 
 @contextmanager
-def a_page(path: str) -> Iterator[Page]:
-    """An empty page in a browser of its own."""
+def a_browser() -> Iterator[Browser]:
+    """Run a browser for the length of a block.
+
+    A block is a test or a module, not a session: while it is open, this thread has a running event loop, and tests of
+    other modules want one of their own.
+    """
+    path = chromium()
+    expect.set_options(timeout=PATIENCE_MS)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
-        page = browser.new_page(viewport={"width": 1280, "height": 900})
-        page.set_default_timeout(PATIENCE_MS)
-        expect.set_options(timeout=PATIENCE_MS)
-        yield page
+        yield browser
         browser.close()
+
+
+@contextmanager
+def a_page(browser: Browser) -> Iterator[Page]:
+    """Open an empty page in a context of its own: no other page's cookies, storage or clock."""
+    with browser.new_context(viewport={"width": 1280, "height": 900}) as context:
+        page = context.new_page()
+        page.set_default_timeout(PATIENCE_MS)
+        yield page
 
 
 def fill(page: Page, **traffic: str) -> None:

@@ -12,8 +12,8 @@ import pytest
 # Long tests first, so that no lane is left alone with one at the end.
 ORDER = ("compose", "chaos", "browser", "integration", "simulation", "stub", "property", "unit")
 BY_FILE = ("property", "unit")
-# What a session shares, by fixture, whatever the file.
-SHARED = {"stack": "compose", "store_url": "mongod", "mongod": "mongod"}
+# What files share, by fixture, the first that fits. Stacks in Docker run two at a time: more would starve each other.
+SHARED = {"stack": "compose", "engine": "other stacks", "store_url": "mongod", "mongod": "mongod"}
 # A module's fixtures that cost too little to hold its tests together.
 CHEAP = ("api", "shared_api")
 

@@ -19,7 +19,8 @@ from locust import __version__
 from locust.rpc import Message as LocustMessage
 from locust.rpc.zmqrpc import Client
 
-from traffic.core.protocol import FROM_MASTER, Failure, LeaseGrant, LeaseTerms, Message, RunConfig
+from traffic.core.lease_terms import LeaseTerms
+from traffic.core.protocol import FROM_MASTER, Failure, LeaseGrant, Message, RunConfig
 from traffic.core.ranges import RangeSet
 from traffic.core.worker.feed import Feed
 from traffic.core.worker.link import LeaseClient

@@ -13,7 +13,7 @@ from traffic.core.lease_sizing import (
     records_that_fit,
     records_to_ask_for,
 )
-from traffic.core.protocol import LeaseTerms
+from traffic.core.lease_terms import LeaseTerms
 
 counts = st.integers(0, 100_000)
 terms = st.builds(

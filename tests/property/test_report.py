@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from traffic.core.lease_terms import LeaseTerms
 from traffic.core.master.coordinator import LeaseCoordinator
 from traffic.core.master.decisions import OutcomesRecorded, Reopened
 from traffic.core.master.invariants import check_ledger
@@ -13,7 +14,6 @@ from traffic.core.master.recovery import Recovery
 from traffic.core.master.report import dead_letters, run_status, unsent_indexes
 from traffic.core.master.run import Run
 from traffic.core.master.verdict import all_delivered
-from traffic.core.protocol import LeaseTerms
 from traffic.core.ranges import RangeSet
 from traffic.core.record_state import Cause, DeadLetter, DeadLetterGroup, RecordState
 from unit.a_run import ENDED, a_run, close, context

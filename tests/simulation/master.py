@@ -8,11 +8,12 @@ import random
 from collections.abc import Callable
 from dataclasses import replace
 
+from traffic.core.lease_terms import LeaseTerms
 from traffic.core.master.coordinator import LeaseCoordinator
 from traffic.core.master.decisions import AllSettled, Decision, Entry, Leased, LeaseReclaimed, Reopened, Send
 from traffic.core.master.recovery import Recovery
 from traffic.core.master.run import Run
-from traffic.core.protocol import Ack, AckReply, LeaseGrant, LeaseTerms, Message
+from traffic.core.protocol import Ack, AckReply, LeaseGrant, Message
 from traffic.core.ranges import RangeSet
 from traffic.core.record_state import SETTLED
 

@@ -234,7 +234,7 @@ def deal_to_strangers(patch: pytest.MonkeyPatch) -> None:
 
     def admit(self: LeaseCoordinator, session: Session | None, worker: str, ack: Ack, now: float) -> Any:
         made = on_stale_ack(self, session, worker, ack, now)
-        peer = self._unconfirmed.get(worker)
+        peer = self.members.find(worker)
         return [*made, *self._admit(peer)] if peer is not None else made
 
     patch.setattr(LeaseCoordinator, "_on_stale_ack", admit)

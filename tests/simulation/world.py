@@ -21,12 +21,13 @@ import msgpack
 from simulation.api import TIMEOUT_S, Api
 from simulation.host import Host, Network
 from simulation.master import Master
+from traffic.core.lease_terms import LeaseTerms
 from traffic.core.master.decisions import Decision, Reopened
 from traffic.core.master.invariants import check_ledger
 from traffic.core.master.run import Run
 from traffic.core.order import Order
 from traffic.core.outcome import RULES, Answer
-from traffic.core.protocol import FROM_MASTER, FROM_WORKER, Ack, Failure, LeaseTerms, Message, RunConfig
+from traffic.core.protocol import FROM_MASTER, FROM_WORKER, Ack, Failure, Message, RunConfig
 from traffic.core.ranges import RangeSet
 from traffic.core.record_state import SETTLED, DeadLetter, RecordState
 from traffic.core.worker.feed import Feed, Record

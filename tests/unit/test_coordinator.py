@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from support.dead_letters import failure
-from traffic.core.master.coordinator import USERS_S, LeaseCoordinator
+from traffic.core.lease_terms import LeaseTerms
+from traffic.core.master.coordinator import LeaseCoordinator
 from traffic.core.master.decisions import (
     AllSettled,
     Decision,
@@ -20,9 +21,10 @@ from traffic.core.master.decisions import (
     WorkerJoined,
 )
 from traffic.core.master.invariants import check_ledger
+from traffic.core.master.membership import USERS_S
 from traffic.core.master.run import Run
 from traffic.core.order import Order
-from traffic.core.protocol import VERSION, Ack, AckReply, Hello, LeaseGrant, LeaseTerms, Message, RunConfig, Welcome
+from traffic.core.protocol import VERSION, Ack, AckReply, Hello, LeaseGrant, Message, RunConfig, Welcome
 from traffic.core.ranges import RangeSet
 from traffic.core.record_state import RecordState
 from traffic.core.wire import ProtocolError

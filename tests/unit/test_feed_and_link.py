@@ -8,8 +8,9 @@ import pytest
 
 from support.dead_letters import failed
 from support.feed import next_retry, take
+from traffic.core.lease_terms import LeaseTerms
 from traffic.core.outcome import LONGEST_REASON, Answer, Outcome
-from traffic.core.protocol import Ack, AckReply, Failure, Hello, LeaseGrant, LeaseTerms, RunConfig, Welcome
+from traffic.core.protocol import Ack, AckReply, Failure, Hello, LeaseGrant, RunConfig, Welcome
 from traffic.core.wire import ProtocolError
 from traffic.core.worker.failures import MOST_KINDS, Failures
 from traffic.core.worker.feed import Feed

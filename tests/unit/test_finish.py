@@ -9,9 +9,9 @@ import gevent
 import pytest
 from gevent.event import Event
 
+from traffic.core.lease_terms import LeaseTerms
 from traffic.core.master.coordinator import LeaseCoordinator
 from traffic.core.master.run_state import RunState
-from traffic.core.protocol import LeaseTerms
 from traffic.master import active_run as module
 from traffic.master import finish
 from traffic.master.active_run import ActiveRun

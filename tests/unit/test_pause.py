@@ -8,11 +8,12 @@ import pytest
 
 from support.dead_letters import failed
 from support.feed import next_retry, take
+from traffic.core.lease_terms import LeaseTerms
 from traffic.core.master.coordinator import LeaseCoordinator
 from traffic.core.master.decisions import AllSettled, Decision
 from traffic.core.master.invariants import check_ledger
 from traffic.core.outcome import Outcome
-from traffic.core.protocol import Ack, AckReply, Hello, LeaseGrant, LeaseTerms, Welcome
+from traffic.core.protocol import Ack, AckReply, Hello, LeaseGrant, Welcome
 from traffic.core.ranges import RangeSet
 from traffic.core.record_state import RecordState
 from traffic.core.worker.feed import Feed

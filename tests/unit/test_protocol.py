@@ -2,6 +2,7 @@
 
 import pytest
 
+from traffic.core.lease_terms import LeaseTerms
 from traffic.core.protocol import (
     FROM_MASTER,
     FROM_WORKER,
@@ -10,7 +11,6 @@ from traffic.core.protocol import (
     Failure,
     Hello,
     LeaseGrant,
-    LeaseTerms,
     Message,
     RunConfig,
     Tried,

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from support.feed import take
+from traffic.core.lease_terms import LeaseTerms
 from traffic.core.outcome import Answer, Outcome
-from traffic.core.protocol import Ack, LeaseGrant, LeaseTerms, RunConfig, Tried, Welcome
+from traffic.core.protocol import Ack, LeaseGrant, RunConfig, Tried, Welcome
 from traffic.core.worker.feed import Feed
 from traffic.core.worker.link import LeaseClient
 from traffic.core.worker.reach import DEAD_AFTER, FAULT_S, PROBE_S, Reach

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, cast
 import gevent
 import pytest
 
+from traffic.core.lease_terms import LeaseTerms
 from traffic.core.master.coordinator import LeaseCoordinator
 from traffic.core.master.decisions import Decision, Send
 from traffic.core.master.run_state import RunState
 from traffic.core.master.stall import GRACE_S, StallState
-from traffic.core.protocol import VERSION, Hello, LeaseTerms
+from traffic.core.protocol import VERSION, Hello
 from traffic.errors import ActRefusedError
 from traffic.master.active_run import ActiveRun
 from traffic.master.outbox import Outbox

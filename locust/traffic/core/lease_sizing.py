@@ -7,7 +7,7 @@ nobody waits for the master. It asks for more when it has run down to half of th
 import numpy as np
 import numpy.typing as npt
 
-from traffic.core.protocol import LeaseTerms
+from traffic.core.lease_terms import LeaseTerms
 
 # The feed should never hold fewer records than this for each user.
 RECORDS_PER_USER = 2

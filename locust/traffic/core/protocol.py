@@ -12,46 +12,13 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from traffic.core import wire
+from traffic.core.lease_terms import USUAL_TERMS, LeaseTerms
 from traffic.core.outcome import LONGEST_REASON
 from traffic.core.ranges import Range, RangeSet
 
 VERSION = 4
-# How long a worker may be silent before its records go to others, if nobody says how long; in seconds.
-LEASE_S = 5.0
 # Master to worker: register with Locust's own master again. {"run": the run of its test, empty where there is none}
 REGISTER = "traffic.register"
-
-
-@dataclass(frozen=True, slots=True)
-class LeaseTerms:
-    """The protocol's times in seconds, and the bounds of a lease. The master's count: a welcome carries them."""
-
-    lease_s: float = LEASE_S
-    ack_s: float = 0.25
-    idle_ack_s: float = 1.0
-    hello_s: float = 0.5
-    lease_records: int = 4000
-    lease_bytes: int = 1 << 20
-    window_records: int = 16000
-
-    @classmethod
-    def of(cls, lease_s: float) -> "LeaseTerms":
-        """Return the terms for leases of `lease_s` seconds: acks come as often in a lease, however long it is."""
-        usual = cls()
-        part = lease_s / usual.lease_s
-        return cls(lease_s=lease_s, ack_s=usual.ack_s * part, idle_ack_s=usual.idle_ack_s * part)
-
-    def to_wire(self) -> dict[str, float]:
-        """Return the terms as a dict that msgpack can carry."""
-        return {field.name: getattr(self, field.name) for field in fields(self)}
-
-    @classmethod
-    def from_wire(cls, data: Any) -> "LeaseTerms":
-        """Read the terms. ProtocolError if one is missing, or is no positive number."""
-        read: dict[str, Any] = {one.name: wire.positive(wire.field(data, one.name)) for one in fields(cls)}
-        return cls(**{name: value if name.endswith("_s") else int(value) for name, value in read.items()})
-
-
 # Seconds for an answer, where a run does not say how many.
 TIMEOUT_S = 60.0
 
@@ -243,7 +210,7 @@ class Welcome(Message):
     session: int
     seq: int
     run: RunConfig | None
-    terms: LeaseTerms = LeaseTerms()
+    terms: LeaseTerms = USUAL_TERMS
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,9 +17,10 @@ from locust.exception import StopTest
 from locust.runners import MasterRunner
 
 from traffic.clock import now_s
+from traffic.core.lease_terms import LeaseTerms
 from traffic.core.master.coordinator import LeaseCoordinator
-from traffic.core.master.decisions import AllSettled, Decision, Leased, LeaseReclaimed, OutcomesRecorded, Send
-from traffic.core.protocol import FROM_WORKER, LeaseTerms
+from traffic.core.master.decisions import AllSettled, Decision, LeaseReclaimed, Send, is_shown
+from traffic.core.protocol import FROM_WORKER
 from traffic.core.ranges import RangeSet
 from traffic.core.wire import ProtocolError
 from traffic.dataset.dataset import DatasetError
@@ -240,7 +241,7 @@ class Master:
     def _act(self, decision: Decision) -> None:
         if isinstance(decision, Send):
             self.runner.send_message(decision.message.type, decision.message.to_wire(), decision.worker)
-        elif not isinstance(decision, OutcomesRecorded | Leased) and getattr(decision, "reported", True):
+        elif is_shown(decision):
             logger.info("%s", decision)
             self.run_events.event_log.note_decision(decision)
             if isinstance(decision, LeaseReclaimed) and self.active_run is not None:

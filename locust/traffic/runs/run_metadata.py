@@ -8,9 +8,10 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, cast
 
 from traffic.clock import timestamp
+from traffic.core.lease_terms import LEASE_S
 from traffic.core.master.run_state import RunState
 from traffic.core.order import Kind
-from traffic.core.protocol import LEASE_S, RunConfig
+from traffic.core.protocol import RunConfig
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from traffic.core.lease_terms import LEASE_S
 from traffic.core.order import Kind
 from traffic.core.outcome import Policy
-from traffic.core.protocol import LEASE_S, TIMEOUT_S
+from traffic.core.protocol import TIMEOUT_S
 from traffic.environment import mistyped
 from traffic.settings.option import Option, SettingsError
 from traffic.settings.readers import LARGEST, decimal, file_path, one_of, optional, seed, switch, url_path, wait, whole

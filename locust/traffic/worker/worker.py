@@ -11,8 +11,9 @@ from locust.env import Environment
 from locust.runners import WorkerRunner
 
 from traffic.clock import now_s
+from traffic.core.lease_terms import LeaseTerms
 from traffic.core.outcome import Answer, Outcome
-from traffic.core.protocol import FROM_MASTER, REGISTER, LeaseTerms, Message, RunConfig
+from traffic.core.protocol import FROM_MASTER, REGISTER, Message, RunConfig
 from traffic.core.wire import ProtocolError
 from traffic.core.worker.feed import Feed, Record
 from traffic.core.worker.link import LeaseClient

@@ -1,7 +1,7 @@
-"""What the master's side of the protocol decides; the master adapter carries it out, in this order.
+"""Define what the master's side of the protocol decides. The master's process carries decisions out in their order.
 
-`Send` is a message to be sent. An `Entry` is something for the journal: it must be there before any `Send` that
-comes after it. An `Event` is told to people, in one line. `LeaseReturned` is both.
+`Send` is a message to be sent. An `Entry` goes to the journal, and must be there before any `Send` that comes after it.
+An `Event` is shown to people, in one line. `LeaseReturned` is both.
 """
 
 from dataclasses import dataclass
@@ -22,9 +22,9 @@ class Send:
 
 @dataclass(frozen=True, slots=True)
 class OutcomesRecorded:
-    """These positions are settled now; it was news. `worker` saw the deliveries; each letter names its own.
+    """These positions were not settled so before, and are now. `worker` saw the deliveries; each letter names its own.
 
-    Letters of one cause stand together. `attempts`, `resent` and `maybe_resent` are what the worker has counted so far.
+    Letters of one cause are grouped. `attempts`, `resent` and `maybe_resent` are what the worker has counted so far.
     """
 
     worker: str
@@ -37,7 +37,7 @@ class OutcomesRecorded:
 
 @dataclass(frozen=True, slots=True)
 class Leased:
-    """These positions are a worker's to send from now on."""
+    """These positions are leased to a worker from now on."""
 
     lease: int
     worker: str
@@ -46,7 +46,7 @@ class Leased:
 
 @dataclass(frozen=True, slots=True)
 class Reopened:
-    """These dead letters are pending again: a person wants them sent once more."""
+    """These dead letters are pending again, because a person wants them sent once more."""
 
     positions: RangeSet
 
@@ -64,7 +64,7 @@ class WorkerJoined:
 
 @dataclass(frozen=True, slots=True)
 class WorkerGone:
-    """A worker takes no more part in the run."""
+    """A worker does not take part in the run any more."""
 
     worker: str
     reason: str
@@ -84,7 +84,7 @@ class WorkerGone:
 
 @dataclass(frozen=True, slots=True)
 class LeaseReclaimed:
-    """A lease of a worker that is given up."""
+    """The lease of a worker that is lost is taken from it."""
 
     lease: int
     worker: str
@@ -97,7 +97,10 @@ class LeaseReclaimed:
 
 @dataclass(frozen=True, slots=True)
 class LeaseReturned:
-    """Positions that the master had thought leased and that the worker does not hold; whether people are told."""
+    """A worker does not hold these positions, and has not sent them: they are pending again, in the journal, too.
+
+    `reported`: whether people see it.
+    """
 
     lease: int
     worker: str
@@ -110,7 +113,11 @@ class LeaseReturned:
 
 @dataclass(frozen=True, slots=True)
 class LeaseHandedBack:
-    """Positions that a worker in trouble has sent in vain, and leaves to others; whether people are told."""
+    """A worker in trouble has sent these positions in vain and leaves them to others: they are pending again.
+
+    This is no `LeaseReturned`, because the journal must not have it: there the positions stay leased, so that a
+    restarted master knows that they may have been sent. `reported`: whether people see it.
+    """
 
     lease: int
     worker: str
@@ -124,7 +131,7 @@ class LeaseHandedBack:
 
 @dataclass(frozen=True, slots=True)
 class WorkerTroubled:
-    """A worker gets nothing done any more, for this reason; or, if there is none, it does again."""
+    """A worker gets nothing done any more, for the reason `trouble`; or, if that is empty, it does again."""
 
     worker: str
     trouble: str
@@ -135,9 +142,9 @@ class WorkerTroubled:
 
 @dataclass(frozen=True, slots=True)
 class OutcomesRefused:
-    """A worker says what became of positions that it was never leased: that is not booked.
+    """A worker reports outcomes of positions that it was never leased: these are not recorded.
 
-    `messages` is how many have said such things in this run so far; of many not each is told.
+    `messages` counts such acks in this run so far. If there are many, not each of them becomes a decision.
     """
 
     worker: str
@@ -153,7 +160,7 @@ class OutcomesRefused:
 
 @dataclass(frozen=True, slots=True)
 class AllSettled:
-    """Every position of the run has its outcome."""
+    """Every position of the run has an outcome."""
 
     run: str
 
@@ -173,3 +180,10 @@ Event = (
     | AllSettled
 )
 Decision = Send | Entry | Event
+
+
+def is_shown(decision: Decision) -> bool:
+    """Whether people see a decision, as a line of the log and of the page's events."""
+    if isinstance(decision, LeaseReturned | LeaseHandedBack):
+        return decision.reported
+    return isinstance(decision, Event)

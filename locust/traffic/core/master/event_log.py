@@ -1,8 +1,8 @@
-"""Keep the latest few hundred events of the master's runs, one line each, for people who look at its page.
+"""Keep the latest few hundred events of the master's runs, one line each, for people who read its page.
 
-Guarded here: events are numbered without a gap and never renumbered. A reader that asks from a number on gets each
-event once, or sees by the first number that some are gone. A log that continues this one begins with a greater
-number.
+Guarded here: events are numbered without a gap and never renumbered. A reader that asks for the events from a number on
+gets each event once, or sees by the first number that some are gone. A log that continues this one begins with a
+greater number.
 """
 
 from collections import deque
@@ -21,11 +21,12 @@ from traffic.core.master.decisions import (
     WorkerGone,
     WorkerJoined,
     WorkerTroubled,
+    is_shown,
 )
 
 Level = Literal["info", "good", "warning", "bad"]
 
-# The word for programs and the level of what is always told alike.
+# The word for programs and the level, by type, unless they depend on the decision.
 _KINDS: dict[type, tuple[str, Level]] = {
     WorkerJoined: ("worker-joined", "good"),
     LeaseReclaimed: ("lease-reclaimed", "warning"),
@@ -51,7 +52,7 @@ class LoggedEvent:
 
 
 class EventLog:
-    """The latest `kept` happenings, numbered from `first`. `clock` gives the present time (ISO 8601, UTC)."""
+    """The latest `kept` events, numbered from `first`. `clock` gives the present time (ISO 8601, UTC)."""
 
     def __init__(self, clock: Callable[[], str], first: int = 0, kept: int = KEPT) -> None:
         self._clock = clock
@@ -59,33 +60,30 @@ class EventLog:
         self.next = first
 
     def note(self, kind: str, level: Level, text: str) -> None:
-        """Take what has just happened; a text is cut short after `LONGEST` characters."""
+        """Add what has just happened; a text is cut short after `LONGEST` characters."""
         shown = text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
         self._rows.append(LoggedEvent(self.next, self._clock(), kind, level, shown))
         self.next += 1
 
     def note_decision(self, decision: Decision) -> None:
-        """Take a decision of the core's, where it is one that people are told."""
-        kind, level = _of(decision)
-        if kind:
-            self.note(kind, level, str(decision))
+        """Add a decision of the core's, if people see it."""
+        if is_shown(decision):
+            self.note(*_kind(decision), str(decision))
 
     def since(self, first: int) -> list[LoggedEvent]:
-        """The happenings from number `first` on, those that are still kept."""
+        """Return the events from number `first` on that are still kept."""
         return list(dropwhile(lambda row: row.n < first, self._rows))
 
     def to_json(self, first: int) -> dict[str, Any]:
-        """The same as a JSON object: the number to ask from the next time, and the rows."""
+        """Return the same as a JSON object: the number to ask for the next time, and the rows."""
         return {"next": self.next, "rows": [asdict(row) for row in self.since(first)]}
 
 
-def _of(decision: Decision) -> tuple[str, Level]:
-    """The word for programs and the level, by the decision's kind; an empty word if people are not told."""
-    if not getattr(decision, "reported", True):
-        return "", "info"
+def _kind(decision: Decision) -> tuple[str, Level]:
+    """Return the word for programs and the level of a decision that people see."""
     match decision:
         case WorkerGone():
             return "worker-gone", "warning" if decision.left else "info"
         case WorkerTroubled():
             return "worker-troubled", "warning" if decision.trouble else "good"
-    return _KINDS.get(type(decision), ("", "info"))
+    return _KINDS[type(decision)]

@@ -1,8 +1,10 @@
 """One run: its configuration, its records, and its ledger."""
 
+from collections.abc import Container
 from dataclasses import dataclass, field
 
-from traffic.core.master.decisions import OutcomesRecorded, OutcomesRefused
+from traffic.core.master.decisions import LeaseReclaimed, OutcomesRecorded, OutcomesRefused, WorkerGone
+from traffic.core.master.in_doubt import mark_in_doubt
 from traffic.core.master.ledger import Ledger
 from traffic.core.master.recovery import Recovery
 from traffic.core.order import Order
@@ -77,6 +79,24 @@ class Run:
         self.refused_acks += 1
         reported = self.refused_acks & (self.refused_acks - 1) == 0
         return [OutcomesRefused(worker, unbelieved, self.refused_acks)] if reported else []
+
+    def reclaim(self, worker: str, reason: str) -> list[LeaseReclaimed | OutcomesRecorded]:
+        """Reclaim what a lost worker had in hand: for another worker or, if nothing may be sent twice, in doubt."""
+        made: list[LeaseReclaimed | OutcomesRecorded] = []
+        for lease in self.ledger.leases.of(worker):
+            positions = lease.open.copy()
+            made.append(LeaseReclaimed(lease.number, worker, positions, reason))
+            if self.config.policy == "at-least-once":
+                self.ledger.reclaim(lease)
+                continue
+            why = f"worker lost with the record in hand: {reason}"
+            made.append(OutcomesRecorded(worker, RangeSet(), mark_in_doubt(self.ledger, worker, positions, why)))
+        return made
+
+    def leave(self, worker: str, reason: str, present: Container[str]) -> WorkerGone:
+        """Cut the remainder of a worker that is gone among those of the others that are `present`."""
+        successors = [name for name in self.ledger.assignment.remainders if name != worker and name in present]
+        return WorkerGone(worker, reason, self.ledger.leave(worker, successors), len(successors))
 
     def note_attempts(self, worker: str, attempts: int, resent: int, maybe_resent: int = 0) -> None:
         """Take a worker's count since the run began; an older, smaller one changes nothing."""

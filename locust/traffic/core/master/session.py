@@ -12,10 +12,11 @@ Guarded here:
 from dataclasses import dataclass, field
 
 from traffic.core.lease_sizing import most_records, records_that_fit
+from traffic.core.lease_terms import LeaseTerms
 from traffic.core.master.decisions import Leased, LeaseHandedBack, LeaseReturned, Send
 from traffic.core.master.leases import Lease
 from traffic.core.master.run import Run
-from traffic.core.protocol import Ack, AckReply, LeaseGrant, LeaseTerms, RunConfig, Tried, Welcome
+from traffic.core.protocol import Ack, AckReply, LeaseGrant, RunConfig, Tried, Welcome
 from traffic.core.ranges import RangeSet
 
 
@@ -92,7 +93,7 @@ class Session:
         Nothing where no record is left to lease.
         """
         ledger, most = run.ledger, most_records(terms, wants)
-        if not ledger.assignment.remainders[self.worker] and ledger.steal(self.worker, most) is None:
+        if not ledger.assignment.remainders[self.worker] and not ledger.steal(self.worker, most):
             return []
         positions = ledger.assignment.remainders[self.worker].head(most)
         indexes = run.order.indexes(positions.array())

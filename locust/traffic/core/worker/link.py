@@ -16,18 +16,8 @@ from collections import deque
 from dataclasses import dataclass
 
 from traffic.core.lease_sizing import feed_target, low_watermark, records_to_ask_for
-from traffic.core.protocol import (
-    VERSION,
-    Ack,
-    AckReply,
-    Failure,
-    Hello,
-    LeaseGrant,
-    LeaseTerms,
-    Message,
-    Tried,
-    Welcome,
-)
+from traffic.core.lease_terms import LeaseTerms
+from traffic.core.protocol import VERSION, Ack, AckReply, Failure, Hello, LeaseGrant, Message, Tried, Welcome
 from traffic.core.ranges import RangeSet
 from traffic.core.wire import ProtocolError
 from traffic.core.worker.failures import merged

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
-from simulation.api import Weather
+from simulation.api import Behaviour
 from simulation.world import Host, World
 
 SHARES = st.sampled_from([0.0, 0.1, 0.4])
@@ -63,7 +63,7 @@ class Protocol(RuleBasedStateMachine):
     @precondition(lambda self: not self.world.settled)
     @rule(seconds=st.floats(0.01, 10.0))
     def a_person_pauses(self, seconds: float) -> None:
-        self.world.pause_for(seconds)
+        self.world.person.pause_for(seconds)
 
     @rule(lose=SHARES, double=SHARES, slow_s=st.sampled_from([0.01, 0.5, 4.0]), in_order=st.booleans())
     def the_network_changes(self, lose: float, double: float, slow_s: float, in_order: bool) -> None:
@@ -73,7 +73,7 @@ class Protocol(RuleBasedStateMachine):
 
     @rule(fail=SHARES, lose_after=SHARES)
     def the_api_changes(self, fail: float, lose_after: float) -> None:
-        self.world.api.weather = Weather(fail=fail, lose_after=lose_after)
+        self.world.api.behaviour = Behaviour(fail=fail, lose_after=lose_after)
 
     def _one(self, data: st.DataObject) -> Host:
         return data.draw(st.sampled_from(self.world.alive()))
@@ -85,10 +85,10 @@ class Protocol(RuleBasedStateMachine):
         network = self.world.network
         network.lose = network.double = 0.0
         network.slow_s = 0.01
-        self.world.api.weather = Weather()
+        self.world.api.behaviour = Behaviour()
         self.world.join(users=3)
         self.world.run_until_settled(240.0)
-        self.world.check_end()
+        self.world.promises.check_end()
         self.world.close()
 
 

@@ -52,7 +52,7 @@ class Recovering(Protocol):
     @rule(patience=st.sampled_from([0.0, 6.0]), restarted=st.booleans())
     @precondition(lambda self: self.world.master.up)
     def the_run_ends_and_its_dead_letters_are_sent_again(self, patience: float, restarted: bool) -> None:
-        self.world.stop(patience)
+        self.world.person.stop(patience)
         self.world.resend(restarted=restarted)
         self.compare()
 

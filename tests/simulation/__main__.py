@@ -1,4 +1,4 @@
-"""`python -m simulation --seeds 1000 [--first 0]`: live through many schedules; name the seeds that fail."""
+"""`python -m simulation --seeds 1000 [--first 0]`: run many schedules, and name the seeds that fail."""
 
 import argparse
 import os
@@ -13,13 +13,13 @@ from simulation.schedule import run_schedule
 def _try(seed: int) -> tuple[int, str]:
     try:
         run_schedule(seed)
-    except Exception:  # noqa: BLE001 - whatever goes wrong is a finding, told with its seed
+    except Exception:  # noqa: BLE001 - whatever goes wrong is reported with its seed
         return seed, traceback.format_exc()
     return seed, ""
 
 
 def main() -> int:
-    """Run the seeds on all cores; 1 where one of them broke a promise."""
+    """Run the seeds on all cores. Returns 1 if one of them broke a promise."""
     parser = argparse.ArgumentParser(prog="python -m simulation")
     parser.add_argument("--seeds", type=int, default=1000, help="how many schedules")
     parser.add_argument("--first", type=int, default=0, help="the first seed")

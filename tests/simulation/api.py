@@ -1,4 +1,4 @@
-"""A made-up API: it answers, fails, is slow, or stores a record and loses the answer. It keeps the books that count."""
+"""A made-up API: it answers, fails, is slow, or stores a record and loses the answer. Its own counts are the truth."""
 
 import random
 from collections import Counter
@@ -11,8 +11,8 @@ TIMEOUT_S = 2.0
 
 
 @dataclass
-class Weather:
-    """How likely (0 to 1) each misfortune is, and how long an answer takes at most, in seconds."""
+class Behaviour:
+    """How likely (0 to 1) each failure is, and how long an answer takes at most, in seconds."""
 
     refuse: float = 0.0
     fail: float = 0.0
@@ -24,26 +24,26 @@ class Weather:
 
 @dataclass
 class Api:
-    """Honours the key: a record is stored once, however often it comes.
+    """Honours the key: a record is stored once, however often it arrives.
 
-    `posts` counts what arrived, by key; `acted_on` those of them that were not answered 503, by which an API says
-    that it did nothing. `mute`: it takes requests, and neither acts on them nor answers.
+    `posts` counts what arrived, by key; `acted_on` leaves out what was answered 503, because an API says by it that it
+    did nothing. `silent`: it accepts requests, and neither acts on them nor answers.
     """
 
     chance: random.Random
-    weather: Weather = field(default_factory=Weather)
+    behaviour: Behaviour = field(default_factory=Behaviour)
     stored: set[str] = field(default_factory=set)
     posts: Counter[str] = field(default_factory=Counter)
     acted_on: Counter[str] = field(default_factory=Counter)
-    mute: bool = False
+    silent: bool = False
 
     def post(self, key: str) -> tuple[Answer, float]:
-        """Take one request; what the sender will see, and after how many seconds."""
-        if self.mute:
+        """Receive a request. Returns the answer that its sender gets, and after how many seconds."""
+        if self.silent:
             answer = Answer(0, "timed out", waited=TIMEOUT_S)
-            return self._take(key, answer, arrives=True, stores=False), TIMEOUT_S
-        after = self.chance.uniform(0.001, self.weather.slow_s)
-        fate, w = self.chance.random(), self.weather
+            return self._receive(key, answer, arrives=True, stores=False), TIMEOUT_S
+        after = self.chance.uniform(0.001, self.behaviour.slow_s)
+        drawn, w = self.chance.random(), self.behaviour
         for answer, arrives, stores, share in (
             (Answer(0, "refused", sent=False), False, False, w.refuse),
             (Answer(0, "lost"), False, False, w.lose_before),
@@ -51,12 +51,12 @@ class Api:
             (Answer(NOT_NOW, "HTTP 503", retry_after=self.chance.choice([None, 0.5])), True, False, w.fail),
             (Answer(404, "HTTP 404"), True, False, w.reject),
         ):
-            if fate < share:
-                return self._take(key, answer, arrives=arrives, stores=stores), after
-            fate -= share
-        return self._take(key, Answer(201, "HTTP 201"), arrives=True, stores=True), after
+            if drawn < share:
+                return self._receive(key, answer, arrives=arrives, stores=stores), after
+            drawn -= share
+        return self._receive(key, Answer(201, "HTTP 201"), arrives=True, stores=True), after
 
-    def _take(self, key: str, answer: Answer, *, arrives: bool, stores: bool) -> Answer:
+    def _receive(self, key: str, answer: Answer, *, arrives: bool, stores: bool) -> Answer:
         if arrives:
             self.posts[key] += 1
             self.acted_on[key] += answer.status != NOT_NOW

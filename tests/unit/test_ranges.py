@@ -82,10 +82,9 @@ def test_a_copy_is_independent():
     assert (list(ranges), list(copy)) == ([(1, 3)], [(0, 3), (9, 10)])
 
 
-def test_minus_and_within_leave_the_set_as_it_was():
+def test_minus_leaves_the_set_as_it_was():
     ranges = RangeSet([(0, 10)])
     assert list(ranges.minus(RangeSet([(2, 3)]))) == [(0, 2), (3, 10)]
-    assert list(ranges.within(4, 6)) == [(4, 6)]
     assert list(ranges) == [(0, 10)]
 
 
@@ -115,11 +114,6 @@ def test_positions_beyond_32_bits_are_kept_exactly():
     ranges = RangeSet([(far, far + 2)])
     assert far + 1 in ranges
     assert ranges.array().tolist() == [far, far + 1]
-
-
-def test_an_empty_stretch_is_always_covered():
-    assert RangeSet().covers(4, 4)
-    assert RangeSet([(0, 2)]).covers(7, 7)
 
 
 def test_parts_put_the_larger_ones_first_and_may_be_empty():

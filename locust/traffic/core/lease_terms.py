@@ -1,4 +1,4 @@
-"""The terms of leases: the protocol's times, and how large a lease may be.
+"""Define the terms of leases: the protocol's times, and the bounds of a lease.
 
 Guarded here: the master's terms count. A welcome carries them to each worker.
 """

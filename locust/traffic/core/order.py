@@ -1,14 +1,14 @@
-"""Which record stands at which position: the identity, or a seeded permutation that needs no table.
+"""Say which record is at which position: by the identity, or by a seeded permutation that needs no table.
 
-A table would cost 8 bytes a record and the time to shuffle it. A permutation that can be computed at any point
-costs nothing to keep, is the same on every machine, and a restarted master has it back from the seed alone.
+A table would cost 8 bytes a record and the time to shuffle it. A permutation that can be computed at any point costs
+nothing to keep, is the same on every machine, and a restarted master has it again from the seed alone.
 
 The construction is a balanced Feistel network over the smallest domain of 4^k values that holds N, with
 out-of-range values encrypted again until they fall in range ("cycle walking"): J. Black and P. Rogaway,
 "Ciphers with Arbitrary Finite Domains", CT-RSA 2002. The round function is the finaliser of SplitMix64
 (G. Steele, D. Lea, C. Flood, "Fast Splittable Pseudorandom Number Generators", OOPSLA 2014). Such a network is an
 even permutation of its domain, which a shuffle is for half of the seeds only: so half of the seeds swap the indexes
-0 and 1. It shuffles; it keeps no secret.
+0 and 1. The order is no secret.
 """
 
 from typing import Literal
@@ -26,24 +26,24 @@ _ONE, _TWO = np.uint64(1), np.uint64(2)
 
 
 def _mix(value: int) -> int:
-    """SplitMix64's finaliser on one Python integer."""
+    """Apply SplitMix64's finaliser to one Python integer."""
     value = ((value ^ (value >> 30)) * 0xBF58476D1CE4E5B9) & _MASK64
     value = ((value ^ (value >> 27)) * 0x94D049BB133111EB) & _MASK64
     return value ^ (value >> 31)
 
 
 def _mix_array(values: Indexes) -> Indexes:
-    """SplitMix64's finaliser on an array; unsigned arithmetic wraps as it should."""
+    """Apply SplitMix64's finaliser to an array; unsigned arithmetic wraps, as it should."""
     values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return values ^ (values >> np.uint64(31))
 
 
 class Order:
-    """The bijection from the positions of a run, 0..records-1, to the indexes of its dataset's records, as many.
+    """The bijection from the positions of a run, 0 to records-1, to the indexes of as many records of its dataset.
 
     `kind` "file" is the identity. "random" depends on `records` and `seed` (any integer, used modulo 2^64) alone.
-    Where a run delivers a part of its dataset, that begins at the index `first`, which is added to each.
+    If a run delivers a part of its dataset, the part begins at the index `first`, which is added to each.
     """
 
     def __init__(self, records: int, seed: int, kind: Kind, first: int = 0) -> None:
@@ -64,9 +64,9 @@ class Order:
         return (left << self._half_bits) | right
 
     def indexes(self, positions: npt.ArrayLike) -> Indexes:
-        """The indexes of the records that stand at `positions`, an integer sequence of shape (n,), same shape back.
+        """Return the indexes of the records at `positions`, an integer sequence of shape (n,), in the same shape.
 
-        IndexError where a position is not one of the run's.
+        Raises IndexError if a position is none of the run's.
         """
         try:
             values = np.array(positions, dtype=np.uint64)

@@ -1,6 +1,6 @@
 """Decide what an attempt's answer means for its record.
 
-The rule is one small object, so a locustfile can replace it: anything with a `judge(answer) -> Outcome` will do.
+The rule is one small object, so a locustfile can replace it by anything that has a `judge(answer) -> Outcome`.
 """
 
 import math
@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import Literal, Protocol
 
 Policy = Literal["at-least-once", "at-most-once"]
-# What a missing answer tells of: the way to the API, this worker's own means, or neither (a user that was stopped).
+# Whose fault a missing answer is: the API's or the way to it, this worker's, or a user's that was stopped.
 Fault = Literal["api", "worker", "user"]
 
 # RFC 9110 15.3 and 15.6.
@@ -26,11 +26,11 @@ NOT_ACTED_ON = TRY_AGAIN | {503}
 
 BACKOFF_BASE_S = 0.2
 BACKOFF_CAP_S = 30.0
-# A server that asks for more patience than this gets this much: a run is not to hang on one answer.
+# A longer Retry-After is cut to this, so that a run does not hang on one answer.
 RETRY_AFTER_CAP_S = 300.0
 # A longer reason is cut: it is kept for each record that has one of its own.
 LONGEST_REASON = 500
-# A server that asks for patience in words that nobody can read gets this much.
+# A Retry-After that cannot be read counts as this.
 RETRY_AFTER_LEAST_S = 1
 
 
@@ -45,11 +45,11 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came back for one attempt.
+    """The answer to one attempt.
 
-    `status` is the HTTP status, 0 where no answer was read. `sent` is False only where the request surely never
-    reached the API (the connection could not be made). `retry_after` is in seconds. `reason` is for people.
-    Without a status, `fault` says whose fault that is, and `waited` how many seconds were waited for the answer.
+    `status` is the HTTP status, 0 if no answer was read. `sent` is False only if the request surely never reached the
+    API, because no connection could be made. `retry_after` is in seconds. `reason` is for people. Without a status,
+    `fault` says whose fault that is, and `waited` how many seconds were waited for the answer.
     """
 
     status: int
@@ -61,23 +61,23 @@ class Answer:
 
     @property
     def unknown(self) -> bool:
-        """Whether the API may have acted on the request without our knowing."""
+        """Whether the API may have acted on the request, and nobody knows."""
         return self.status == 0 and self.sent
 
 
 class Rule(Protocol):
-    """Judges answers."""
+    """Decides what answers mean."""
 
     def judge(self, answer: Answer) -> Outcome:
-        """The outcome of the attempt that was answered so."""
+        """Return the outcome of the attempt that got this answer."""
         ...
 
 
 class AtLeastOnce:
-    """2xx is delivered; what may pass is tried again, an unknown answer included; any other answer is a no."""
+    """2xx is delivered. A missing answer, 5xx, 408, 425 and 429 are tried again. Any other answer is rejected."""
 
     def judge(self, answer: Answer) -> Outcome:
-        """The outcome of the attempt that was answered so."""
+        """Return the outcome of the attempt that got this answer."""
         status = answer.status
         if status in _SUCCESSFUL:
             return Outcome.DELIVERED
@@ -87,13 +87,13 @@ class AtLeastOnce:
 
 
 class AtMostOnce:
-    """As AtLeastOnce, but tried again only where the API surely did not act; otherwise in doubt.
+    """As AtLeastOnce, but tried again only if the API surely did not act; otherwise in doubt.
 
-    500, 502 and 504 are in doubt: a server that broke, or a gateway that heard nothing, may have acted.
+    500, 502 and 504 are in doubt: a server that failed, or one behind a gateway that got no answer, may have acted.
     """
 
     def judge(self, answer: Answer) -> Outcome:
-        """The outcome of the attempt that was answered so."""
+        """Return the outcome of the attempt that got this answer."""
         outcome = AtLeastOnce().judge(answer)
         if outcome is not Outcome.RETRY or not answer.sent or answer.status in NOT_ACTED_ON:
             return outcome
@@ -104,23 +104,23 @@ RULES: dict[Policy, Rule] = {"at-least-once": AtLeastOnce(), "at-most-once": AtM
 
 
 def judged(rule: Rule, answer: Answer) -> tuple[Answer, Outcome, Exception | None]:
-    """What a rule makes of an answer; where it raises, or judges by no Outcome, the error and an answer that says so.
+    """Apply a rule to an answer. If it raises, or returns no Outcome, return the error and an answer that says so.
 
-    Such a record is in doubt, and not sent again: the API has had it, and what its answer means nobody can tell. One
+    Such a record is in doubt and not sent again, because the API has had it and its answer means nothing known. One
     that surely was not sent is tried again.
     """
     try:
         outcome = rule.judge(answer)
         if not isinstance(outcome, Outcome):
-            raise TypeError(f"judge returned {outcome!r}, which is no Outcome")  # noqa: TRY301 - told as what it raises
-    except Exception as error:  # noqa: BLE001 - a locustfile's own rule may raise anything; the caller is to tell
+            raise TypeError(f"judge returned {outcome!r}, which is no Outcome")  # noqa: TRY301 - handled like what the rule raises
+    except Exception as error:  # noqa: BLE001 - a locustfile's own rule may raise anything; the caller reports it
         reason = f"{answer.reason}; the rule that should judge it raised {type(error).__name__}: {error}"
         return replace(answer, reason=reason), Outcome.IN_DOUBT if answer.sent else Outcome.RETRY, error
     return answer, outcome, None
 
 
 def backoff(attempts: int, retry_after: float | None, chance: random.Random) -> float:
-    """Seconds to wait after the `attempts`-th attempt asked for another.
+    """Return the seconds to wait after the `attempts`-th attempt, before the next.
 
     Exponential with full jitter (M. Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog, 2015); a
     server's Retry-After is waited out first.
@@ -130,10 +130,9 @@ def backoff(attempts: int, retry_after: float | None, chance: random.Random) -> 
 
 
 def retry_after_s(value: str | None, now: datetime) -> float | None:
-    """Seconds that a Retry-After header asks to wait: a number of seconds or an HTTP date (RFC 9110 10.2.3).
+    """Return the seconds that a Retry-After header asks to wait: a number of them, or an HTTP date (RFC 9110 10.2.3).
 
-    A decimal is rounded up. A value that is none of these asks for a second all the same: the server wants patience.
-    None if there is no header.
+    A decimal is rounded up. A value that is none of these counts as a second. None if there is no header.
     """
     if value is None:
         return None

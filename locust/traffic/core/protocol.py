@@ -1,4 +1,4 @@
-"""The messages between master and workers, and their form on the wire. docs/protocol.md says when each is sent.
+"""Define the messages between master and workers, and their form on the wire. docs/protocol.md says when each is sent.
 
 Each message is a frozen dataclass. `to_wire` returns a dict of what Locust's msgpack carries (str, bytes, bool, int,
 float, list, dict, None). `from_wire` checks a received value with the readers of `wire`, and raises ProtocolError if
@@ -17,9 +17,9 @@ from traffic.core.outcome import LONGEST_REASON
 from traffic.core.ranges import Range, RangeSet
 
 VERSION = 4
-# Master to worker: register with Locust's own master again. {"run": the run of its test, empty where there is none}
+# Master to worker: register with Locust's own master again. {"run": the run of its test, empty if there is none}
 REGISTER = "traffic.register"
-# Seconds for an answer, where a run does not say how many.
+# Seconds for an answer, if a run does not say how many.
 TIMEOUT_S = 60.0
 
 
@@ -36,12 +36,12 @@ class RunConfig:
     timeout: float = TIMEOUT_S
 
     def to_wire(self) -> dict[str, Any]:
-        """Return the terms as a dict that msgpack can carry."""
+        """Return the configuration as a dict that msgpack can carry."""
         return {**{field.name: getattr(self, field.name) for field in fields(self)}, "wait": list(self.wait)}
 
     @classmethod
     def from_wire(cls, data: Any) -> "RunConfig | None":
-        """Read the terms that `data` holds; None is no run. ProtocolError where it holds neither.
+        """Read the configuration that `data` holds; None is no run. Raises ProtocolError if it holds neither.
 
         The journal of a run that was begun by an older release has no timeout.
         """
@@ -61,7 +61,7 @@ class RunConfig:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Records that the worker gave up, all alike: their positions as ranges, whether in doubt, and why."""
+    """Records that ended alike as failures: their positions as ranges, whether they are in doubt, and why."""
 
     positions: tuple[Range, ...]
     in_doubt: bool
@@ -75,7 +75,7 @@ class Failure:
 
     @classmethod
     def from_wire(cls, data: Any) -> "Failure":
-        """Read the fields in their order; a long reason is cut. ProtocolError or ValueError where they are others."""
+        """Read the fields in their order; a long reason is cut. Raises ProtocolError or ValueError for others."""
         positions, in_doubt, attempts, status, reason = wire.many(data)
         return cls(
             wire.ranges(positions),
@@ -88,7 +88,7 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Tried:
-    """A record that a worker in trouble hands back: how often it sent it, and whether one of these had no answer."""
+    """A record that a worker in trouble hands back: how often it was sent, and whether an attempt had no answer."""
 
     position: int
     attempts: int
@@ -100,7 +100,7 @@ class Tried:
 
     @classmethod
     def from_wire(cls, data: Any) -> "Tried":
-        """Read the fields in their order. ProtocolError or ValueError where they are others."""
+        """Read the fields in their order. Raises ProtocolError or ValueError if they are others."""
         position, attempts, outcome_unknown = wire.many(data)
         return cls(wire.whole(position), wire.whole(attempts), wire.flag(outcome_unknown))
 
@@ -136,7 +136,7 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Hello(Message):
-    """Worker to master: I am here and hold nothing. `hello` counts a worker's hellos, so that an old one is known."""
+    """Worker to master: I am here and hold nothing. `hello` counts a worker's hellos, so that an old one is ignored."""
 
     type = "traffic.hello"
     readers = {"version": wire.whole, "hello": wire.whole}
@@ -147,14 +147,14 @@ class Hello(Message):
 
 @dataclass(frozen=True, slots=True)
 class Ack(Message):
-    """Worker to master: what has become of what I had, what I hold, what I want. It renews the worker's leases.
+    """Worker to master: the outcomes of my records, what I hold, how many I want. It renews the worker's leases.
 
-    `seq` counts the acks of a session; `heard` is the newest number of the master's that has been read. `delivered`
-    (ranges of positions) and `failed` hold every outcome that the master has not confirmed; `holds` every position
-    in hand. `wants` is in records. `attempts`, `resent` and `maybe_resent` count since the run began on this worker.
-    `trouble` says why the worker gets nothing done, if it does not, and `fault` what it lacks itself. `tried` are
-    records that it hands back, because it is in trouble, after having sent them. `leaving`: the worker is going, and
-    what it does not hold any more is handed back.
+    `seq` counts the acks of a session; `heard` is the number of the newest message of the master that was read.
+    `delivered` (ranges of positions) and `failed` hold every outcome that the master has not confirmed, `holds` every
+    position in hand. `wants` is in records. `attempts`, `resent` and `maybe_resent` count since the run began on this
+    worker. `trouble` says why the worker gets nothing done, if it does not, and `fault` what it lacks itself. `tried`
+    are records that a worker in trouble hands back after it has sent them. `leaving`: the worker is about to exit, and
+    hands back what it does not hold any more.
     """
 
     type = "traffic.ack"
@@ -197,7 +197,7 @@ class Ack(Message):
 
 @dataclass(frozen=True, slots=True)
 class Welcome(Message):
-    """Master to worker: from now on you are this session, which holds nothing yet, in this run (None: no run)."""
+    """Master to worker: your new session, which holds nothing yet, in this run (None: in no run)."""
 
     type = "traffic.welcome"
     readers = {
@@ -247,7 +247,7 @@ class LeaseGrant(Message):
     tried: tuple[Tried, ...] = ()
 
     def index_list(self) -> list[int]:
-        """The records' indexes, in the order of the positions."""
+        """Return the records' indexes, in the order of the positions. Raises ProtocolError if they are not as many."""
         made: list[int] = np.frombuffer(self.indexes, "<u8").tolist()
         if not len(made) == len(self.bodies) == RangeSet(self.positions).count:
             raise wire.ProtocolError(f"lease {self.lease} has {len(self.bodies)} bodies for {len(made)} records")
@@ -256,9 +256,10 @@ class LeaseGrant(Message):
 
 @dataclass(frozen=True, slots=True)
 class AckReply(Message):
-    """Master to worker: ack `answers` was read and all its outcomes are booked.
+    """Master to worker: ack `answers` was read, and all its outcomes are recorded.
 
-    `over`: the run hands out no more. `paused`: nor does it until another answer says otherwise, or is a lease.
+    `over`: the run hands out no more records. `paused`: it hands out none until another answer says otherwise, or is a
+    lease.
     """
 
     type = "traffic.acked"

@@ -1,7 +1,7 @@
-"""Sets of integers kept as sorted, disjoint, non-adjacent half-open ranges.
+"""Keep sets of integers as sorted, disjoint, non-adjacent half-open ranges.
 
-Positions travel and are stored as ranges: a slice of five million positions is one pair of numbers, and an ack
-for a thousand records that were sent in order is another.
+Positions are sent and stored as ranges: a slice of five million positions is one pair of numbers, and an ack for a
+thousand records that were sent in order is another.
 """
 
 from bisect import bisect_left, bisect_right
@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 Range = tuple[int, int]
-# From so many ranges on two sets are merged in a pass over both.
-_CROWD = 64
+# Sets of more ranges than this are combined in one pass over both.
+_MANY = 64
 
 
 class RangeSet:
@@ -85,36 +85,31 @@ class RangeSet:
 
     @property
     def pairs(self) -> list[Range]:
-        """The ranges as a list; `list(self)` would ask for room for as many as there are members."""
+        """The ranges as a list; `list(self)` would reserve room for as many as there are members."""
         return list(zip(self._starts, self._stops, strict=True))
 
     def members(self) -> Iterator[int]:
-        """Every member, ascending."""
+        """Return every member, ascending."""
         return chain.from_iterable(map(range, self._starts, self._stops))
 
     def array(self) -> npt.NDArray[np.uint64]:
-        """Every member, ascending, as an array of shape (count,)."""
+        """Return every member, ascending, as an array of shape (count,)."""
         starts = np.array(self._starts, np.uint64)
         sizes = np.array(self._stops, np.uint64) - starts
-        # Within a range each member is its place in the array, and as much more as the range's first is.
+        # Within a range each member exceeds its place in the array by as much as the range's first member does.
         offsets = starts - (np.cumsum(sizes, dtype=np.uint64) - sizes)
         made: npt.NDArray[np.uint64] = np.repeat(offsets, sizes.astype(np.int64))
         made += np.arange(self.count, dtype=np.uint64)
         return made
 
     def copy(self) -> "RangeSet":
-        """An independent copy."""
+        """Return an independent copy."""
         made = RangeSet()
         made._starts, made._stops, made.count = self._starts.copy(), self._stops.copy(), self.count
         return made
 
-    def covers(self, start: int, stop: int) -> bool:
-        """Whether every integer of [start, stop) is a member."""
-        at = bisect_right(self._starts, start) - 1
-        return start >= stop or (at >= 0 and stop <= self._stops[at])
-
     def add(self, start: int, stop: int) -> None:
-        """Make every integer of [start, stop) a member; those that are members already stay so."""
+        """Make every integer of [start, stop) a member."""
         if start >= stop:
             return
         first = bisect_left(self._stops, start)
@@ -128,7 +123,7 @@ class RangeSet:
         self.count += stop - start
 
     def remove(self, start: int, stop: int) -> int:
-        """Take every integer of [start, stop) out; how many of them were members."""
+        """Remove every integer of [start, stop). Returns how many of them were members."""
         if start >= stop:
             return 0
         first = bisect_right(self._stops, start)
@@ -149,15 +144,15 @@ class RangeSet:
 
     def update(self, other: "RangeSet") -> None:
         """Make every member of `other` a member."""
-        if len(other._starts) > _CROWD:
+        if len(other._starts) > _MANY:
             self._merge(other)
             return
         for start, stop in other.pairs:
             self.add(start, stop)
 
     def _merge(self, other: "RangeSet") -> None:
-        """As `update`, at the cost of a pass over both: one by one, each would move all behind it."""
-        ordered = sorted(chain(self, other))  # two runs that are in order: merged in one pass
+        """Do as `update` in one pass over both: adding ranges one by one would move all behind each."""
+        ordered = sorted(chain(self, other))  # two sorted sequences, which `sorted` merges in one pass
         self._starts, self._stops, self.count = [], [], 0
         for start, stop in ordered:
             if self._stops and start <= self._stops[-1]:
@@ -167,8 +162,8 @@ class RangeSet:
                 self._append(start, stop)
 
     def subtract(self, other: "RangeSet") -> None:
-        """Take every member of `other` out."""
-        if len(other._starts) > _CROWD:
+        """Remove every member of `other`."""
+        if len(other._starts) > _MANY:
             kept = self._without(other)
             self._starts, self._stops, self.count = kept._starts, kept._stops, kept.count
             return
@@ -176,7 +171,7 @@ class RangeSet:
             self.remove(start, stop)
 
     def _without(self, other: "RangeSet") -> "RangeSet":
-        """As `minus`, at the cost of a pass over both."""
+        """Return the members that `other` does not have, in one pass over both."""
         made, at = RangeSet(), 0
         for start, stop in self:
             kept_from = start
@@ -192,7 +187,7 @@ class RangeSet:
         return made
 
     def common(self, other: "RangeSet") -> "RangeSet":
-        """The members that `other` has, too, as a new set."""
+        """Return the members that `other` has, too, as a new set."""
         few, many = (self, other) if len(self._starts) <= len(other._starts) else (other, self)
         made = RangeSet()
         for start, stop in few.pairs:
@@ -203,24 +198,13 @@ class RangeSet:
         return made
 
     def minus(self, other: "RangeSet") -> "RangeSet":
-        """The members that `other` has not, as a new set."""
+        """Return the members that `other` does not have, as a new set."""
         made = self.copy()
         made.subtract(other)
         return made
 
-    def within(self, start: int, stop: int) -> "RangeSet":
-        """The members in [start, stop), as a new set."""
-        made = RangeSet()
-        if start >= stop:
-            return made
-        first = bisect_right(self._stops, start)
-        last = bisect_left(self._starts, stop)
-        for at in range(first, last):
-            made._append(max(start, self._starts[at]), min(stop, self._stops[at]))
-        return made
-
     def head(self, most: int) -> "RangeSet":
-        """The `most` smallest members, as a new set (all of them where there are fewer)."""
+        """Return the `most` smallest members, as a new set; all of them if there are fewer."""
         made = RangeSet()
         for start, stop in self:
             if most <= 0:
@@ -230,7 +214,7 @@ class RangeSet:
         return made
 
     def tail(self, most: int) -> "RangeSet":
-        """The `most` largest members, as a new set (all of them where there are fewer)."""
+        """Return the `most` largest members, as a new set; all of them if there are fewer."""
         return self.minus(self.head(max(0, self.count - most)))
 
     def parts(self, ways: int) -> list["RangeSet"]:

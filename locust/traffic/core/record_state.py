@@ -1,4 +1,4 @@
-"""The states of a position, and the reason of a dead letter."""
+"""Define the states of a record, and the cause of a dead letter."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from traffic.core.ranges import RangeSet
 
 
 class RecordState(IntEnum):
-    """Where a position stands."""
+    """The state of the record at a position."""
 
     PENDING = 0
     LEASED = 1
@@ -18,13 +18,13 @@ class RecordState(IntEnum):
 
 
 SETTLED = frozenset({RecordState.DELIVERED, RecordState.REJECTED, RecordState.IN_DOUBT})
-# Where a position is settled already, a later word overrules the earlier only if it is worth more.
+# If a position is settled already, a later report overrules the earlier one only if it takes precedence.
 PRECEDENCE = {RecordState.IN_DOUBT: 1, RecordState.REJECTED: 2, RecordState.DELIVERED: 3}
 
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """Why records ended rejected or in doubt. `status` is the last HTTP status, 0 where no answer was read."""
+    """Why records ended rejected or in doubt. `status` is the last HTTP status, 0 if no answer was read."""
 
     state: RecordState
     attempts: int
@@ -51,11 +51,11 @@ class DeadLetter:
 
 @dataclass(frozen=True, slots=True)
 class DeadLetterGroup:
-    """Records that ended as dead letters by one cause: a thousand that are rejected alike cost little more than one."""
+    """Records that ended as dead letters by one cause: a thousand rejected alike cost little more than one."""
 
     positions: RangeSet
     cause: Cause
 
     def letters(self) -> Iterator[DeadLetter]:
-        """Return each of them, in their order."""
+        """Return the dead letter of each, in their order."""
         return map(self.cause.of, self.positions.members())

@@ -1,4 +1,4 @@
-"""What the core asks of a file of records. It never opens, reads or closes one itself."""
+"""Define what the core needs of a file of records. The core never opens, reads or closes one itself."""
 
 from typing import Protocol
 
@@ -9,7 +9,7 @@ from traffic.core.order import Indexes
 
 
 class UnreadableError(Exception):
-    """Records cannot be read any more, or not as they were when the file was checked; the text says why."""
+    """Records cannot be read any more, or not as they were when the file was checked. The text says why."""
 
 
 class Records(Protocol):

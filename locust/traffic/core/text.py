@@ -1,4 +1,4 @@
-"""Counts and positions in words."""
+"""Write counts and positions in words."""
 
 from traffic.core.ranges import RangeSet
 

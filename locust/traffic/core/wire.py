@@ -13,60 +13,60 @@ LONGEST = 1 << 16
 
 
 class ProtocolError(Exception):
-    """A message that does not say what its type promises."""
+    """A message is not what its type promises."""
 
 
 def whole(value: Any) -> int:
-    """A whole number from 0 to 2^53 - 1: sums of them fit where they are kept, and JavaScript reads them."""
+    """Read a whole number from 0 to 2^53 - 1, so that JavaScript can read it and sums do not overflow."""
     if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MOST:
         return value
     raise ProtocolError(f"expected a whole number from 0 to 2^53 - 1, got {value!r:.40}")
 
 
 def number(value: Any) -> float:
-    """Any number."""
+    """Read any number."""
     if isinstance(value, int | float) and not isinstance(value, bool):
         return float(value)
     raise ProtocolError(f"expected a number, got {value!r:.40}")
 
 
 def positive(value: Any) -> float:
-    """A number above 0 that is not too large to reckon with."""
+    """Read a number above 0, up to 2^53 - 1."""
     if (read := number(value)) > 0 and read <= MOST:
         return read
     raise ProtocolError(f"expected a positive number, got {value!r:.40}")
 
 
 def text(value: Any) -> str:
-    """A text that is no longer than any that is sent."""
+    """Read a text of at most `LONGEST` characters."""
     if isinstance(value, str) and len(value) <= LONGEST:
         return value
     raise ProtocolError(f"expected text of at most {LONGEST} characters, got {value!r:.40}")
 
 
 def flag(value: Any) -> bool:
-    """True or false."""
+    """Read true or false."""
     if isinstance(value, bool):
         return value
     raise ProtocolError(f"expected true or false, got {value!r:.40}")
 
 
 def raw(value: Any) -> bytes:
-    """Bytes as they are."""
+    """Read bytes."""
     if isinstance(value, bytes):
         return value
     raise ProtocolError(f"expected bytes, got {value!r:.40}")
 
 
 def many(value: Any) -> list[Any]:
-    """A list of whatever."""
+    """Read a list of anything."""
     if isinstance(value, list | tuple):
         return list(value)
     raise ProtocolError(f"expected a list, got {value!r:.40}")
 
 
 def many_raw(value: Any) -> tuple[bytes, ...]:
-    """A list of bytes."""
+    """Read a list of bytes."""
     values = many(value)
     if set(map(type, values)) <= {bytes}:
         return tuple(values)
@@ -74,7 +74,7 @@ def many_raw(value: Any) -> tuple[bytes, ...]:
 
 
 def ranges(value: Any) -> tuple[Range, ...]:
-    """A list of pairs, each the start and the stop of a range, in their order and with a gap between them."""
+    """Read a list of pairs, each the start and the stop of a range, in their order and with a gap between them."""
     made: list[Range] = []
     for pair in many(value):
         start, stop = (whole(end) for end in many(pair))
@@ -85,14 +85,14 @@ def ranges(value: Any) -> tuple[Range, ...]:
 
 
 def field(data: Any, name: str) -> Any:
-    """The value that a dict has under `name`."""
+    """Read the value that a dict has under `name`."""
     if not isinstance(data, dict) or name not in data:
         raise ProtocolError(f"{name!r} is missing")
     return data[name]
 
 
 def plain(value: Any) -> Any:
-    """The way back: a value as msgpack can carry it."""
+    """Return a value as msgpack can carry it."""
     if hasattr(value, "to_wire"):
         return value.to_wire()
     return [plain(one) for one in value] if isinstance(value, tuple) else value

@@ -11,7 +11,7 @@ from traffic.core.ranges import RangeSet
 
 
 class Assignment:
-    """The remainders of a run, by worker."""
+    """The remainders of a run, by worker, and what is unassigned."""
 
     def __init__(self) -> None:
         self.remainders: dict[str, RangeSet] = {}
@@ -19,20 +19,20 @@ class Assignment:
 
     @property
     def pending(self) -> int:
-        """How many positions no lease holds and no outcome settles."""
+        """How many positions are in a remainder or unassigned."""
         return self.unassigned.count + sum(remainder.count for remainder in self.remainders.values())
 
     def assign(self, positions: RangeSet, workers: Iterable[str]) -> dict[str, int]:
-        """Cut `positions` among `workers`, equal to within one; the size of each one's part.
+        """Cut `positions` among `workers`, equal to within one. Returns the size of each part, by worker.
 
-        Without a worker they stay unassigned.
+        Without a worker they are unassigned.
         """
         names = list(workers)
         if not names:
             self.unassigned.update(positions)
             return {}
         assigned: dict[str, int] = {}
-        # The larger parts go to those that have the least.
+        # The larger parts go to the workers that have the least.
         names.sort(key=lambda name: len(self.remainders.get(name, ())))
         for name, part in zip(names, positions.parts(len(names)), strict=True):
             self.remainders.setdefault(name, RangeSet()).update(part)
@@ -40,7 +40,10 @@ class Assignment:
         return assigned
 
     def join(self, worker: str) -> dict[str | None, int]:
-        """Give `worker` an equal share, cut from the largest remainders; how much came from whom (None: unassigned)."""
+        """Give `worker` an equal share, cut from the largest remainders. Returns how much came from whom.
+
+        None stands for what was unassigned.
+        """
         own = self.remainders.setdefault(worker, RangeSet())
         taken: dict[str | None, int] = {}
         if self.unassigned:
@@ -56,9 +59,10 @@ class Assignment:
         return taken
 
     def steal(self, worker: str, least: int) -> tuple[str | None, int] | None:
-        """For a worker that has run dry: what is unassigned, else half of the largest remainder, but `least` at least.
+        """Give a worker whose remainder is empty what is unassigned, else half of the largest remainder.
 
-        Returns from whom (None: unassigned) and how much; None where nothing is left.
+        It gets `least` at least, if there are as many. Returns from whom (None: unassigned) and how much; None if
+        nothing is left.
         """
         if self.unassigned:
             size = self.unassigned.count
@@ -72,19 +76,15 @@ class Assignment:
         return largest, self._move(largest, worker, most)
 
     def leave(self, worker: str) -> RangeSet:
-        """Take the worker out; its remainder, which is now nobody's."""
+        """Remove the worker. Returns its remainder, which is in no place now."""
         return self.remainders.pop(worker, RangeSet())
 
     def remove(self, positions: RangeSet, worker: str) -> None:
-        """Take `positions`, all of them in the worker's remainder, out of it: they are being leased."""
+        """Remove `positions`, all of them in the worker's remainder, from it: they are being leased."""
         self.remainders[worker].subtract(positions)
 
-    def owner(self, position: int) -> str | None:
-        """Whose remainder a pending position is in; None where it is unassigned."""
-        return next((name for name, remainder in self.remainders.items() if position in remainder), None)
-
     def discard(self, positions: RangeSet) -> dict[str | None, int]:
-        """Take pending positions out of whichever remainders have them; how many each had (None: unassigned)."""
+        """Remove pending positions from the remainders that have them. Returns how many each had (None: unassigned)."""
         made: dict[str | None, int] = {}
         remainders: list[tuple[str | None, RangeSet]] = [*self.remainders.items(), (None, self.unassigned)]
         for name, remainder in remainders:

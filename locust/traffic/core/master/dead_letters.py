@@ -1,7 +1,7 @@
-"""Dead letters by position: a number a record, which names the cause, and each cause once.
+"""Keep dead letters by position: for each record the number of its cause, and each cause once.
 
-The rule that this module guards: what a million records have in common is kept once. Nothing is kept for the records
-of a run that has no dead letter.
+Guarded here: what a million records have in common is kept once. Nothing is kept for the records of a run that has no
+dead letter.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -22,7 +22,7 @@ class DeadLetters(Mapping[int, DeadLetter]):
         self._records = records
         self._causes: list[Cause] = []
         self._numbers: dict[Cause, int] = {}
-        # The number of each position's cause, counted from 1; 0: it is no dead letter. Made when the first is put.
+        # The number of each position's cause, counted from 1; 0: it is no dead letter. Made with the first dead letter.
         self._cause_of: npt.NDArray[np.uint32] = np.empty(0, np.uint32)
         self._count = 0
 
@@ -44,7 +44,7 @@ class DeadLetters(Mapping[int, DeadLetter]):
         return self._causes[number - 1].of(position)
 
     def put(self, positions: RangeSet, cause: Cause) -> None:
-        """Have `positions`, none of which is a dead letter, be dead letters of this cause."""
+        """Make `positions`, none of which is a dead letter, dead letters of this cause."""
         if not positions:
             return
         if not len(self._cause_of):
@@ -58,7 +58,7 @@ class DeadLetters(Mapping[int, DeadLetter]):
         self._count += positions.count
 
     def drop(self, positions: RangeSet) -> None:
-        """Have those of `positions` that are dead letters be none any more."""
+        """Remove those of `positions` that are dead letters."""
         if not self._count:
             return
         for start, stop in positions.pairs:
@@ -67,14 +67,14 @@ class DeadLetters(Mapping[int, DeadLetter]):
             piece[:] = 0
 
     def among(self, positions: RangeSet) -> RangeSet:
-        """Those of `positions` that are dead letters."""
+        """Return those of `positions` that are dead letters."""
         if not self._count:
             return RangeSet()
         places = positions.array()
         return RangeSet.of_array(places[self._cause_of[places] != 0])
 
     def by_cause(self, positions: RangeSet) -> list[DeadLetterGroup]:
-        """Those of `positions` that are dead letters, those of one cause together."""
+        """Return those of `positions` that are dead letters, grouped by cause."""
         if not self._count or not positions:
             return []
         places = positions.array()
@@ -88,21 +88,21 @@ class DeadLetters(Mapping[int, DeadLetter]):
         ]
 
     def places(self) -> PositionArray:
-        """The positions of all dead letters, ascending, as an array of shape (count,)."""
+        """Return the positions of all dead letters, ascending, as an array of shape (count,)."""
         return np.flatnonzero(self._cause_of).astype(np.uint64)
 
     def at(self, places: PositionArray) -> list[DeadLetter]:
-        """The dead letters at `places`, which all are some."""
+        """Return the dead letters at `places`, each of which must be one."""
         numbers = self._cause_of[places].tolist()
         return [self._letter(position, number) for position, number in zip(places.tolist(), numbers, strict=True)]
 
     def matching(self, places: PositionArray, test: Callable[[Cause], bool]) -> npt.NDArray[np.bool_]:
-        """Which of the dead letters at `places` are of a cause that passes a test."""
+        """Return which of the dead letters at `places` have a cause that passes a test."""
         passed = np.array([False, *map(test, self._causes)], np.bool_)
         return passed[self._cause_of[places]]
 
     def copy(self) -> "DeadLetters":
-        """As they are now, for a thread that reads them while others are put here. Made at once: no object a letter."""
+        """Return a copy, for a thread that reads it while others are put here. It makes no object for each letter."""
         made = DeadLetters(self._records)
         made._causes, made._cause_of, made._count = self._causes.copy(), self._cause_of.copy(), self._count
         return made

@@ -12,20 +12,20 @@ LOST_AT_RESTART = "the master was restarted while the worker had the record in h
 
 
 def mark_in_doubt(ledger: Ledger, worker: str, positions: RangeSet, reason: str) -> tuple[DeadLetterGroup, ...]:
-    """Have positions that `worker` may have sent end in doubt; their letters."""
+    """Mark positions that `worker` may have sent as in doubt. Returns their letters."""
     cause = Cause(RecordState.IN_DOUBT, 1, 0, reason, worker)
     newly = ledger.record_failure(positions, cause)
     return (DeadLetterGroup(newly, cause),) if newly else ()
 
 
 def in_doubt_at_restart(ledger: Ledger, worker: str, positions: RangeSet) -> tuple[DeadLetterGroup, ...]:
-    """Have in doubt what a worker of the former master may have sent, and nobody has settled; its letters."""
+    """Mark what a worker of the former master may have sent, if it is not settled, as in doubt. Returns the letters."""
     tried = ledger.prior_attempts.tried[worker]
     return mark_in_doubt(ledger, worker, positions.common(tried), LOST_AT_RESTART)
 
 
 def in_doubt_at_end(ledger: Ledger) -> tuple[DeadLetterGroup, ...]:
-    """Have in doubt what a worker may have sent, and nobody knows more of, when the run ends; its letters."""
+    """Mark what a worker may have sent, if it is not settled when the run ends, as in doubt. Returns the letters."""
     suspects = [(lease.worker, lease.open.copy()) for lease in ledger.leases]
     pending = ledger.positions(RecordState.PENDING)
     for worker, tried in ledger.prior_attempts.tried.items():

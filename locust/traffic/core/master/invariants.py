@@ -1,4 +1,4 @@
-"""Check the ledger's invariants, written a second time and independently of the ledger, for tests and simulations."""
+"""Check the ledger's invariants for tests and simulations. They are written here a second time, and independently."""
 
 from collections import Counter
 
@@ -6,7 +6,7 @@ import numpy as np
 
 from traffic.core.master.ledger import Ledger
 from traffic.core.ranges import RangeSet
-from traffic.core.record_state import RecordState
+from traffic.core.record_state import SETTLED, RecordState
 
 
 class BrokenInvariantError(AssertionError):
@@ -19,7 +19,7 @@ def _claim(holds: bool, what: str) -> None:
 
 
 def check_ledger(ledger: Ledger) -> None:
-    """BrokenInvariantError unless the ledger keeps P1, its share of P2, and its own arithmetic."""
+    """Raise BrokenInvariantError unless the ledger keeps P1, its share of P2, and its own arithmetic."""
     _check_counts(ledger)
     _check_places(ledger)
     _check_shares(ledger)
@@ -34,7 +34,7 @@ def check_ledger(ledger: Ledger) -> None:
 
 
 def _check_words(ledger: Ledger, dead: RangeSet) -> None:
-    """Nobody holds, or has settled, what it was never leased."""
+    """Check that no worker holds, or has settled, what it was never leased."""
     for worker, share in ledger.shares.items():
         had = set(ledger.ever_leased.get(worker, RangeSet()).members())
         settled = share.delivered + share.rejected + share.in_doubt
@@ -42,17 +42,17 @@ def _check_words(ledger: Ledger, dead: RangeSet) -> None:
         held = [position for lease in ledger.leases.of(worker) for position in lease.open.members()]
         _claim(had.issuperset(held), f"{worker} holds what it was never leased")
         buried = [at for at in dead.members() if ledger.dead[at].worker == worker]
-        _claim(had.issuperset(buried), f"{worker} has buried what it was never leased")
+        _claim(had.issuperset(buried), f"{worker} has dead letters that it was never leased")
 
 
 def _check_counts(ledger: Ledger) -> None:
     seen = np.bincount(ledger.states, minlength=len(RecordState)).tolist()
-    _claim(seen == ledger.counts, f"counts {ledger.counts} where the positions say {seen}")
+    _claim(seen == ledger.counts, f"counts {ledger.counts}, but the positions say {seen}")
     _claim(sum(ledger.counts) == ledger.records, "P2: the counts do not add up to the records")
 
 
 def _check_places(ledger: Ledger) -> None:
-    """Every pending position is in one remainder, every leased one in one lease, and nothing else is in either."""
+    """Check that every pending position is in one remainder, every leased one in one lease, and no other in either."""
     remainders = [*ledger.assignment.remainders.values(), ledger.assignment.unassigned]
     pending = Counter(position for places in remainders for position in places.members())
     leases = list(ledger.leases)
@@ -62,7 +62,7 @@ def _check_places(ledger: Ledger) -> None:
     _claim(all(lease.open for lease in leases), "an empty lease is still live")
     _claim(RangeSet.of(pending) == ledger.positions(RecordState.PENDING), "a pending position is in no remainder")
     _claim(RangeSet.of(leased) == ledger.positions(RecordState.LEASED), "a leased position is in no lease")
-    settled = ledger.positions(RecordState.DELIVERED, RecordState.REJECTED, RecordState.IN_DOUBT)
+    settled = ledger.positions(*SETTLED)
     _claim(not ledger.prior_attempts.tried_among(settled), "a settled position is still marked as tried")
     _claim(not any(at in settled for at in ledger.prior_attempts.former), "a settled position is still a reopened one")
 
@@ -76,7 +76,7 @@ def _check_shares(ledger: Ledger) -> None:
         assigned = share.slice + share.moved
         _claim(
             assigned == remainder + leased + settled,
-            f"{worker}: {assigned} dealt, {remainder}+{leased}+{settled} found",
+            f"{worker}: {assigned} assigned, {remainder}+{leased}+{settled} found",
         )
         owned += assigned
     _claim(owned == ledger.records, f"slices of {owned} in a run of {ledger.records}")

@@ -1,4 +1,4 @@
-"""The live leases: which positions are in which worker's hands.
+"""Keep the live leases: which positions are in which worker's hands.
 
 Guarded here: a lease number is never used again, and a lease is live as long as one of its positions is open.
 """
@@ -11,7 +11,7 @@ from traffic.core.ranges import RangeSet
 
 @dataclass(slots=True)
 class Lease:
-    """A piece of a slice in one worker's custody. `open` are those of its positions that are not settled."""
+    """A part of a slice that one worker holds. `open` are those of its positions that are not settled."""
 
     number: int
     worker: str
@@ -29,11 +29,11 @@ class Leases:
         return (lease for held in self._live.values() for lease in held.values())
 
     def of(self, worker: str) -> list[Lease]:
-        """The worker's live leases, oldest first."""
+        """Return the worker's live leases, oldest first."""
         return list(self._live.get(worker, {}).values())
 
     def held(self, worker: str, positions: RangeSet) -> RangeSet:
-        """Those of `positions` that are open in the worker's leases."""
+        """Return those of `positions` that are open in the worker's leases."""
         made = RangeSet()
         for lease in self.of(worker):
             made.update(lease.open.common(positions))
@@ -47,13 +47,13 @@ class Leases:
         return lease
 
     def close(self, lease: Lease, positions: RangeSet) -> None:
-        """Take `positions` out of a lease, which ends with the last that is open in it."""
+        """Remove `positions` from a lease, which ends with its last open position."""
         lease.open.subtract(positions)
         if not lease.open:
             self._live[lease.worker].pop(lease.number, None)
 
     def take(self, worker: str, positions: RangeSet) -> RangeSet:
-        """Take those of `positions` that are open in the worker's leases out of these; which these were."""
+        """Remove those of `positions` that are open in the worker's leases. Returns these."""
         taken = RangeSet()
         for lease in self.of(worker):
             mine = lease.open.common(positions)
@@ -62,5 +62,5 @@ class Leases:
         return taken
 
     def discard(self, positions: RangeSet) -> dict[str, int]:
-        """Take leased positions out of whichever leases have them; how many each worker had of them."""
+        """Remove leased positions from the leases that have them. Returns how many each worker had."""
         return {worker: size for worker in list(self._live) if (size := self.take(worker, positions).count)}

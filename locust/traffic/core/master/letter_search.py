@@ -15,7 +15,7 @@ _SEARCHED = ("index", "outcome", "status", "reason", "worker", "key", "record")
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """A text that is looked for without regard to case, empty: any; and which of the matches are wanted."""
+    """A text that is searched for without regard to case (empty: any), and which of the matches are wanted."""
 
     text: str
     first: int
@@ -23,7 +23,7 @@ class Query:
 
 
 def search(letters: Iterable[dict[str, Any]], query: Query) -> dict[str, Any]:
-    """How many letters there are, how many match, and the matches `first` to `first + most - 1`."""
+    """Return how many letters there are, how many match, and the matches `first` to `first + most - 1`."""
     wanted, total, matched = query.text.casefold(), 0, 0
     rows: list[dict[str, Any]] = []
     for letter in letters:
@@ -37,7 +37,7 @@ def search(letters: Iterable[dict[str, Any]], query: Query) -> dict[str, Any]:
 
 
 def search_dead(run: Run, dead: DeadLetters, query: Query) -> dict[str, Any]:
-    """As `search`, of a run's dead letters. A record is read only where its cause does not say whether it matches."""
+    """Search a run's dead letters. A record is read only if its cause does not decide whether it matches."""
     places, wanted = dead.places(), query.text.casefold()
     rows: list[dict[str, Any]] = []
     if not wanted:
@@ -59,7 +59,7 @@ def search_dead(run: Run, dead: DeadLetters, query: Query) -> dict[str, Any]:
 
 
 def search_lines(lines: Iterable[bytes], query: Query) -> dict[str, Any]:
-    """As `search`, of letters as JSON Lines. A line is read only where it may match, and where it is shown."""
+    """Search letters that are JSON Lines. A line is decoded only if it may match, or is shown."""
     wanted = query.text.casefold()
     if not wanted:
         kept = iter(lines)
@@ -73,7 +73,7 @@ def search_lines(lines: Iterable[bytes], query: Query) -> dict[str, Any]:
 
 
 class _Counted:
-    """Counts what is taken out of it."""
+    """An iterable that counts what was taken from it."""
 
     def __init__(self, lines: Iterable[bytes]) -> None:
         self._lines, self.count = lines, 0
@@ -85,17 +85,17 @@ class _Counted:
 
 
 def _may_hold(line: bytes, wanted: str) -> bool:
-    """Whether a letter may hold a text, by its line: what JSON escapes there, or spells in another way, may be."""
+    """Whether a letter may contain a text, by its line. It may if JSON can write the text in several ways."""
     plain = wanted.isprintable() and not {'"', "\\"} & set(wanted) and wanted not in "none"
     return not plain or wanted in line.decode(errors="replace").casefold()
 
 
 def _says(cause: dict[str, Any], wanted: str) -> bool:
-    """Whether a cause holds a text in a member that its letters show."""
+    """Whether a cause contains a text in a member that its letters show."""
     shown = (cause["state"].name.lower(), str(cause["status"]), cause["reason"], cause["worker"])
     return any(wanted in one.casefold() for one in shown)
 
 
 def _holds(letter: dict[str, Any], wanted: str) -> bool:
-    # No text that is typed into a field holds a line break, so none is found across two members.
+    # No text that is typed into a field contains a line break, so none is found across two members.
     return wanted in "\n".join(str(letter.get(name)) for name in _SEARCHED).casefold()

@@ -13,10 +13,11 @@ from traffic.core.ranges import RangeSet
 
 
 class PriorAttempts:
-    """`tried` says, by worker, which unsettled positions it may have sent before it was given up.
+    """The earlier attempts of a run of `records` positions.
 
-    `tries` has, by position, how often one was sent that a worker in trouble handed back. `former` has, by position,
-    the dead letters that were reopened and have no new outcome yet. A run has `records`.
+    `tried` has, by worker, the unsettled positions that it may have sent before it was given up or handed them back.
+    `tries` has, by position, how often a worker in trouble had sent it. `former` has, by position, the dead letters
+    that were reopened and have no new outcome yet.
     """
 
     def __init__(self, records: int) -> None:
@@ -25,15 +26,15 @@ class PriorAttempts:
         self.former = DeadLetters(records)
 
     def note(self, worker: str, positions: RangeSet) -> None:
-        """Take note that a worker which is given up may have sent `positions`."""
+        """Note that a worker may have sent `positions`, which are pending again."""
         self.tried.setdefault(worker, RangeSet()).update(positions)
 
     def note_tries(self, tries: Iterable[Tried]) -> None:
-        """Take note how often these were sent, so that whoever has them next goes on counting."""
+        """Note how often these were sent, so that the next worker goes on counting."""
         self.tries |= {one.position: one for one in tries}
 
     def tries_among(self, positions: RangeSet) -> tuple[Tried, ...]:
-        """How often those of `positions` were sent of which a worker has said so, or which the API had answered."""
+        """Return how often those of `positions` were sent of which that is known, or which the API had answered."""
         known = map(self._try_at, positions.members()) if self.tries or self.former else ()
         return tuple(one for one in known if one is not None)
 
@@ -43,7 +44,7 @@ class PriorAttempts:
         return self.tries.get(position, before)
 
     def forget(self, positions: RangeSet) -> None:
-        """These are settled: who may have sent them, and what they had been, is of no account any more."""
+        """Forget the attempts at `positions`, which are settled."""
         for tried in self.tried.values():
             tried.subtract(positions)
         if self.tries:
@@ -52,22 +53,22 @@ class PriorAttempts:
         self.former.drop(positions)
 
     def repeats_among(self, positions: RangeSet) -> RangeSet:
-        """Those of `positions` that may have been sent before: by a worker that was given up, or before a reopening."""
+        """Return those of `positions` that may have been sent before, also those from before a reopening."""
         made = self.tried_among(positions)
         made.update(self.former.among(positions))
         return made
 
     def tried_among(self, positions: RangeSet) -> RangeSet:
-        """Those of `positions` that a worker which was given up may have sent."""
+        """Return those of `positions` that a worker may have sent before they were pending again."""
         made = RangeSet()
         for tried in self.tried.values():
             made.update(positions.common(tried))
         return made
 
     def stale_reports(self, worker: str, positions: RangeSet, in_hand: RangeSet) -> RangeSet:
-        """Those of `positions` that were reopened, and of which the worker's word is from before.
+        """Return those of `positions` that were reopened, and of which the worker's report is from before.
 
-        It cannot know of having had them since. `in_hand` are those that it speaks of as its leases now.
+        The worker was not leased these since. `in_hand` are those that it reports as its present leases.
         """
         old = self.former.among(positions)
         old.subtract(in_hand)

@@ -2,7 +2,7 @@
 
 A position that was leased and has neither an outcome nor been returned may have been sent: it becomes pending, and
 its worker is remembered. Everything else that is not settled is pending and unassigned. A dead letter that was
-reopened is in nobody's hands until it is leased again.
+reopened is held by no worker until it is leased again.
 """
 
 from traffic.core.master.decisions import Entry, Leased, OutcomesRecorded, Reopened
@@ -11,13 +11,13 @@ from traffic.core.ranges import RangeSet
 
 
 class RecoveryError(Exception):
-    """Entries that no run of so many records can have made; the text says which."""
+    """No run of so many records can have made these entries. The text says which."""
 
 
 class Recovery:
-    """Takes a journal's entries one after the other. Memory: what the ledger itself needs.
+    """Reads a journal's entries one after the other. Memory: what the ledger itself needs.
 
-    `ledger` is right after each entry, and has no worker; `attempts`, `resent` and `maybe_resent` are what each worker
+    `ledger` is right after each entry, and has no worker. `attempts`, `resent` and `maybe_resent` are what each worker
     has counted.
     """
 
@@ -26,11 +26,11 @@ class Recovery:
         self.attempts: dict[str, int] = {}
         self.resent: dict[str, int] = {}
         self.maybe_resent: dict[str, int] = {}
-        # By worker and lease, what that worker has neither settled nor handed back.
+        # By worker and lease, what that worker has neither settled nor returned.
         self._leased: dict[str, dict[int, RangeSet]] = {}
 
     def take(self, entry: Entry) -> None:
-        """Take the next entry. RecoveryError where it contradicts those before."""
+        """Apply the next entry. Raises RecoveryError if it contradicts those before."""
         if isinstance(entry, OutcomesRecorded):
             self._restore_outcomes(entry)
             return
@@ -47,7 +47,7 @@ class Recovery:
             self._close(entry.worker, entry.positions, entry.lease)
 
     def held(self) -> dict[str, RangeSet]:
-        """Which positions that have no outcome may have been sent, by worker; nobody is named who had none."""
+        """Return the positions without an outcome that may have been sent, by worker; no worker that has none."""
         pending = self.ledger.assignment.unassigned
         made: dict[str, RangeSet] = {}
         for worker, leases in self._leased.items():
@@ -56,7 +56,7 @@ class Recovery:
         return {worker: positions for worker, positions in made.items() if positions}
 
     def _close(self, worker: str, positions: RangeSet, only: int | None = None) -> None:
-        """Take positions out of a worker's leases, or of one of them: what it had of them before may have been sent."""
+        """Remove positions from a worker's leases, or from `only` one: what it had in others may have been sent."""
         leases = self._leased.get(worker, {})
         for number in [only] if only is not None else list(leases):
             if number in leases:

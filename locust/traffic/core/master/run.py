@@ -1,4 +1,4 @@
-"""One run: its configuration, its records, and its ledger."""
+"""Keep one run: its configuration, its records and its ledger. Record what the workers' acks report of it."""
 
 from collections.abc import Container
 from dataclasses import dataclass, field
@@ -16,11 +16,11 @@ from traffic.core.records import Records
 
 @dataclass(slots=True)
 class Run:
-    """A run: its dataset, its order, what its workers are told, and its ledger.
+    """A run: how its records are sent, its dataset, its order and its ledger.
 
     `attempts`, `resent` and `maybe_resent` are what each worker has counted, by worker: requests that left it, those of
-    them for records that the API had answered before, and those for records that it may have had. `refused_acks` is how
-    many acks spoke of positions that their worker was never leased.
+    them for records that the API had answered before, and those for records that it may have had. `refused_acks` counts
+    acks that reported outcomes of positions that their worker was never leased.
     """
 
     config: RunConfig
@@ -34,26 +34,27 @@ class Run:
 
     @classmethod
     def of(cls, config: RunConfig, dataset: Records, order: Order) -> "Run":
-        """A run of which nothing has been sent."""
+        """Return a run of which nothing has been sent."""
         return cls(config, dataset, order, Ledger(order.records))
 
     @classmethod
     def recovered(cls, config: RunConfig, dataset: Records, order: Order, recovery: Recovery) -> "Run":
-        """A run as its journal left it."""
+        """Return a run as its journal has it."""
         counted = dict(recovery.attempts), dict(recovery.resent), dict(recovery.maybe_resent)
         return cls(config, dataset, order, recovery.ledger, *counted)
 
     def record_outcomes(self, worker: str, ack: Ack, *, stale: bool) -> list[OutcomesRecorded | OutcomesRefused]:
-        """Book the outcomes in an ack that speaks of this run; nothing where none was news.
+        """Record the outcomes in an ack of this run. Returns nothing if all of them were known.
 
-        `stale`: it was said in a former session. What the worker was never leased is not booked: it cannot know.
+        `stale`: the ack is of a former session. Outcomes of what the worker was never leased are refused: it cannot
+        know them.
         """
-        unbelieved = RangeSet()
-        delivered = self.ledger.record_delivered(worker, self._believable(worker, ack.delivered, unbelieved))
+        refused = RangeSet()
+        delivered = self.ledger.record_delivered(worker, self._believable(worker, ack.delivered, refused))
         letters = []
-        for said in ack.failed:
-            cause = _cause(worker, said)
-            newly = self.ledger.record_failure(self._believable(worker, said.positions, unbelieved), cause, stale=stale)
+        for failure in ack.failed:
+            cause = _cause(worker, failure)
+            newly = self.ledger.record_failure(self._believable(worker, failure.positions, refused), cause, stale=stale)
             if newly:
                 letters.append(DeadLetterGroup(newly, cause))
         made: list[OutcomesRecorded | OutcomesRefused] = []
@@ -62,23 +63,23 @@ class Run:
         if delivered or letters:
             counted = self.attempts[worker], self.resent[worker], self.maybe_resent[worker]
             made.append(OutcomesRecorded(worker, delivered, tuple(letters), *counted))
-        return [*made, *self._complain(worker, unbelieved)]
+        return [*made, *self._report_refused(worker, refused)]
 
-    def _believable(self, worker: str, ranges: tuple[Range, ...], unbelieved: RangeSet) -> RangeSet:
-        """Of what an ack speaks of, what its worker can know; the rest goes to `unbelieved`."""
-        said = RangeSet(ranges)
-        believed = self.ledger.ever_leased_among(worker, said)
-        if believed.count < said.count:
-            unbelieved.update(said.minus(believed))
+    def _believable(self, worker: str, ranges: tuple[Range, ...], refused: RangeSet) -> RangeSet:
+        """Return what an ack reports of positions that its worker was ever leased. Adds the others to `refused`."""
+        reported = RangeSet(ranges)
+        believed = self.ledger.ever_leased_among(worker, reported)
+        if believed.count < reported.count:
+            refused.update(reported.minus(believed))
         return believed
 
-    def _complain(self, worker: str, unbelieved: RangeSet) -> list[OutcomesRefused]:
-        """Tell of it the first time, and then as often as its count has doubled: whoever says it may go on for ever."""
-        if not unbelieved:
+    def _report_refused(self, worker: str, refused: RangeSet) -> list[OutcomesRefused]:
+        """Report refused outcomes the first time, and then whenever their count has doubled: a peer may send many."""
+        if not refused:
             return []
         self.refused_acks += 1
         reported = self.refused_acks & (self.refused_acks - 1) == 0
-        return [OutcomesRefused(worker, unbelieved, self.refused_acks)] if reported else []
+        return [OutcomesRefused(worker, refused, self.refused_acks)] if reported else []
 
     def reclaim(self, worker: str, reason: str) -> list[LeaseReclaimed | OutcomesRecorded]:
         """Reclaim what a lost worker had in hand: for another worker or, if nothing may be sent twice, in doubt."""
@@ -99,12 +100,12 @@ class Run:
         return WorkerGone(worker, reason, self.ledger.leave(worker, successors), len(successors))
 
     def note_attempts(self, worker: str, attempts: int, resent: int, maybe_resent: int = 0) -> None:
-        """Take a worker's count since the run began; an older, smaller one changes nothing."""
+        """Note a worker's counts since the run began; older, smaller ones change nothing."""
         self.attempts[worker] = max(attempts, self.attempts.get(worker, 0))
         self.resent[worker] = max(resent, self.resent.get(worker, 0))
         self.maybe_resent[worker] = max(maybe_resent, self.maybe_resent.get(worker, 0))
 
 
-def _cause(worker: str, said: Failure) -> Cause:
-    state = RecordState.IN_DOUBT if said.in_doubt else RecordState.REJECTED
-    return Cause(state, said.attempts, said.status, said.reason, worker)
+def _cause(worker: str, failure: Failure) -> Cause:
+    state = RecordState.IN_DOUBT if failure.in_doubt else RecordState.REJECTED
+    return Cause(state, failure.attempts, failure.status, failure.reason, worker)

@@ -1,9 +1,9 @@
-"""One worker's session as the master keeps it.
+"""Keep one worker's session: what the master has sent, and what the worker holds.
 
 Guarded here:
 
-- Messages to a worker are numbered. The worker drops one that was overtaken, and reports by `heard` which it has
-  read.
+- Messages to a worker are numbered. The worker drops a message that was overtaken, and reports by `heard` which it
+  has read.
 - If a worker has received a lease (or a later message) and does not hold its positions, the lease was lost or handed
   back: positions without an outcome are pending again.
 - A record that a worker in trouble hands back after sending it is pending again, and known to have been sent by it.
@@ -22,7 +22,7 @@ from traffic.core.ranges import RangeSet
 
 @dataclass(slots=True)
 class Session:
-    """One worker's connection, from a welcome until it leaves, is lost, or is welcomed anew."""
+    """One membership of a worker, from a welcome until it leaves, is lost, or is welcomed again."""
 
     worker: str
     number: int
@@ -38,25 +38,25 @@ class Session:
     granted: dict[int, int] = field(default_factory=dict)
 
     def next_seq(self) -> int:
-        """The number of the next message to this worker."""
+        """Return the number of the next message to this worker."""
         self.sent += 1
         return self.sent
 
     def welcome(self, run: RunConfig | None, terms: LeaseTerms, seq: int) -> Send:
-        """Say that the session has begun, in this run or in none, and how long leases last."""
+        """Return the welcome that begins the session, in this run or in none, with the terms of leases."""
         return Send(self.worker, Welcome(self.number, seq, run, terms))
 
     def ack_reply(self, *, over: bool, paused: bool) -> Send:
-        """Confirm the latest ack that was received; say whether records are handed out."""
+        """Return the answer to the latest ack that was received."""
         return Send(self.worker, AckReply(self.number, self.next_seq(), self.received, over, paused))
 
     def in_transit(self, run: Run, ack: Ack) -> int:
-        """Records in leases that the worker had not read of when it asked: it will have them without asking again."""
+        """Return how many records are in leases that the worker had not read when it asked for more."""
         leases = run.ledger.leases.of(self.worker)
         return sum(lease.open.count for lease in leases if self.granted[lease.number] > ack.heard)
 
     def return_unheld(self, run: Run, ack: Ack) -> list[LeaseReturned | LeaseHandedBack]:
-        """Make pending again what the worker has been told to hold and does not."""
+        """Make pending again what the worker was leased, and neither holds nor has settled."""
         made: list[LeaseReturned | LeaseHandedBack] = []
         holds, tried = RangeSet(ack.holds), {one.position: one for one in ack.tried}
         for lease in run.ledger.leases.of(self.worker):
@@ -74,7 +74,7 @@ class Session:
         return made
 
     def _return_tried(self, run: Run, lease: Lease, tried: list[Tried]) -> list[LeaseHandedBack]:
-        """Take back what the worker has sent in vain. In the journal it stays leased: so it may have been sent."""
+        """Make pending again what the worker has sent in vain. The journal keeps it as leased: it may have arrived."""
         if not tried:
             return []
         positions = RangeSet.of(one.position for one in tried)
@@ -84,13 +84,13 @@ class Session:
         return [LeaseHandedBack(lease.number, self.worker, positions, self._is_reported(positions))]
 
     def _is_reported(self, back: RangeSet) -> bool:
-        """Whether people are told. A worker in trouble hands back one record after the other, as it probes its way."""
+        """Whether people see it. A worker in trouble hands back single records all the time, as it probes."""
         return back.count > 1 or not self.trouble
 
     def grant(self, run: Run, wants: int, terms: LeaseTerms) -> list[Leased | Send]:
-        """Cut a lease from the worker's own slice, or from the largest remainder where it has run dry.
+        """Cut a lease from the worker's own remainder or, if that is empty, from the largest other one.
 
-        Nothing where no record is left to lease.
+        Returns nothing if no record is left to lease.
         """
         ledger, most = run.ledger, most_records(terms, wants)
         if not ledger.assignment.remainders[self.worker] and not ledger.steal(self.worker, most):

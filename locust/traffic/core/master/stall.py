@@ -1,7 +1,7 @@
-"""Why a run makes no progress, when it is paused because of that, and when it is given up (promise P9).
+"""Decide why a run makes no progress, when it is stalled because of that, and when it is given up (promise P9).
 
-The rule that this module guards: a run goes on for as long as one of its records is where something gets done. What a
-worker in trouble has handed back is pending, and others are there for it; what it still holds waits for it alone.
+Guarded here: a run goes on for as long as one of its records is pending or held by a worker that gets something done.
+What a worker in trouble has handed back is pending, and others can send it; what it still holds only it can send.
 """
 
 from collections.abc import Iterable
@@ -31,11 +31,11 @@ class StallDetector:
         self._since: float | None = None
 
     def left_s(self, now: float) -> float:
-        """Seconds until the run is given up, if nothing changes."""
+        """Return the seconds until the run is given up, if nothing changes."""
         return self.give_up_s - (0.0 if self._since is None else now - self._since)
 
     def update(self, stalled: str, now: float) -> StallState:
-        """Return the state at `now`, if `stalled` is why the run can make no progress (empty: it can)."""
+        """Return the state at `now`. `stalled` says why the run can make no progress; empty if it can."""
         if not stalled:
             self._since = None
             return StallState.PROGRESSING
@@ -48,7 +48,7 @@ class StallDetector:
 
 
 def stall_reason(run: Run | None, sessions: Iterable[Session]) -> str:
-    """Why nothing moves, because those who would have to move it are in trouble; empty if something does."""
+    """Return the trouble of the workers on which every open record depends; empty if one does not."""
     with_users = [session for session in sessions if session.users]
     troubled = {session.worker: session for session in with_users if session.trouble}
     if not troubled:
@@ -62,5 +62,5 @@ def stall_reason(run: Run | None, sessions: Iterable[Session]) -> str:
 
 
 def describe_trouble(session: Session) -> str:
-    """A worker's trouble, or else what it lacks, for people who see many workers."""
+    """Return a worker's trouble, or else what it lacks, in words that name the worker."""
     return (session.trouble or session.fault).replace("this worker", f"worker {session.worker}", 1)

@@ -32,7 +32,7 @@ class Sample:
 
 
 class Timeline:
-    """The looks that are kept, `step_s` apart. `generation`, at first as given, counts how often that was doubled.
+    """The samples that are kept, `step_s` apart. `generation`, at first as given, counts how often that was doubled.
 
     Another timeline of the same run, after a resumption, begins with a greater generation.
     """
@@ -43,23 +43,23 @@ class Timeline:
         self._most = most
 
     def due(self, t_s: float) -> bool:
-        """Whether a look at this time would be kept."""
+        """Whether a sample at this time would be kept."""
         return not self.rows or t_s >= self.rows[-1].t_s + self.step_s
 
     def note(self, sample: Sample, *, last: bool = False) -> None:
-        """Take a look, later than all before; one that is not due is passed over, unless it is the `last`."""
+        """Add a sample, later than all before. It is dropped if it is not due, unless it is the `last`."""
         if not last and not self.due(sample.t_s):
             return
         if len(self.rows) >= self._most:
             del self.rows[1::2]
             self.step_s *= 2
             self.generation += 1
-        # After the rows were thinned, what was due by the former step may not be by this one.
+        # After every other row was dropped, a sample that was due by the former step may not be due by the new one.
         if last or self.due(sample.t_s):
             self.rows.append(sample)
 
     def to_json(self, generation: int, first: int) -> dict[str, object]:
-        """The rows from number `first` on, or all of them where `generation` is not the present one, as JSON."""
+        """Return the rows from number `first` on, or all of them if `generation` is not the present one, as JSON."""
         start = first if generation == self.generation and 0 <= first <= len(self.rows) else 0
         return {
             "generation": self.generation,

@@ -29,7 +29,7 @@ _SENTENCES = {
 
 
 class Verdict(TypedDict):
-    """`text` goes into a chip or a heading ("completed, 600 rejected"), `sentence` says it in full."""
+    """A run's end or state: `text` for a chip or a heading ("completed, 600 rejected"), and a full `sentence`."""
 
     text: str
     level: Level
@@ -37,26 +37,26 @@ class Verdict(TypedDict):
 
 
 def verdict(run_status: dict[str, Any]) -> Verdict:
-    """What a status, a report or a row of the list of runs is shown as."""
+    """Return how a status, a report or a row of the list of runs is shown."""
     return {"text": _text(run_status), "level": _level(run_status), "sentence": _sentence(run_status)}
 
 
 def all_delivered(run_status: dict[str, Any]) -> bool:
-    """Whether the account says that every record was delivered."""
+    """Whether every record was delivered."""
     counts = run_status["counts"]
     return bool(counts.get("delivered", -1) == counts.get("records"))
 
 
 def succeeded(run_status: dict[str, Any]) -> bool:
-    """Whether every record was delivered and the API's audit, where it offers one, does not say otherwise."""
+    """Whether every record was delivered and the API's audit, if it offers one, agrees."""
     return all_delivered(run_status) and not _audit_disagrees(run_status)
 
 
 def disagreement(audit: dict[str, Any], counts: dict[str, int]) -> str:
-    """How an audit contradicts the counts of a report; empty if it does not.
+    """Return how an audit contradicts the counts of a report; empty if it does not.
 
-    The API must have all that was delivered, but for what was settled before the run came to it (`elsewhere`). It may
-    have what was rejected or is in doubt without our knowing.
+    The API must have all that was delivered, except what was settled before the run was sent to it (`elsewhere`). It
+    may have what was rejected or is in doubt.
     """
     stored, lacks = audit["stored"], missing(audit, counts)
     most = counts["delivered"] + counts["in_doubt"] + counts["rejected"]
@@ -68,12 +68,12 @@ def disagreement(audit: dict[str, Any], counts: dict[str, int]) -> str:
 
 
 def missing(audit: dict[str, Any], counts: dict[str, int]) -> int:
-    """How many records an API has not stored that it must have by a report's counts."""
+    """Return how many records an API has not stored that it must have by a report's counts."""
     return max(0, counts["delivered"] - int(audit.get("elsewhere", 0)) - int(audit["stored"]))
 
 
 def audit_sentence(run_status: dict[str, Any]) -> str:
-    """How the API's audit contradicts a report; empty if it does not, or there is none."""
+    """Return how the API's audit contradicts a report; empty if it does not, or there is no audit."""
     if not _audit_disagrees(run_status):
         return ""
     how = disagreement(run_status["audit"], run_status["counts"])

@@ -41,7 +41,7 @@ class WorkerShares(dict[str, WorkerShare]):
         return self.setdefault(worker, WorkerShare())
 
     def move_from(self, sizes: Mapping[str | None, int]) -> None:
-        """Count that so many records were taken from these workers, to be another's (None: they were nobody's)."""
+        """Count that so many records were moved from these workers to another (None: they were unassigned)."""
         for worker, size in sizes.items():
             if worker is not None:
                 self[worker].moved -= size

@@ -46,10 +46,10 @@ def test_a_copy_kept_by_asking_for_news_is_the_timeline(gaps: list[float], asked
     for at, look in enumerate(looks(gaps)):
         timeline.note(look)
         if at in asked or at == len(gaps) - 1:
-            told: dict[str, Any] = timeline.to_json(generation, len(rows))
-            rows = [*rows, *told["rows"]] if told["generation"] == generation else told["rows"]
-            generation = told["generation"]
-            assert told["next"] == len(rows)
+            answer: dict[str, Any] = timeline.to_json(generation, len(rows))
+            rows = [*rows, *answer["rows"]] if answer["generation"] == generation else answer["rows"]
+            generation = answer["generation"]
+            assert answer["next"] == len(rows)
             assert rows == [look.row for look in timeline.rows]
 
 

@@ -211,8 +211,8 @@ def test_the_last_outcome_ends_the_run_and_every_worker_is_told(bench: Bench) ->
     bench.run.ledger.record_leased("a", RangeSet([(0, 100)]))
     made = bench.ack("a", sessions["a"], 1, delivered=((0, 100),))
     assert AllSettled("run") in made
-    told = {one.worker for one in sends(made) if isinstance(one.message, AckReply) and one.message.over}
-    assert told == {"a", "b"}
+    notified = {one.worker for one in sends(made) if isinstance(one.message, AckReply) and one.message.over}
+    assert notified == {"a", "b"}
 
 
 def test_at_most_once_puts_a_lost_workers_records_in_doubt(tmp_path: Path) -> None:
@@ -287,8 +287,8 @@ def test_one_that_was_welcomed_and_is_silent_is_forgotten(bench: Bench) -> None:
 
 def test_disbelief_is_told_less_and_less_often(bench: Bench) -> None:
     bench.start("a")
-    told = [refused(bench.ack(f"forger-{nth}", 7, 1, delivered=((0, 1),))) != [] for nth in range(1, 20)]
-    assert [nth for nth, one in enumerate(told, 1) if one] == [1, 2, 4, 8, 16]
+    notified = [refused(bench.ack(f"forger-{nth}", 7, 1, delivered=((0, 1),))) != [] for nth in range(1, 20)]
+    assert [nth for nth, one in enumerate(notified, 1) if one] == [1, 2, 4, 8, 16]
 
 
 def test_what_was_leased_before_a_worker_was_given_up_is_believed_of_it_for_the_whole_run(bench: Bench) -> None:

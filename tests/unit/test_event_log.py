@@ -25,9 +25,9 @@ def test_whoever_asks_in_turn_is_told_each_thing_once() -> None:
     for round_ in range(5):
         for at in range(round_):
             event_log.note("a-kind", "info", f"{round_}.{at}")
-        told = event_log.to_json(ask)
-        heard += [row["text"] for row in told["rows"]]
-        ask = told["next"]
+        answer = event_log.to_json(ask)
+        heard += [row["text"] for row in answer["rows"]]
+        ask = answer["next"]
     assert heard == [f"{round_}.{at}" for round_ in range(5) for at in range(round_)]
     assert ask == 70 + len(heard)
 

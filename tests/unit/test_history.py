@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from support.dead_letters import buried
+from support.dead_letters import letter_group
 from traffic.core.master.decisions import Leased, OutcomesRecorded
 from traffic.core.master.invariants import check_ledger
 from traffic.core.ranges import RangeSet
@@ -108,7 +108,7 @@ NO_LETTERS = OutcomesRecorded("a", RangeSet([(0, 10)]), ())
 
 def letters(*positions: int, state: RecordState = RecordState.REJECTED) -> OutcomesRecorded:
     """Return the outcomes of ten records: these dead letters, and the others delivered."""
-    every = tuple(buried(DeadLetter(at, state, 2, 422, "HTTP 422", "a")) for at in positions)
+    every = tuple(letter_group(DeadLetter(at, state, 2, 422, "HTTP 422", "a")) for at in positions)
     return OutcomesRecorded("a", RangeSet([(0, 10)]).minus(RangeSet.of(positions)), every, 12, 0)
 
 
@@ -187,7 +187,7 @@ def test_where_nothing_can_be_sent_again_that_is_said(folder):
 
 @pytest.mark.parametrize(("policy", "again"), [("at-least-once", {3, 4, 7}), ("at-most-once", {3, 4})])
 def test_dead_letters_are_pending_in_a_run_that_is_recovered_for_them(folder, dataset, policy, again):
-    doubt = buried(DeadLetter(7, RecordState.IN_DOUBT, 1, 0, "lost", "b"))
+    doubt = letter_group(DeadLetter(7, RecordState.IN_DOUBT, 1, 0, "lost", "b"))
     booked = replace(letters(3, 4), delivered=RangeSet([(0, 3)]))
     terms = replace(AT_MOST_ONCE, policy=policy)
     path = leave_with(

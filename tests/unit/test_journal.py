@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from support.dead_letters import buried
+from support.dead_letters import letter_group
 from traffic.core.master.decisions import Entry, Leased, LeaseReturned, OutcomesRecorded, Reopened
 from traffic.core.protocol import RunConfig
 from traffic.core.ranges import RangeSet
@@ -40,7 +40,9 @@ def group(number: int, size: int = 0) -> list[Entry]:
     return [
         Leased(number + 1, worker, RangeSet([(at, at + 5), (at + 6, at + ROOM)])),
         LeaseReturned(number + 1, worker, RangeSet([(at + 6, at + ROOM)])),
-        OutcomesRecorded(worker, RangeSet([(at, at + 1), (at + 2, at + 5)]), (buried(letter),), number + 4, number),
+        OutcomesRecorded(
+            worker, RangeSet([(at, at + 1), (at + 2, at + 5)]), (letter_group(letter),), number + 4, number
+        ),
         Reopened(RangeSet([(at + 1, at + 2)])),
     ]
 
@@ -308,7 +310,7 @@ def test_a_journal_of_version_1_is_read_and_what_is_added_is_of_the_latest(path:
         database.execute("INSERT INTO entry VALUES (1, ?)", (old,))
         database.execute("UPDATE head SET entries = 1, chain = ?", (zlib.crc32(old.encode()),))
     alone = OutcomesRecorded(
-        "w1", RangeSet([(0, 2)]), (buried(DeadLetter(4, RecordState.REJECTED, 5, 422, "no", "w1")),), 7, 1
+        "w1", RangeSet([(0, 2)]), (letter_group(DeadLetter(4, RecordState.REJECTED, 5, 422, "no", "w1")),), 7, 1
     )
     assert read(path)[0] == [alone]
     assert version_of(path) == 1, "who only reads changes nothing"

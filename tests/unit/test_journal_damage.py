@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from support.dead_letters import buried
+from support.dead_letters import letter_group
 from traffic.core.master.decisions import Entry, OutcomesRecorded
 from traffic.core.master.recovery import Recovery, RecoveryError
 from traffic.core.ranges import RangeSet
@@ -102,5 +102,5 @@ def test_a_report_that_is_no_object_is_passed_over(tmp_path):
 def test_a_letter_says_rejected_or_in_doubt():
     with pytest.raises(RecoveryError):
         Recovery(5).take(
-            OutcomesRecorded("a", RangeSet(), (buried(DeadLetter(0, RecordState.DELIVERED, 1, 0, "", "a")),))
+            OutcomesRecorded("a", RangeSet(), (letter_group(DeadLetter(0, RecordState.DELIVERED, 1, 0, "", "a")),))
         )

@@ -24,8 +24,8 @@ def test_deliveries_that_are_said_again_are_no_news_and_are_not_looked_at_one_by
     ledger = a_ledger()
     ledger.record_delivered("w1", RangeSet([(0, 15)]))
     with patch.object(RangeSet, "members", side_effect=AssertionError("looked at one by one")):
-        news = ledger.record_delivered("w1", RangeSet([(0, 18)]))
-    assert news == RangeSet([(15, 18)])
+        newly = ledger.record_delivered("w1", RangeSet([(0, 18)]))
+    assert newly == RangeSet([(15, 18)])
     assert ledger.repeats == 15
     assert ledger.shares["w1"].delivered == 18
     check_ledger(ledger)

@@ -216,9 +216,9 @@ def test_the_last_outcome_ends_a_run_in_its_pause_and_the_pause_with_it(bench: B
 def test_a_stop_ends_the_pause_and_the_next_run_begins_without_one(bench: Bench) -> None:
     bench.start("a")
     bench.coordinator.pause()
-    (told,) = sends(bench.coordinator.stop())
-    assert isinstance(told.message, AckReply)
-    assert (told.message.over, told.message.paused) == (True, False)
+    (notified,) = sends(bench.coordinator.stop())
+    assert isinstance(notified.message, AckReply)
+    assert (notified.message.over, notified.message.paused) == (True, False)
     bench.coordinator.close()
     session = bench.start("a")["a"]
     assert isinstance(the_message(bench.ack("a", session, 1, wants=5)), LeaseGrant)

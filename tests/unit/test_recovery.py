@@ -6,7 +6,7 @@ from typing import cast
 
 import pytest
 
-from support.dead_letters import buried, each, failure
+from support.dead_letters import each_letter, failure, letter_group
 from traffic.core.master.decisions import (
     AllSettled,
     Entry,
@@ -36,10 +36,10 @@ def letter(position: int, worker: str, state: RecordState = RecordState.REJECTED
     return DeadLetter(position, state, 1, 422, "HTTP 422", worker)
 
 
-def booked(
+def recorded(
     worker: str, delivered: RangeSet, *letters: DeadLetter, attempts: int = 0, resent: int = 0
 ) -> OutcomesRecorded:
-    return OutcomesRecorded(worker, delivered, tuple(map(buried, letters)), attempts, resent)
+    return OutcomesRecorded(worker, delivered, tuple(map(letter_group, letters)), attempts, resent)
 
 
 def recovered(*entries: Entry, records: int = 100) -> Recovery:
@@ -62,7 +62,7 @@ def test_what_was_leased_and_neither_settled_nor_returned_was_in_hand():
         Leased(1, "a", places(0, 10)),
         Leased(2, "b", places(10, 20)),
         Leased(3, "c", places(20, 30)),
-        booked("a", places(0, 4), letter(5, "a"), attempts=6, resent=1),
+        recorded("a", places(0, 4), letter(5, "a"), attempts=6, resent=1),
         LeaseReturned(2, "b", places(10, 20)),
         LeaseReturned(3, "c", places(25, 30)),
     )
@@ -73,7 +73,7 @@ def test_what_was_leased_and_neither_settled_nor_returned_was_in_hand():
 
 
 def test_what_another_has_settled_is_in_nobodys_hand():
-    recovery = recovered(Leased(1, "a", places(0, 4)), Leased(2, "b", places(0, 4)), booked("b", places(0, 3)))
+    recovery = recovered(Leased(1, "a", places(0, 4)), Leased(2, "b", places(0, 4)), recorded("b", places(0, 3)))
     assert recovery.held() == {"a": places(3, 4), "b": places(3, 4)}, "either may have sent the last"
 
 
@@ -84,10 +84,10 @@ def test_what_one_was_leased_again_after_it_was_returned_is_in_its_hand():
 
 def test_the_latest_count_of_a_worker_is_taken_and_a_masters_own_entries_have_none():
     recovery = recovered(
-        booked("a", places(0, 1), attempts=3, resent=1),
-        booked("a", places(1, 2), attempts=7, resent=2),
-        booked("a", RangeSet(), letter(5, "a", RecordState.IN_DOUBT)),
-        booked("", RangeSet(), letter(6, "b", RecordState.IN_DOUBT)),
+        recorded("a", places(0, 1), attempts=3, resent=1),
+        recorded("a", places(1, 2), attempts=7, resent=2),
+        recorded("a", RangeSet(), letter(5, "a", RecordState.IN_DOUBT)),
+        recorded("", RangeSet(), letter(6, "b", RecordState.IN_DOUBT)),
     )
     assert (recovery.attempts, recovery.resent) == ({"a": 7}, {"a": 2})
     assert recovery.ledger.shares["b"].in_doubt == 1, "a letter names the worker, whoever booked it"
@@ -96,29 +96,29 @@ def test_the_latest_count_of_a_worker_is_taken_and_a_masters_own_entries_have_no
 @pytest.mark.parametrize(
     ("later", "states", "settled"),
     [
-        (booked("b", places(0, 1)), [0, 0, 1, 0, 0], {"a": (0, 0, 0), "b": (1, 0, 0)}),
-        (booked("b", RangeSet(), letter(0, "b")), [0, 0, 0, 1, 0], {"a": (0, 0, 0), "b": (0, 1, 0)}),
-        (booked("a", RangeSet(), letter(0, "a")), [0, 0, 0, 1, 0], {"a": (0, 1, 0)}),
+        (recorded("b", places(0, 1)), [0, 0, 1, 0, 0], {"a": (0, 0, 0), "b": (1, 0, 0)}),
+        (recorded("b", RangeSet(), letter(0, "b")), [0, 0, 0, 1, 0], {"a": (0, 0, 0), "b": (0, 1, 0)}),
+        (recorded("a", RangeSet(), letter(0, "a")), [0, 0, 0, 1, 0], {"a": (0, 1, 0)}),
     ],
 )
 def test_a_later_word_that_overruled_an_earlier_one_does_so_again(later, states, settled):
-    recovery = recovered(booked("a", RangeSet(), letter(0, "a", RecordState.IN_DOUBT)), later, records=1)
+    recovery = recovered(recorded("a", RangeSet(), letter(0, "a", RecordState.IN_DOUBT)), later, records=1)
     assert recovery.ledger.counts == states
     shares = recovery.ledger.shares.items()
     assert {name: (one.delivered, one.rejected, one.in_doubt) for name, one in shares} == settled
-    assert recovery.ledger.dead == {one.position: one for one in each(later)}
+    assert recovery.ledger.dead == {one.position: one for one in each_letter(later)}
 
 
-DELIVERED = booked("a", places(10, 20))
+DELIVERED = recorded("a", places(10, 20))
 CONTRADICTIONS: dict[str, Entry] = {
-    "delivered beyond the run": booked("a", places(95, 101)),
-    "delivered far beyond the run": booked("a", places(10**20, 10**20 + 1)),
+    "delivered beyond the run": recorded("a", places(95, 101)),
+    "delivered far beyond the run": recorded("a", places(10**20, 10**20 + 1)),
     "delivered twice": DELIVERED,
-    "one of them delivered twice": booked("b", places(0, 11)),
-    "rejected after it was delivered": booked("a", RangeSet(), letter(15, "a")),
-    "rejected as it was delivered": booked("a", places(0, 5), letter(4, "a")),
-    "rejected beyond the run": booked("a", RangeSet(), letter(100, "a")),
-    "in doubt far beyond the run": booked("", RangeSet(), letter(10**20, "a", RecordState.IN_DOUBT)),
+    "one of them delivered twice": recorded("b", places(0, 11)),
+    "rejected after it was delivered": recorded("a", RangeSet(), letter(15, "a")),
+    "rejected as it was delivered": recorded("a", places(0, 5), letter(4, "a")),
+    "rejected beyond the run": recorded("a", RangeSet(), letter(100, "a")),
+    "in doubt far beyond the run": recorded("", RangeSet(), letter(10**20, "a", RecordState.IN_DOUBT)),
     "leased beyond the run": Leased(9, "a", places(95, 101)),
     "returned beyond the run": LeaseReturned(9, "a", places(10**20, 10**20 + 1)),
 }
@@ -132,7 +132,7 @@ def test_what_no_run_can_have_journaled_is_refused(kind):
 
 
 def test_a_position_may_be_settled_up_to_the_runs_last():
-    recovery = recovered(Leased(1, "a", places(98, 100)), booked("a", places(98, 99), letter(99, "a")))
+    recovery = recovered(Leased(1, "a", places(98, 100)), recorded("a", places(98, 99), letter(99, "a")))
     assert recovery.ledger.counts == [98, 0, 1, 1, 0]
 
 
@@ -140,28 +140,31 @@ def test_a_position_may_be_settled_up_to_the_runs_last():
     "places", [places(10, 11), places(20, 21), places(20, 23), places(99, 101), places(10**20, 10**21)]
 )
 def test_what_is_no_dead_letter_cannot_have_been_reopened(places):
-    recovery = recovered(DELIVERED, booked("a", RangeSet(), letter(22, "a")))
+    recovery = recovered(DELIVERED, recorded("a", RangeSet(), letter(22, "a")))
     with pytest.raises(RecoveryError, match="cannot have been dead letters just then"):
         recovery.take(Reopened(places))
 
 
 def test_a_dead_letter_that_was_reopened_is_pending_and_in_nobodys_hand_until_it_is_leased():
-    before = (Leased(1, "a", places(0, 4)), booked("a", places(0, 2), letter(2, "a"), letter(3, "b"), attempts=4))
+    before = (Leased(1, "a", places(0, 4)), recorded("a", places(0, 2), letter(2, "a"), letter(3, "b"), attempts=4))
     recovery = recovered(*before, Reopened(places(2, 4)))
     assert recovery.ledger.counts == [98, 0, 2, 0, 0]
     assert (recovery.held(), recovery.ledger.dead) == ({}, {})
     assert recovery.ledger.prior_attempts.former == {2: letter(2, "a"), 3: letter(3, "b")}
-    again = recovered(*before, Reopened(places(2, 4)), Leased(2, "c", places(2, 4)), booked("c", places(2, 3)))
+    again = recovered(*before, Reopened(places(2, 4)), Leased(2, "c", places(2, 4)), recorded("c", places(2, 3)))
     assert (again.held(), again.ledger.prior_attempts.former) == ({"c": places(3, 4)}, {3: letter(3, "b")})
     assert again.attempts == {"a": 4}, "counts go on"
 
 
 def test_what_was_reopened_and_failed_again_can_be_reopened_again():
     again = Reopened(places(2, 3))
-    recovery = recovered(booked("a", RangeSet(), letter(2, "a")), again, booked("b", RangeSet(), letter(2, "b")), again)
+    recovery = recovered(
+        recorded("a", RangeSet(), letter(2, "a")), again, recorded("b", RangeSet(), letter(2, "b")), again
+    )
     assert recovery.ledger.prior_attempts.former == {2: letter(2, "b")}
     assert (
-        recovered(booked("a", RangeSet(), letter(2, "a")), again, booked("", RangeSet(), letter(2, "a"))).held() == {}
+        recovered(recorded("a", RangeSet(), letter(2, "a")), again, recorded("", RangeSet(), letter(2, "a"))).held()
+        == {}
     )
 
 
@@ -175,7 +178,7 @@ class Restarted(Bench):
         self.made = self.coordinator.resume(self.run, recovery.held(), 5.0, self.now)
 
 
-ENTRIES = (Leased(1, "a", places(0, 10)), booked("a", places(0, 4), attempts=5, resent=1))
+ENTRIES = (Leased(1, "a", places(0, 10)), recorded("a", places(0, 4), attempts=5, resent=1))
 
 
 @pytest.fixture
@@ -197,7 +200,7 @@ def cautious(tmp_path: Path) -> Iterator[Restarted]:
 
 def test_a_worker_of_the_former_master_is_believed_and_begins_anew(restarted):
     made = restarted.ack("a", 7, 31, delivered=((0, 8),), holds=((8, 10),), wants=5, attempts=9)
-    assert made[0] == booked("a", places(4, 8), attempts=9, resent=1), "what was news, and before any answer"
+    assert made[0] == recorded("a", places(4, 8), attempts=9, resent=1), "what was news, and before any answer"
     welcome = the_message(made)
     assert isinstance(welcome, Welcome)
     assert (welcome.session, welcome.run) == (100, restarted.run.config)
@@ -208,7 +211,7 @@ def test_a_worker_of_the_former_master_is_believed_and_begins_anew(restarted):
 def test_after_a_restart_a_worker_is_believed_of_what_it_was_leased_by_the_journal_and_of_nothing_else(restarted):
     made = restarted.ack("a", 7, 31, delivered=((0, 12),), failed=(failure(50),), attempts=9)
     assert made[:2] == [
-        booked("a", places(4, 10), attempts=9, resent=1),
+        recorded("a", places(4, 10), attempts=9, resent=1),
         OutcomesRefused("a", RangeSet([(10, 12), (50, 51)]), 1),
     ]
     made = restarted.ack("b", 7, 31, delivered=((0, 100),), attempts=100)
@@ -218,7 +221,7 @@ def test_after_a_restart_a_worker_is_believed_of_what_it_was_leased_by_the_journ
 
 
 def test_a_run_of_which_nothing_was_in_hand_goes_on_at_once(tmp_path):
-    bench = Restarted(tmp_path, booked("a", places(0, 4)))
+    bench = Restarted(tmp_path, recorded("a", places(0, 4)))
     grant = the_message(bench.ack("a", bench.hello("a"), 1, wants=5))
     assert isinstance(grant, LeaseGrant)
     assert (grant.positions, grant.redelivered) == (((4, 9),), ())
@@ -249,7 +252,7 @@ def test_a_resumed_run_that_is_stopped_before_it_goes_on_has_in_doubt_what_was_i
     restarted.coordinator.stop()
     (made,) = restarted.coordinator.close()
     assert isinstance(made, OutcomesRecorded)
-    assert [(one.position, one.reason, one.worker) for one in each(made)] == [
+    assert [(one.position, one.reason, one.worker) for one in each_letter(made)] == [
         (position, LOST_AT_END, "a") for position in range(4, 10)
     ]
     assert restarted.run.ledger.counts == [90, 0, 4, 0, 6]
@@ -258,7 +261,7 @@ def test_a_resumed_run_that_is_stopped_before_it_goes_on_has_in_doubt_what_was_i
 def test_at_most_once_what_was_in_hand_is_in_doubt_at_once_and_journaled_so(cautious):
     (made,) = cautious.made
     assert isinstance(made, OutcomesRecorded)
-    assert [(one.position, one.reason, one.worker) for one in each(made)] == [
+    assert [(one.position, one.reason, one.worker) for one in each_letter(made)] == [
         (position, LOST_AT_RESTART, "a") for position in range(4, 10)
     ]
     again = recovered(*ENTRIES, made)
@@ -268,7 +271,7 @@ def test_at_most_once_what_was_in_hand_is_in_doubt_at_once_and_journaled_so(caut
 def test_at_most_once_a_worker_that_knows_better_is_believed(cautious):
     refused = failure(9, status=422)
     made = cautious.ack("a", 7, 31, delivered=((4, 8),), failed=(refused,), attempts=11)
-    assert made[0] == booked(
+    assert made[0] == recorded(
         "a", places(4, 8), DeadLetter(9, RecordState.REJECTED, 1, 422, "HTTP 422", "a"), attempts=11, resent=1
     )
     assert cautious.run.ledger.counts == [90, 0, 8, 1, 1]
@@ -276,7 +279,7 @@ def test_at_most_once_a_worker_that_knows_better_is_believed(cautious):
 
 
 def test_a_run_that_was_settled_when_it_was_cut_off_ends_as_soon_as_it_is_resumed(tmp_path):
-    bench = Restarted(tmp_path, booked("a", places(0, 100)))
+    bench = Restarted(tmp_path, recorded("a", places(0, 100)))
     assert bench.made == [AllSettled("run")]
     bench.hello("a")
     answers = [one.message for one in sends(bench.ack("a", 7, 1, wants=5))]
@@ -292,7 +295,7 @@ class Reopening(Restarted):
     """A master whose run has two dead letters to send again: position 2, rejected, and 3, in doubt."""
 
     LETTERS = (letter(2, "a"), letter(3, "a", RecordState.IN_DOUBT))
-    BEFORE = (Leased(1, "a", places(0, 4)), booked("a", RangeSet([(0, 2), (4, 100)]), *LETTERS, attempts=100))
+    BEFORE = (Leased(1, "a", places(0, 4)), recorded("a", RangeSet([(0, 2), (4, 100)]), *LETTERS, attempts=100))
 
     def __init__(self, folder: Path, *entries: Entry, policy: str = "at-least-once") -> None:
         again = Reopened(places(2, 4) if policy == "at-least-once" else places(2, 3))
@@ -326,7 +329,7 @@ def test_what_was_reopened_is_granted_as_a_repeat_and_its_new_outcome_counts(reo
     assert (grant.positions, grant.redelivered) == (((2, 4),), ((2, 4),))
     made = reopening.ack("b", session, 2, heard=grant.seq, delivered=((3, 4),), failed=(REFUSED,), attempts=4)
     rejected = DeadLetter(2, RecordState.REJECTED, 3, 409, "HTTP 409", "b")
-    assert made[0] == booked("b", places(3, 4), rejected, attempts=4)
+    assert made[0] == recorded("b", places(3, 4), rejected, attempts=4)
     assert AllSettled("run") in made
     assert (reopening.run.ledger.dead, reopening.run.ledger.prior_attempts.former) == ({2: rejected}, {})
     assert reopening.coordinator.close() == []
@@ -337,7 +340,7 @@ def test_a_run_that_is_stopped_before_they_are_leased_has_the_former_letters(reo
     reopening.now = TERMS.lease_s
     reopening.coordinator.stop()
     (made,) = reopening.coordinator.close()
-    assert made == booked("", RangeSet(), *Reopening.LETTERS)
+    assert made == recorded("", RangeSet(), *Reopening.LETTERS)
     assert reopening.run.ledger.dead == {2: Reopening.LETTERS[0], 3: Reopening.LETTERS[1]}
     again = recovered(*Reopening.BEFORE, Reopened(places(2, 4)), made)
     assert (again.ledger.counts, again.ledger.prior_attempts.former, again.held()) == ([0, 0, 98, 1, 1], {}, {})
@@ -352,7 +355,7 @@ def test_what_was_leased_again_and_handed_back_is_what_it_was_and_what_was_kept_
     reopening.coordinator.stop()
     reopening.ack("b", session, 2, heard=grant.seq, holds=((2, 3),))
     (made,) = reopening.coordinator.close()
-    assert [(one.position, one.reason, one.worker) for one in each(made)] == [
+    assert [(one.position, one.reason, one.worker) for one in each_letter(made)] == [
         (2, LOST_AT_END, "b"),
         (3, "HTTP 422", "a"),
     ]
@@ -364,7 +367,7 @@ def test_what_a_lost_worker_had_again_is_in_doubt_at_the_end(reopening):
     reopening.ack("b", session, 1, wants=1)
     reopening.coordinator.worker_lost("b", "gone")
     (made,) = reopening.coordinator.close()
-    assert [(one.position, one.state, one.worker) for one in each(made)] == [
+    assert [(one.position, one.state, one.worker) for one in each_letter(made)] == [
         (2, RecordState.IN_DOUBT, "b"),
         (3, RecordState.IN_DOUBT, "a"),
     ]
@@ -408,7 +411,7 @@ def test_a_worker_that_saw_it_delivered_is_believed_whenever_that_was(reopening)
 def test_at_most_once_what_was_leased_again_when_the_master_died_is_in_doubt(tmp_path):
     bench = Reopening(tmp_path, Leased(2, "b", places(2, 3)), policy="at-most-once")
     made, settled = bench.made
-    assert [(one.position, one.reason, one.worker) for one in each(cast("OutcomesRecorded", made))] == [
+    assert [(one.position, one.reason, one.worker) for one in each_letter(cast("OutcomesRecorded", made))] == [
         (2, LOST_AT_RESTART, "b")
     ]
     assert settled == AllSettled("run")
@@ -419,7 +422,9 @@ def test_at_most_once_what_was_leased_again_when_the_master_died_is_in_doubt(tmp
 
 def test_at_most_once_what_two_may_have_sent_is_in_doubt_once(tmp_path):
     bench = Restarted(tmp_path, Leased(1, "a", places(0, 4)), Leased(2, "b", places(2, 6)), policy="at-most-once")
-    assert [one.position for made in bench.made for one in each(cast("OutcomesRecorded", made))] == list(range(6))
+    assert [one.position for made in bench.made for one in each_letter(cast("OutcomesRecorded", made))] == list(
+        range(6)
+    )
     assert bench.run.ledger.counts == [94, 0, 0, 0, 6]
     check_ledger(bench.run.ledger)
     close(bench.run)

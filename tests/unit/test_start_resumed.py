@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from support.dead_letters import buried
+from support.dead_letters import letter_group
 from traffic.core.master.decisions import OutcomesRecorded, Reopened
 from traffic.core.ranges import RangeSet
 from traffic.core.record_state import DeadLetter, RecordState
@@ -140,7 +140,7 @@ def test_dead_letters_that_are_sent_again_are_journaled_before_anything_is_sent(
     path = bench.leave("completed", ended="2026-01-02T04:00:00Z", told=True)
     letter = DeadLetter(1, RecordState.REJECTED, 2, 422, "HTTP 422", "a")
     with closing(Journal.open(path)) as journal:
-        journal.write([OutcomesRecorded("a", RangeSet([(2, 10)]), (buried(letter),), 11, 0)])
+        journal.write([OutcomesRecorded("a", RangeSet([(2, 10)]), (letter_group(letter),), 11, 0)])
     before = read(path)
     starter = bench.starter(traffic_resume=RUN, traffic_resend="dead-letters")
     starter.check(starter.options)

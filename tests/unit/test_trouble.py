@@ -136,7 +136,7 @@ def test_a_worker_that_comes_back_is_given_what_was_moved_and_no_second_slice(be
         bench.hello("a", number)
         check_ledger(bench.run.ledger)
     shares = bench.run.ledger.shares
-    assert {name: tally.slice for name, tally in shares.items()} == {"a": 10, "b": 10}
+    assert {name: share.slice for name, share in shares.items()} == {"a": 10, "b": 10}
     bench.coordinator.worker_lost("a", "test")
     bench.coordinator.worker_lost("b", "test")
     bench.hello("a", 5)
@@ -144,7 +144,7 @@ def test_a_worker_that_comes_back_is_given_what_was_moved_and_no_second_slice(be
 
 
 def test_of_a_dead_letter_that_is_sent_again_it_is_known_whether_the_api_had_answered_it() -> None:
-    earlier = PriorAttempts(records=9)
-    earlier.former.put(RangeSet([(3, 4)]), Cause(RecordState.REJECTED, 5, 422, "HTTP 422", "a"))
-    earlier.former.put(RangeSet([(4, 5)]), Cause(RecordState.IN_DOUBT, 1, 0, "lost", "a"))
-    assert earlier.tries_among(RangeSet([(0, 9)])) == (Tried(3, 0, outcome_unknown=False),)
+    prior = PriorAttempts(records=9)
+    prior.former.put(RangeSet([(3, 4)]), Cause(RecordState.REJECTED, 5, 422, "HTTP 422", "a"))
+    prior.former.put(RangeSet([(4, 5)]), Cause(RecordState.IN_DOUBT, 1, 0, "lost", "a"))
+    assert prior.tries_among(RangeSet([(0, 9)])) == (Tried(3, 0, outcome_unknown=False),)

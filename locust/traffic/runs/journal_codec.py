@@ -29,7 +29,7 @@ def entry_from_json(body: str) -> Entry:
     """Decode what `entry_to_json` made. KeyError, TypeError or ValueError if it is something else."""
     data = json.loads(body)
     if "booked" in data:
-        letters = tuple(_buried(*letter) for letter in data["letters"])
+        letters = tuple(_letter_group(*letter) for letter in data["letters"])
         # An older release did not count possible repeats.
         counted = data["attempts"], data["resent"], data.get("maybe_resent", 0)
         return OutcomesRecorded(data["worker"], _ranges(data["booked"]), letters, *counted)
@@ -40,7 +40,7 @@ def entry_from_json(body: str) -> Entry:
     return LeaseReturned(data["lease"], data["worker"], _ranges(data["returned"]))
 
 
-def _buried(
+def _letter_group(
     at: int | list[list[int]], state: int, attempts: int, status: int, reason: str, worker: str
 ) -> DeadLetterGroup:
     """Read the letters of one cause; in a journal of version 1 each letter stands alone, and `at` is its position."""

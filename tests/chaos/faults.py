@@ -58,6 +58,7 @@ class Scenario:
     acts: tuple[Act, ...] = field(default=())
     store: Store = "sqlite"
     deadline_s: float = 120.0
+    lease_s: float = 5.0
 
     @classmethod
     def of(cls, seed: int, store: Store = "sqlite") -> "Scenario":

@@ -20,7 +20,7 @@ ROUNDS = {
         acts=(Act("kill", 1.0), Act("join", 1.5), Act("api", 2.5, lasts=1.0)),
     ),
     "a worker is frozen past its lease and another leaves": Scenario(
-        2, records=600, workers=3, acts=(Act("freeze", 1.0, lasts=6.5), Act("term", 2.0, worker=1))
+        2, records=600, workers=3, acts=(Act("freeze", 1.0, lasts=3.5), Act("term", 2.0, worker=1)), lease_s=2.0
     ),
     "workers are cut off and nothing may be sent twice": Scenario(
         3,

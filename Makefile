@@ -67,6 +67,7 @@ lanes = $(if $(filter-out 1,$(JOBS)),-n $(JOBS) --dist loadgroup --no-loadscope-
 test: ## every kind of test, in JOBS lanes; those for Docker, MongoDB or a browser if it is there
 	$(pytest) $(lanes) --leave-out slow tests
 
+test-fast: JOBS = $(or $(shell nproc 2>/dev/null),2)
 test-fast: ## unit and property tests, and a share of the simulation: no process is started
 	$(pytest) $(lanes) --leave-out slow --leave-out thorough $(wildcard tests/unit tests/property tests/simulation)
 

@@ -154,9 +154,9 @@ def test_the_page_tells_why_a_run_is_not_resumed_and_starts_no_other_instead(
 ) -> None:
     with Cluster(tmp_path, api.url, workers=1, web=True, TRAFFIC_FILE=cut_off.file) as cluster:
         cluster.await_web(1)
-        status = cluster.status
+        why = f"{edited_file} is not the file that run {cut_off.run} began with"
+        status = cluster.until(lambda: why in (cluster.status["reason"] or "") and cluster.status, "the page says why")
         assert status["state"] == "ready"
-        assert f"{edited_file} is not the file that run {cut_off.run} began with" in status["reason"]
         assert f"run {cut_off.run} was cut off" in cluster.swarm(2)["message"]
         assert api.count == 0
         assert not cluster.swarm(2, traffic_resume="last")["success"]

@@ -63,7 +63,7 @@ class Replay(ReplayUser):
         self.deliver_next()
 """
 USERS = {"RecordUser": LOCUSTFILE, "ReplayUser": REPLAY, "ReplayUser with a task": TASKS}
-RECORDS = 400
+RECORDS, USERS_IN_ALL = 400, 9
 # In so many acks, four a second while something is held, leases would lapse if they were not renewed: after 5 s.
 LAPSE_ACKS = 24
 SLOWLY, AT_ONCE = Step(delay=0.1), Step()
@@ -84,9 +84,10 @@ def begin(folder: Path, api: FakeApi, user: str = "RecordUser", **more: Any) -> 
 def run_under_way(cluster: Cluster, api: FakeApi) -> str:
     """Start a run by the web form, and let it go on for a while; its id."""
     cluster.await_web(len(cluster.workers))
-    assert cluster.swarm(9)["success"]
+    assert cluster.swarm(USERS_IN_ALL)["success"]
     everyone = set(cluster.await_ids())
     cluster.until(lambda: everyone <= {post.worker for post in api.posts()}, "every worker sends")
+    cluster.until(lambda: cluster.status["counts"]["leased"] > 2 * USERS_IN_ALL, "the workers hold more than they send")
     return str(cluster.status["run"])
 
 

@@ -15,6 +15,7 @@ import signal
 import sys
 from typing import Any, NoReturn
 
+import numpy.ma  # noqa: F401 - NumPy imports it at the first `unique`, which is in mid-run
 from gevent import monkey
 from locust.main import main as locust_main
 

@@ -12,15 +12,7 @@ from locust.runners import MasterRunner, WorkerRunner
 
 from traffic.core.outcome import Answer, AtLeastOnce, AtMostOnce, Outcome
 from traffic.environment import own_loopback, unknown
-from traffic.locust_patches.connecting import report_missing_master
-from traffic.locust_patches.defaults import (
-    enable_rebalancing,
-    keep_missing_workers,
-    set_stop_timeout,
-    wait_for_lost_master,
-)
-from traffic.locust_patches.frames import drop_odd_frames
-from traffic.locust_patches.parser import make_parser_once
+from traffic.locust_patches.install import patch_master, patch_process, patch_worker
 from traffic.master.finish import refuse_to_start
 from traffic.master.master import Master
 from traffic.master.web import Web
@@ -46,9 +38,7 @@ def _attach(environment: Environment, runner: Any, **_: Any) -> None:
     """Make this process a master or a worker of the traffic protocol."""
     if isinstance(runner, MasterRunner):
         assert environment.parsed_options is not None
-        enable_rebalancing(environment)
-        set_stop_timeout(environment)
-        keep_missing_workers()
+        patch_master(environment, runner)
         report_log()
         _warn(environment.parsed_options.host or "")
         try:
@@ -60,7 +50,7 @@ def _attach(environment: Environment, runner: Any, **_: Any) -> None:
     elif isinstance(runner, WorkerRunner):
         assert environment.parsed_options is not None
         clear_row_before_log(headless=environment.parsed_options.headless)
-        wait_for_lost_master()
+        patch_worker(runner)
         sources[environment] = Worker(environment, runner)
     else:
         logging.getLogger(__name__).error(
@@ -79,9 +69,7 @@ def _warn(host: str) -> None:
         logger.warning("the host %s is not reached from here: %s.", host, why)
 
 
-make_parser_once()
-drop_odd_frames()
-report_missing_master()
+patch_process()
 events.init_command_line_parser.add_listener(add_options)
 events.init_command_line_parser.add_listener(report_parse_errors)
 events.init.add_listener(_attach)

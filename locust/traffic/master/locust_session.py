@@ -16,9 +16,7 @@ from traffic.locust_patches.ending import await_no_workers, end_process, end_ram
 from traffic.locust_patches.frames import limit_frame_size
 from traffic.locust_patches.membership import (
     allow_reconnect,
-    count_workers_once,
     forget_missing_workers,
-    ignore_unknown_workers,
     note_returning_workers,
     request_registration,
 )
@@ -43,8 +41,6 @@ class LocustSession:
         self._unlisted: dict[str, float] = {}
         self._server: object = None
         self.allow_reconnect()
-        ignore_unknown_workers(runner)
-        count_workers_once(runner)
         self._returning = note_returning_workers(runner)
         self._rebalancer = rebalance_beside_messages(runner)
 

@@ -24,7 +24,6 @@ from traffic.locust_patches.worker_tests import (
     end_users_beside_messages,
     end_users_of_old_test,
     send_last_statistics,
-    stop_early_start,
 )
 from traffic.machine_limits import raise_open_files, too_few_files
 from traffic.worker import health
@@ -53,7 +52,6 @@ class Worker:
         self._run_id = getattr(environment.parsed_options, "traffic_run", "")
         self._own_run: RunConfig | None = None  # the run with that id, once the master has sent it
         raise_open_files()
-        stop_early_start(runner)
         self._user_end = end_users_beside_messages(environment, runner)
         runner.register_message(REGISTER, self._on_register)
         for kind in FROM_MASTER:

@@ -1,0 +1,38 @@
+"""Applies the cures that need only the process or its runner. Add a new cure of that kind here."""
+
+from locust.env import Environment
+from locust.runners import MasterRunner, WorkerRunner
+
+from traffic.locust_patches.connecting import report_missing_master
+from traffic.locust_patches.defaults import (
+    enable_rebalancing,
+    keep_missing_workers,
+    set_stop_timeout,
+    wait_for_lost_master,
+)
+from traffic.locust_patches.frames import drop_odd_frames
+from traffic.locust_patches.membership import count_workers_once, ignore_unknown_workers
+from traffic.locust_patches.parser import make_parser_once
+from traffic.locust_patches.worker_tests import stop_early_start
+
+
+def patch_process() -> None:
+    """Change Locust in this process; call it before Locust makes a runner. A second call changes nothing."""
+    make_parser_once()
+    drop_odd_frames()
+    report_missing_master()
+
+
+def patch_master(environment: Environment, runner: MasterRunner) -> None:
+    """Change the settings and the runner of a master, before anything else of ours is made."""
+    enable_rebalancing(environment)
+    set_stop_timeout(environment)
+    keep_missing_workers()
+    ignore_unknown_workers(runner)
+    count_workers_once(runner)
+
+
+def patch_worker(runner: WorkerRunner) -> None:
+    """Change the settings and the runner of a worker, before anything else of ours is made."""
+    wait_for_lost_master()
+    stop_early_start(runner)

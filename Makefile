@@ -62,7 +62,7 @@ browser_tests := $(wildcard tests/browser/test_*.py tests/compose/test_*browser*
 
 # Most tests wait for processes, so more lanes than cores; tests/support/lanes.py says which tests share a lane.
 JOBS ?= 6
-lanes = $(if $(filter-out 1,$(JOBS)),-n $(JOBS) --dist loadgroup --no-loadscope-reorder)
+lanes = $(if $(filter-out 1,$(JOBS)),-n $(JOBS) --dist loadscope --no-loadscope-reorder)
 
 test: ## every kind of test, in JOBS lanes; those for Docker, MongoDB or a browser if it is there
 	$(pytest) $(lanes) --leave-out slow tests

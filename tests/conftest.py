@@ -3,6 +3,7 @@
 import signal
 from collections.abc import Generator, Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -21,6 +22,7 @@ LOG_SHOWN = 6000
 # Markers of tests that a run may leave out, and the command that runs them.
 LEFT_OUT = {"slow": "make test-all", "thorough": "make test"}
 left_out = pytest.StashKey[dict[str, int]]()
+groups = pytest.StashKey[Path]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -30,8 +32,24 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Begin with nothing left out."""
+    """Begin with nothing left out, and a place for the groups of tests that share a lane."""
     config.stash[left_out] = {}
+    if not hasattr(config, "workerinput"):
+        folder = TemporaryDirectory()
+        config.add_cleanup(folder.cleanup)
+        config.stash[groups] = Path(folder.name, "groups.json")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Name to a lane the file for its groups."""
+    node.workerinput["groups"] = str(node.config.stash[groups])
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> lanes.Lanes:
+    """Deal out the tests by their groups."""
+    return lanes.Lanes(config, log, config.stash[groups])
 
 
 @pytest.hookimpl(wrapper=True)
@@ -40,7 +58,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         _stretch_timeout(item)
     if hasattr(config, "workerinput"):
-        lanes.assign(items, Path(__file__).parent)
+        lanes.assign(items, Path(__file__).parent, Path(config.workerinput["groups"]))
     yield  # -k and -m choose
     for marker in config.getoption("--leave-out"):
         without = [item for item in items if item.get_closest_marker(marker)]
@@ -76,14 +94,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     """Report how many tests were left out, and what runs them."""
     for marker, count in config.stash[left_out].items():
         terminalreporter.write_line(f"{count} {marker} tests were left out: `{LEFT_OUT[marker]}` runs them")
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    """Name a test without its lane, so that its name can be given to pytest."""
-    name, at, lane = report.nodeid.rpartition("@")
-    if hasattr(report, "node") and at and "]" not in lane:
-        report.nodeid = name
 
 
 @pytest.hookimpl(wrapper=True)

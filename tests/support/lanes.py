@@ -4,10 +4,15 @@ A lane is one of xdist's processes. Tests that share something expensive (a modu
 one lane, one after another. All other slow tests are dealt out one by one. Quick folders are dealt out by file.
 """
 
+import json
+import os
 from collections.abc import Iterator
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 # Long tests first, so that no lane is left alone with one at the end.
 ORDER = ("compose", "chaos", "browser", "integration", "simulation", "stub", "property", "unit")
@@ -18,12 +23,28 @@ SHARED = {"stack": "compose", "engine": "other stacks", "store_url": "mongod", "
 CHEAP = ("api", "shared_api")
 
 
-def assign(items: list[pytest.Item], tests: Path) -> None:
-    """Sort the tests, and mark those that share a lane with the name of their group."""
-    for item in items:
-        if group := _group_of(item, tests):
-            item.add_marker(pytest.mark.xdist_group(group))
-    items.sort(key=lambda item: _rank(item, tests))
+class Lanes(LoadScopeScheduling):  # type: ignore[misc]
+    """xdist's scheduler, with the groups that a lane has written into a file once it has collected the tests."""
+
+    def __init__(self, config: pytest.Config, log: Any, groups: Path) -> None:
+        super().__init__(config, log)
+        self._file = groups
+
+    @cached_property
+    def _groups(self) -> dict[str, str]:
+        return dict(json.loads(self._file.read_text()))
+
+    def _split_scope(self, nodeid: str) -> str:
+        return self._groups.get(nodeid, nodeid)
+
+
+def assign(items: list[pytest.Item], tests: Path, groups: Path) -> None:
+    """Sort the tests, and write into a file which of them share a lane, by the name of their group."""
+    found = {item.nodeid: group for item in items if (group := _group_of(item, tests))}
+    items.sort(key=lambda item: _rank(item, tests, shared=item.nodeid in found))
+    draft = groups.with_name(f"{os.getpid()}.json")  # every lane writes the same
+    draft.write_text(json.dumps(found))
+    draft.replace(groups)
 
 
 def _folder(item: pytest.Item, tests: Path) -> str:
@@ -40,9 +61,9 @@ def _group_of(item: pytest.Item, tests: Path) -> str:
     return ""
 
 
-def _rank(item: pytest.Item, tests: Path) -> tuple[int, bool]:
+def _rank(item: pytest.Item, tests: Path, *, shared: bool) -> tuple[int, bool]:
     """Return the folder's place, and within it a file's shared cluster before single tests."""
-    return ORDER.index(_folder(item, tests)), item.get_closest_marker("xdist_group") is None
+    return ORDER.index(_folder(item, tests)), not shared
 
 
 def _fixtures(item: pytest.Item) -> list[str]:

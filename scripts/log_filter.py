@@ -100,8 +100,8 @@ class LogFilter:
 
     def _heed(self, message: dict[str, Any]) -> None:
         kind = message["kind"]
-        if kind == "look" and self._draw is not None:
-            self._draw(message["look"])
+        if kind == "status" and self._draw is not None:
+            self._draw(message["status"])
         if kind == "refused" and not self.refusal:
             self.refusal = message["text"]
         if kind == "report":

@@ -178,7 +178,7 @@ def written(name: str, level: str, text: str) -> str:
 def filtered(
     text: str, folder: Path, capfd: pytest.CaptureFixture[str], status: str | None, *, live: bool = False
 ) -> Iterator[Any]:
-    source, looks = folder / "source", list[Any]()
+    source, drawn = folder / "source", list[Any]()
     source.write_text(text, encoding="utf-8")
     reader = None
     if status is not None:
@@ -187,10 +187,10 @@ def filtered(
         os.close(writer)
         os.set_blocking(reader, False)
     with source.open("rb") as file:
-        log: Any = log_filter.LogFilter(file, folder / "copy", reader, looks.append if live else None)
+        log: Any = log_filter.LogFilter(file, folder / "copy", reader, drawn.append if live else None)
         log.finish()
     assert (folder / "copy").read_text() == text
-    log.shown, log.looks = capfd.readouterr().err, looks
+    log.shown, log.drawn = capfd.readouterr().err, drawn
     yield log
 
 
@@ -237,13 +237,13 @@ def test_behind_a_refusal_nothing_is_shown(tmp_path: Path, capfd: pytest.Capture
 def test_a_line_of_progress_is_left_out_if_there_is_a_live_line(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    line, look = "progress: 1 of 3 records", {"state": "running", "reason": ""}
-    status = message("look", look=look) + message("progress", text=line) + message("look", look=None) + '{"ki'
+    line, shown = "progress: 1 of 3 records", {"state": "running", "reason": ""}
+    status = message("status", status=shown) + message("progress", text=line) + message("status", status=None) + '{"ki'
     logged = written("master", "INFO", line)
     with filtered(logged + AFTER, tmp_path, capfd, status, live=True) as log:
-        assert (log.looks, log.shown) == ([look, None], AFTER)
+        assert (log.drawn, log.shown) == ([shown, None], AFTER)
     with filtered(logged + AFTER, tmp_path, capfd, status) as log:
-        assert (log.looks, log.shown) == ([], logged + AFTER)
+        assert (log.drawn, log.shown) == ([], logged + AFTER)
 
 
 def test_what_the_status_pipe_does_not_name_is_shown_whatever_it_says(
@@ -295,7 +295,7 @@ def test_an_old_python_can_read_the_set_up() -> None:
 
 @pytest.fixture
 def venv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """What looks like an environment, in which pip does nothing but count its calls."""
+    """What drawn like an environment, in which pip does nothing but count its calls."""
     venv = tmp_path / "venv"
     (venv / "bin").mkdir(parents=True)
     (venv / "lib/python3.11/site-packages/pip").mkdir(parents=True)

@@ -84,10 +84,10 @@ def test_what_the_command_line_s_parser_refuses_is_reported(pipe: Pipe, capsys: 
 
 def test_a_look_has_what_a_live_line_shows_and_is_short(pipe: Pipe) -> None:
     mine = StatusPipe(pipe.writer)
-    mine.look({"state": "paused", "reason": "x" * 10_000, "counts": {"records": 3}, "workers": []})
-    mine.look(None)
-    looks = [message["look"] for message in pipe.read()]
-    assert looks == [{"state": "paused", "reason": "x" * 300, "counts": {"records": 3}}, None]
+    mine.status({"state": "paused", "reason": "x" * 10_000, "counts": {"records": 3}, "workers": []})
+    mine.status(None)
+    statuses = [message["status"] for message in pipe.read()]
+    assert statuses == [{"state": "paused", "reason": "x" * 300, "counts": {"records": 3}}, None]
 
 
 def test_a_look_that_finds_the_pipe_full_is_dropped(pipe: Pipe) -> None:
@@ -96,7 +96,7 @@ def test_a_look_that_finds_the_pipe_full_is_dropped(pipe: Pipe) -> None:
         while True:
             os.write(pipe.writer, b"\n" * 4096)
     os.set_blocking(pipe.writer, True)
-    StatusPipe(pipe.writer).look({"state": "running", "reason": ""})  # returns
+    StatusPipe(pipe.writer).status({"state": "running", "reason": ""})  # returns
 
 
 def test_nobody_who_reads_is_no_error(pipe: Pipe) -> None:

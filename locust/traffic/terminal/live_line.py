@@ -71,10 +71,10 @@ class _Pipe:
         self._pipe = pipe
 
     def show(self, status: Status | None) -> None:
-        self._pipe.look(status)
+        self._pipe.status(status)
 
     def end(self) -> None:
-        self._pipe.look(None)
+        self._pipe.status(None)
 
 
 class _Terminal:

@@ -2,13 +2,13 @@
 
 TRAFFIC_STATUS_FD names the file descriptor of the pipe. Each message is one line, a JSON object with a `kind`:
 
-    {"kind": "look", "look": {"state": "running", "reason": "", "counts": {...}, ...}}    four times a second, for a
-                                              live line; {"kind": "look", "look": null} if there is nothing to show
+    {"kind": "status", "status": {"state": "running", "reason": "", "counts": {...}, ...}}    four times a second, for a
+                                          live line; {"kind": "status", "status": null} if there is nothing to show
     {"kind": "progress", "text": "progress: 45 of 100 records ..."}     a line that says what a live line says, too
     {"kind": "report", "text": "delivery report, run ..."}
     {"kind": "refused", "text": "data/mine.json, line 3, column 4: ..."}
 
-A message other than a look precedes the log's line with the same text. So a reader of both, who reads the pipe's
+A message other than a status precedes the log's line with the same text. So a reader of both, who reads the pipe's
 messages before each line of the log, knows which lines the messages stand for.
 """
 
@@ -23,8 +23,8 @@ from typing import Any
 from traffic.terminal import plain
 
 VARIABLE = "TRAFFIC_STATUS_FD"
-IN_A_LOOK = ("state", "reason", "counts", "rate", "eta_s")
-# A look with a reason of this length has less than PIPE_BUF (4,096 bytes), and so is written without waiting.
+SENT_MEMBERS = ("state", "reason", "counts", "rate", "eta_s")
+# A status with a reason of this length has less than PIPE_BUF (4,096 bytes), and so is written without waiting.
 LONGEST_REASON = 300
 
 
@@ -34,13 +34,13 @@ class StatusPipe:
     def __init__(self, fd: int) -> None:
         self._fd = fd
 
-    def look(self, look: dict[str, Any] | None) -> None:
-        """Report how the run goes; dropped while the pipe is full, for another look follows."""
-        shown = None if look is None else {name: look[name] for name in IN_A_LOOK if name in look}
+    def status(self, status: dict[str, Any] | None) -> None:
+        """Report how the run goes; dropped while the pipe is full, for another status follows."""
+        shown = None if status is None else {name: status[name] for name in SENT_MEMBERS if name in status}
         if shown is not None:
             shown["reason"] = shown["reason"][:LONGEST_REASON]
         if select.select([], [self._fd], [], 0)[1]:
-            self._write("look", look=shown)
+            self._write("status", status=shown)
 
     def progress(self, text: str) -> None:
         """Report a line of progress that the log has next."""

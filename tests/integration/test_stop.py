@@ -131,6 +131,15 @@ def test_a_headless_run_that_is_stopped_reports_and_exits_3(how: str, api: FakeA
         assert "Traceback" not in cluster.master.log
 
 
+def test_requests_that_outlast_the_run_time_are_waited_for(api: FakeApi, tmp_path: Path) -> None:
+    api.always(Step(delay=3))  # Locust reads on for half a second
+    options = ("--stop-timeout", str(2 * STOP_TIMEOUT_S), "--run-time", "5s")
+    file = records_file(tmp_path, RECORDS)
+    with Cluster(tmp_path, api.url, workers=2, users=8, options=options, TRAFFIC_FILE=file) as cluster:
+        assert cluster.wait() == 3, cluster.master.log
+        check_stopped(cluster, api, cluster.report)
+
+
 def test_a_start_in_the_moment_in_which_a_run_ends_begins_another(
     cluster: Cluster, api: FakeApi, tmp_path: Path
 ) -> None:

@@ -130,9 +130,11 @@ def limit(data: bytes) -> tuple[int, int]:
     try:
         json.loads(text)
     except json.JSONDecodeError as error:
-        # A token that runs into the file's end may be reported as not finished.
-        if not re.fullmatch(r"[^][{}:,\" \t\n\r]*", text[error.pos :]):
-            bad = min(bad, error.pos)
+        # A token that runs into the end of the file, or of a line of JSON Lines, may be reported as not finished.
+        rest = text[error.pos :]
+        if text.lstrip(" \t\n\r").startswith("{"):
+            rest = rest.split("\n", 1)[0]
+        bad = min(bad, error.pos + len(rest) if re.fullmatch(r"[^][{}:,\" \t\n\r]*", rest) else error.pos)
     return place(text[:bad])
 
 
@@ -168,6 +170,8 @@ def test_a_heap_of_tokens_is_refused_or_good(folder, parts, size):
 
 
 @given(data=st.binary(max_size=60), size=windows)
+@example(data=b"{\xef\xbb\xbf\n[\n{}]", size=4)
+@example(data=b"{x\n{}", size=4)
 def test_any_bytes_are_refused_or_good(folder, data, size):
     check(folder, data, size)
 

@@ -1,5 +1,7 @@
-"""Cures of how Locust's master ends a test, and of what it does when it lost one."""
+"""Cures of how Locust ends a test or its process, and of what its master does when it lost a test."""
 
+import signal
+from collections.abc import Callable
 from typing import Any
 
 import gevent
@@ -55,3 +57,33 @@ def end_process(environment: Environment, runner: MasterRunner, exit_code: int) 
     """
     environment.process_exit_code = exit_code
     gevent.spawn(runner.quit)
+
+
+def finish_before_quit(runner: MasterRunner, finish: Callable[[], None]) -> None:
+    """Have the master call `finish`, which may wait for the workers, before it stops reading their messages.
+
+    When the time of a headless test is up, Locust reads on for half a second. The outcome of every request that takes
+    longer would be unknown. Needed for Locust 2.47.
+    """
+    quit_at_once = runner.quit
+
+    def finish_and_quit() -> None:
+        runner.stop(send_stop_to_client=False)
+        finish()
+        quit_at_once()
+
+    runner.quit = finish_and_quit  # type: ignore[method-assign]
+
+
+def interrupt_main_greenlet() -> None:
+    """Raise the KeyboardInterrupt of a Ctrl-C in the main greenlet, which ends the process in order.
+
+    Locust leaves SIGINT to Python, which raises it in whichever greenlet is running: that one breaks in mid-work, be it
+    the one that reads the workers' messages, or a user in mid-request. Needed for Locust 2.47.
+    """
+    hub = gevent.get_hub()
+
+    def interrupt() -> None:
+        hub.loop.run_callback(hub.parent.throw, KeyboardInterrupt)
+
+    gevent.signal_handler(signal.SIGINT, interrupt)

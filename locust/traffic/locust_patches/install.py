@@ -10,6 +10,7 @@ from traffic.locust_patches.defaults import (
     set_stop_timeout,
     wait_for_lost_master,
 )
+from traffic.locust_patches.ending import interrupt_main_greenlet
 from traffic.locust_patches.frames import drop_odd_frames
 from traffic.locust_patches.membership import count_workers_once, ignore_unknown_workers
 from traffic.locust_patches.parser import make_parser_once
@@ -25,6 +26,7 @@ def patch_process() -> None:
 
 def patch_master(environment: Environment, runner: MasterRunner) -> None:
     """Change the settings and the runner of a master, before anything else of ours is made."""
+    interrupt_main_greenlet()
     enable_rebalancing(environment)
     set_stop_timeout(environment)
     keep_missing_workers()
@@ -34,5 +36,6 @@ def patch_master(environment: Environment, runner: MasterRunner) -> None:
 
 def patch_worker(runner: WorkerRunner) -> None:
     """Change the settings and the runner of a worker, before anything else of ours is made."""
+    interrupt_main_greenlet()
     wait_for_lost_master()
     stop_early_start(runner)

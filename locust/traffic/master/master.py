@@ -25,6 +25,7 @@ from traffic.core.ranges import RangeSet
 from traffic.core.wire import ProtocolError
 from traffic.dataset.dataset import DatasetError
 from traffic.errors import RefusedError
+from traffic.locust_patches.ending import finish_before_quit
 from traffic.locust_patches.frames import drops, loop
 from traffic.master.active_run import ActiveRun
 from traffic.master.file_loading import BackgroundLoader, reading_line
@@ -82,6 +83,7 @@ class Master:
         environment.events.test_start.add_listener(self._on_test_start)
         environment.events.test_stopping.add_listener(self._on_test_stopping)
         environment.events.quitting.add_listener(self._on_quitting)
+        finish_before_quit(runner, self._finish_before_quit)
         spawn_watched(self._outbox.serve, self._on_crash)
         spawn_watched(self._serve, self._on_crash)
 
@@ -282,8 +284,11 @@ class Master:
         """Hand out no more, wait for the workers' last acks, and report. Do nothing if no run is live."""
         self._finisher.stop(self.active_run)
 
-    def _on_quitting(self, environment: Environment, **_: Any) -> None:
+    def _finish_before_quit(self) -> None:
         self._finisher.quit(self.active_run, broken=self._broken)
+
+    def _on_quitting(self, environment: Environment, **_: Any) -> None:
+        self._finish_before_quit()
         self._live_line.end()
 
     def _on_crash(self, greenlet: "gevent.Greenlet[..., Any]") -> None:

@@ -17,6 +17,8 @@ from traffic.settings import OPTIONS
 
 # The members that say how a run's records are sent; null before the first run.
 _OF_RUN = ("target", "users", "spawn_rate", "wait")
+# Members that a status has from the first run on.
+_FROM_FIRST_RUN = ("order", "policy")
 
 
 class StatusRoutes:
@@ -126,4 +128,5 @@ class StatusRoutes:
                 for worker, worker_state in self._master.locust_session.worker_states().items()
             ],
         )
-        return report.to_json() | dict.fromkeys(_OF_RUN)
+        members = report.to_json() | dict.fromkeys(_OF_RUN)
+        return {name: value for name, value in members.items() if name not in _FROM_FIRST_RUN}

@@ -23,10 +23,10 @@ def cluster(api: FakeApi, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 @pytest.fixture
 def traffic(api: FakeApi, cluster: Cluster, page: Page) -> TrafficPage:
-    api.forget()
     if not cluster.live["acts"]["stop"]:
         cluster.stop()  # what another test has left
     cluster.await_startable()
+    api.forget()
     records_file(cluster.folder / "data", RECORDS, mark=uuid4().hex)  # or one that a test has stopped were asked about
     return TrafficPage(page, cluster.web).open()
 

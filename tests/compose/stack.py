@@ -20,6 +20,8 @@ from support.deadlines import stretched
 
 ROOT = Path(__file__).parents[2]
 RECORDS = 100  # in data/traffic.json
+# By itself mongosh gives up after 2 s.
+MONGO = "mongodb://127.0.0.1:27017/traffic?directConnection=true&serverSelectionTimeoutMS=60000"
 KEPT = ("PATH", "HOME", "TMPDIR", "CI")
 T = TypeVar("T")
 
@@ -137,7 +139,7 @@ class Stack:
         password = 'require("fs").readFileSync("/data/configdb/password", "utf8")'
         login = f'db.getSiblingDB("admin").auth("traffic", {password})'
         script = f"{login}; print(EJSON.stringify({expression}))"
-        return json.loads(self.run("mongo", "mongosh", "--quiet", "--norc", "traffic", "--eval", script))
+        return json.loads(self.run("mongo", "mongosh", "--quiet", "--norc", MONGO, "--eval", script))
 
     def master(self, path: str) -> Any:
         """GET JSON of the master."""

@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from compose.judge import assert_locked_down
-from compose.stack import RECORDS, Stack, docker, running, until
+from compose.stack import MONGO, RECORDS, Stack, docker, running, until
 from support.deadlines import stretched
 
 pytestmark = pytest.mark.timeout(900)  # the first start builds two images
@@ -57,7 +57,7 @@ def test_the_master_keeps_its_state_in_a_volume_that_it_can_write_to_and_data_th
 def test_the_database_asks_for_the_password_that_was_made_at_the_start(stack):
     refused = stack.run(
         "mongo",
-        *("mongosh", "--quiet", "--norc", "traffic", "--eval"),
+        *("mongosh", "--quiet", "--norc", MONGO, "--eval"),
         "try { db.messages.findOne(); print('open') } catch (e) { print(e.codeName) }",
     )
     assert refused == "Unauthorized"

@@ -17,7 +17,7 @@ from xdist.scheduler import LoadScopeScheduling
 # Long tests first, so that no lane is left alone with one at the end.
 ORDER = ("compose", "chaos", "browser", "integration", "simulation", "stub", "property", "unit")
 BY_FILE = ("property", "unit")
-# What files share, by fixture, the first that fits. One stack in Docker at a time, and one browser: more starve each other.
+# What files share, by fixture, the first that fits. One stack in Docker and one browser at a time: more starve.
 SHARED = {"engine": "compose", "page": "browser", "browser": "browser", "store_url": "mongod", "mongod": "mongod"}
 # A module's fixtures that cost too little to hold its tests together.
 CHEAP = ("api", "shared_api")

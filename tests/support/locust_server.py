@@ -15,6 +15,7 @@ import signal
 import sys
 from typing import Any, NoReturn
 
+import gevent
 import numpy.ma  # noqa: F401 - NumPy imports it at the first `unique`, which is in mid-run
 from gevent import monkey
 from locust.main import main as locust_main
@@ -85,6 +86,7 @@ def _become(what: dict[str, Any]) -> None:
     for fd, to in ((null, 0), (log, 1), (log, 2)):
         os.dup2(fd, to)
     os.closerange(3, 256)
+    _renew_loop()
     sys.stdin, sys.stdout, sys.stderr = (os.fdopen(fd, mode, 1, closefd=False) for fd, mode in enumerate("rww"))
     os.chdir(what["cwd"])
     own, its = (env.get("PYTHONPATH", "").split(os.pathsep) for env in (os.environ, what["env"]))
@@ -93,6 +95,17 @@ def _become(what: dict[str, Any]) -> None:
     sys.path[:] = [what["cwd"], *filter(None, its), *(path for path in sys.path if path not in own)]
     sys.argv[:] = ["locust", *what["argv"]]
     random.seed()  # else all children have the numbers of the process that they were forked from
+
+
+def _renew_loop() -> None:
+    """Give this child an event loop of its own, which knows the time.
+
+    Locust's import has made the loop, so it comes with the fork. libev opens new file descriptors when it next runs,
+    and closes the old numbers: nobody else must have got them by then. And its clock stood still since the import: a
+    timer that is set by it would be over at once.
+    """
+    gevent.reinit()
+    gevent.sleep(0)
 
 
 if __name__ == "__main__":

@@ -251,3 +251,14 @@ def test_a_run_is_paused_goes_on_and_is_finished(traffic: TrafficPage, api: Fake
     traffic.await_state("completed")
     expect(traffic.count("delivered")).to_have_text(str(RECORDS))
     assert api.count == RECORDS
+
+
+@pytest.mark.parametrize("part", ["app.js", "poll.js", "page.css"])
+def test_a_page_of_which_a_part_could_not_be_loaded_loads_again(part: str, cluster: Cluster, page: Page) -> None:
+    page.route(f"**/{part}", lambda route: route.abort(), times=1)
+    visits: list[bool] = []
+    page.on("request", lambda request: visits.append(request.is_navigation_request()))
+    page.goto(f"{cluster.web}/traffic", wait_until="commit")
+    while sum(visits) < 2:  # pytest's own timeout ends it
+        page.wait_for_timeout(50)
+    expect(TrafficPage(page, cluster.web).state).not_to_have_text("…")

@@ -9,6 +9,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from support.cluster import Cluster, records_file
+from support.deadlines import until
 from support.fake_api import FakeApi, Step, fake_api
 from support.traffic_page import SLOW_MS, TrafficPage, web_cluster
 
@@ -259,6 +260,5 @@ def test_a_page_of_which_a_part_could_not_be_loaded_loads_again(part: str, clust
     visits: list[bool] = []
     page.on("request", lambda request: visits.append(request.is_navigation_request()))
     page.goto(f"{cluster.web}/traffic", wait_until="commit")
-    while sum(visits) < 2:  # pytest's own timeout ends it
-        page.wait_for_timeout(50)
+    until(lambda: page.wait_for_timeout(20) or sum(visits) == 2, "the page loads again")
     expect(TrafficPage(page, cluster.web).state).not_to_have_text("…")

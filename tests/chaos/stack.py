@@ -12,7 +12,7 @@ from pathlib import Path
 
 from chaos.faults import Scenario
 from chaos.proxy import Loop, Tap, WorkerProxy
-from support.deadlines import stretched
+from support.deadlines import stretched, tries
 from support.locust_process import LocustProcess
 from support.mongod import free_port, start_mongod
 
@@ -96,11 +96,12 @@ class Stack:
 
     def await_first_post(self) -> None:
         """Wait until the run has begun. NotReadyError where it does not."""
-        deadline = time.monotonic() + stretched(READY_S)
-        while not self.tap.attempts:
-            if time.monotonic() > deadline or not (self.master.alive and self.stub.alive):
-                raise NotReadyError(f"no POST within {stretched(READY_S):.0f} s; see the logs in {self.folder}")
-            time.sleep(0.02)
+        for _ in tries(READY_S):
+            if self.tap.attempts:
+                return
+            if not (self.master.alive and self.stub.alive):
+                break
+        raise NotReadyError(f"no POST within {stretched(READY_S):.0f} s; see the logs in {self.folder}")
 
     def join(self) -> Worker:
         """Start a worker."""

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from simulation.as_if_unpaused import as_if_unpaused
 from simulation.master import Master
 from traffic.core.master.assignment import Assignment
 from traffic.core.master.coordinator import LeaseCoordinator
@@ -100,15 +101,7 @@ def report_the_pause_once(patch: pytest.MonkeyPatch) -> None:
 
 def lease_while_paused(patch: pytest.MonkeyPatch) -> None:
     """A paused master answers with leases, and these say that the run goes on."""
-    grant = LeaseCoordinator._grant
-
-    def grant_anyway(self: LeaseCoordinator, session: Session, ack: Ack) -> list[Decision]:
-        paused, self.paused = self.paused, False
-        made = grant(self, session, ack)
-        self.paused = paused
-        return made
-
-    patch.setattr(LeaseCoordinator, "_grant", grant_anyway)
+    patch.setattr(LeaseCoordinator, "_grant", as_if_unpaused(LeaseCoordinator._grant))
 
 
 def forget_the_pause(patch: pytest.MonkeyPatch) -> None:

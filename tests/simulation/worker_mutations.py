@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from simulation.as_if_unpaused import as_if_unpaused
 from traffic.core.outcome import Answer
 from traffic.core.protocol import LeaseGrant
 from traffic.core.worker.feed import Feed, Record
@@ -43,15 +44,7 @@ def ack_before_the_answer(patch: pytest.MonkeyPatch) -> None:
 
 def hand_out_while_paused(patch: pytest.MonkeyPatch) -> None:
     """A worker that knows of a pause asks for no more, and hands out what waits in its feed."""
-    take = Feed.take_batch
-
-    def take_anyway(self: Feed, now: float, most: int) -> list[Record]:
-        paused, self.paused = self.paused, False
-        taken = take(self, now, most)
-        self.paused = paused
-        return taken
-
-    patch.setattr(Feed, "take_batch", take_anyway)
+    patch.setattr(Feed, "take_batch", as_if_unpaused(Feed.take_batch))
 
 
 def keep_records_in_trouble(patch: pytest.MonkeyPatch) -> None:

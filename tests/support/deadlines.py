@@ -9,7 +9,7 @@ environment sets the factor instead. A deadline costs nothing while tests pass.
 import os
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any
 
@@ -41,6 +41,16 @@ def stretched(seconds: float) -> float:
     return seconds * factor()
 
 
+def tries(seconds: float = USUAL_S, pause_s: float = 0.02) -> Iterator[None]:
+    """Yield at once, and again and again with a pause between, until the time is up."""
+    deadline = time.monotonic() + stretched(seconds)
+    while True:
+        yield
+        if time.monotonic() > deadline:
+            return
+        time.sleep(pause_s)
+
+
 def until(
     condition: Callable[[], Any],
     what: str,
@@ -49,9 +59,8 @@ def until(
     pause_s: float = 0.02,
 ) -> Any:
     """Wait for a condition; return its value. TimeoutError, with what `tell` returns, if it is not met in time."""
-    deadline = time.monotonic() + stretched(seconds)
-    while not (value := condition()):
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"not in {stretched(seconds):.0f} s: {what}; the last answer was {value!r}\n{tell()}")
-        time.sleep(pause_s)
-    return value
+    value = None
+    for _ in tries(seconds, pause_s):
+        if value := condition():
+            return value
+    raise TimeoutError(f"not in {stretched(seconds):.0f} s: {what}; the last answer was {value!r}\n{tell()}")

@@ -8,12 +8,11 @@ import secrets
 import shutil
 import socket
 import subprocess
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from support.deadlines import stretched
+from support.deadlines import stretched, tries
 
 DEADLINE = 30.0  # seconds until it must answer
 FIRST_PORT, PORTS = 20_000, 12_000
@@ -93,13 +92,11 @@ class Mongod:
 
     def _await_answer(self) -> None:
         assert self.process is not None
-        deadline = time.monotonic() + stretched(DEADLINE)
-        while time.monotonic() < deadline:
+        for _ in tries(DEADLINE):
             if self.process.poll() is not None:
                 raise ChildProcessError(f"mongod ended with {self.process.returncode}: {self._last_words()}")
             with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1):
                 return
-            time.sleep(0.02)
         self.kill()
         raise TimeoutError(f"mongod did not answer in {stretched(DEADLINE):.0f} s: {self._last_words()}")
 

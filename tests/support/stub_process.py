@@ -7,12 +7,11 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from support.deadlines import stretched
+from support.deadlines import stretched, tries
 
 DEADLINE = 30.0  # seconds until it must be ready, and until it must have ended
 _API_STUB = Path(__file__).parents[2] / "api-stub"
@@ -115,8 +114,5 @@ def running_stub(store_url: str, **env: str) -> Iterator[StubProcess]:
 
 def until(seconds: float = DEADLINE) -> Iterator[None]:
     """Yield again and again, a little apart, until the time is up: then TimeoutError."""
-    deadline = time.monotonic() + stretched(seconds)
-    while time.monotonic() < deadline:
-        yield
-        time.sleep(0.02)
+    yield from tries(seconds)
     raise TimeoutError(f"not in {stretched(seconds):.0f} s")

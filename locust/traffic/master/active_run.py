@@ -72,7 +72,7 @@ class ActiveRun:
     @property
     def live(self) -> bool:
         """Whether outcomes are still accepted: the report is neither made nor being made."""
-        return self._life.phase in (Phase.RUNNING, Phase.PAUSED, Phase.STOPPING)
+        return self.state.live and not self.ending
 
     @property
     def ending(self) -> bool:

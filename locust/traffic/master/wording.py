@@ -7,9 +7,8 @@ variable. A value between quotation marks is left as it is.
 import re
 from collections.abc import Callable
 
-from traffic.settings import OPTIONS
+from traffic.settings import BY_NAME, OPTIONS
 
-_LABELS = {option.name: option.label for option in OPTIONS}
 _IN_FORM = frozenset(option.name for option in OPTIONS if option.in_form)
 _QUOTED = re.compile(r"""((?<!\w)'(?:[^'\\]|\\.)*'(?!\w)|(?<!\w)"(?:[^"\\]|\\.)*"(?!\w))""")
 _OPTION, _VARIABLE = r"(?<![\w/])--(traffic-[a-z]+(?:-[a-z]+)*)", r"TRAFFIC_[A-Z_]+(?:=[\w.-]*\w)?"
@@ -18,7 +17,8 @@ _ID = r"[\w-]*\w"
 
 def label(name: str) -> str:
     """Return the label of the form's field for an option."""
-    return _LABELS.get(name) or name.removeprefix("traffic_").replace("_", " ").capitalize()
+    option = BY_NAME.get(name)
+    return option.label if option else name.removeprefix("traffic_").replace("_", " ").capitalize()
 
 
 def _by_field(in_form: str, elsewhere: str) -> Callable[[re.Match[str]], str]:

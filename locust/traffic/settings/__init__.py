@@ -3,8 +3,8 @@
 from traffic.settings.host import UNIX, read_host
 from traffic.settings.option import Option, SettingsError
 from traffic.settings.options import (
+    BY_NAME,
     DEAD_LETTERS,
-    DEFAULT_FILE,
     DEFAULT_STATE_DIR,
     LATEST,
     NONE,
@@ -16,8 +16,8 @@ from traffic.settings.options import (
 from traffic.settings.parser import add_options
 
 __all__ = [
+    "BY_NAME",
     "DEAD_LETTERS",
-    "DEFAULT_FILE",
     "DEFAULT_STATE_DIR",
     "LATEST",
     "NONE",

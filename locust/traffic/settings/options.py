@@ -28,6 +28,13 @@ LATEST, NONE = "last", "no"
 # What --traffic-other-host and --traffic-again may be.
 YES = "yes"
 
+
+def _switch(name: str, word: str, help_text: str) -> Option:
+    """Make the option of a form's field that is empty, or is this word."""
+    choices = ("", word)
+    return Option(name, "", help_text, switch(word), in_form=True, choices=choices, bare=word, example=word)
+
+
 OPTIONS = (
     Option(
         "traffic_file",
@@ -119,35 +126,20 @@ OPTIONS = (
         bare=LATEST,
         example=LATEST,
     ),
-    Option(
+    _switch(
         "traffic_resend",
-        "",
+        DEAD_LETTERS,
         "What to send again of the resumed run: dead-letters, with the same keys; empty: nothing",
-        switch(DEAD_LETTERS),
-        in_form=True,
-        choices=("", DEAD_LETTERS),
-        bare=DEAD_LETTERS,
-        example=DEAD_LETTERS,
     ),
-    Option(
+    _switch(
         "traffic_other_host",
-        "",
+        YES,
         "Whether the resumed run may go to another host than before: yes; empty: it is refused",
-        switch(YES),
-        in_form=True,
-        choices=("", YES),
-        bare=YES,
-        example=YES,
     ),
-    Option(
+    _switch(
         "traffic_again",
-        "",
+        YES,
         "Whether to send a whole file again although a run of it was stopped half way: yes; empty: it is refused",
-        switch(YES),
-        in_form=True,
-        choices=("", YES),
-        bare=YES,
-        example=YES,
     ),
     Option(
         "traffic_keep_runs",
@@ -170,6 +162,7 @@ OPTIONS = (
         example="load.example",
     ),
 )
+BY_NAME = {option.name: option for option in OPTIONS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,8 +216,7 @@ class Settings:
 
 def read_lease(options: argparse.Namespace) -> float:
     """Return how many seconds leases last, before there is a run. SettingsError if the option cannot be used."""
-    option = next(option for option in OPTIONS if option.name == "traffic_lease")
-    lease = option.value(getattr(options, option.name, None))
+    lease = BY_NAME["traffic_lease"].value(getattr(options, "traffic_lease", None))
     assert isinstance(lease, float)
     return lease
 

@@ -7,19 +7,19 @@ file's fault quotes its content.
 import os
 from pathlib import Path
 
-from traffic.settings import DEFAULT_FILE, SettingsError
+from traffic.settings import BY_NAME, SettingsError
 
 
 class AllowedFiles:
     """The files that the form may name. `configured` is the file that the master was started with: always allowed."""
 
     def __init__(self, configured: str) -> None:
-        self._configured = configured.strip() or DEFAULT_FILE
+        self._configured = BY_NAME["traffic_file"].text(configured)
         self.folder = Path(self._configured).parent
 
     def check(self, named: str, uploads: Path) -> None:
         """Raise SettingsError if the form may not name this file. Reads the disk."""
-        file = named.strip() or DEFAULT_FILE
+        file = BY_NAME["traffic_file"].text(named)
         if file != self._configured and not any(inside(Path(file), root) for root in (self.folder, uploads)):
             rule = f"From here, a traffic file can be chosen out of {str(self.folder)!r}, or be one that was uploaded"
             raise SettingsError(f"{rule}; {file[:200]!r} is neither. Choose another, or upload it.")

@@ -9,7 +9,7 @@ from traffic.master.web.file_store import FileStore, NameRefusedError, plain_nam
 from traffic.master.web.routes import Routes, answer, refuse
 from traffic.master.web.upload import Checking, Upload, UploadError
 from traffic.ownership import is_folder
-from traffic.settings import DEFAULT_FILE
+from traffic.settings import BY_NAME
 
 
 class Files:
@@ -18,10 +18,10 @@ class Files:
     def __init__(self, routes: Routes) -> None:
         self._routes = routes
         # As configured: a start from the form puts another file into the options.
-        self._configured = str(routes.options.traffic_file or "").strip() or DEFAULT_FILE
+        self._configured = BY_NAME["traffic_file"].text(routes.options.traffic_file)
         self._folder = Path(self._configured).parent
         self._counts: dict[str, int] = {}
-        schema = str(routes.options.traffic_schema or "").strip()
+        schema = BY_NAME["traffic_schema"].text(routes.options.traffic_schema)
         self.checking = Checking(Path(schema) if schema else None)
         routes.add("/traffic/files", self._list)
         routes.add("/traffic/files/<text:name>", self._put, "PUT")

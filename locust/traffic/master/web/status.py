@@ -12,7 +12,7 @@ from traffic.master.web.checked_start import CheckedStart
 from traffic.master.web.reasons import AllowedActs
 from traffic.master.web.routes import Routes, answer
 from traffic.master.web.upload import Checking
-from traffic.master.wording import for_page, label
+from traffic.master.wording import for_page
 from traffic.settings import OPTIONS
 
 # The members that say how a run's records are sent; null before the first run.
@@ -105,7 +105,7 @@ class StatusRoutes:
         fields = [
             {
                 "name": option.name,
-                "label": label(option.name),
+                "label": option.label,
                 "value": str(getattr(options, option.name, None) or ""),
                 "help": option.help,
                 "choices": list(option.choices) if option.choices else None,

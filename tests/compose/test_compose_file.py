@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from compose.stack import ROOT, compose
+from traffic.settings import OPTIONS
 
 LONG_RUNNING = ("mongo", "api", "front", "lb", "master", "worker")
 TEXT = (ROOT / "docker-compose.yml").read_text(encoding="utf-8")
@@ -126,9 +127,7 @@ def test_the_example_names_every_variable_and_sets_none():
 
 def test_every_option_of_the_program_can_be_set_from_outside(services):
     handed_on = {name for name in services["master"]["environment"] if name.startswith("TRAFFIC_")}
-    settings = (ROOT / "locust" / "traffic" / "settings" / "options.py").read_text(encoding="utf-8")
-    options = re.findall(r'Option\(\s*"(traffic_[a-z_]+)"', settings)
-    assert handed_on == {option.upper() for option in options}
+    assert handed_on == {option.variable for option in OPTIONS}
 
 
 def test_a_traffic_option_that_is_not_set_is_not_handed_on(services, command_line):

@@ -76,8 +76,9 @@ def until(what: str, seconds: float, ask: Callable[[], T | None]) -> T:
 
 
 def docker(*arguments: str) -> None:
-    """Run docker; CalledProcessError where it fails."""
-    subprocess.run(["docker", *arguments], check=True, capture_output=True, timeout=stretched(60))
+    """Run docker. Fails the test with what docker wrote if docker fails."""
+    done = subprocess.run(["docker", *arguments], check=False, capture_output=True, text=True, timeout=stretched(60))
+    assert done.returncode == 0, f"docker {' '.join(arguments)} ended with {done.returncode}: {done.stderr}"
 
 
 @contextmanager

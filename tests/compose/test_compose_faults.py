@@ -1,5 +1,6 @@
 """Workers in containers that are killed, paused and cut off in mid-run; the checker asks MongoDB what became of it."""
 
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -7,6 +8,8 @@ import pytest
 
 from compose.judge import judged
 from compose.stack import Stack, docker, until
+from support import deadlines
+from support.deadlines import stretched
 
 
 def kill(stack: Stack, worker: str) -> None:
@@ -18,7 +21,15 @@ def back_from_kill(stack: Stack, worker: str) -> None:
 
 
 def pause(stack: Stack, worker: str) -> None:
-    docker("pause", worker)
+    """Freeze all processes of a worker. The engine may fail to if one begins just then, as a health check does."""
+    command, said = ["docker", "pause", worker], [""]
+
+    def paused() -> bool:
+        done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=stretched(60))
+        said[0] = done.stderr
+        return done.returncode == 0
+
+    deadlines.until(paused, "the engine has paused the worker", tell=lambda: said[0])
 
 
 def back_from_pause(stack: Stack, worker: str) -> None:

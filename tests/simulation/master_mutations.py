@@ -14,7 +14,7 @@ from traffic.core.master.prior_attempts import PriorAttempts
 from traffic.core.master.recovery import Recovery
 from traffic.core.master.run import Run
 from traffic.core.master.session import Session
-from traffic.core.protocol import Ack, LeaseGrant
+from traffic.core.protocol import Ack, Hello, LeaseGrant
 from traffic.core.ranges import RangeSet
 from traffic.core.worker.link import LeaseClient
 
@@ -177,3 +177,16 @@ def forget_the_longest_lease(patch: pytest.MonkeyPatch) -> None:
         return resume(self, run, held, self.terms.lease_s, now)
 
     patch.setattr(LeaseCoordinator, "resume", resume_by_own)
+
+
+def begin_anew_by_an_old_hello(patch: pytest.MonkeyPatch) -> None:
+    """A hello from before the present session ends it (P5)."""
+    on_hello = LeaseCoordinator._on_hello
+
+    def on_any_hello(self: LeaseCoordinator, worker: str, message: Hello, now: float) -> Any:
+        session = self.sessions.get(worker)
+        if session is not None and session.received and message.hello < session.number:
+            return on_hello(self, worker, Hello(message.version, session.number), now)
+        return on_hello(self, worker, message, now)
+
+    patch.setattr(LeaseCoordinator, "_on_hello", on_any_hello)

@@ -34,6 +34,7 @@ MUTATIONS: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
         worker_mutations.repeat_outcomes_at_the_full_rate,
         worker_mutations.keep_a_lease_when_leaving,
         master_mutations.forget_the_longest_lease,
+        master_mutations.begin_anew_by_an_old_hello,
     )
 }
 

@@ -39,6 +39,7 @@ NOTICED = {
     "repeat_outcomes_at_the_full_rate": 7,
     "keep_a_lease_when_leaving": 65,
     "forget_the_longest_lease": 411,
+    "begin_anew_by_an_old_hello": 90,
 }
 
 

@@ -46,9 +46,9 @@ class Bench:
         self.coordinator = LeaseCoordinator(TERMS, first_session=100)
         self.now = 0.0
 
-    def hello(self, worker: str, number: int = 1) -> int:
-        """The session that the worker is welcomed into."""
-        made = self.coordinator.receive(worker, Hello(VERSION, number), self.now)
+    def hello(self, worker: str, last: int = 0) -> int:
+        """The session that a worker is welcomed into; `last` is the one it was in before."""
+        made = self.coordinator.receive(worker, Hello(VERSION, last), self.now)
         return next(one.message.session for one in sends(made) if isinstance(one.message, Welcome))
 
     def start(self, *workers: str) -> dict[str, int]:
@@ -148,7 +148,7 @@ def test_a_late_ack_from_a_reclaimed_lease_is_booked_and_does_not_count_twice(be
 def test_what_a_former_session_says_it_holds_is_void(bench: Bench) -> None:
     old = bench.start("a", "b")["a"]
     bench.ack("a", old, 1, wants=5)
-    new = bench.hello("a", 2)
+    new = bench.hello("a", old)
     bench.ack("a", old, 2, holds=((0, 5),))
     assert bench.state(0) is RecordState.PENDING
     assert new > old
@@ -157,8 +157,31 @@ def test_what_a_former_session_says_it_holds_is_void(bench: Bench) -> None:
 def test_an_old_hello_does_not_end_a_session(bench: Bench) -> None:
     session = bench.start("a")["a"]
     bench.ack("a", session, 1, wants=5)
-    assert bench.coordinator.receive("a", Hello(VERSION, 1), bench.now) == []
+    assert bench.coordinator.receive("a", Hello(VERSION, session - 1), bench.now) == []
     assert bench.state(0) is RecordState.LEASED
+
+
+def test_an_old_hello_does_not_end_a_session_that_began_with_an_ack(bench: Bench) -> None:
+    first = bench.start("a", "b")["a"]
+    bench.coordinator.worker_lost("a", "test")
+    (answer,) = [one.message for one in sends(bench.ack("a", first, 1)) if isinstance(one.message, Welcome)]
+    bench.ack("a", answer.session, 1, wants=5)
+    leased = bench.run.ledger.positions(RecordState.LEASED)
+    assert leased.count == 5
+    assert bench.coordinator.receive("a", Hello(VERSION, first), bench.now) == []
+    assert bench.run.ledger.positions(RecordState.LEASED) == leased
+
+
+def test_a_hello_from_before_a_session_that_nothing_was_heard_in_is_answered_with_its_welcome(bench: Bench) -> None:
+    session = bench.start("a")["a"]
+    assert bench.hello("a", session - 1) == session
+
+
+def test_a_hello_that_names_the_present_session_begins_another(bench: Bench) -> None:
+    session = bench.start("a")["a"]
+    bench.ack("a", session, 1, wants=5)
+    assert bench.hello("a", session) > session
+    assert bench.state(0) is RecordState.PENDING
 
 
 def test_delivered_overrules_rejected_and_nothing_overrules_delivered(bench: Bench) -> None:

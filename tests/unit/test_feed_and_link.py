@@ -92,7 +92,7 @@ def test_a_lapsed_worker_drops_what_waits_and_says_hello(link: LeaseClient) -> N
     joined(link)
     hello = link.poll(5.3)
     assert isinstance(hello, Hello)
-    assert hello.hello == 2
+    assert hello.hello == 7
     assert link.feed.waiting == 0
 
 

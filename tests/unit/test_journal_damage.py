@@ -59,7 +59,7 @@ def test_what_a_worker_may_have_sent_before_it_began_anew_is_still_known(tmp_pat
     bench, entries = Bench(tmp_path, 10), []
     session = bench.start("a")["a"]
     entries += bench.ack("a", session, 1, wants=5)
-    session = bench.hello("a", 2)  # it began anew: 0-4 may have been sent
+    session = bench.hello("a", session)  # it began anew: 0-4 may have been sent
     entries += bench.ack("a", session, 1, wants=5)
     entries += bench.ack("a", session, 2, heard=2)  # the second lease never arrived
     recovery = Recovery(10)

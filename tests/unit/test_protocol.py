@@ -20,7 +20,7 @@ from traffic.core.wire import ProtocolError
 
 FAILURE = Failure(((3, 5),), False, 2, 422, "HTTP 422")
 MESSAGES: tuple[tuple[Message, set[str]], ...] = (
-    (Hello(4, 1), {"version", "hello"}),
+    (Hello(5, 1), {"version", "hello"}),
     (
         Ack(7, 2, 1, "run", ((0, 3),), (FAILURE,), ((5, 8),), 40, 9, 1, 2, "", False, 1, "", (Tried(8, 1, True),)),
         {

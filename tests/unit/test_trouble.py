@@ -131,15 +131,15 @@ def test_what_a_worker_lacks_itself_is_told_with_its_name_and_stalls_nothing(ben
 
 def test_a_worker_that_comes_back_is_given_what_was_moved_and_no_second_slice(bench: Bench) -> None:
     bench.start("a", "b")
-    for number in (2, 3, 4):
+    for _ in range(3):
         bench.coordinator.worker_lost("a", "test")
-        bench.hello("a", number)
+        bench.hello("a")
         check_ledger(bench.run.ledger)
     shares = bench.run.ledger.shares
     assert {name: share.slice for name, share in shares.items()} == {"a": 10, "b": 10}
     bench.coordinator.worker_lost("a", "test")
     bench.coordinator.worker_lost("b", "test")
-    bench.hello("a", 5)
+    bench.hello("a")
     assert (shares["a"].slice, shares["a"].moved) == (10, 10)
 
 

@@ -16,7 +16,7 @@ from traffic.core.lease_terms import USUAL_TERMS, LeaseTerms
 from traffic.core.outcome import LONGEST_REASON
 from traffic.core.ranges import Range, RangeSet
 
-VERSION = 4
+VERSION = 5
 # Master to worker: register with Locust's own master again. {"run": the run of its test, empty if there is none}
 REGISTER = "traffic.register"
 # Seconds for an answer, if a run does not say how many.
@@ -136,7 +136,11 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Hello(Message):
-    """Worker to master: I am here and hold nothing. `hello` counts a worker's hellos, so that an old one is ignored."""
+    """Worker to master: I am here and hold nothing.
+
+    `hello` is the last session that the worker was in, 0 if none. By it the master knows a hello that was sent before
+    the present session began, however late it arrives.
+    """
 
     type = "traffic.hello"
     readers = {"version": wire.whole, "hello": wire.whole}

@@ -106,7 +106,7 @@ class LeaseCoordinator:
         made: list[Decision] = []
         self.members.drop_unconfirmed()
         for session in list(self.sessions.values()):
-            made += self._open_session(session.worker, session.hello, now)
+            made += self._open_session(session.worker, now)
         return made
 
     def receive(self, worker: str, message: object, now: float) -> list[Decision]:
@@ -194,13 +194,12 @@ class LeaseCoordinator:
                 "run the same release on both"
             )
         session = self.sessions.get(worker)
-        if session is None or message.hello > session.hello:
+        if session is None or message.hello >= session.number:
             # The worker holds nothing any more, so whatever it held before is lost.
             lost = self._reclaim(worker, "the worker began anew") if session else []
-            return [*lost, *self._open_session(worker, message.hello, now)]
-        if message.hello == session.hello and not session.received:
-            return [self._welcome(session, seq=1)]
-        return []
+            return [*lost, *self._open_session(worker, now)]
+        # Said before the present session began: if the welcome was lost, the worker waits for it; else it is old.
+        return [] if session.received else [self._welcome(session, seq=1)]
 
     def _on_ack(self, worker: str, ack: Ack, now: float) -> list[Decision]:
         session = self.members.find(worker)
@@ -242,8 +241,8 @@ class LeaseCoordinator:
             return [answer, *self._end_if_settled()]
         return [answer, *self.worker_lost(session.worker, "it left")]
 
-    def _open_session(self, worker: str, hello: int, now: float) -> list[Decision]:
-        session = self.members.open(worker, hello, now, self.terms.lease_s)
+    def _open_session(self, worker: str, now: float) -> list[Decision]:
+        session = self.members.open(worker, now, self.terms.lease_s)
         return [*self._admit(session), self._welcome(session, session.next_seq())]
 
     def _admit(self, session: Session) -> list[Decision]:

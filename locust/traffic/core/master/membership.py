@@ -29,17 +29,17 @@ class Membership:
         """Return the session of a worker that takes part, or of an unconfirmed peer."""
         return self.sessions.get(worker) or self._unconfirmed.get(worker)
 
-    def open(self, worker: str, hello: int, now: float, lease_s: float) -> Session:
+    def open(self, worker: str, now: float, lease_s: float) -> Session:
         """Number a new session, which lasts for `lease_s` from `now`. Its worker takes part once it is confirmed."""
         if not self.sessions:
             self.expect_users(now)
-        session = Session(worker, self.next_session, hello, now + lease_s)
+        session = Session(worker, self.next_session, now + lease_s)
         self.next_session += 1
         return session
 
     def open_unconfirmed(self, worker: str, now: float, lease_s: float) -> Session:
         """Open a session for a peer that may be no worker."""
-        session = self._unconfirmed[worker] = self.open(worker, 0, now, lease_s)
+        session = self._unconfirmed[worker] = self.open(worker, now, lease_s)
         return session
 
     def confirm(self, session: Session) -> bool:

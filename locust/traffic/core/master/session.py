@@ -26,7 +26,6 @@ class Session:
 
     worker: str
     number: int
-    hello: int
     deadline: float
     received: int = 0
     sent: int = 0

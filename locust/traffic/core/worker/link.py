@@ -50,7 +50,6 @@ class LeaseClient:
         self.leaving = False
         self.joined = False
         self.session = 0
-        self._hello = 1
         self._hello_due = 0.0
         self._expires = 0.0
         self._seq = self._heard = 0
@@ -95,7 +94,6 @@ class LeaseClient:
     def _end_custody(self, now: float) -> None:
         """End the session: from now on the master may lease to others what this worker holds."""
         self.joined = False
-        self._hello += 1
         self._hello_due = now
         self._restore_outcomes()
         self.feed.begin(self.session, self.feed.run)
@@ -104,7 +102,7 @@ class LeaseClient:
         if now < self._hello_due or self.leaving:
             return None
         self._hello_due = now + self.terms.hello_s
-        return Hello(VERSION, self._hello)
+        return Hello(VERSION, self.session)
 
     def _on_welcome(self, message: Welcome, now: float) -> None:
         if message.session <= self.session:

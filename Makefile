@@ -57,7 +57,9 @@ data: ## write a new traffic file: N records from SEED into OUT (data/made-N-SEE
 ##@ Develop
 .PHONY: test test-fast test-all test-unit test-integration test-compose test-browser lint fmt lock mongod
 # ARGS goes to pytest: make test ARGS='-k refus'. docs/testing.md has the kinds of tests, and what each target leaves out.
-pytest = @$(setup) $(setup_test) && exec $(bin)/python -m pytest --durations=25 $(ARGS)
+# The tests start Python hundreds of times: each would compile the package anew if none could keep what it has compiled.
+bytecode = env -u PYTHONDONTWRITEBYTECODE
+pytest = @$(setup) $(setup_test) && exec $(bytecode) $(bin)/python -m pytest --durations=25 $(ARGS)
 browser_tests := $(wildcard tests/browser/test_*.py tests/compose/test_*browser*.py)
 
 # Most tests wait for processes, so more lanes than cores; tests/support/lanes.py says which tests share a lane.
@@ -73,7 +75,7 @@ test-fast: ## unit and property tests, and a share of the simulation: no process
 
 test-all: ## everything: slow tests too, then fuzzing, chaos and the simulation at length
 	@$(setup) $(setup_test)
-	@$(bin)/python -m pytest --durations=25 $(ARGS) $(lanes) tests
+	@$(bytecode) $(bin)/python -m pytest --durations=25 $(ARGS) $(lanes) tests
 	@$(MAKE) fuzz INPUTS=$(or $(INPUTS),20000)
 	@$(MAKE) chaos ROUNDS=$(or $(ROUNDS),20)
 	@$(MAKE) simulate SEEDS=$(or $(SEEDS),5000)

@@ -153,6 +153,7 @@ def test_a_worker_whose_process_dies_comes_back_by_itself(stack):
     until("it is back and the master has answered it", 60, lambda: healthy_workers(stack) == 4)
 
 
+@pytest.mark.slow
 def test_two_stacks_stand_side_by_side_and_a_password_may_hold_anything(stack, project):
     other = Stack(project, {"MONGO_PASSWORD": "p@ss:/?#[] %41ñ'\"$1"})
     with running(other):

@@ -49,8 +49,11 @@ Act = Callable[[Stack, str], None]
 
 @pytest.mark.parametrize(
     ("hurt", "heal"),
-    [(kill, back_from_kill), (pause, back_from_pause), (cut, back_from_cut)],
-    ids=["killed", "paused", "cut off"],
+    [
+        pytest.param(kill, back_from_kill, id="killed"),
+        pytest.param(pause, back_from_pause, id="paused", marks=pytest.mark.slow),
+        pytest.param(cut, back_from_cut, id="cut off", marks=pytest.mark.slow),
+    ],
 )
 def test_a_worker_that_is_lost_in_mid_run_loses_nothing(stack: Stack, tmp_path: Path, hurt: Act, heal: Act) -> None:
     last = stack.master("/traffic/status").get("run")

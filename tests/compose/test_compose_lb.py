@@ -153,6 +153,7 @@ def test_a_stub_that_is_killed_in_mid_run_loses_and_doubles_nothing_and_is_used_
     until("it is used again", 60, lambda: seen(balanced) == three)
 
 
+@pytest.mark.slow
 def test_stubs_come_and_go_in_mid_run_and_nothing_is_lost(balanced: Stack, tmp_path: Path) -> None:
     last = started(balanced, traffic_wait="1.0-2.0")
     run = under_way(balanced, last)

@@ -35,8 +35,11 @@ Act = Callable[[Stack], None]
 
 @pytest.mark.parametrize(
     ("hurt", "survivors"),
-    [(crash, True), (kill_and_start, True), (kill_everything, False)],
-    ids=["crashed", "killed and started", "killed with everything"],
+    [
+        pytest.param(crash, True, id="crashed"),
+        pytest.param(kill_and_start, True, id="killed and started", marks=pytest.mark.slow),
+        pytest.param(kill_everything, False, id="killed with everything"),
+    ],
 )
 def test_a_run_whose_master_was(stack: Stack, tmp_path: Path, hurt: Act, survivors: bool) -> None:
     last = stack.master("/traffic/status").get("run")

@@ -20,7 +20,7 @@ else:
 
 pytestmark = pytest.mark.timeout(240)
 
-FEW, MANY = 10_000, 100_000
+FEW, MANY = 5_000, 100_000
 RUN_S = 200.0
 
 

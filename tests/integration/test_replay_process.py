@@ -21,6 +21,8 @@ from support.stack import StackProcess, replay, running
 from traffic.runs.state_dir import StateFolder
 
 RECORDS = 100
+# What people send: by Ctrl-C, and by closing the terminal.
+PEOPLES = (signal.SIGINT, signal.SIGHUP)
 SLOW: dict[str, Any] = {"TRAFFIC_WAIT": "3-4", "WORKERS": 2, "USERS": 4}
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="processes are found by /proc")
@@ -62,7 +64,7 @@ def test_make_replay_prints_its_report_last_and_keeps_the_messages_of_each_run(t
 
 
 @linux
-@pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+@pytest.mark.parametrize("sent", [signal.SIGTERM, *(pytest.param(one, marks=pytest.mark.slow) for one in PEOPLES)])
 def test_a_signal_ends_the_run_in_order_with_a_report(under_way: StackProcess, sent: signal.Signals) -> None:
     under_way.process.send_signal(sent)
     done = under_way.wait()

@@ -164,6 +164,7 @@ def test_a_master_that_is_killed_in_the_midst_goes_on_with_sending_them_again(tm
         check_sent_again(api.posts(since=sent), run)
 
 
+@pytest.mark.slow
 def test_where_the_workers_died_too_only_what_was_in_their_hands_comes_a_third_time(
     tmp_path: Path, api: FakeApi
 ) -> None:

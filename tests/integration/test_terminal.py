@@ -20,6 +20,8 @@ from support.terminal import Terminal, on_terminal
 
 RECORDS = 40
 WIDE = 220
+# Whether it is a master by itself, or scripts/stack.py, which starts each process anew.
+BOTH = [pytest.param(False, id="a master"), pytest.param(True, id="the stack", marks=pytest.mark.slow)]
 COLOUR = re.compile(r"\x1b\[[0-9;]*3[0-9][0-9;]*m")
 Start = Callable[..., AbstractContextManager[Terminal]]
 
@@ -192,7 +194,7 @@ def test_a_master_that_breaks_leaves_the_terminal_as_it_was(start: Start) -> Non
     assert [row for row in terminal.rows if re.match(r"\[.*/CRITICAL/traffic.master.master: the master's side", row)]
 
 
-@pytest.mark.parametrize("stack", [False, True], ids=["a master", "the stack"])
+@pytest.mark.parametrize("stack", BOTH)
 def test_a_dumb_terminal_gets_plain_lines(start: Start, stack: bool) -> None:
     with start(stack=stack, TERM="dumb") as terminal:
         assert terminal.wait() == 0
@@ -200,7 +202,7 @@ def test_a_dumb_terminal_gets_plain_lines(start: Start, stack: bool) -> None:
     assert re.search(r"INFO/traffic.master.watch: progress: \d+ of 40 records", terminal.text)
 
 
-@pytest.mark.parametrize("stack", [False, True], ids=["a master", "the stack"])
+@pytest.mark.parametrize("stack", BOTH)
 def test_what_is_no_terminal_gets_no_escape_byte(start: Start, tmp_path: Path, stack: bool) -> None:
     out = tmp_path / "out"
     with out.open("wb") as file, start(stack=stack, streams={"stdout": file, "stderr": subprocess.STDOUT}) as terminal:
@@ -226,6 +228,7 @@ def test_the_stack_has_the_line_too_and_its_last_line_is_the_report(start: Start
     assert re.search(r"INFO/traffic.master.watch: progress: \d+ of 40 records", log)
 
 
+@pytest.mark.slow
 def test_the_stack_s_report_is_plain_where_stdout_is_a_file(start: Start, tmp_path: Path) -> None:
     out = tmp_path / "out"
     with out.open("wb") as file, start(stack=True, streams={"stdout": file}) as terminal:

@@ -37,6 +37,11 @@ class Lanes(LoadScopeScheduling):  # type: ignore[misc]
     def _split_scope(self, nodeid: str) -> str:
         return self._groups.get(nodeid, nodeid)
 
+    def _reschedule(self, node: Any) -> None:
+        """Give a lane its next group once it has begun its last test: by xdist two tests would wait behind that one."""
+        if not self.workqueue or self._pending_of(self.assigned_work[node]) <= 1:
+            super()._reschedule(node)
+
 
 def assign(items: list[pytest.Item], tests: Path, groups: Path) -> None:
     """Sort the tests, and write into a file which of them share a lane, by the name of their group."""

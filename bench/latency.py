@@ -25,7 +25,7 @@ UNITS = {"us": 0.001, "ms": 1.0, "s": 1000.0}
 
 
 def by_wrk(wrk: peers.Peer, url: str, users: int, seconds: float) -> float:
-    """The mean as wrk tells it."""
+    """Return the mean that wrk reports."""
     script = ROOT / "bench/spread.lua"
     many = ("-t1", f"-c{users}", f"-d{seconds:.0f}s", "-s", script, url, "--", users)
     said = subprocess.run(pinned(LOAD_CORE, *wrk.command, *many), check=True, capture_output=True, text=True).stdout

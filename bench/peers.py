@@ -1,4 +1,4 @@
-"""The other generators: gets what can be had of them, and says of the rest why it could not be.
+"""Get the other generators, and say of those that cannot be had why.
 
     python bench/peers.py
 
@@ -24,7 +24,7 @@ INSTALL_S = 300
 
 @dataclass(frozen=True)
 class Peer:
-    """A generator: how to call it and which version it is; or, where it is not there, why."""
+    """A generator: its command and its version, or why it is missing."""
 
     command: tuple[str, ...] = ()
     version: str = ""
@@ -36,7 +36,7 @@ class MissingError(Exception):
 
 
 def _run(*command: object) -> str:
-    """What a command says. MissingError where it fails, with its last line."""
+    """Return what a command writes. MissingError, with its last line, if it fails."""
     try:
         done = subprocess.run(
             list(map(str, command)),

@@ -1,4 +1,4 @@
-"""Keeps what the benches measured, with where and when and by which command: bench/results/*.json."""
+"""Keep what the benches measured, with the machine, the time and the command, in bench/results/*.json."""
 
 import json
 import os
@@ -54,7 +54,7 @@ def _told() -> list[str]:
 
 
 def _commit() -> str:
-    """The commit that was measured, marked where files differ from it; COMMIT where there is no checkout to ask."""
+    """Return the commit that was measured, marked if files differ from it; COMMIT if there is no checkout."""
     if "COMMIT" in os.environ:
         return os.environ["COMMIT"]
     command = ["git", "-C", str(ROOT), "describe", "--always", "--dirty", "--exclude=*"]

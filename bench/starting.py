@@ -34,7 +34,7 @@ SETTLED_S = 3.0
 
 
 def until(condition: Callable[[], bool], what: str, log: Path) -> None:
-    """Wait for a condition; the end of the bench, with the log, where it does not come."""
+    """Wait for a condition; end the bench, with the log, if it does not come."""
     deadline = time.monotonic() + DEADLINE_S
     while not condition():
         if time.monotonic() > deadline:
@@ -43,7 +43,7 @@ def until(condition: Callable[[], bool], what: str, log: Path) -> None:
 
 
 def fetch(url: str, form: dict[str, object] | None = None) -> str:
-    """The answer to a GET, or to a form; empty where nobody answers yet."""
+    """Return the answer to a GET, or to a form; empty if nobody answers yet."""
     data = urllib.parse.urlencode(form).encode() if form is not None else None
     try:
         with urllib.request.urlopen(url, data, timeout=DEADLINE_S) as answer:

@@ -57,7 +57,7 @@ def _range(values: Sequence[float]) -> str:
 
 
 def _origin(part: dict[str, Any]) -> str:
-    """Return where, when and by which versions a part was measured."""
+    """Return on which machine, when and with which versions a part was measured."""
     machine = part["machine"]
     where = f"{machine['cpu']}, {machine['cores']} cores, Linux {machine['kernel']}, load {machine['load']} at the end"
     made = f"Python {machine['python']}, Locust {machine['locust']}, gevent {machine['gevent']}"

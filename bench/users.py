@@ -40,7 +40,7 @@ from parts import (
 )
 
 WARM_S = 1.0
-# Longer than any turn: whoever is told how long to go on is ended before.
+# Longer than any turn: a generator that needs a duration is ended before.
 LASTING_S = 3600
 FED = ("replay", "tasks", "record")
 KINDS = (

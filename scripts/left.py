@@ -1,4 +1,4 @@
-"""What a run left in its journal when its master ended without a report."""
+"""Say what a run left in its journal if its master ended without a report."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ _SETTLED = (RecordState.DELIVERED, RecordState.REJECTED, RecordState.IN_DOUBT)
 
 
 def what_is_left(state: Path) -> str:
-    """Say how far the latest run that was cut off had come, and how to go on with it; empty if there is none."""
+    """Return how far the latest run that was cut off had come, and how to resume it; empty if there is none."""
     for path in sorted(state.glob("runs/*/journal.sqlite"), reverse=True):
         try:
             journal = Journal.open(path)
@@ -18,13 +18,13 @@ def what_is_left(state: Path) -> str:
             return f"what was sent cannot be told: {error}"
         try:
             if journal.metadata.state == "running":
-                return _told(journal)
+                return _described(journal)
         finally:
             journal.close()
     return ""
 
 
-def _told(journal: Journal) -> str:
+def _described(journal: Journal) -> str:
     metadata, recovery = journal.metadata, Recovery(journal.metadata.records)
     try:
         for entry in journal.entries():

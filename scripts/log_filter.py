@@ -1,6 +1,6 @@
-"""Copies the master's output to a file whole, and to stderr what a person wants to read of it.
+"""Copy the master's whole output to a file, and to stderr what a person wants to read of it.
 
-The master says through the status pipe what its lines are (traffic.terminal.status_pipe). Each message precedes the
+The master reports through the status pipe what its lines are (traffic.terminal.status_pipe). Each message precedes the
 line of the log that it stands for, so one thread reads both, and the pipe first. Only Locust's own lines are known by
 their text.
 """
@@ -22,13 +22,13 @@ _AT_ONCE = 1 << 16
 
 
 class _Lines:
-    """The lines that come out of a file descriptor, without their ends."""
+    """Reads lines from a file descriptor, without their ends."""
 
     def __init__(self, fd: int) -> None:
         self.fd, self.ended, self._rest = fd, False, b""
 
     def take(self, chunk: bytes) -> list[str]:
-        """The lines that end in this chunk; in an empty one, which is the end, the line that has begun."""
+        """Return the lines that end in this chunk. An empty chunk is the end: return the line that has begun."""
         self.ended = not chunk
         *lines, self._rest = (self._rest + chunk).split(b"\n")
         if self.ended and self._rest:
@@ -36,7 +36,7 @@ class _Lines:
         return [line.decode(errors="replace").rstrip() for line in lines]
 
     def waiting(self) -> list[str]:
-        """The whole lines that are there now. The descriptor does not block."""
+        """Return the whole lines that are there now. The descriptor must not block."""
         lines: list[str] = []
         with contextlib.suppress(BlockingIOError):
             while chunk := os.read(self.fd, _AT_ONCE):
@@ -48,9 +48,10 @@ class _Lines:
 class LogFilter:
     """Shows `source` on stderr, without Locust's own INFO lines, and copies it to `copy`.
 
-    `status` is the reader's end of the status pipe. With it, `report` holds back the delivery report, and `refusal` why
-    the start was refused, for the end; nothing is shown after a refusal. Without it a person has a web page that shows
-    both, and nothing is held back. `draw` shows how the run goes on a live line; lines of progress are left out then.
+    `status` is the reader's end of the status pipe. If it is given, the delivery report is kept in `report`, and the
+    reason of a refused start in `refusal`, to be shown at the end; nothing is shown after a refusal. Without it nothing
+    is kept back, because a web page shows both. `draw` shows the progress on a live line; then lines of progress are
+    left out.
     """
 
     NOISE = re.compile(r"\[[^]]*\] [^/]*/INFO/locust\.")
@@ -89,7 +90,7 @@ class LogFilter:
             os.close(self._status.fd)
 
     def _log_is_ready(self) -> bool:
-        """Wait for the log or the status pipe; whether it is the log that has something."""
+        """Wait for the log or the status pipe. Return whether the log has something."""
         status = [] if self._status is None or self._status.ended else [self._status.fd]
         return self._log.fd in select.select([self._log.fd, *status], [], [])[0]
 

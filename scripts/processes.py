@@ -1,7 +1,7 @@
-"""Child processes that end in order and never outlive the process that started them.
+"""Start child processes that end in order and never outlive the process that started them.
 
 Each child leads a process group of its own, so that a Ctrl-C in the terminal reaches the parent alone, which ends its
-children one after the other. Where the parent is killed, Linux sends its children SIGTERM.
+children one after the other. If the parent is killed, Linux sends its children SIGTERM.
 """
 
 import contextlib
@@ -25,18 +25,18 @@ def _write(text: str) -> None:
 
 
 class StderrWriter:
-    """How lines get to stderr; `write` is another's while there is a live line that they have to pass."""
+    """Writes to stderr. While there is a live line, `write` is replaced by one that writes above it."""
 
     write: Callable[[str], None] = staticmethod(_write)
 
 
 def say(what: str) -> None:
-    """Write a line to stderr; may be called in a signal handler, and goes on where nobody reads any more."""
+    """Write a line to stderr; do nothing if nobody reads it any more. May be called in a signal handler."""
     StderrWriter.write(f"{what}\n")
 
 
 def _in_the_child(parent: int) -> Callable[[], None]:
-    """What a child does before its program begins."""
+    """Return what a child does before its program begins."""
 
     def prepare() -> None:
         # A shell starts background jobs with SIGINT ignored, and Locust ends its workers by it.
@@ -50,7 +50,7 @@ def _in_the_child(parent: int) -> Callable[[], None]:
 
 
 class Child:
-    """One running child. Its stdout and stderr go to `to` (-1: a pipe); it has the descriptors `inherited`, too."""
+    """One running child. Its stdout and stderr go to `to` (-1: a pipe). It inherits the descriptors `inherited`."""
 
     def __init__(
         self, command: Sequence[str], env: Mapping[str, str], to: IO[bytes] | int, inherited: Sequence[int] = ()
@@ -74,12 +74,12 @@ class Child:
 
     @property
     def code(self) -> int | None:
-        """Its exit code (128 + the signal where one ended it); None while it runs."""
+        """Its exit code, 128 + the signal if a signal ended it; None while it runs."""
         code = self.process.poll()
         return code if code is None or code >= 0 else 128 - code
 
     def end(self, grace_s: float, hurry: Callable[[], bool]) -> int:
-        """Ask it to end, wait `grace_s` or until `hurry`, then kill what is left of its group; its exit code."""
+        """Ask it to end, wait `grace_s` or until `hurry`, then kill the rest of its group. Return its exit code."""
         if self.code is None:
             self.process.terminate()
         deadline = time.monotonic() + grace_s

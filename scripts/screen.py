@@ -1,7 +1,7 @@
-"""What stack.py shows on a terminal: the live line of the run that it has started, and the report.
+"""Show on a terminal what stack.py has started: the live line of the run, and the report.
 
-The master's output goes through a pipe, so that the terminal has one writer alone, which puts it in order whatever
-becomes of the master.
+The master's output goes through a pipe, so only this process writes to the terminal, and can tidy it up if the master
+is killed.
 """
 
 import sys
@@ -13,7 +13,7 @@ from traffic.terminal.status_row import StatusRow, is_screen
 
 
 class LiveLine:
-    """The last row of the terminal on stderr, from now on until `finish`."""
+    """Keeps the last row of the terminal on stderr until `finish`."""
 
     def __init__(self) -> None:
         from traffic.terminal.rich_view import TerminalRenderer  # noqa: PLC0415 - slow to load
@@ -22,22 +22,22 @@ class LiveLine:
         self._before, StderrWriter.write = StderrWriter.write, self._status_row.above
 
     def draw(self, status: dict[str, Any] | None) -> None:
-        """Show how the run goes; None: nothing."""
+        """Show the status of the run; None: nothing."""
         self._status_row.draw("" if status is None else self._renderer.live_line(status, self._status_row.width))
 
     def finish(self) -> None:
-        """Take the line away: the master, and whoever had its end of the pipe, are gone."""
+        """Remove the line, once the master has ended."""
         self._status_row.end()
         StderrWriter.write = self._before
 
 
 def live_line() -> LiveLine | None:
-    """A live line where stderr is a terminal that can have one."""
+    """Return a live line; None if stderr is no terminal that can have one."""
     return LiveLine() if is_screen(sys.stderr) else None
 
 
 def report_on_screen(report: dict[str, Any]) -> str | None:
-    """The report for people, where stdout is a terminal; without the end of its last line."""
+    """Return the report for people, without the end of its last line; None if stdout is no terminal."""
     if not is_screen(sys.stdout):
         return None
     from traffic.terminal.rich_view import TerminalRenderer  # noqa: PLC0415 - slow to load

@@ -1,11 +1,11 @@
-"""The whole stack as plain processes: the API stub on SQLite, Locust's master, and its workers.
+"""Run the whole stack as plain processes: the API stub on SQLite, Locust's master, and its workers.
 
     stack.py local     with the web UI, until it is stopped
     stack.py replay    one run to its end; its report is the last line on stdout
 
-It is set up by the environment: WORKERS, USERS, SPAWN_RATE, FILE, HOST (another API: then no stub is started), STATE,
-API_PORT, WEB_PORT, MASTER_PORT. TRAFFIC_* and STUB_* reach Locust and the stub as they are. Everything listens on
-127.0.0.1. Exit codes: 0 all delivered, 3 not all, 4 refused to start; anything else is a crash.
+The environment says what to start: WORKERS, USERS, SPAWN_RATE, FILE, HOST (another API: then no stub is started),
+STATE, API_PORT, WEB_PORT, MASTER_PORT. TRAFFIC_* and STUB_* reach Locust and the stub as they are. Everything listens
+on 127.0.0.1. Exit codes: 0 all delivered, 3 not all, 4 refused to start; anything else is a crash.
 """
 
 import contextlib
@@ -21,9 +21,9 @@ from urllib.error import URLError
 from urllib.request import ProxyHandler, build_opener
 
 from log_filter import LogFilter
-from plan import HERE, CannotStartError, StackConfig, check_ports
 from processes import TICK_S, Child, say
 from screen import LiveLine, live_line, report_on_screen
+from stack_config import HERE, CannotStartError, StackConfig, check_ports
 
 from traffic.ownership import ForeignError, claim
 
@@ -37,7 +37,7 @@ _open = build_opener(ProxyHandler({})).open  # no proxy stands between us and ou
 
 
 class FailedError(Exception):
-    """A part of the stack did not come up; the text says which, and why."""
+    """A part of the stack did not start; the text says which, and why."""
 
 
 @contextlib.contextmanager
@@ -61,56 +61,56 @@ def sole_user(state: Path) -> Iterator[None]:
 
 
 class Stack:
-    """The running processes. `stop` is told when a signal asks for the end; asked twice, nothing is waited for."""
+    """The running processes. A signal calls `stop`, which ends them in order; a second signal ends them at once."""
 
-    def __init__(self, plan: StackConfig) -> None:
-        self.plan = plan
+    def __init__(self, config: StackConfig) -> None:
+        self.config = config
         self.asked: list[int] = []
         self.stub: Child | None = None
         self.locust: Child | None = None
-        self.relay: LogFilter | None = None
+        self.log_filter: LogFilter | None = None
         self.live: LiveLine | None = None
         self.code: int | None = None
 
     def stop(self, number: int, _frame: object) -> None:
-        """Take a signal."""
+        """Handle a signal."""
         self.asked.append(number)
         say("stopping; once more to stop at once" if len(self.asked) == 1 else "stopping at once")
 
     def start(self, *options: str, attended: bool) -> None:
-        """Start the stub, where one is wanted, and Locust. FailedError where the stub does not come up."""
-        if self.plan.host is None:
+        """Start the stub, if one is wanted, and Locust. FailedError if the stub does not start."""
+        if self.config.host is None:
             self._start_stub()
         if self.asked:
             return
-        command, env, log = self.plan.locust(*options), dict(os.environ), self.plan.state / "locust.log"
+        command, env, log = self.config.locust(*options), dict(os.environ), self.config.state / "locust.log"
         if attended:
             self.locust = Child(command, env, -1)
-            self.relay = LogFilter(self.locust.output, log)
+            self.log_filter = LogFilter(self.locust.output, log)
             return
         self.live = live_line()
         status, masters_end = os.pipe()
         os.set_blocking(status, False)
         self.locust = Child(command, env | {STATUS_VARIABLE: str(masters_end)}, -1, (masters_end,))
         os.close(masters_end)
-        self.relay = LogFilter(self.locust.output, log, status, self.live.draw if self.live else None)
+        self.log_filter = LogFilter(self.locust.output, log, status, self.live.draw if self.live else None)
 
     def _start_stub(self) -> None:
-        plan = self.plan
+        config = self.config
         env = os.environ | {
-            "STORE_URL": f"sqlite:///{plan.state / 'messages.db'}",
+            "STORE_URL": f"sqlite:///{config.state / 'messages.db'}",
             "STUB_HOST": HERE,
-            "STUB_PORT": str(plan.api_port),
+            "STUB_PORT": str(config.api_port),
         }
         with self.stub_log.open("wb") as log:
             self.stub = Child([sys.executable, "-P", "-m", "stub"], env, log)
-        if not self.await_answer(f"{plan.target}/healthz", self.stub):
+        if not self.await_answer(f"{config.target}/healthz", self.stub):
             raise FailedError(f"the API stub {self._fate()}; its log ({self.stub_log}) ends:\n{self._last_words()}")
 
     @property
     def stub_log(self) -> Path:
-        """Where the stub writes."""
-        return self.plan.state / "stub.log"
+        """The file that the stub writes its log to."""
+        return self.config.state / "stub.log"
 
     def _fate(self) -> str:
         assert self.stub is not None
@@ -121,7 +121,7 @@ class Stack:
         return self.stub_log.read_text(errors="replace").rstrip()[-2000:] or "(it is empty)"
 
     def await_answer(self, url: str, child: Child) -> bool:
-        """Wait until `url` answers 200; False where `child` ends or time is up before. A signal ends the wait."""
+        """Wait until `url` answers 200, or a signal comes; return False if `child` ends, or the time is up, before."""
         deadline = time.monotonic() + READY_S
         while not self.asked:
             if child.code is not None or time.monotonic() > deadline:
@@ -132,7 +132,7 @@ class Stack:
         return True
 
     def wait(self) -> None:
-        """Until Locust ends, or a signal asks for the end, or the stub dies."""
+        """Wait until Locust ends, a signal comes, or the stub dies."""
         while self.locust is not None and self.locust.code is None and not self.asked:
             if self.stub is not None and self.stub.code is not None:
                 say(f"the API stub {self._fate()}: the run is ended. Its log ends:\n{self._last_words()}")
@@ -140,11 +140,11 @@ class Stack:
             time.sleep(TICK_S)
 
     def end(self) -> int | None:
-        """End Locust, then the stub; Locust's exit code, None where it was never started."""
+        """End Locust, then the stub. Return Locust's exit code; None if it was never started."""
         if self.locust is not None:
             self.code, self.locust = self.locust.end(LOCUST_GRACE_S, self._hurried), None
-        if self.relay is not None:
-            self.relay.finish()
+        if self.log_filter is not None:
+            self.log_filter.finish()
         if self.live is not None:
             self.live.finish()
             self.live = None
@@ -158,13 +158,13 @@ class Stack:
 
 
 def local(stack: Stack) -> int:
-    """Serve the web UI until a signal comes; the exit code, 0 where one came."""
-    url = f"http://{HERE}:{stack.plan.web_port}"
-    stack.start("--web-host", HERE, "--web-port", str(stack.plan.web_port), attended=True)
+    """Serve the web UI until a signal comes. Return the exit code: 0 if one came."""
+    url = f"http://{HERE}:{stack.config.web_port}"
+    stack.start("--web-host", HERE, "--web-port", str(stack.config.web_port), attended=True)
     if stack.locust is not None and not stack.await_answer(f"{url}/healthz", stack.locust):
-        raise FailedError(f"Locust's web UI did not come up; its log is {stack.plan.state / 'locust.log'}")
+        raise FailedError(f"Locust's web UI did not come up; its log is {stack.config.state / 'locust.log'}")
     if not stack.asked:
-        stored = "" if stack.plan.host else f"\n  messages  {stack.plan.target}"
+        stored = "" if stack.config.host else f"\n  messages  {stack.config.target}"
         say(f"the stack is up:\n  web UI    {url}  (open it and press Start){stored}\nCtrl-C ends it.")
     stack.wait()
     code = stack.end()
@@ -172,15 +172,15 @@ def local(stack: Stack) -> int:
 
 
 def replay(stack: Stack) -> int:
-    """Make one run, print its report; the exit code."""
-    plan = stack.plan
-    path = plan.state / "report.json"
-    before, journals = _version(path), _journals(plan.state)
-    say(f"{plan.workers} workers and {plan.users} users replay {plan.file} to {plan.target}")
+    """Make one run and print its report. Return the exit code."""
+    config = stack.config
+    path = config.state / "report.json"
+    before, journals = _version(path), _journals(config.state)
+    say(f"{config.workers} workers and {config.users} users replay {config.file} to {config.target}")
     stack.start("--headless", "--only-summary", attended=False)
     stack.wait()
     code = stack.end()
-    said = stack.relay.report if stack.relay else ""
+    said = stack.log_filter.report if stack.log_filter else ""
     if code is not None and _version(path) != before:
         report = json.loads(path.read_bytes())
         print(report_on_screen(report) or said)
@@ -192,7 +192,7 @@ def replay(stack: Stack) -> int:
 
 
 def _version(path: Path) -> tuple[int, int] | None:
-    """What changes when a report takes the place of the one before."""
+    """Return what changes when a report replaces the one before."""
     with contextlib.suppress(FileNotFoundError):
         status = path.stat()
         return status.st_ino, status.st_mtime_ns
@@ -200,7 +200,7 @@ def _version(path: Path) -> tuple[int, int] | None:
 
 
 def _journals(state: Path) -> dict[str, tuple[int, int]]:
-    """The journals' files, with what changes when a run writes to one."""
+    """Return the journals' files, with what changes when a run writes to one."""
     found = {}
     for path in state.glob("runs/*/journal.sqlite*"):
         with contextlib.suppress(FileNotFoundError):  # the master removes one that is done with
@@ -210,11 +210,11 @@ def _journals(state: Path) -> dict[str, tuple[int, int]]:
 
 
 def _explain(stack: Stack, code: int | None, before: dict[str, tuple[int, int]]) -> int:
-    """Say why there is no report; the exit code. `before`: the journals as they were when the stack was started."""
-    if stack.relay is not None and stack.relay.refusal:
-        say(f"refused to start: {stack.relay.refusal}")
+    """Say why there is no report, and return the exit code. `before`: the journals when the stack was started."""
+    if stack.log_filter is not None and stack.log_filter.refusal:
+        say(f"refused to start: {stack.log_filter.refusal}")
         return EXIT_REFUSED
-    state = stack.plan.state
+    state = stack.config.state
     began = _journals(state) != before
     left = _what_is_left(state) if began else ""
     if stack.asked:
@@ -234,19 +234,19 @@ def _what_is_left(state: Path) -> str:
 
 
 def main(arguments: list[str]) -> int:
-    """Run one command; its exit code."""
+    """Run one command. Return its exit code."""
     commands = {"local": local, "replay": replay}
     if len(arguments) != 1 or arguments[0] not in commands:
         say("usage: stack.py local|replay")
         return EXIT_REFUSED
     try:
-        plan = StackConfig.read(os.environ)
-        ports = {"MASTER_PORT": plan.master_port}
-        ports |= {} if plan.host else {"API_PORT": plan.api_port}
-        ports |= {"WEB_PORT": plan.web_port} if arguments[0] == "local" else {}
+        config = StackConfig.read(os.environ)
+        ports = {"MASTER_PORT": config.master_port}
+        ports |= {} if config.host else {"API_PORT": config.api_port}
+        ports |= {"WEB_PORT": config.web_port} if arguments[0] == "local" else {}
         check_ports(ports)
-        with sole_user(plan.state):
-            return _run(commands[arguments[0]], Stack(plan))
+        with sole_user(config.state):
+            return _run(commands[arguments[0]], Stack(config))
     except (CannotStartError, FailedError) as error:
         say(f"refused to start: {error}")
         return EXIT_REFUSED

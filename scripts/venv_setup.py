@@ -5,8 +5,8 @@
 The project itself is installed last, so that the environment runs what lies in this folder. It is built by the backend
 that is in the environment by then, and nothing is fetched for it.
 
-Calls at the same time wait for each other. The file keeps to what old Pythons can read, so that one of them is told
-what it lacks. It writes to stderr alone: stdout belongs to the program that comes after it.
+Calls at the same time wait for each other. Old Pythons can read this file, so that it can say what they lack. It
+writes to stderr alone: stdout belongs to the program that comes after it.
 """
 
 import fcntl
@@ -25,11 +25,11 @@ PIP = ("-m", "pip", "install", "-q", "--disable-pip-version-check", "--no-input"
 
 
 class SetupError(Exception):
-    """The environment cannot be made; the text says why, and what to do."""
+    """The environment cannot be made; the text says why, and names a remedy."""
 
 
 def too_old(version: "tuple[int, ...]") -> "str | None":
-    """What to say to a Python of this version; None where it will do."""
+    """Return what to say to a user of this version of Python; None if it is new enough."""
     if version >= OLDEST:
         return None
     seen = ".".join(map(str, version[:3]))
@@ -37,7 +37,7 @@ def too_old(version: "tuple[int, ...]") -> "str | None":
 
 
 def usable(venv: Path) -> bool:
-    """Whether `venv` is an environment whose Python is there and not too old."""
+    """Return whether `venv` is an environment whose Python is there and new enough."""
     try:
         text = (venv / "pyvenv.cfg").read_text(encoding="utf-8")
     except OSError:
@@ -48,12 +48,12 @@ def usable(venv: Path) -> bool:
 
 
 def digests(files: "list[str]") -> "dict[str, str]":
-    """The SHA-256 of each file that is there."""
+    """Return the SHA-256 of each file that is there."""
     return {file: hashlib.sha256(Path(file).read_bytes()).hexdigest() for file in files if Path(file).is_file()}
 
 
 def read_stamp(venv: Path) -> "dict[str, str]":
-    """What is installed, as the digest of each requirement file; nothing where that is not known."""
+    """Return what is installed, as the digest of each requirement file; nothing if that is not known."""
     try:
         stamp = json.loads((venv / STAMP).read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -62,7 +62,7 @@ def read_stamp(venv: Path) -> "dict[str, str]":
 
 
 def make(venv: Path) -> None:
-    """Make an empty environment, in the place of one that is broken."""
+    """Make an empty environment; replace one that is broken."""
     if venv.exists() and any(venv.iterdir()) and not (venv / "pyvenv.cfg").exists():
         raise SetupError(f"{venv} is there and is no virtual environment. Move it away, or name another: make VENV=...")
     if subprocess.call([sys.executable, "-m", "venv", "--clear", str(venv)], stdout=sys.stderr):
@@ -70,7 +70,7 @@ def make(venv: Path) -> None:
 
 
 def install(venv: Path, files: "list[str]") -> None:
-    """Install what the files ask for, where it is not there."""
+    """Install what the files require, unless it is installed."""
     wanted = digests(files)
     missing = [file for file in files if file not in wanted]
     if missing:
@@ -93,7 +93,7 @@ def install(venv: Path, files: "list[str]") -> None:
 
 
 def install_project(venv: Path) -> None:
-    """Install the project of this folder, editable, where another, or an older description of it, is installed."""
+    """Install the project of this folder, editable, unless it is installed as pyproject.toml describes it now."""
     wanted = {PROJECT: f"{digests([PROJECT])[PROJECT]} in {Path.cwd()}"}
     stamp = read_stamp(venv)
     if wanted.items() <= stamp.items():
@@ -104,23 +104,23 @@ def install_project(venv: Path) -> None:
 
 
 def run(venv: Path, *arguments: str) -> None:
-    """Let the environment's Python do it. SetupError where it fails."""
+    """Run the environment's Python. SetupError if it fails."""
     if subprocess.call([str(venv / "bin/python"), *arguments], stdout=sys.stderr):
         raise SetupError(f"{arguments[1]} could not install what is needed: its reason stands above")
 
 
 def write_stamp(venv: Path, stamp: "dict[str, str]") -> None:
-    """Note what is installed."""
+    """Write down what is installed."""
     (venv / STAMP).write_text(json.dumps(stamp, indent=1), encoding="utf-8")
 
 
 def say(what: str) -> None:
-    """Tell the person who waits."""
+    """Write a line for the person who waits."""
     print(f"setup: {what}", file=sys.stderr, flush=True)
 
 
 def main(arguments: "list[str]") -> int:
-    """Run the command; its exit code."""
+    """Run the command. Return its exit code."""
     complaint = too_old(sys.version_info[:3])
     if complaint is not None:
         say(complaint)

@@ -10,7 +10,7 @@ sys.path.append(str(Path(__file__).parent))  # Locust does this by itself
 from posted import BODY, HEADERS
 
 
-class Posting(HttpUser):  # type: ignore[misc] # it is not there where types are checked
+class Posting(HttpUser):  # type: ignore[misc] # it is not installed when types are checked
     """Posts it."""
 
     async def run(self) -> None:

@@ -36,7 +36,7 @@ class Posting(FastHttpUser):
 
     @task
     def post(self) -> None:
-        """POST the next; the user ends where there is none."""
+        """POST the next record; end the user if there is none."""
         if not mine:
             raise StopUser
         index, record = mine.popleft()

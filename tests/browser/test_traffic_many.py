@@ -1,4 +1,4 @@
-"""The Traffic page with a hundred workers and a million records: it grows by nothing, whatever it is told."""
+"""The Traffic page with a hundred workers and a million records: it does not grow, whatever the status says."""
 
 from collections.abc import Iterator
 

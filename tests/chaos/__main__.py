@@ -155,7 +155,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main() -> int:
-    """Run the rounds; 1 where a promise was broken."""
+    """Run the rounds. Return 1 if a promise was broken."""
     asked = parser().parse_args()
     # However it is ended, it leaves no process behind.
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -97,7 +97,7 @@ class Claims:
 
     @classmethod
     def read(cls, state: Path) -> "Claims":
-        """The latest run of a state folder. OSError or ValueError where a file is missing or no JSON."""
+        """Return the latest run of a state folder. OSError or ValueError if a file is missing or no JSON."""
         report = json.loads((state / "report.json").read_text())
         folder = state / "runs" / report["run"]
         letters = [json.loads(line) for line in (folder / "dead-letters.jsonl").read_text().splitlines()]
@@ -110,7 +110,7 @@ class Claims:
 
 
 def check(file: Path, store: Iterable[Stored], claims: Claims, exit_code: int | None = None) -> Verdict:
-    """The verdict on a run. The store must be the run's alone; `exit_code` is the master's, None where unknown."""
+    """Judge a run. The store must be the run's alone; `exit_code` is the master's, None if unknown."""
     return _Check(bodies(file), list(store), claims, exit_code).verdict()
 
 

@@ -118,7 +118,7 @@ def _explain_one(before: list[Attempt], again: Attempt, known: Known, made: Rese
 
 
 def _cause(before: list[Attempt], again: Attempt, known: Known) -> str | None:
-    """Why a POST followed those before it; None where nothing allows it."""
+    """Return why a POST followed those before it; None if nothing allows it."""
     if known.at_most_once:
         return ASKED_FOR if all(one.status in NOT_ACTED_ON for one in before) else None
     if any(_lost_with(one, again, known) for one in before):

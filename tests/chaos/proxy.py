@@ -77,11 +77,11 @@ class Proxy:
         self.loop.call(self._cut())
 
     def half(self) -> None:
-        """Reset and refuse on the near side; the far side is not told, as when a router dies."""
+        """Reset and refuse on the near side; the far side does not notice, as when a router dies."""
         self.loop.call(self._cut(near_only=True))
 
     def hole(self) -> None:
-        """Let every byte vanish from sight: nothing is passed on, nobody is told."""
+        """Drop every byte silently, in both directions."""
         self.loop.call(self._set(flowing=False))
 
     def heal(self) -> None:

@@ -22,7 +22,7 @@ _REPORT = "delivery report, run"
 
 @dataclass
 class Result:
-    """What a round came to. `verdict` is None where the run did not end or left no report."""
+    """The result of a round. `verdict` is None if the run did not end, or left no report."""
 
     scenario: Scenario
     folder: Path

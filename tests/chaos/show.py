@@ -47,7 +47,7 @@ class Gap:
 
 
 def gap(attempts: Iterable[Attempt], death: Death, workers: int) -> Gap | None:
-    """The gap after a death; None where nothing was sent after it, or not by all."""
+    """Return the gap after a death; None if nothing was sent after it, or not by all."""
     after = sorted((one for one in attempts if one.sent >= death.killed), key=lambda one: one.sent)
     times = [death.killed, *(one.sent for one in after)]
     if not after:

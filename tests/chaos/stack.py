@@ -95,7 +95,7 @@ class Stack:
         return f"{self.mongod.url}/chaos" if self.mongod is not None else self.folder / "messages.db"
 
     def await_first_post(self) -> None:
-        """Wait until the run has begun. NotReadyError where it does not."""
+        """Wait until the run has begun. NotReadyError if it does not."""
         for _ in tries(READY_S):
             if self.tap.attempts:
                 return
@@ -158,7 +158,7 @@ class Stack:
         return False
 
     def since_report(self) -> float:
-        """Seconds since the report was written; 0 where there is none."""
+        """Seconds since the report was written; 0 if there is none."""
         try:
             return time.time() - (self.state / "report.json").stat().st_mtime
         except FileNotFoundError:

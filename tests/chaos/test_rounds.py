@@ -69,7 +69,7 @@ def test_the_promises_hold_where(name: str, tmp_path: Path) -> None:
 
 
 def need_mongod() -> None:
-    """Skip where there is no mongod; in CI there has to be one."""
+    """Skip if there is no mongod; fail in CI."""
     try:
         find_mongod()
     except NoMongodError as error:

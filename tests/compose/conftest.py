@@ -1,4 +1,4 @@
-"""Fixtures for what needs a Docker engine. Without one these tests are skipped, and fail where CI=true."""
+"""Fixtures for what needs a Docker engine. Without one these tests are skipped; under CI=true they fail."""
 
 import os
 import shutil
@@ -16,7 +16,7 @@ from support.deadlines import stretched
 
 
 def missing(what: str) -> None:
-    """Skip; under CI=true, where everything is to be there, fail."""
+    """Skip the test; under CI=true fail it."""
     if os.environ.get("CI") == "true":
         pytest.fail(what)
     pytest.skip(what)

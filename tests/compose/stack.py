@@ -149,7 +149,7 @@ class Stack:
         return answer.json()
 
     def ready(self, workers: int, seconds: float = 60) -> None:
-        """Wait until so many workers can take part in a run; after a run they register anew."""
+        """Wait until so many workers can take part in a run; after a run they register again."""
 
         def states() -> list[str]:
             return [worker["state"] for worker in self.master("/stats/requests")["workers"]]
@@ -188,7 +188,7 @@ ENDED = ("completed", "stopped", "failed")
 
 @contextmanager
 def running(stack: Stack, *arguments: str) -> Iterator[Stack]:
-    """Bring a stack up for a while. Its logs are printed where something failed meanwhile."""
+    """Bring a stack up for a while. Its logs are printed if something failed meanwhile."""
     try:
         stack.up(*arguments)
         yield stack

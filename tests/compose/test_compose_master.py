@@ -60,7 +60,7 @@ def test_a_run_whose_master_was(stack: Stack, tmp_path: Path, hurt: Act, survivo
 
 
 def resumption(stack: Stack, run: str) -> dict[str, Any] | None:
-    """When the master took the run up again, and from where; None while it has not, or does not answer."""
+    """Return when, and with how much settled, the master resumed the run; None until it has."""
     with suppress(httpx.TransportError):
         status = stack.master("/traffic/status")
         if status["run"] == run and status["resumed"]:

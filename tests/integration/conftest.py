@@ -1,4 +1,4 @@
-"""What a module's tests share: one API, and, where the module makes a `shared_cluster`, that between two runs."""
+"""What a module's tests share: one API, and its `shared_cluster`, if it makes one, between two runs."""
 
 from collections.abc import Iterator
 
@@ -16,7 +16,7 @@ def shared_api() -> Iterator[FakeApi]:
 
 @pytest.fixture
 def api(shared_api: FakeApi) -> FakeApi:
-    """The shared API, which answers at once and counts anew. Modules that want another make their own."""
+    """The shared API, which answers at once and counts from 0. Modules that need another make their own."""
     shared_api.forget()
     shared_api.always(Step())
     return shared_api

@@ -93,7 +93,7 @@ def run_under_way(cluster: Cluster, api: FakeApi) -> str:
 
 
 def press(cluster: Cluster, what: str) -> str:
-    """Why it was refused; empty where it was not."""
+    """Return why it was refused; empty if it was not."""
     answer = plain_http.post(f"{cluster.web}/test/{what}")
     assert answer.status_code in (204, 409)
     return str(answer.text)
@@ -111,7 +111,7 @@ def await_acks(cluster: Cluster, each: int) -> None:
 
 
 def pause(cluster: Cluster, api: FakeApi) -> int:
-    """Press pause, and wait until every worker has heard of it and has told all outcomes; how many POSTs came."""
+    """Press pause; wait until every worker knows of it and has reported all outcomes. Return how many POSTs came."""
     assert press(cluster, "pause") == ""
     await_acks(cluster, 2)
     cluster.until(lambda: all(post.done for post in api.posts()), "what was in flight is answered")

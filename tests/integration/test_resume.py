@@ -1,4 +1,4 @@
-"""A master that is killed is started again, and the run goes on where it was (P6): nothing known is sent again."""
+"""A master that is killed is started again and resumes the run (P6): nothing known is sent again."""
 
 import json
 from collections import Counter

@@ -1,4 +1,4 @@
-"""What the Traffic page is told by a real master: live, its files, its reports; and who may not ask."""
+"""What the Traffic page reads from a real master: the live run, files, reports; and who may not ask."""
 
 import csv
 import gzip

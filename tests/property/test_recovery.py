@@ -58,7 +58,7 @@ class Recovering(Protocol):
 
     @property
     def run(self) -> Run:
-        """The run as the master has it, or, where that has closed it, had it."""
+        """The run as the master has it; as it had it, if it has closed it."""
         run = self.world.master.coordinator.run or self.world.run
         assert run
         return run

@@ -91,7 +91,7 @@ class Promises:
         self._reopened, self._former = reopened, former
 
     def note_restart(self) -> None:
-        """Note that the master was restarted: its run is recovered from the journal, so all is to be checked anew."""
+        """Note that the master was restarted: its run is recovered from the journal, so check everything again."""
         self.master_acted = True
         self._seen_delivered = set()
         master = self._world.master

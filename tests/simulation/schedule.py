@@ -60,7 +60,7 @@ def _run_busy(seed: int, chance: random.Random) -> World:
 
 
 def _run_leaving(seed: int, chance: random.Random) -> World:
-    """No fault: one worker after the other is told to leave while leases are on their way to it; another joins."""
+    """No fault: one worker after the other is asked to leave while leases are on their way to it; another joins."""
     world = World(seed, records=100, policy=chance.choice(["at-most-once", "at-least-once"]))
     world.network.slow_s = chance.choice([0.05, 0.2, 0.5])
     try:

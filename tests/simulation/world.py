@@ -99,7 +99,7 @@ class World:
         return [host for host in self.hosts.values() if host.alive]
 
     def not_leaving(self) -> list[Host]:
-        """Return those of them that were not told to leave."""
+        """Return those of them that were not asked to leave."""
         return [host for host in self.alive() if not host.link.leaving]
 
     def crash(self, host: Host) -> None:

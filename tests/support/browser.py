@@ -15,7 +15,7 @@ ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 
 
 def chromium() -> str:
-    """The browser's path. Without one the test is skipped; under CI=true, where one is to be there, it fails."""
+    """The browser's path. Without one the test is skipped; under CI=true it fails."""
     names = ("chromium", "chromium-browser", "google-chrome")
     path = next((found for name in names if (found := shutil.which(name))), None)
     if path is None:

@@ -92,7 +92,7 @@ class Cluster:
     of one; `plain` says that it is to be left without the traffic package.
     """
 
-    # Those that the present test has made, for what is shown where it fails.
+    # Those that the present test has made: their logs are shown if it fails.
     made: ClassVar[list["Cluster"]] = []
 
     def __init__(
@@ -154,7 +154,7 @@ class Cluster:
         self.master = self._start(f"master-{len(self.former_masters) + 1}", *self._of_master, *options)
 
     def add_workers(self, count: int = 1, port: int | None = None) -> list[Process]:
-        """Start workers, which find the master at `port` where another than its own is named."""
+        """Start workers; `port`, if it is given, is the one at which they find the master."""
         options = ("--worker", "--master-host", "127.0.0.1", "--master-port", str(port or self.port))
         made = [self._start(f"worker-{len(self.workers) + at}", *options) for at in range(count)]
         self.workers += made
@@ -209,7 +209,7 @@ class Cluster:
 
     @property
     def live(self) -> dict[str, Any]:
-        """What the Traffic page is told."""
+        """What the Traffic page reads."""
         return dict(plain_http.get(f"{self.web}/traffic/live").json())
 
     def await_web(self, workers: int) -> None:
@@ -242,7 +242,7 @@ class Cluster:
         return dict(self.until(there, f"the run's state is {state}", seconds))
 
     def await_startable(self) -> None:
-        """Wait until a run can be started: after a stop Locust's workers register anew."""
+        """Wait until a run can be started: after a stop Locust's workers register again."""
         self.until(lambda: not self.live["acts"]["start"], "a run can be started")
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""An HTTP API in a process of its own that notes every POST and answers as it is told, badly where it is told so.
+"""An HTTP API in a process of its own that notes every POST, and answers as a test says, badly if it says so.
 
 Started as a program it serves: the port stands in its first line of output, and each line of input is one command.
 """
@@ -53,7 +53,7 @@ class Post:
 
 
 class FakeApi:
-    """The API as a test holds it: tells it what to answer, and reads what it was sent."""
+    """The API as a test uses it: sets the answers, and reads what was sent."""
 
     def __init__(self) -> None:
         self._process = subprocess.Popen(
@@ -95,7 +95,7 @@ class FakeApi:
         return list(self._ask("gets"))
 
     def forget(self) -> None:
-        """Begin to count anew, without a script."""
+        """Forget what was sent, and the script."""
         self._ask("forget")
 
     def refuse(self) -> None:

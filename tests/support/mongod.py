@@ -24,7 +24,7 @@ class NoMongodError(Exception):
 
 
 def find_mongod() -> Path:
-    """Return the binary. Raises NoMongodError, saying where it was looked for."""
+    """Return the binary. NoMongodError if there is none; its text names the places that were searched."""
     for found in (os.environ.get("MONGOD"), _in_wheel(), shutil.which("mongod")):
         if found and Path(found).is_file():
             return Path(found)

@@ -44,7 +44,7 @@ POSTS = "location / { return 201 '{}'; }"
 
 @dataclass(frozen=True)
 class Posted:
-    """A POST as the access log has it; `status` is what nginx answered, 499 where nobody waited for it any more."""
+    """A POST as the access log has it; `status` is what nginx answered, 499 if nobody waited for it any more."""
 
     status: int
     index: int
@@ -59,7 +59,7 @@ class Nginx:
 
     @property
     def url(self) -> str:
-        """Where it listens, where that is a port of 127.0.0.1."""
+        """Its URL, if it listens on a port of 127.0.0.1."""
         return f"http://127.0.0.1:{self.port}"
 
     def posted(self) -> list[Posted]:

@@ -46,7 +46,7 @@ class StubProcess:
             self.await_ready()
 
     def await_ready(self) -> None:
-        """Wait for the line that says where it listens."""
+        """Wait for the line of its log that names its address."""
         try:
             self.ready_line = self._lines.get(timeout=stretched(DEADLINE))
         except queue.Empty:

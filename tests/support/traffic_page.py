@@ -77,7 +77,7 @@ class TrafficPage:
         self.button("Start").click()
 
     def begin(self, users: int = 8, **more: str) -> None:
-        """As `start`, and wait until the page tells of the new run: until then it says of the last how it ended."""
+        """As `start`, and wait until the page shows the new run: until then it shows how the last one ended."""
         facts = self.page.locator("#facts")
         before = re.search(RUN, facts.text_content() or "")
         self.start(users, **more)

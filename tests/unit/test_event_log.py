@@ -1,4 +1,4 @@
-"""What has happened is told once to whoever asks in turn, in a line each, and takes a bounded place."""
+"""Who asks again and again reads each event once, in a line; the log takes a bounded place."""
 
 import pytest
 

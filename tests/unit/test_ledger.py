@@ -1,4 +1,4 @@
-"""The ledger's own bookkeeping, where the custody of tests/unit/test_coordinator.py does not show it."""
+"""The ledger's own accounts, as far as tests/unit/test_coordinator.py does not show them."""
 
 import tracemalloc
 from unittest.mock import patch

@@ -20,7 +20,7 @@ PAGE = ROOT / "locust/traffic/master/web/page"
 
 
 def not_there(what: str) -> None:
-    """Skip; under CI=true, where `make` has set up the environment, fail."""
+    """Skip the test; under CI=true, after `make` has set up the environment, fail it."""
     (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(f"{what} in this environment: call make lint")
 
 

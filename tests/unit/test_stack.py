@@ -1,4 +1,4 @@
-"""The stack's plan, ports, relay and environment, without starting one."""
+"""The stack's configuration, ports, log filter and environment, without starting one."""
 
 import ast
 import json
@@ -22,9 +22,9 @@ sys.path.insert(0, str(ROOT / "scripts"))
 try:
     import left  # noqa: F401 - the stack loads it when it is needed, which is too late here
     import log_filter
-    import plan
     import processes
     import stack
+    import stack_config
     import venv_setup
 finally:
     sys.path.remove(str(ROOT / "scripts"))
@@ -33,7 +33,7 @@ LOG = "[2030-01-01 10:00:00,000] host"
 
 
 def test_the_plan_without_variables_is_the_readme_s() -> None:
-    made = plan.StackConfig.read({})
+    made = stack_config.StackConfig.read({})
     assert (made.workers, made.users, made.spawn_rate, made.file) == (4, 20, 20.0, "data/traffic.json")
     assert made.locustfile == ROOT / "locust/locustfile.py"
     assert (made.host, made.target, made.state) == (None, "http://127.0.0.1:4000", Path("state").absolute())
@@ -41,38 +41,38 @@ def test_the_plan_without_variables_is_the_readme_s() -> None:
 
 
 def test_an_empty_variable_counts_as_none() -> None:
-    assert plan.StackConfig.read({"WORKERS": "", "HOST": " ", "SPAWN_RATE": "", "STATE": ""}) == plan.StackConfig.read(
-        {}
-    )
+    assert stack_config.StackConfig.read(
+        {"WORKERS": "", "HOST": " ", "SPAWN_RATE": "", "STATE": ""}
+    ) == stack_config.StackConfig.read({})
 
 
 def test_another_locustfile_is_one_of_this_folder_or_by_its_whole_path(tmp_path: Path) -> None:
     (tmp_path / "mine.py").touch()
     named = {"LOCUSTFILE": "locust/replay_locustfile.py"}, {"LOCUSTFILE": str(tmp_path / "mine.py")}
-    assert [plan.StackConfig.read(one).locustfile for one in named] == [
+    assert [stack_config.StackConfig.read(one).locustfile for one in named] == [
         ROOT / "locust/replay_locustfile.py",
         tmp_path / "mine.py",
     ]
-    assert str(tmp_path / "mine.py") in plan.StackConfig.read(named[1]).locust()
+    assert str(tmp_path / "mine.py") in stack_config.StackConfig.read(named[1]).locust()
 
 
 @pytest.mark.parametrize("missing", ["{}/mine.py", "locust/locustfle.py", "locust/locustfile.py,{}/mine.py"])
 def test_a_locustfile_that_is_not_there_is_refused_before_anything_is_started(tmp_path: Path, missing: str) -> None:
     given = missing.format(tmp_path)
     with pytest.raises(
-        plan.CannotStartError, match=r"^LOCUSTFILE must name a locustfile, not '.*': there is no /.*\.py\. Try"
+        stack_config.CannotStartError, match=r"^LOCUSTFILE must name a locustfile, not '.*': there is no /.*\.py\. Try"
     ):
-        plan.StackConfig.read({"LOCUSTFILE": given})
+        stack_config.StackConfig.read({"LOCUSTFILE": given})
 
 
 def test_several_locustfiles_are_named_with_commas_between_them() -> None:
-    made = plan.StackConfig.read({"LOCUSTFILE": "locust/locustfile.py, locust/replay_locustfile.py"})
+    made = stack_config.StackConfig.read({"LOCUSTFILE": "locust/locustfile.py, locust/replay_locustfile.py"})
     assert str(made.locustfile) == f"{ROOT}/locust/locustfile.py,{ROOT}/locust/replay_locustfile.py"
 
 
 def test_users_are_spawned_within_a_second_unless_asked_otherwise() -> None:
-    assert plan.StackConfig.read({"USERS": "100"}).spawn_rate == 100
-    assert plan.StackConfig.read({"USERS": "100", "SPAWN_RATE": "0.5"}).spawn_rate == 0.5
+    assert stack_config.StackConfig.read({"USERS": "100"}).spawn_rate == 100
+    assert stack_config.StackConfig.read({"USERS": "100", "SPAWN_RATE": "0.5"}).spawn_rate == 0.5
 
 
 @pytest.mark.parametrize(
@@ -93,12 +93,12 @@ def test_users_are_spawned_within_a_second_unless_asked_otherwise() -> None:
     ],
 )
 def test_a_variable_that_cannot_be_used_is_named_with_its_value_and_a_remedy(name: str, value: str) -> None:
-    with pytest.raises(plan.CannotStartError, match=rf"^{name} must be .*, not '{value}'\. .*{name}="):
-        plan.StackConfig.read({name: value})
+    with pytest.raises(stack_config.CannotStartError, match=rf"^{name} must be .*, not '{value}'\. .*{name}="):
+        stack_config.StackConfig.read({name: value})
 
 
 def test_locust_listens_on_this_machine_alone() -> None:
-    line = plan.StackConfig.read({"MASTER_PORT": "6000", "HOST": "https://api.example"}).locust()
+    line = stack_config.StackConfig.read({"MASTER_PORT": "6000", "HOST": "https://api.example"}).locust()
     options = dict(pairwise(line))
     assert options["--master-bind-host"] == options["--master-host"] == "127.0.0.1"
     assert options["--master-bind-port"] == options["--master-port"] == "6000"
@@ -108,27 +108,27 @@ def test_locust_listens_on_this_machine_alone() -> None:
 def test_a_free_port_passes_and_a_taken_one_is_refused() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-        with pytest.raises(plan.CannotStartError, match=rf"port {port} \(API_PORT\) is in use .*API_PORT=\d+$"):
-            plan.check_ports({"MASTER_PORT": plan.free_port(), "API_PORT": port})
-    plan.check_ports({"API_PORT": port})
+        with pytest.raises(stack_config.CannotStartError, match=rf"port {port} \(API_PORT\) is in use .*API_PORT=\d+$"):
+            stack_config.check_ports({"MASTER_PORT": stack_config.free_port(), "API_PORT": port})
+    stack_config.check_ports({"API_PORT": port})
 
 
 def test_a_port_that_is_taken_on_all_addresses_is_refused() -> None:
-    with socket.create_server(("0.0.0.0", 0)) as server, pytest.raises(plan.CannotStartError):
-        plan.check_ports({"API_PORT": server.getsockname()[1]})
+    with socket.create_server(("0.0.0.0", 0)) as server, pytest.raises(stack_config.CannotStartError):
+        stack_config.check_ports({"API_PORT": server.getsockname()[1]})
 
 
 def test_one_port_for_two_is_refused() -> None:
-    port = plan.free_port()
-    with pytest.raises(plan.CannotStartError, match=rf"port {port} \(API_PORT\) is MASTER_PORT's, too"):
-        plan.check_ports({"MASTER_PORT": port, "API_PORT": port})
+    port = stack_config.free_port()
+    with pytest.raises(stack_config.CannotStartError, match=rf"port {port} \(API_PORT\) is MASTER_PORT's, too"):
+        stack_config.check_ports({"MASTER_PORT": port, "API_PORT": port})
 
 
 def test_a_state_folder_has_one_stack_at_a_time(tmp_path: Path) -> None:
     state = tmp_path / "new" / "state"
     with (
         stack.sole_user(state),
-        pytest.raises(plan.CannotStartError, match="another stack uses"),
+        pytest.raises(stack_config.CannotStartError, match="another stack uses"),
         stack.sole_user(state),
     ):
         pass
@@ -138,7 +138,7 @@ def test_a_state_folder_has_one_stack_at_a_time(tmp_path: Path) -> None:
 
 def test_a_folder_of_somebody_elses_is_no_state_folder_of_a_stack(tmp_path: Path) -> None:
     (tmp_path / "locust.log").write_text("mine")
-    with pytest.raises(plan.CannotStartError, match="is no state folder"), stack.sole_user(tmp_path):
+    with pytest.raises(stack_config.CannotStartError, match="is no state folder"), stack.sole_user(tmp_path):
         pass
     assert [path.name for path in tmp_path.iterdir()] == ["locust.log"]
 
@@ -153,7 +153,7 @@ def test_the_master_knows_the_folder_that_its_stack_made(tmp_path: Path) -> None
 def test_only_a_run_that_began_is_said_to_have_a_journal(
     tmp_path: Path, capfd: pytest.CaptureFixture[str], asked: list[int]
 ) -> None:
-    made = stack.Stack(plan.StackConfig.read({"STATE": str(tmp_path)}))
+    made = stack.Stack(stack_config.StackConfig.read({"STATE": str(tmp_path)}))
     made.asked = asked
     code = 130 if asked else 1
     of_an_earlier_run = tmp_path / "runs/20261122-1/journal.sqlite"

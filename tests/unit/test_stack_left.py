@@ -16,17 +16,17 @@ from unit.test_journal import METADATA
 sys.path.insert(0, str(ROOT / "scripts"))
 try:
     import left  # noqa: F401 - the stack loads it when it is needed, which is too late here
-    import plan
     import stack
+    import stack_config
 finally:
     sys.path.remove(str(ROOT / "scripts"))
 
 
 class AskedToStop(stack.Stack):
-    """A stack that was told to stop, and ended without a report."""
+    """A stack that was asked to stop, and ended without a report."""
 
     def __init__(self, state: Path) -> None:
-        super().__init__(plan.StackConfig.read({"STATE": str(state)}))
+        super().__init__(stack_config.StackConfig.read({"STATE": str(state)}))
         self.asked = [2, 2]
 
 

@@ -1,4 +1,4 @@
-"""What people are told of a run, in one place: the words, the colour, and whether it is a success."""
+"""What people read of a run, in one place: the words, the colour, and whether it is a success."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Traffic files for tests, and a second, simple opinion on what is good and where a fault is."""
+"""Traffic files for tests, and a second, simple opinion on whether one is good, and which place has a fault."""
 
 import json
 from collections.abc import Iterator

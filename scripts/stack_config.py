@@ -1,4 +1,4 @@
-"""What stack.py is to start, as the environment says it; and whether it can be."""
+"""Read from the environment what stack.py should start, and check whether it can."""
 
 import contextlib
 import errno
@@ -15,7 +15,7 @@ DEFAULT_LOCUSTFILE = "locust/locustfile.py"
 
 
 class CannotStartError(Exception):
-    """Nothing was started; the text says why, and what to do."""
+    """Nothing was started; the text says why, and names a remedy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class StackConfig:
 
     @classmethod
     def read(cls, env: Mapping[str, str]) -> "StackConfig":
-        """The plan that the environment asks for. CannotStartError where a variable cannot be used."""
+        """Read the variables. CannotStartError if one cannot be used."""
         users = _whole(env, "USERS", 20, 1, 1_000_000)
         return cls(
             workers=_whole(env, "WORKERS", 4, 1, 1000),
@@ -52,11 +52,11 @@ class StackConfig:
 
     @property
     def target(self) -> str:
-        """Where the records go."""
+        """The URL of the API that the records go to."""
         return self.host or f"http://{HERE}:{self.api_port}"
 
     def locust(self, *more: str) -> list[str]:
-        """Locust's command line: a master, and its workers as its children."""
+        """Return Locust's command line: a master, with its workers as its children."""
         port = str(self.master_port)
         return [
             *(sys.executable, "-P", "-m", "locust", "-f", str(self.locustfile)),
@@ -68,7 +68,7 @@ class StackConfig:
 
 
 def _locustfile(env: Mapping[str, str]) -> Path:
-    """One file or folder, or several with commas between them, as Locust takes them."""
+    """Return one file or folder, or several with commas between them, as Locust accepts them."""
     given = env.get("LOCUSTFILE", "").strip() or DEFAULT_LOCUSTFILE
     named = [ROOT / one.strip() for one in given.split(",")]
     if missing := [path for path in named if not path.exists()]:
@@ -106,7 +106,7 @@ def _host(env: Mapping[str, str]) -> str | None:
 
 
 def check_ports(ports: Mapping[str, int]) -> None:
-    """CannotStartError if something listens on one of `ports`, by the variable that names it, or two are the same."""
+    """Raise CannotStartError if a program listens on one of `ports` (by variable), or if two are the same."""
     taken: dict[int, str] = {}
     for name, port in ports.items():
         fault = f"is {taken[port]}'s, too" if port in taken else _fault(port)
@@ -126,7 +126,7 @@ def _fault(port: int) -> str | None:
 
 
 def free_port() -> int:
-    """A port that nobody has at this moment."""
+    """Return a port that no program uses at this moment."""
     with socket.socket() as probe:
         probe.bind((HERE, 0))
         return int(probe.getsockname()[1])

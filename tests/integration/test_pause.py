@@ -121,6 +121,16 @@ def pause(cluster: Cluster, api: FakeApi) -> int:
     return sent
 
 
+def pause_holding(cluster: Cluster, api: FakeApi) -> int:
+    """As `pause`, at a moment when every worker holds records: on a busy machine one may have used up its lease."""
+    for _ in tries():
+        sent = pause(cluster, api)
+        if all(row["leased"] for row in cluster.status["workers"]):
+            return sent
+        unpause(cluster, api)
+    raise TimeoutError("at every pause a worker held nothing")
+
+
 def unpause(cluster: Cluster, api: FakeApi) -> None:
     """Press "go on", and wait until records are sent again."""
     sent = api.count
@@ -142,14 +152,9 @@ def test_nothing_is_sent_in_a_pause_leases_stay_and_each_record_is_posted_once(
 ) -> None:
     with begin(tmp_path, api, user) as cluster:
         run = run_under_way(cluster, api)
-        sent = pause(cluster, api)
-        for _ in tries():
-            if leased := cluster.status["counts"]["leased"]:
-                break
-            unpause(cluster, api)  # the pause came just when every lease was used up
-            sent = pause(cluster, api)
+        sent = pause_holding(cluster, api)
+        leased = cluster.status["counts"]["leased"]
         assert 0 < sent < RECORDS
-        assert leased > 0
         await_acks(cluster, LAPSE_ACKS)
         assert api.count == sent
         status = cluster.until(lambda: cluster.status["rate"] == 0 and cluster.status, "its rate falls to nothing")
@@ -165,13 +170,13 @@ def test_nothing_is_sent_in_a_pause_leases_stay_and_each_record_is_posted_once(
     assert (counts["attempts"], counts["resent"]) == (RECORDS, 0)
     assert "reclaimed" not in log
     assert "pending again" not in log
-    assert log.count(f"run {run} is paused by a person") == log.count(f"run {run} goes on, as a person wants it") == 4
+    assert log.count(f"run {run} is paused by a person") == log.count(f"run {run} goes on, as a person wants it") >= 4
 
 
 def test_what_a_worker_held_that_is_killed_in_a_pause_goes_to_others_after_it(tmp_path: Path, api: FakeApi) -> None:
     with begin(tmp_path, api) as cluster:
         run = run_under_way(cluster, api)
-        sent = pause(cluster, api)
+        sent = pause_holding(cluster, api)
         victim = cluster.workers[0]
         victim.kill()
         cluster.await_log(f"reclaimed from {victim.id}")

@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import signal
 import socket
 import stat
 from concurrent.futures import ThreadPoolExecutor
@@ -129,10 +128,8 @@ def test_while_mongod_does_not_answer_it_says_503_and_the_write_is_settled_by_a_
     own_data = running_mongod(tmp_path / "data")
     with own_data as own, running_stub(f"{own.url}/t", STUB_STORE_TIMEOUT="0.5") as stub:
         post(stub.url, "run-0")
-        assert own.process is not None
-        own.process.send_signal(signal.SIGSTOP)
-        assert post(stub.url, "run-1").status_code == 503
-        own.process.send_signal(signal.SIGCONT)
+        with own.frozen():
+            assert post(stub.url, "run-1").status_code == 503
         assert await_status(stub.url, "run-1", 201).json()["index"] == 1
         found = plain_http.get(f"{stub.url}/audit?run=run").json()
         stub.stop()  # so that all its output is here
@@ -148,15 +145,11 @@ def test_past_its_bound_the_queue_is_told_so_and_what_waits_is_written(mongod: M
     env = {"STUB_MAX_WAITING": "1", "STUB_STORE_TIMEOUT": "20"}
     with own_data as own, running_stub(f"{own.url}/t", **env) as stub, ThreadPoolExecutor(4) as pool:
         post(stub.url, "run-0")
-        assert own.process is not None
-        own.process.send_signal(signal.SIGSTOP)
-        try:  # one is written, one waits at most
+        with own.frozen():  # one is written, one waits at most
             sent = {f"run-{i}": pool.submit(post, stub.url, f"run-{i}") for i in range(1, 5)}
             for _ in until():
                 if sum(one.done() for one in sent.values()) >= 2:
                     break
-        finally:
-            own.process.send_signal(signal.SIGCONT)
         answers = {key: one.result() for key, one in sent.items()}
         refused = {key: answer for key, answer in answers.items() if answer.status_code == 503}
         assert {answer.status_code for answer in answers.values()} == {201, 503}

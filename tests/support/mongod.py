@@ -6,13 +6,14 @@ import itertools
 import os
 import secrets
 import shutil
+import signal
 import socket
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from support.deadlines import stretched, tries
+from support.deadlines import stretched, tries, until
 
 DEADLINE = 30.0  # seconds until it must answer
 FIRST_PORT, PORTS = 20_000, 12_000
@@ -102,6 +103,23 @@ class Mongod:
 
     def _last_words(self) -> str:
         return self._log.read_text(errors="replace")[-1500:]
+
+    @contextlib.contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Stop it for a while, as SIGSTOP does. Begins when every thread has stopped: the signal takes a moment."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGSTOP)
+        try:
+            until(self._stands_still, "every thread of mongod has stopped")
+            yield
+        finally:
+            self.process.send_signal(signal.SIGCONT)
+
+    def _stands_still(self) -> bool:
+        assert self.process is not None
+        threads = Path(f"/proc/{self.process.pid}/task").iterdir()
+        # proc(5): the state follows the name, which is in brackets.
+        return all(thread.joinpath("stat").read_text().rpartition(")")[2].split()[0] == "T" for thread in threads)
 
     def kill(self) -> None:
         """End it at once, as a power cut would (SIGKILL)."""

@@ -135,7 +135,8 @@ def test_a_connection_that_the_server_closes_at_rest_costs_no_record():
 def test_what_was_written_to_a_connection_that_was_closed_meanwhile_may_have_been_read():
     def serve(connection, _):
         connection.sendall(OK)
-        connection.shutdown(socket.SHUT_WR)  # its end is noticed before the next request leaves
+        connection.recv(1, socket.MSG_PEEK)  # the next request has left when the end of the connection is noticed
+        connection.shutdown(socket.SHUT_WR)
         connection.recv(65536)
         return False
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from support import lanes
+from support.browser import heard
 from support.cluster import Cluster
 from support.deadlines import factor, stretched
 
@@ -106,6 +107,8 @@ def pytest_runtest_makereport(
         for cluster in Cluster.told(item.funcargs.values()):  # type: ignore[attr-defined]
             for process in (cluster.master, *cluster.workers):
                 report.sections.append((f"log of {cluster.folder.name}/{process.name}", process.log[-LOG_SHOWN:]))
+        if lines := heard.get(item.funcargs.get("page")):  # type: ignore[attr-defined]
+            report.sections.append(("what the browser said", "\n".join(lines)[-LOG_SHOWN:]))
     if call.when == "teardown":
         Cluster.made.clear()
     return report

@@ -4,6 +4,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from weakref import WeakKeyDictionary
 
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
@@ -11,6 +12,8 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 from support.deadlines import stretched
 
 PATIENCE_MS = 1000 * stretched(20)  # a page's next question, its answer and its drawing
+# What each page has written to its console, and which of its requests have failed: shown if its test fails.
+heard: WeakKeyDictionary[Page, list[str]] = WeakKeyDictionary()
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 
 
@@ -44,7 +47,14 @@ def a_page(browser: Browser) -> Iterator[Page]:
     with browser.new_context(viewport={"width": 1280, "height": 900}) as context:
         page = context.new_page()
         page.set_default_timeout(PATIENCE_MS)
+        _listen(page, heard.setdefault(page, []))
         yield page
+
+
+def _listen(page: Page, lines: list[str]) -> None:
+    page.on("console", lambda message: lines.append(f"{message.type}: {message.text}"))
+    page.on("pageerror", lambda error: lines.append(f"error: {error}"))
+    page.on("requestfailed", lambda request: lines.append(f"failed: {request.url} {request.failure}"))
 
 
 def fill(page: Page, **traffic: str) -> None:

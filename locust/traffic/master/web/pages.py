@@ -8,9 +8,9 @@ import gevent
 from flask import Response, make_response, redirect, request, send_from_directory
 
 from traffic.master.threads import in_thread
+from traffic.master.web.page_html import HTML, PAGE
 from traffic.master.web.routes import Routes, answer
 
-PAGE = Path(__file__).parent / "page"
 A_WEEK_S = 7 * 86400
 SECOND_LOOK_S = 1.0
 OK = {"status": "ok"}
@@ -36,7 +36,7 @@ class Pages:
         return answer({"status": "failing", "error": f"This master does not work: {why}."}, 503) if why else answer(OK)
 
     def _page(self) -> Response:
-        return send_from_directory(PAGE, "index.html", max_age=0)
+        return Response(HTML, content_type="text/html; charset=utf-8")
 
     def _without_slash(self) -> Response:
         return make_response(redirect(f"{self._routes.base}/traffic"))

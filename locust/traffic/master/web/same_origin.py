@@ -15,6 +15,7 @@ from flask import Response, request
 
 from traffic.locust_patches.web_ui import guard_every_request
 from traffic.master.web.hosts import AllowedHosts
+from traffic.master.web.page_html import SCRIPT_SOURCE
 from traffic.master.web.routes import Routes, answer, refuse
 
 logger = logging.getLogger(__name__)
@@ -25,8 +26,8 @@ LOCUSTS_ACTS = ("/stop", "/stats/reset")
 OURS = ("same-origin", "none")
 _PORTS = {"http": 80, "https": 443}
 POLICY = (
-    "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; object-src 'none'; "
-    "base-uri 'none'; form-action 'self'; frame-ancestors 'self'"
+    f"default-src 'self'; script-src 'self' {SCRIPT_SOURCE}; style-src 'self' 'unsafe-inline'; "
+    "img-src 'self' data: blob:; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'self'"
 )
 # For Locust's pages, which have inline scripts.
 FRAMES = "frame-ancestors 'self'"

@@ -107,7 +107,8 @@ def pytest_runtest_makereport(
         for cluster in Cluster.told(item.funcargs.values()):  # type: ignore[attr-defined]
             for process in (cluster.master, *cluster.workers):
                 report.sections.append((f"log of {cluster.folder.name}/{process.name}", process.log[-LOG_SHOWN:]))
-        if lines := heard.get(item.funcargs.get("page")):  # type: ignore[attr-defined]
+        page = item.funcargs.get("page")  # type: ignore[attr-defined]
+        if page is not None and (lines := heard.get(page)):
             report.sections.append(("what the browser said", "\n".join(lines)[-LOG_SHOWN:]))
     if call.when == "teardown":
         Cluster.made.clear()

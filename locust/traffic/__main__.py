@@ -1,4 +1,4 @@
-"""The command `traffic`: `traffic health` (exit 0 if this worker can do its job) and `traffic check FILE`."""
+"""The command `traffic`: `traffic check FILE`, `traffic plan FILE`, and `traffic health`, by which containers ask."""
 
 import sys
 
@@ -12,8 +12,12 @@ def main(arguments: list[str] | None = None) -> int:
         from traffic.check import check  # noqa: PLC0415 - the health check runs every few seconds, and needs none of it
 
         return check(arguments[1:])
+    if arguments[:1] == ["plan"]:
+        from traffic.plan import plan  # noqa: PLC0415 - as above
+
+        return plan(arguments[1:])
     if arguments != ["health"]:
-        print("usage: traffic health | check FILE [--schema FILE]", file=sys.stderr)  # noqa: T201 - a command speaks
+        print("usage: traffic check FILE | plan FILE --rate RATE | health", file=sys.stderr)  # noqa: T201 - a command speaks
         return 2
     fault = health.check()
     if fault is not None:

@@ -7,12 +7,18 @@ import time
 import traceback
 from concurrent.futures import ProcessPoolExecutor
 
+from simulation.paced import run_paced_schedule
 from simulation.schedule import run_schedule
+
+# One of so many seeds makes a schedule with a pace, too.
+PACED = 4
 
 
 def _try(seed: int) -> tuple[int, str]:
     try:
         run_schedule(seed)
+        if seed % PACED == 0:
+            run_paced_schedule(seed)
     except Exception:  # noqa: BLE001 - whatever goes wrong is reported with its seed
         return seed, traceback.format_exc()
     return seed, ""

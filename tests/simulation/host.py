@@ -4,7 +4,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from traffic.core.protocol import AckReply, LeaseGrant, Message, Welcome
+from traffic.core.protocol import AckReply, LeaseGrant, Message, Stamp, Welcome
 from traffic.core.worker.feed import Record
 from traffic.core.worker.link import LeaseClient
 
@@ -52,6 +52,7 @@ class Host:
     flying: dict[int, Record] = field(default_factory=dict)
     backlog: list[Callable[[], None]] = field(default_factory=list)
     told_paused: bool = False
+    stamp: Stamp | None = None  # of the newest answer in a paced run
     _welcomed: int = 0
     _newest: tuple[int, int] = (0, 0)
 
@@ -83,3 +84,4 @@ class Host:
             number = (message.session, message.seq)
             if number > self._newest:
                 self._newest, self.told_paused = number, isinstance(message, AckReply) and message.paused
+                self.stamp = message.stamp

@@ -11,11 +11,12 @@ from dataclasses import replace
 from traffic.core.lease_terms import LeaseTerms
 from traffic.core.master.coordinator import LeaseCoordinator
 from traffic.core.master.decisions import AllSettled, Decision, Entry, Leased, LeaseReclaimed, Reopened, Send
+from traffic.core.master.pacer import Pacer
 from traffic.core.master.recovery import Recovery
 from traffic.core.master.run import Run
 from traffic.core.protocol import Ack, AckReply, LeaseGrant, Message
 from traffic.core.ranges import RangeSet
-from traffic.core.record_state import SETTLED
+from traffic.core.record_state import SETTLED, RecordState
 
 # How long the leases of a master that starts may be, in seconds.
 LEASES_S = (1.5, 5.0, 9.0)
@@ -102,6 +103,8 @@ class Master:
 
     def _resume(self, run: Run, recovery: Recovery, now: float) -> Run:
         recovered = Run.recovered(run.config, run.dataset, run.order, recovery)
+        if run.pacer is not None:
+            recovered.pacer = Pacer.resumed(run.pacer.schedule, recovered.ledger.positions(RecordState.PENDING))
         self._longest_lease_s = max(self._longest_lease_s, self.terms.lease_s)
         self.carry_out(self.coordinator.resume(recovered, recovery.held(), self._longest_lease_s, now))
         if self._journaled_paused:

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from simulation import master_mutations, worker_mutations
+from simulation import master_mutations, pace_mutations, worker_mutations
 
 MUTATIONS: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
     mutate.__name__: mutate
@@ -39,9 +39,23 @@ MUTATIONS: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
 }
 
 
+# These show in schedules with a pace only.
+PACE_MUTATIONS: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
+    mutate.__name__: mutate
+    for mutate in (
+        pace_mutations.hand_out_before_it_is_due,
+        pace_mutations.stamp_before_the_journal,
+        pace_mutations.deal_to_the_silent,
+        pace_mutations.let_the_schedule_run_in_a_pause,
+        pace_mutations.work_off_a_backlog_at_once,
+        pace_mutations.deal_what_comes_due_to_one,
+    )
+}
+
+
 @contextmanager
 def mutated(name: str) -> Iterator[None]:
     """Break the protocol in that way within this block."""
     with pytest.MonkeyPatch.context() as patch:
-        MUTATIONS[name](patch)
+        (MUTATIONS | PACE_MUTATIONS)[name](patch)
         yield

@@ -4,6 +4,7 @@ Guarded here: the checks are written down from the promises P1 to P6, P8 and P9,
 know what became of a record; not from the code.
 """
 
+from bisect import bisect_left
 from typing import TYPE_CHECKING
 
 from simulation.api import TIMEOUT_S
@@ -34,6 +35,8 @@ class Promises:
         self._reopened = Reopened(RangeSet())
         self._former: dict[int, DeadLetter] = {}
         self._seen_delivered: set[int] = set()
+        # When each record of a paced run was handed out first, and how many seconds late, by what its worker knew.
+        self.paced: list[tuple[float, float]] = []
 
     def promise(self, holds: bool, what: str) -> None:
         """Raise BrokenPromiseError unless `holds`."""
@@ -106,6 +109,37 @@ class Promises:
             self.promise(held, f"P5: {host.name} hands out position {record.position}, leased to another")
         place = f"position {record.position}"
         self.promise(not host.told_paused, f"the pause: {host.name} knows of it, and hands out {place}")
+
+    def check_pace(self, host: Host, record: Record) -> None:
+        """Check that a record is not handed out before it is due, but for the error of the worker's estimate.
+
+        The newest answer that the worker has read said what second it was as it left; the simulation knows how long ago
+        that is.
+        """
+        run, stamp = self._run, host.stamp
+        if run.pacer is None or record.attempts > 1 or record.unreached:
+            return
+        due = float(run.pacer.schedule.due([record.position])[0])
+        self.promise(stamp is not None, f"the pace: {host.name} knows of no schedule, and hands out {record.position}")
+        assert stamp is not None
+        second = stamp.second + (self._world.now - stamp.left if stamp.running else 0.0)
+        early = due - second - host.link.feed.schedule.delay_s / 2
+        self.promise(early <= 1e-6, f"the pace: {host.name} hands out {record.position}, {early:.3f} s early")
+        if not self._world.faults:
+            self.promise(due - second <= self._world.network.slow_s, f"the pace: {record.position} is early")
+        self.paced.append((self._world.now, second - due))
+
+    def check_lateness(self, most_s: float, but: int = 0) -> None:
+        """Check that no record of a paced run was handed out later than that, except so many."""
+        late = sorted(late_s for _, late_s in self.paced if late_s > most_s)
+        self.promise(len(late) <= but, f"the pace: {len(late)} records more than {most_s} s late, {late[-3:]}")
+
+    def check_catch_up(self, most: float, window_s: float = 1.0) -> None:
+        """Check that in no time of `window_s` seconds more records of a paced run were handed out than `most`."""
+        times = sorted(now for now, _ in self.paced)
+        for at, begin in enumerate(times):
+            within = bisect_left(times, begin + window_s) - at
+            self.promise(within <= most, f"the pace: {within} records within {window_s} s from {begin - 1000:.2f}")
 
     def check_silent_api(self, within: float, seconds: float) -> None:
         """Let the API answer nothing: `within` seconds the run is stalled, and from then on workers only probe."""

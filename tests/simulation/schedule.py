@@ -35,7 +35,7 @@ def run_schedule(seed: int) -> World:
     policy = "at-most-once" if chance.random() < 0.2 else "at-least-once"
     world = World(seed, records=chance.choice([1, 7, 40, 60]), policy=policy, max_attempts=chance.choice([1, 3, 6]))
     try:
-        _live(world, chance, later)
+        live(world, chance, later)
     finally:
         world.close()
     return world
@@ -80,7 +80,7 @@ def _run_leaving(seed: int, chance: random.Random) -> World:
     return world
 
 
-def _live(world: World, chance: random.Random, later: random.Random) -> None:
+def live(world: World, chance: random.Random, later: random.Random) -> None:
     """Live through all parts of a schedule. `later` draws what was added later: older draws stay as they were."""
     for _ in range(chance.randint(1, 5)):
         world.join(users=chance.choice([0, 1, 2, 5]))

@@ -22,8 +22,8 @@ def no_fencing(patch: pytest.MonkeyPatch) -> None:
         self.deadline = FOREVER
         return take(self, now, most)
 
-    def never_lapse(self: LeaseClient, message: Any) -> None:
-        on_answer(self, message)
+    def never_lapse(self: LeaseClient, message: Any, now: float) -> None:
+        on_answer(self, message, now)
         self._expires = FOREVER
 
     patch.setattr(Feed, "take_batch", take_anyway)

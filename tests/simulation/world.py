@@ -22,9 +22,11 @@ from simulation.person import Person
 from simulation.promises import BrokenPromiseError, Promises
 from traffic.core.lease_terms import LeaseTerms
 from traffic.core.master.decisions import Decision
+from traffic.core.master.pacer import Pacer
 from traffic.core.master.run import Run
 from traffic.core.order import Order
 from traffic.core.outcome import RULES, Answer
+from traffic.core.pace.schedule import Schedule
 from traffic.core.protocol import FROM_MASTER, FROM_WORKER, Ack, Message, RunConfig
 from traffic.core.ranges import RangeSet
 from traffic.core.worker.feed import Feed, Record
@@ -43,19 +45,26 @@ class World:
     `faults` says whether anything was broken by which a record may be sent twice, or a lease lapse.
     """
 
-    def __init__(self, seed: int, records: int = 40, policy: str = "at-least-once", max_attempts: int = 4) -> None:
+    def __init__(
+        self,
+        seed: int,
+        records: int = 40,
+        policy: str = "at-least-once",
+        max_attempts: int = 4,
+        schedule: Schedule | None = None,
+    ) -> None:
         self.chance = random.Random(seed)
         self.now = 1000.0
-        self.terms = LeaseTerms(lease_records=8, window_records=12)
+        self.terms = LeaseTerms(lease_records=8, window_records=12) if schedule is None else LeaseTerms()
         self.network, self.api = Network(), Api(self.chance)
         self.master = Master(
             self.terms,
             lambda seconds, act: self.at(self.now + seconds, act),
-            lambda worker, message: self._send("master", worker, message),
+            lambda worker, message: self._send("master", worker, self.master.coordinator.stamped(message, self.now)),
             random.Random(f"leases {seed}"),
         )
         self.hosts: dict[str, Host] = {}
-        self.policy, self.max_attempts, self.records = policy, max_attempts, records
+        self.policy, self.max_attempts, self.records, self.schedule = policy, max_attempts, records, schedule
         self.run: Run | None = None
         self.faults = False
         self._forger = Forger(seed)
@@ -75,9 +84,12 @@ class World:
 
     def start(self) -> None:
         """Begin a run with the hosts there are."""
-        terms = RunConfig("run", "POST", "/", (0.0, 0.0), self.max_attempts, self.policy)
+        paced = self.schedule is not None
+        terms = RunConfig("run", "POST", "/", (0.0, 0.0), self.max_attempts, self.policy, paced=paced)
         data = dataset(self.records)
         self.run = Run.of(terms, data, Order(data.records, self.chance.randrange(1 << 32), "random"))
+        if self.schedule is not None:
+            self.run.pacer = Pacer(self.schedule)
         self.carry_out(self.master.coordinator.start(self.run, [host.name for host in self.alive()], self.now))
 
     def close(self) -> None:
@@ -256,6 +268,7 @@ class World:
                 return
             (record,) = taken
             self.promises.check_taken(host, record)
+            self.promises.check_pace(host, record)
             host.flying[id(record)] = record
             answer, after = (
                 (UNREACHABLE, self.chance.uniform(0.001, 0.1)) if host.api_unreachable else self.api.post(record.key)

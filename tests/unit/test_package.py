@@ -93,4 +93,4 @@ def test_the_command_reads_the_command_line(
 ) -> None:
     monkeypatch.setattr(sys, "argv", ["traffic", "nonsense"])
     assert main() == 2
-    assert capsys.readouterr().err == "usage: traffic health | check FILE [--schema FILE]\n"
+    assert capsys.readouterr().err == "usage: traffic check FILE | plan FILE --rate RATE | health\n"

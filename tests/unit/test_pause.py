@@ -50,7 +50,7 @@ def test_a_paused_worker_hands_out_nothing_keeps_what_it_has_and_asks_for_no_mor
     link.users = 9  # it would take a larger window
     say(link, paused=True, seq=3, now=0.5)
     assert take(link.feed, 0.6) is None
-    assert (link.feed.waiting, link.feed.ready) == (3, 0)
+    assert (link.feed.waiting, link.feed.ready(0.0)) == (3, 0)
     said = ack(link, 1.0)
     assert (said.wants, said.holds) == (0, ((0, 4),))
 

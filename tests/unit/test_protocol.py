@@ -13,11 +13,16 @@ from traffic.core.protocol import (
     LeaseGrant,
     Message,
     RunConfig,
+    Stamp,
     Tried,
     Welcome,
 )
 from traffic.core.wire import ProtocolError
 
+LEASE_NAMES = {
+    *("session", "seq", "answers", "lease", "positions", "again", "indexes", "bodies", "tried"),
+    *("due", "spacing", "stamp"),
+}
 FAILURE = Failure(((3, 5),), False, 2, 422, "HTTP 422")
 MESSAGES: tuple[tuple[Message, set[str]], ...] = (
     (Hello(5, 1), {"version", "hello"}),
@@ -34,9 +39,14 @@ MESSAGES: tuple[tuple[Message, set[str]], ...] = (
     ),
     (
         LeaseGrant(7, 3, 2, 11, ((4, 6),), ((5, 6),), b"\0" * 16, (b"{}", b"{}"), (Tried(5, 2, False),)),
-        {"session", "seq", "answers", "lease", "positions", "again", "indexes", "bodies", "tried"},
+        LEASE_NAMES,
     ),
-    (AckReply(7, 4, 3, True, False), {"session", "seq", "answers", "over", "paused"}),
+    (
+        LeaseGrant(7, 3, 2, 11, ((4, 5),), (), b"\0" * 8, (b"{}",), (), b"\0" * 8, 0.5, Stamp(1.5, 2.5, -1.0, True)),
+        LEASE_NAMES,
+    ),
+    (AckReply(7, 4, 3, True, False), {"session", "seq", "answers", "over", "paused", "stamp"}),
+    (AckReply(7, 4, 3, False, True, Stamp(1.5)), {"session", "seq", "answers", "over", "paused", "stamp"}),
 )
 
 

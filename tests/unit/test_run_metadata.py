@@ -1,9 +1,11 @@
 """Read the metadata of a run that this release, an earlier one, or a later one has written."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
+from traffic.core.pace.config import PaceConfig
 from traffic.runs.run_metadata import Resumption, RunMetadata
 from traffic.runs.target import describe_target, same_host
 from unit.test_journal import METADATA
@@ -80,4 +82,18 @@ def test_a_run_tells_to_where_it_goes_and_by_how_many_users():
         "users": 0,
         "spawn_rate": 0.0,
         "wait": [0.1, 0.9],
+        "pace": None,
     }
+
+
+def test_a_run_with_a_rate_keeps_it_in_its_journal_and_describes_it():
+    pace = PaceConfig("line(0,10,1m)", ((0.0, 10.0, 60.0),), "poisson")
+    paced = replace(METADATA, pace=pace, terms=replace(METADATA.terms, paced=True, catch_up=3.0))
+    assert RunMetadata.from_json(paced.to_json()) == paced
+    assert describe_target(paced)["pace"] == {"rate": "line(0,10,1m)", "arrivals": "poisson", "catch_up": 3.0}
+
+
+def test_a_journal_of_a_release_that_knew_no_pace_is_read():
+    data = json.loads(METADATA.to_json())
+    del data["pace"], data["terms"]["paced"], data["terms"]["catch_up"]
+    assert RunMetadata.from_json(json.dumps(data)) == METADATA

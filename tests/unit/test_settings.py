@@ -10,6 +10,7 @@ import pytest
 from locust.argument_parser import get_parser, ui_extra_args_dict
 from locust.event import Events
 
+from traffic.core.pace.config import PaceConfig
 from traffic.core.protocol import TIMEOUT_S, RunConfig
 from traffic.settings import OPTIONS, Settings, SettingsError, add_options, read_host
 
@@ -132,6 +133,15 @@ BAD = [
     ("traffic_wait", "nan", "must be MIN-MAX in seconds"),
     ("traffic_wait", "0-3600.5", "must be MIN-MAX in seconds"),
     ("traffic_wait", "9" * 400, "must be MIN-MAX in seconds"),
+    (
+        "traffic_rate",
+        "fast",
+        "must be a rate such as 500/s, 30/m or 1000/h, above 0 and 1000000/s at most, or a profile",
+    ),
+    ("traffic_rate", "line(0,500)", "must have 3 values in line, and has line(0,500), not 'line(0,500)'"),
+    ("traffic_duration", "soon", "must be a duration such as 90s, 10m or 1h30m, more than 0 and 366 days at most, not"),
+    ("traffic_arrivals", "random", "must be one of even, poisson, not 'random'"),
+    ("traffic_catch_up", "0.5", "must be a number from 1 to 1000, whole or decimal, not '0.5'"),
     ("traffic_timeout", "0", "must be a number from 0.1 to 3600, whole or decimal, not '0'"),
     ("traffic_timeout", "3600.5", "must be a number from 0.1 to 3600"),
     ("traffic_timeout", "1m", "must be a number from 0.1 to 3600"),
@@ -250,6 +260,33 @@ def test_an_environment_variable_set_to_nothing_is_the_default(monkeypatch, name
     assert (made.order, made.policy, made.method, made.wait) == ("random", "at-least-once", "POST", (0.1, 0.9))
 
 
+def test_a_rate_makes_a_pace_and_without_one_there_is_none():
+    assert settings().pace(100) is None
+    profile = settings(traffic_rate="line(0,10,1m) const(10,1h)", traffic_arrivals="poisson").pace(100)
+    assert profile == PaceConfig("line(0,10,1m) const(10,1h)", ((0, 10, 60), (10, 10, 3600)), "poisson")
+
+
+def test_a_duration_makes_the_rate_that_takes_so_long():
+    pace = settings(traffic_duration="50s").pace(100)
+    assert pace is not None
+    assert (pace.rate, pace.schedule(100, 1).due([99]).tolist()) == ("--traffic-duration 50s", [49.5])
+
+
+def test_a_rate_and_a_duration_contradict_each_other():
+    said = fault(traffic_rate="5", traffic_duration="5m")
+    assert said.startswith("--traffic-rate and --traffic-duration both say how fast the run goes. Leave one of them")
+
+
+@pytest.mark.parametrize("wait", ["0.1-0.9", "0", ""])
+def test_with_a_rate_no_wait_is_the_same_as_the_usual_one(wait):
+    assert settings(traffic_rate="5", traffic_wait=wait).rate == "5"
+
+
+def test_a_wait_beside_a_rate_is_refused_with_the_remedy():
+    said = fault(traffic_rate="5", traffic_wait="1-2")
+    assert "a run with a rate has no wait between requests, and --traffic-wait sets one. Leave" in said
+
+
 @pytest.mark.parametrize(("option", "value", "rule"), BAD)
 def test_locusts_parser_lets_a_bad_value_pass_so_that_the_master_reports_all_faults(option, value, rule):
     options = parsed(f"--{option.replace('_', '-')}={value}")
@@ -259,11 +296,12 @@ def test_locusts_parser_lets_a_bad_value_pass_so_that_the_master_reports_all_fau
 
 def test_the_web_form_shows_what_a_person_would_change_there():
     shown = {name: extra for name, extra in ui_extra_args_dict([]).items() if name.startswith("traffic")}
-    asked = ["file", "order", "seed", "wait", "limit", "offset", "resume", "resend", "other_host", "again"]
+    asked = ["file", "order", "seed", "wait", "rate", "duration", "limit", "offset"]
+    asked += ["resume", "resend", "other_host", "again"]
     assert list(shown) == [f"traffic_{name}" for name in asked]
     assert shown["traffic_order"]["choices"] == ["random", "file"]
     assert shown["traffic_resend"]["choices"] == ["", "dead-letters"]
-    defaults = ["data/traffic.json", "random", "", "0.1-0.9", "", "0", "", "", "", ""]
+    defaults = ["data/traffic.json", "random", "", "0.1-0.9", "", "", "", "0", "", "", "", ""]
     assert [extra["default_value"] for extra in shown.values()] == defaults
     assert all(extra["help_text"] for extra in shown.values())
 

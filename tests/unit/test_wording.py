@@ -133,4 +133,5 @@ def test_no_text_of_the_code_reaches_the_page_with_an_option_in_it() -> None:
 
 def test_every_field_of_the_form_has_the_name_that_it_has_on_the_page() -> None:
     names = [label(option.name) for option in OPTIONS if option.in_form]
-    assert names[:6] == ["Traffic file", "Order", "Seed", "Wait between requests", "Limit", "Offset"]
+    assert names[:4] == ["Traffic file", "Order", "Seed", "Wait between requests"]
+    assert names[4:8] == ["Rate", "Duration", "Limit", "Offset"]

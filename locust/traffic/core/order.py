@@ -25,14 +25,14 @@ _MASK64 = (1 << 64) - 1
 _ONE, _TWO = np.uint64(1), np.uint64(2)
 
 
-def _mix(value: int) -> int:
+def mix(value: int) -> int:
     """Apply SplitMix64's finaliser to one Python integer."""
     value = ((value ^ (value >> 30)) * 0xBF58476D1CE4E5B9) & _MASK64
     value = ((value ^ (value >> 27)) * 0x94D049BB133111EB) & _MASK64
     return value ^ (value >> 31)
 
 
-def _mix_array(values: Indexes) -> Indexes:
+def mix_array(values: Indexes) -> Indexes:
     """Apply SplitMix64's finaliser to an array; unsigned arithmetic wraps, as it should."""
     values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
@@ -54,13 +54,13 @@ class Order:
         self._half_bits = np.uint64(max(1, ((records - 1).bit_length() + 1) // 2))
         self._half_mask = np.uint64((1 << int(self._half_bits)) - 1)
         state = seed & _MASK64
-        self._keys = [np.uint64(_mix((state + nth * _GOLDEN) & _MASK64)) for nth in range(1, ROUNDS + 1)]
-        self._odd = records > 1 and _mix((state + (ROUNDS + 1) * _GOLDEN) & _MASK64) & 1 == 1
+        self._keys = [np.uint64(mix((state + nth * _GOLDEN) & _MASK64)) for nth in range(1, ROUNDS + 1)]
+        self._odd = records > 1 and mix((state + (ROUNDS + 1) * _GOLDEN) & _MASK64) & 1 == 1
 
     def _encrypt(self, values: Indexes) -> Indexes:
         left, right = values >> self._half_bits, values & self._half_mask
         for key in self._keys:
-            left, right = right, left ^ (_mix_array(right + key) & self._half_mask)
+            left, right = right, left ^ (mix_array(right + key) & self._half_mask)
         return (left << self._half_bits) | right
 
     def indexes(self, positions: npt.ArrayLike) -> Indexes:

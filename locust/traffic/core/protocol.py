@@ -21,11 +21,16 @@ VERSION = 5
 REGISTER = "traffic.register"
 # Seconds for an answer, if a run does not say how many.
 TIMEOUT_S = 60.0
+# How many times the planned rate a paced run's overdue records have, if a run does not say.
+CATCH_UP = 2.0
 
 
 @dataclass(frozen=True, slots=True)
 class RunConfig:
-    """What a worker must know of a run: how to send its records. `timeout` is in seconds, for one answer."""
+    """What a worker must know of a run: how to send its records. `timeout` is in seconds, for one answer.
+
+    `paced`: each record has a time at which it is due. `catch_up`: how many times the planned rate overdue ones have.
+    """
 
     run: str
     method: str
@@ -34,6 +39,8 @@ class RunConfig:
     max_attempts: int
     policy: str
     timeout: float = TIMEOUT_S
+    paced: bool = False
+    catch_up: float = CATCH_UP
 
     def to_wire(self) -> dict[str, Any]:
         """Return the configuration as a dict that msgpack can carry."""
@@ -43,7 +50,7 @@ class RunConfig:
     def from_wire(cls, data: Any) -> "RunConfig | None":
         """Read the configuration that `data` holds; None is no run. Raises ProtocolError if it holds neither.
 
-        The journal of a run that was begun by an older release has no timeout.
+        The journal of a run that was begun by an older release has no timeout, and no pace.
         """
         if data is None:
             return None
@@ -56,6 +63,8 @@ class RunConfig:
             max_attempts=wire.whole(wire.field(data, "max_attempts")),
             policy=wire.text(wire.field(data, "policy")),
             timeout=wire.number(data.get("timeout", TIMEOUT_S)),
+            paced=wire.flag(data.get("paced", False)),
+            catch_up=wire.number(data.get("catch_up", CATCH_UP)),
         )
 
 
@@ -111,6 +120,31 @@ def _tried(value: Any) -> tuple[Tried, ...]:
 
 def _failures(value: Any) -> tuple[Failure, ...]:
     return tuple(Failure.from_wire(one) for one in wire.many(value))
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """When the master read an ack and when its answer leaves, in seconds of the master's clock; and the schedule then.
+
+    `second` is the second of the schedule as the answer leaves; `running`: whether it runs.
+    """
+
+    read: float
+    left: float = 0.0
+    second: float = 0.0
+    running: bool = False
+
+    def to_wire(self) -> list[Any]:
+        """Return the fields in their order."""
+        return [self.read, self.left, self.second, self.running]
+
+    @classmethod
+    def from_wire(cls, data: Any) -> "Stamp | None":
+        """Read the fields in their order; None is no stamp. Raises ProtocolError or ValueError if they are others."""
+        if data is None:
+            return None
+        read, left, second, running = wire.many(data)
+        return cls(wire.number(read), wire.number(left), wire.number(second), wire.flag(running))
 
 
 class Message:
@@ -224,6 +258,9 @@ class LeaseGrant(Message):
     `positions` are ranges. `indexes` (little-endian uint64, packed) and `bodies` are in the order of the positions.
     `redelivered` are those positions that another worker may have sent. `tried` says how often, for those of them that
     a worker in trouble handed back.
+
+    In a paced run, `due` (little-endian float64, packed) says when each is due, in seconds of the schedule; `spacing`
+    is the planned time between two records of this worker.
     """
 
     type = "traffic.lease"
@@ -237,6 +274,9 @@ class LeaseGrant(Message):
         "indexes": wire.raw,
         "bodies": wire.many_raw,
         "tried": _tried,
+        "due": wire.raw,
+        "spacing": wire.number,
+        "stamp": Stamp.from_wire,
     }
     wire_names = {"redelivered": "again"}
 
@@ -249,12 +289,22 @@ class LeaseGrant(Message):
     indexes: bytes
     bodies: tuple[bytes, ...]
     tried: tuple[Tried, ...] = ()
+    due: bytes = b""
+    spacing: float = 0.0
+    stamp: Stamp | None = None
 
     def index_list(self) -> list[int]:
         """Return the records' indexes, in the order of the positions. Raises ProtocolError if they are not as many."""
         made: list[int] = np.frombuffer(self.indexes, "<u8").tolist()
         if not len(made) == len(self.bodies) == RangeSet(self.positions).count:
             raise wire.ProtocolError(f"lease {self.lease} has {len(self.bodies)} bodies for {len(made)} records")
+        return made
+
+    def due_list(self) -> list[float]:
+        """Return when each record is due, in seconds of the schedule. Raises ProtocolError if they are not as many."""
+        made: list[float] = np.frombuffer(self.due, "<f8").tolist()
+        if len(made) != len(self.bodies):
+            raise wire.ProtocolError(f"lease {self.lease} has {len(made)} times for {len(self.bodies)} records")
         return made
 
 
@@ -267,13 +317,21 @@ class AckReply(Message):
     """
 
     type = "traffic.acked"
-    readers = {"session": wire.whole, "seq": wire.whole, "answers": wire.whole, "over": wire.flag, "paused": wire.flag}
+    readers = {
+        "session": wire.whole,
+        "seq": wire.whole,
+        "answers": wire.whole,
+        "over": wire.flag,
+        "paused": wire.flag,
+        "stamp": Stamp.from_wire,
+    }
 
     session: int
     seq: int
     answers: int
     over: bool
     paused: bool
+    stamp: Stamp | None = None
 
 
 FROM_WORKER: tuple[type[Message], ...] = (Hello, Ack)

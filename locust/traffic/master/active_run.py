@@ -167,7 +167,20 @@ class ActiveRun:
         if self.report is not None:
             return self.report
         context = self._context(self.state, self.reason, None, worker_states)
-        return run_status(self.run, context, self._progress) | describe_target(self.metadata)
+        return run_status(self.run, context, self._progress) | self._describe()
+
+    def _describe(self) -> dict[str, Any]:
+        """Return what a status says of the target, the users and the pace."""
+        made = describe_target(self.metadata)
+        if (pacer := self.run.pacer) is not None:
+            stops = [
+                {"at_s": round(one.at, 3), "seconds": round(one.seconds, 3), "reason": one.reason}
+                for one in pacer.clock.stops
+            ]
+            clock = pacer.clock
+            now = {"second": round(clock.read(now_s()), 3), "running": clock.running}
+            made["pace"] |= {**now, "planned_s": pacer.planned_s, "stops": stops}
+        return made
 
     def finish(self, state: RunState, reason: str, worker_states: dict[str, str]) -> dict[str, Any]:
         """Make the delivery report, compare it with the target's audit, write it, log it, and return it.
@@ -177,7 +190,7 @@ class ActiveRun:
         seconds = (now := now_s()) - self._began
         self._trace(now, last=True)
         context = self._context(state, reason, timestamp(), worker_states)
-        report = run_status(self.run, context, self._progress) | describe_target(self.metadata)
+        report = run_status(self.run, context, self._progress) | self._describe()
         rate = (self.settled - self._settled_before) / seconds if seconds > 0 else 0.0
         report |= {"seconds": round(seconds, 3), "rate": round(rate, 1)}
         # Records that were settled before the run moved to this target may be stored by the former target alone.

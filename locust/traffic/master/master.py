@@ -36,7 +36,7 @@ from traffic.master.outbox import Outbox
 from traffic.master.pause import RunPauser
 from traffic.master.run_events import RunEventRecorder
 from traffic.master.start import PreparedStart, RunStarter
-from traffic.master.watch import RunWatcher
+from traffic.master.watch import USERS_START, RunWatcher
 from traffic.settings import read_lease
 from traffic.terminal import plain
 from traffic.terminal.live_line import LiveLine
@@ -153,6 +153,7 @@ class Master:
         run, metadata = active_run.run, active_run.metadata
         line = "run %s: %d records of %s, order %s, seed %d"
         logger.info(line, metadata.run, metadata.records, metadata.file, metadata.order, metadata.seed)
+        self._coordinator.schedule_hold = USERS_START
         self._outbox.put(self._coordinator.start(run, self.locust_session.present(), now_s()))
 
     def _resume(self, prepared: PreparedStart, held: dict[str, RangeSet]) -> None:
@@ -167,6 +168,7 @@ class Master:
                 "of run %s, %d that were dead letters are sent again, with the same keys", metadata.run, resent
             )
         self._activate(active_run)
+        self._coordinator.schedule_hold = USERS_START
         self._outbox.put(self._coordinator.resume(active_run.run, held, metadata.lease_s, now_s()))
         self._pauser.restore(active_run, headless=self.locust_session.headless)
 
@@ -242,7 +244,8 @@ class Master:
 
     def _act(self, decision: Decision) -> None:
         if isinstance(decision, Send):
-            self.runner.send_message(decision.message.type, decision.message.to_wire(), decision.worker)
+            message = self._coordinator.stamped(decision.message, now_s())
+            self.runner.send_message(message.type, message.to_wire(), decision.worker)
         elif is_shown(decision):
             logger.info("%s", decision)
             self.run_events.event_log.note_decision(decision)

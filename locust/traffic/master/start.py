@@ -10,9 +10,11 @@ from gevent.event import AsyncResult
 from locust.env import Environment
 
 from traffic.clock import timestamp
+from traffic.core.master.pacer import Pacer
 from traffic.core.master.run import Run
 from traffic.core.order import Order
 from traffic.core.protocol import RunConfig
+from traffic.core.record_state import RecordState
 from traffic.core.text import count_records
 from traffic.dataset.dataset import Dataset, DatasetError
 from traffic.master.active_run import ActiveRun
@@ -27,7 +29,7 @@ from traffic.runs.run_metadata import RunMetadata, resumed
 from traffic.runs.sent_before import Intended, check_again, leave_stopped
 from traffic.runs.state_dir import StateError, StateFolder
 from traffic.runs.target import same_host
-from traffic.settings import NONE, Settings, check_variables, read_host
+from traffic.settings import NONE, Settings, SettingsError, check_variables, read_host
 
 # How many session numbers one master may give out; a resumed run skips as many.
 SESSIONS_OF_ONE_MASTER = 1_000_000
@@ -144,14 +146,17 @@ class RunStarter:
     def begin(self, prepared: PreparedStart, first_session: int) -> ActiveRun:
         """Begin a new run, with its journal."""
         settings, dataset, chosen = prepared.settings, prepared.dataset, prepared.chosen
+        pace = settings.pace(chosen)
         config = RunConfig(
             run=_new_run_id(),
             method=settings.method,
             path=settings.path,
-            wait=settings.wait,
+            wait=settings.wait if pace is None else (0.0, 0.0),
             max_attempts=settings.max_attempts,
             policy=settings.policy,
             timeout=settings.timeout,
+            paced=pace is not None,
+            catch_up=settings.catch_up,
         )
         metadata = RunMetadata(
             terms=config,
@@ -166,6 +171,7 @@ class RunStarter:
             started=timestamp(),
             first_session=first_session,
             lease_s=settings.lease,
+            pace=pace,
         )
         try:
             if settings.resume == NONE:
@@ -179,6 +185,8 @@ class RunStarter:
             remedy = "Name another with --traffic-state-dir, or make room on its disk."
             raise StateError(f"{what}. {remedy}") from error
         run = Run.of(config, dataset, Order(chosen, settings.seed, settings.order, prepared.offset))
+        if pace is not None:
+            run.pacer = Pacer(pace.schedule(chosen, settings.seed))
         in_thread(prune, prepared.folder, settings.keep_runs, settings.keep_days, config.run)
         return ActiveRun(run, prepared.dataset, journal, prepared.folder)
 
@@ -196,6 +204,9 @@ class RunStarter:
         except JournalWriteError as error:
             what = f"the journal {journal.path} cannot be written ({error})"
             raise JournalError(f"{what}. Make room on its disk.") from error
+        if metadata.pace is not None:
+            schedule = metadata.pace.schedule(metadata.records, metadata.seed)
+            run.pacer = Pacer.resumed(schedule, run.ledger.positions(RecordState.PENDING))
         return ActiveRun(run, prepared.dataset, journal, prepared.folder)
 
     def _check_users(self) -> None:
@@ -218,6 +229,7 @@ class RunStarter:
         dataset = self.loader.open(settings.file, settings.state_dir, settings.schema)
         try:
             offset, chosen = _choice(settings, dataset)
+            _check_pace(settings, chosen)
             prepared = PreparedStart(settings, dataset, host, offset, chosen)
             if not (settings.again or settings.resume):
                 in_thread(check_again, folder, prepared.intended)
@@ -268,6 +280,16 @@ def _choice(settings: Settings, dataset: Dataset) -> tuple[int, int]:
         what = f"the file has {there}, and --traffic-offset {settings.offset} leaves out all of them"
         raise DatasetError(settings.file, what, f"Set it to {dataset.records - 1} or less.")
     return settings.offset, left if settings.limit is None else min(left, settings.limit)
+
+
+def _check_pace(settings: Settings, records: int) -> None:
+    """SettingsError if a profile ends, at a rate of 0, before the last record is due."""
+    if (pace := settings.pace(records)) is not None:
+        try:
+            pace.schedule(records, settings.seed)
+        except ValueError as error:
+            remedy = "Let its last piece end above 0/s, or last longer."
+            raise SettingsError(f"--traffic-rate: {error}. {remedy}") from error
 
 
 def _new_run_id() -> str:

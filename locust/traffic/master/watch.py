@@ -2,7 +2,7 @@
 
 import logging
 
-from locust.runners import MasterRunner
+from locust.runners import STATE_INIT, STATE_SPAWNING, MasterRunner
 
 from traffic.core.master.coordinator import LeaseCoordinator
 from traffic.core.master.run_state import RunState
@@ -17,6 +17,8 @@ from traffic.terminal import plain
 logger = logging.getLogger(__name__)
 
 PROGRESS_EVERY_S = 5.0
+# Why a schedule does not begin yet.
+USERS_START = "the users are starting"
 
 
 class RunWatcher:
@@ -39,6 +41,8 @@ class RunWatcher:
         active_run.sample(now)
         active_run.had_worker |= bool(self._coordinator.sessions)
         active_run.troubles = self._coordinator.troubles
+        starting = USERS_START if self._runner.state in (STATE_INIT, STATE_SPAWNING) else ""
+        self._coordinator.schedule_hold = self._outbox.trouble or ("" if _has_begun(active_run) else starting)
         metadata = active_run.note_users(self._runner.target_user_count, self._runner.spawn_rate)
         if metadata is not None:
             self._outbox.note(metadata)
@@ -61,3 +65,9 @@ class RunWatcher:
         if active_run.state != RunState.STOPPING and self._locust_session.restart_test():
             what = "waits, paused, with its users" if active_run.paused_by_person else "goes on"
             logger.info("run %s %s: a worker is there", active_run.run.config.run, what)
+
+
+def _has_begun(active_run: ActiveRun) -> bool:
+    """Whether the schedule of a paced run has begun: later on, users may come and go without stopping it."""
+    pacer = active_run.run.pacer
+    return pacer is not None and pacer.clock.started

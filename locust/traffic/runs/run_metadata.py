@@ -11,6 +11,7 @@ from traffic.clock import timestamp
 from traffic.core.lease_terms import LEASE_S
 from traffic.core.master.run_state import RunState
 from traffic.core.order import Kind
+from traffic.core.pace.config import PaceConfig
 from traffic.core.protocol import RunConfig
 
 
@@ -65,6 +66,8 @@ class RunMetadata:
     left: bool = False
     # The length of the longest leases that a master of this run has granted, in seconds.
     lease_s: float = LEASE_S
+    # None: as fast as the users send.
+    pace: PaceConfig | None = None
 
     @property
     def run(self) -> str:
@@ -83,8 +86,9 @@ class RunMetadata:
         """
         data = _known(cls, json.loads(text))
         terms = RunConfig.from_wire(data.pop("terms"))
+        pace = PaceConfig.from_json(data.pop("pace", None))
         resumed = tuple(Resumption(**_known(Resumption, one)) for one in data.pop("resumed", ()))
-        return cls(terms=cast("RunConfig", terms), resumed=resumed, **data)
+        return cls(terms=cast("RunConfig", terms), resumed=resumed, pace=pace, **data)
 
 
 def _known(kind: type, data: dict[str, Any]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from typing import Any
 from urllib.parse import urlsplit
 
+from traffic.core.pace.config import PaceConfig
 from traffic.runs.run_metadata import RunMetadata
 
 _PORTS = {"http": 80, "https": 443}
@@ -28,11 +29,16 @@ def _plain(address: str) -> tuple[object, ...]:
 
 
 def describe_target(metadata: RunMetadata) -> dict[str, Any]:
-    """Return what a status and a report say of a run's target and users; times in seconds."""
+    """Return what a status and a report say of a run's target, users and pace; times in seconds."""
     terms = metadata.terms
     return {
         "target": {"host": metadata.host, "path": terms.path, "method": terms.method},
         "users": metadata.users,
         "spawn_rate": metadata.spawn_rate,
         "wait": list(terms.wait),
+        "pace": None if (pace := metadata.pace) is None else _describe_pace(pace, terms.catch_up),
     }
+
+
+def _describe_pace(pace: PaceConfig, catch_up: float) -> dict[str, Any]:
+    return {"rate": pace.rate, "arrivals": pace.arrivals, "catch_up": catch_up}

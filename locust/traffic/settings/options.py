@@ -14,8 +14,11 @@ from typing import Any
 from traffic.core.lease_terms import LEASE_S
 from traffic.core.order import Kind
 from traffic.core.outcome import Policy
-from traffic.core.protocol import TIMEOUT_S
+from traffic.core.pace.config import PaceConfig
+from traffic.core.pace.profile import Profile
+from traffic.core.protocol import CATCH_UP, TIMEOUT_S
 from traffic.environment import mistyped
+from traffic.settings import rate_text
 from traffic.settings.option import Option, SettingsError
 from traffic.settings.readers import LARGEST, decimal, file_path, one_of, optional, seed, switch, url_path, wait, whole
 
@@ -67,6 +70,34 @@ OPTIONS = (
         wait,
         in_form=True,
         called="Wait between requests",
+    ),
+    Option(
+        "traffic_rate",
+        "",
+        "Records a second in all, such as 500/s or 30/m, or a profile; empty: as fast as the users send",
+        optional(rate_text.rate),
+        in_form=True,
+        example="50/s",
+    ),
+    Option(
+        "traffic_duration",
+        "",
+        "How long the whole run takes, such as 10m, in the place of a rate; empty: as the rate says",
+        optional(rate_text.duration),
+        in_form=True,
+        example="10m",
+    ),
+    Option(
+        "traffic_arrivals",
+        "even",
+        "How a run with a rate spreads its records: even, or poisson, as independent people send them",
+        one_of("even", "poisson"),
+    ),
+    Option(
+        "traffic_catch_up",
+        f"{CATCH_UP:g}",
+        "How many times the rate is allowed for records that are overdue; 1: the rest of the run shifts",
+        decimal(1, 1000),
     ),
     Option(
         "traffic_limit",
@@ -176,6 +207,10 @@ class Settings:
     order: Kind
     seed: int
     wait: tuple[float, float]
+    rate: str | None
+    duration: float | None
+    arrivals: str
+    catch_up: float
     limit: int | None
     offset: int
     schema: Path | None
@@ -209,9 +244,32 @@ class Settings:
             rule = "--traffic-resend sends the dead letters of an earlier run again, and --traffic-resume names none"
             remedy = f"Set --traffic-resume (TRAFFIC_RESUME) to {LATEST} or a run's id, or leave --traffic-resend empty"
             faults.append(f"{rule}. {remedy}.")
+        faults += _pace_faults(options, values)
         if faults:
             raise SettingsError(" ".join(faults))
         return cls(**values)
+
+    def pace(self, records: int) -> PaceConfig | None:
+        """Return the pace of a run of so many records; None if it goes as fast as its users send."""
+        if self.duration is not None:
+            text = BY_NAME["traffic_duration"].flag
+            return PaceConfig.of(f"{text} {self.duration:g}s", Profile.level(records / self.duration), self.arrivals)
+        return None if self.rate is None else PaceConfig.of(self.rate, rate_text.profile(self.rate), self.arrivals)
+
+
+def _pace_faults(options: argparse.Namespace, values: dict[str, Any]) -> list[str]:
+    """Return what contradicts a rate."""
+    if values.get("rate") is None and values.get("duration") is None:
+        return []
+    faults = []
+    if values.get("rate") is not None and values.get("duration") is not None:
+        what = "--traffic-rate and --traffic-duration both say how fast the run goes"
+        faults.append(f"{what}. Leave one of them empty (TRAFFIC_RATE, TRAFFIC_DURATION).")
+    wait = BY_NAME["traffic_wait"]
+    if wait.text(getattr(options, wait.name, None)) not in (wait.default, "0"):
+        what = "a run with a rate has no wait between requests, and --traffic-wait sets one"
+        faults.append(f"{what}. Leave --traffic-wait (TRAFFIC_WAIT) out, or set it to 0.")
+    return faults
 
 
 def read_lease(options: argparse.Namespace) -> float:

@@ -57,7 +57,7 @@ def report_table(report: dict[str, Any]) -> str:
         f"  {count_records(counts['records'])} = {counts['delivered']} delivered + {counts['rejected']} rejected"
         f" + {counts['in_doubt']} in doubt + {counts['unsent']} unsent",
         f"  {attempts}; {report['seconds']} s, {rate(report['rate'])}",
-        *_target_lines(report.get("target"), report.get("users")),
+        *_target_lines(report.get("target"), report.get("users"), report.get("pace")),
         *map(_resumption_line, report["resumed"]),
         *_worker_lines(report["workers"]),
         *(f"  {row['id']}: {row['trouble']}" for row in report["workers"] if row.get("trouble")),
@@ -66,12 +66,13 @@ def report_table(report: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _target_lines(target: dict[str, str] | None, users: int | None) -> list[str]:
+def _target_lines(target: dict[str, str] | None, users: int | None, pace: dict[str, Any] | None) -> list[str]:
     """Return the line of the target and the users; none if the report is of a release that did not note them."""
     if target is None:
         return []
     by = f", by {users} user{'' if users == 1 else 's'}" if users else ""
-    return [f"  {target['method']} {target['host']}{target['path']}{by}"]
+    at = f", at {pace['rate']}" if pace else ""
+    return [f"  {target['method']} {target['host']}{target['path']}{by}{at}"]
 
 
 def rate(value: float) -> str:

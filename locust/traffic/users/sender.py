@@ -79,12 +79,14 @@ class Sender:
         self._source.record_outcome(record, answer, outcome, now)
         if self._dispatcher.bulk_stats:
             stats_buffer = plan.stats_buffer
-            stats_buffer.log(now - self._started)
+            stats_buffer.log(now - (record.due or self._started))
             stats_buffer.content += body
             if outcome is not _DELIVERED:
                 stats_buffer.failures[answer.reason] += 1
         else:
-            self._dispatcher.report_request(self._user, plan, head, answer, outcome, body, self._started, now)
+            self._dispatcher.report_request(
+                self._user, plan, head, answer, outcome, body, record.due or self._started, now
+            )
         if fault is None:
             return answer
         self.fail_user(fault)
@@ -100,10 +102,12 @@ class Sender:
         self._record = None
         self._source.record_outcome(record, answer, outcome)
         if self._dispatcher.bulk_stats:
-            plan.stats_buffer.log(now - self._started)
+            plan.stats_buffer.log(now - (record.due or self._started))
             plan.stats_buffer.failures[answer.reason] += 1
         else:
-            self._dispatcher.report_request(self._user, plan, None, answer, outcome, 0, self._started, now)
+            self._dispatcher.report_request(
+                self._user, plan, None, answer, outcome, 0, record.due or self._started, now
+            )
         if fault is not None:
             self.fail_user(fault)
         else:

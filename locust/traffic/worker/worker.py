@@ -115,6 +115,8 @@ class Worker:
         """Let the calling user wait for a record, or for the run's end, at most `timeout` seconds."""
         woken = Event()
         self._waiters.append(woken)
+        if self._own_run is not None and self._own_run.paced:
+            self._poll_now.set()  # so that it is woken when the next record is due
         try:
             woken.wait(timeout)
         finally:
@@ -162,7 +164,7 @@ class Worker:
             self._check_open_files(max(self.runner.user_count, self.runner.target_user_count))
             self._send(self._lease_client.poll(now_s()))
             self._wake_waiters()
-            self._poll_now.wait(TICK_S)
+            self._poll_now.wait(min(TICK_S, max(0.0, self._feed.next_due() - now_s())) if self._waiters else TICK_S)
             self._poll_now.clear()
 
     def _check_open_files(self, users: int) -> None:
@@ -179,7 +181,8 @@ class Worker:
 
     def _wake_waiters(self) -> None:
         """Wake as many waiting users as there are records for, and all of them if the run is over."""
-        for _ in range(len(self._waiters) if self.over else min(self._feed.ready, len(self._waiters))):
+        ready = len(self._waiters) if self.over else min(self._feed.ready(now_s()), len(self._waiters))
+        for _ in range(ready):
             self._waiters.popleft().set()
 
     # The test starts and stops.

@@ -76,6 +76,11 @@ class Ledger:
         for name, size in self.assignment.assign(positions, names).items():
             self.shares[name].slice += size
 
+    def take_part(self, worker: str) -> None:
+        """Let a worker take part with an empty remainder: the records of a paced run are dealt as they come due."""
+        self.shares.of(worker)
+        self.assignment.remainders.setdefault(worker, RangeSet())
+
     def join(self, worker: str) -> int:
         """Give a worker that has no remainder a slice, cut from the largest ones. Returns its size.
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Container
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from traffic.core.master.decisions import LeaseReclaimed, OutcomesRecorded, OutcomesRefused, WorkerGone
 from traffic.core.master.in_doubt import mark_in_doubt
@@ -13,14 +14,18 @@ from traffic.core.ranges import Range, RangeSet
 from traffic.core.record_state import Cause, DeadLetterGroup, RecordState
 from traffic.core.records import Records
 
+if TYPE_CHECKING:
+    from traffic.core.master.pacer import Pacer
+
 
 @dataclass(slots=True)
 class Run:
     """A run: how its records are sent, its dataset, its order and its ledger.
 
-    `attempts`, `resent` and `maybe_resent` are what each worker has counted, by worker: requests that left it, those of
-    them for records that the API had answered before, and those for records that it may have had. `refused_acks` counts
-    acks that reported outcomes of positions that their worker was never leased.
+    `pacer` deals the records of a paced run; None: as fast as the users take them. `attempts`, `resent` and
+    `maybe_resent` are what each worker has counted, by worker: requests that left it, those of them for records that
+    the API had answered before, and those for records that it may have had. `refused_acks` counts acks that reported
+    outcomes of positions that their worker was never leased.
     """
 
     config: RunConfig
@@ -31,6 +36,7 @@ class Run:
     resent: dict[str, int] = field(default_factory=dict)
     maybe_resent: dict[str, int] = field(default_factory=dict)
     refused_acks: int = 0
+    pacer: "Pacer | None" = None
 
     @classmethod
     def of(cls, config: RunConfig, dataset: Records, order: Order) -> "Run":
@@ -96,7 +102,8 @@ class Run:
 
     def leave(self, worker: str, reason: str, present: Container[str]) -> WorkerGone:
         """Cut the remainder of a worker that is gone among those of the others that are `present`."""
-        successors = [name for name in self.ledger.assignment.remainders if name != worker and name in present]
+        others = [name for name in self.ledger.assignment.remainders if name != worker and name in present]
+        successors = [] if self.pacer else others  # the pacer deals it in stripes
         return WorkerGone(worker, reason, self.ledger.leave(worker, successors), len(successors))
 
     def note_attempts(self, worker: str, attempts: int, resent: int, maybe_resent: int = 0) -> None:

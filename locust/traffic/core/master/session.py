@@ -16,7 +16,7 @@ from traffic.core.lease_terms import LeaseTerms
 from traffic.core.master.decisions import Leased, LeaseHandedBack, LeaseReturned, Send
 from traffic.core.master.leases import Lease
 from traffic.core.master.run import Run
-from traffic.core.protocol import Ack, AckReply, LeaseGrant, RunConfig, Tried, Welcome
+from traffic.core.protocol import Ack, AckReply, LeaseGrant, RunConfig, Stamp, Tried, Welcome
 from traffic.core.ranges import RangeSet
 
 
@@ -27,6 +27,7 @@ class Session:
     worker: str
     number: int
     deadline: float
+    heard_at: float = float("-inf")
     received: int = 0
     sent: int = 0
     users: int = 0
@@ -45,9 +46,14 @@ class Session:
         """Return the welcome that begins the session, in this run or in none, with the terms of leases."""
         return Send(self.worker, Welcome(self.number, seq, run, terms))
 
-    def ack_reply(self, *, over: bool, paused: bool) -> Send:
+    def ack_reply(self, *, over: bool, paused: bool, paced: bool = False) -> Send:
         """Return the answer to the latest ack that was received."""
-        return Send(self.worker, AckReply(self.number, self.next_seq(), self.received, over, paused))
+        stamp = self._stamp() if paced else None
+        return Send(self.worker, AckReply(self.number, self.next_seq(), self.received, over, paused, stamp))
+
+    def _stamp(self) -> Stamp | None:
+        """Return when the latest ack was read; what else a stamp has is known when the answer leaves."""
+        return Stamp(self.heard_at) if self.received else None
 
     def in_transit(self, run: Run, ack: Ack) -> int:
         """Return how many records are in leases that the worker had not read when it asked for more."""
@@ -86,13 +92,14 @@ class Session:
         """Whether people see it. A worker in trouble hands back single records all the time, as it probes."""
         return back.count > 1 or not self.trouble
 
-    def grant(self, run: Run, wants: int, terms: LeaseTerms) -> list[Leased | Send]:
+    def grant(self, run: Run, wants: int, terms: LeaseTerms, spacing: float = 0.0) -> list[Leased | Send]:
         """Cut a lease from the worker's own remainder or, if that is empty, from the largest other one.
 
-        Returns nothing if no record is left to lease.
+        In a paced run, only from its own; `spacing` is the planned seconds between two of its records. Returns nothing
+        if no record is left to lease.
         """
         ledger, most = run.ledger, most_records(terms, wants)
-        if not ledger.assignment.remainders[self.worker] and not ledger.steal(self.worker, most):
+        if not ledger.assignment.remainders[self.worker] and (run.pacer or not ledger.steal(self.worker, most)):
             return []
         positions = ledger.assignment.remainders[self.worker].head(most)
         indexes = run.order.indexes(positions.array())
@@ -113,5 +120,8 @@ class Session:
             indexes=indexes.astype("<u8").tobytes(),
             bodies=bodies,
             tried=ledger.prior_attempts.tries_among(redelivered) if redelivered else (),
+            due=run.pacer.due(positions) if run.pacer else b"",
+            spacing=spacing,
+            stamp=self._stamp() if run.pacer else None,
         )
         return [Leased(lease.number, self.worker, positions), Send(self.worker, grant)]

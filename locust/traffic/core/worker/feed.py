@@ -1,8 +1,8 @@
 """The worker's queue of leased records, from which its users take.
 
-Guarded here: a record is handed out only while the worker's custody lasts (`deadline`), and never while a person
-pauses the run (`paused`). It is in one place at a time: waiting, in a user's hands, or waiting for its next attempt.
-Its outcome is kept until the master has confirmed it.
+Guarded here: a record is handed out only while the worker's custody lasts (`deadline`), never while a person pauses the
+run (`paused`), and in a paced run not before it is due. It is in one place at a time: waiting, in a user's hands, or
+waiting for its next attempt. Its outcome is kept until the master has confirmed it.
 """
 
 import random
@@ -14,9 +14,11 @@ from traffic.core.ranges import RangeSet
 from traffic.core.wire import ProtocolError
 from traffic.core.worker.failures import Failures, positions_of
 from traffic.core.worker.lease_queue import LeasedRecords, LeaseQueue
+from traffic.core.worker.paced_queue import PacedQueue
 from traffic.core.worker.reach import Reach
 from traffic.core.worker.record import Counts, Record
 from traffic.core.worker.retries import Retries
+from traffic.core.worker.schedule_estimate import ScheduleEstimate
 
 __all__ = ["Feed", "Record"]
 
@@ -30,7 +32,9 @@ class Feed:
 
     def __init__(self, generator: random.Random) -> None:
         self._random = generator
-        self._leased = LeaseQueue()
+        self._leased: LeaseQueue | PacedQueue = LeaseQueue()
+        self._paced: PacedQueue | None = None  # the same, if the run is paced
+        self.schedule = ScheduleEstimate()
         self._retries = Retries()
         self._in_flight: dict[int, Record] = {}
         # Positions of former sessions whose outcome came in this one: a lease of them may still be on its way.
@@ -64,10 +68,11 @@ class Feed:
         """How many records a user could take, now or after a backoff."""
         return self._leased.count + len(self._retries.heap)
 
-    @property
-    def ready(self) -> int:
-        """How many users to wake."""
-        return 0 if self.paused else self.waiting
+    def ready(self, now: float) -> int:
+        """Return how many users to wake; in a paced run one after the other."""
+        if self.paused:
+            return 0
+        return self.waiting if self._paced is None else int(self.next_due() <= now)
 
     @property
     def in_hand(self) -> int:
@@ -90,6 +95,8 @@ class Feed:
             self._delivered, self._failed = [], Failures()
             self._count_for(run)
         self._drop_waiting()
+        self._paced = PacedQueue(run.catch_up) if run is not None and run.paced else None
+        self._leased, self.schedule = self._paced or LeaseQueue(), ScheduleEstimate()
         self._held, self._late, self._tried = RangeSet(), set(), []
         self.run, self.session, self._run_id = run, session, run.run if run is not None else ""
         self.closed, self.paused = run is None, False
@@ -117,9 +124,14 @@ class Feed:
                 self._in_flight[position].session = self.session
             else:
                 self._held.remove(position, position + 1)
-        if known:
-            records = ((position, index, body) for position, index, body in records if position not in known)
-        self._leased.add(records, positions.count - len(known), redelivered, grant.tried)
+        if self._paced is not None:
+            times = dict(zip(positions.members(), grant.due_list(), strict=True))
+            due = ((times[one[0]], *one) for one in records if one[0] not in known)
+            self._paced.add(due, grant.spacing, redelivered, {one.position: one for one in grant.tried})
+        elif isinstance(self._leased, LeaseQueue):
+            if known:
+                records = ((position, index, body) for position, index, body in records if position not in known)
+            self._leased.add(records, positions.count - len(known), redelivered, grant.tried)
         if self.closed:  # the lease was on its way when the feed was closed: the next ack does not list it
             self._held.subtract(self._leased.drop())
 
@@ -132,8 +144,11 @@ class Feed:
         # In trouble, a record whose backoff is over is handed back: here it would wait until an attempt succeeds.
         retried = self._retries.heap and not (self.trouble and self._hand_back_due < _NEVER)
         taken, leased = self._retries.take(now, most, self.counts) if retried else [], self._leased
-        while len(taken) < most and leased.count:
-            taken += leased.take(self._run_id, self.session, most - len(taken), self.counts)
+        if self._paced is not None:
+            taken += self._take_due(self._paced, now, most - len(taken))
+        elif isinstance(leased, LeaseQueue):
+            while len(taken) < most and leased.count:
+                taken += leased.take(self._run_id, self.session, most - len(taken), self.counts)
         if taken:
             self.counts.taken += len(taken)
             for record in taken:
@@ -144,12 +159,30 @@ class Feed:
                 self._poll_if_low()
         return taken
 
+    def _take_due(self, queue: PacedQueue, now: float, most: int) -> list[Record]:
+        """Return up to `most` records of a paced run that are due, with the time at which they were."""
+        second, probe = self.schedule.second(now), bool(self.trouble)
+        taken = queue.take(second, most, self._run_id, self.session, probe=probe) if most > 0 else []
+        for due, record in taken:
+            when = self.schedule.when(due)
+            record.due = when if -_NEVER < when < now else now
+            if record.redelivered:
+                self.counts.count_repeat(record)
+        return [record for _, record in taken]
+
+    def next_due(self) -> float:
+        """Return the time from which on a record may be taken, by the worker's clock; infinity if none waits."""
+        retry = self._retries.heap[0][0] if self._retries.heap else _NEVER
+        if self._paced is None:
+            return -_NEVER if self._leased.count else retry
+        return min(retry, self.schedule.when(self._paced.next_second(probe=bool(self.trouble))))
+
     def _may_probe(self, now: float) -> bool:
         return self.reach.may_probe(now, in_flight=bool(self._in_flight))
 
     def wants_probe(self, now: float) -> bool:
         """Return whether a worker in trouble may make its next attempt, and has no record for it."""
-        ready = self._leased.count or self._retries.is_due(now)
+        ready = self.next_due() <= now
         return not ready and self._may_probe(now)
 
     def _poll_if_low(self) -> None:

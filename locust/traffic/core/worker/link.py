@@ -87,7 +87,7 @@ class LeaseClient:
             self._on_welcome(message, now)
         elif isinstance(message, LeaseGrant | AckReply):
             if self.joined and message.session == self.session and message.seq > self._heard:
-                self._on_answer(message)
+                self._on_answer(message, now)
         else:
             raise ProtocolError(f"a master does not send {type(message).__name__}")
 
@@ -116,11 +116,15 @@ class LeaseClient:
         # Custody begins with the first ack that is answered: a welcome may have been long on its way.
         self.feed.deadline = now
 
-    def _on_answer(self, message: LeaseGrant | AckReply) -> None:
+    def _on_answer(self, message: LeaseGrant | AckReply, now: float) -> None:
         self._heard = message.seq
+        if (stamp := message.stamp) is not None:
+            self.feed.schedule.note_second(stamp.left, stamp.second, running=stamp.running)
         while self._unconfirmed and self._unconfirmed[0].seq <= message.answers:
             sent = self._unconfirmed.popleft()
             self.feed.confirm(sent.delivered, sent.failed)
+            if sent.seq == message.answers and stamp is not None:
+                self.feed.schedule.note_round_trip(sent.at, stamp.read, stamp.left, now)
             if sent.seq == message.answers:
                 self.feed.deadline = self._expires = sent.at + self.terms.lease_s
         # A lease means that the run is not paused.
@@ -141,8 +145,11 @@ class LeaseClient:
         return any(sent.delivered or sent.failed for sent in self._unconfirmed)
 
     def _ack_is_due(self, now: float) -> bool:
-        if not self._asked and self._wants(now) > 0:
+        paced = self.feed.run is not None and self.feed.run.paced
+        if not paced and not self._asked and self._wants(now) > 0:
             return True
+        if paced and not self.feed.closed and now >= self._acked_at + self.terms.ack_s:
+            return True  # it is dealt what comes due soon, so it asks all the time
         if self._unconfirmed_outcomes:
             return now >= self._acked_at + self.terms.idle_ack_s
         drained = bool(self.feed.unreported) and not self.feed.in_hand and not self.feed.waiting
@@ -154,10 +161,15 @@ class LeaseClient:
             return 0
         if self.feed.trouble:
             return int(self.feed.wants_probe(now))
+        if self.feed.run.paced:
+            return max(0, self._target() - self.feed.waiting)
         return records_to_ask_for(self._target(), self.feed.waiting)
 
     def _target(self) -> int:
-        policy = self.feed.run.policy if self.feed.run is not None else ""
+        run = self.feed.run
+        policy = run.policy if run is not None else ""
+        if run is not None and run.paced and policy != "at-most-once":
+            return self.terms.window_records
         return feed_target(self.terms, policy, users=self.users, records_per_s=self._rate.records_per_s)
 
     def _ack(self, now: float) -> Ack:

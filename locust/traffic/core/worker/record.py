@@ -15,7 +15,8 @@ class Record:
 
     `attempts` counts the attempts, the present one included, without the `unreached`, which did not leave this worker
     and do not count against the record. `answered`: the API has answered one of them. `outcome_unknown`: one of them
-    had no answer. `redelivered`: another worker may have sent the record.
+    had no answer. `redelivered`: another worker may have sent the record. `due` is the time at which it was due, by the
+    worker's clock, in a paced run; otherwise 0.
     """
 
     run: str
@@ -28,6 +29,7 @@ class Record:
     unreached: int = 0
     outcome_unknown: bool = False
     answered: bool = False
+    due: float = 0.0
 
     @property
     def key(self) -> str:

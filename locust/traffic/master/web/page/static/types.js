@@ -48,6 +48,7 @@
  * @property {Target | null} [target]
  * @property {number | null} [users]
  * @property {number | null} [spawn_rate]
+ * @property {{rate: string, arrivals: string} | null} [pace] null: as fast as the users send
  */
 
 /** @typedef {{host: string, path: string, method: string}} Target */

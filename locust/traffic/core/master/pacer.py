@@ -1,0 +1,120 @@
+"""Deal the records of a paced run as their times come: to every worker that is heard of, in turns, and not far ahead.
+
+A worker that had a slice of a schedule would have a part of the time for itself. So what comes due within `AHEAD_S` is
+dealt in stripes, each of a moment's records, by smooth weighted round robin: a worker has as many turns as it has
+users. What nobody has been leased yet is dealt again when its worker falls silent, is in trouble, or leaves.
+"""
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from traffic.core.master.assignment import Assignment
+from traffic.core.master.session import Session
+from traffic.core.pace.schedule import Schedule
+from traffic.core.pace.schedule_clock import ScheduleClock
+from traffic.core.ranges import RangeSet
+
+# How far ahead of the schedule records are dealt: an ack every quarter of a second, and a slow journal, fit in.
+AHEAD_S = 1.5
+# The clock begins so long before the first record is due, so that this one is leased in time.
+LEAD_S = 1.0
+# A worker that was not heard of for so long is dealt nothing, and what it was not leased goes to others.
+SILENT_S = 1.0
+# The records of so many seconds are a stripe, but at least one record.
+STRIPE_S = 0.001
+
+
+@dataclass(slots=True)
+class Pacer:
+    """Keeps the frontier: positions before it have been dealt, or wait because no worker could have them."""
+
+    schedule: Schedule
+    clock: ScheduleClock = field(default_factory=lambda: ScheduleClock(-LEAD_S))
+    frontier: int = 0
+    # By worker, how far it is ahead of its share of the turns (smooth weighted round robin).
+    _credit: dict[str, float] = field(default_factory=dict)
+    # By worker in trouble, when it was dealt a record to probe the API with.
+    _probed: dict[str, float] = field(default_factory=dict)
+
+    @classmethod
+    def resumed(cls, schedule: Schedule, pending: RangeSet) -> "Pacer":
+        """Return the pacer of a run that goes on: its clock stands at the time of the first record that is pending."""
+        first = next(iter(pending), (0, 0))[0]
+        return cls(schedule, ScheduleClock(float(schedule.due([first])[0]) - LEAD_S), first)
+
+    def deal(self, assignment: Assignment, sessions: list[Session], now: float) -> dict[str, int]:
+        """Deal what comes due soon. Returns how many positions more, or fewer, each worker has."""
+        self.frontier = max(self.frontier, self.schedule.before(self.clock.read(now) + AHEAD_S))
+        heard = [one for one in sessions if one.users > 0 and now - one.heard_at < SILENT_S]
+        able = {one.worker: one.users for one in heard if not one.trouble}
+        rested = {worker for worker in assignment.remainders if now - self._probed.get(worker, -SILENT_S) >= SILENT_S}
+        changed: Counter[str] = Counter()
+        returned = RangeSet()
+        for worker in rested - able.keys():
+            returned.update(assignment.remainders[worker])
+            changed[worker] -= self._take_back(assignment, worker)
+        waiting = assignment.unassigned.common(RangeSet([(0, self.frontier)] if self.frontier else []))
+        for worker in [one.worker for one in heard if one.trouble and one.worker in rested]:
+            # While others are able, what came back from a probe is theirs.
+            probe = (waiting.minus(returned) if able else waiting).tail(1)
+            if probe:
+                self._probed[worker] = now
+                waiting.subtract(probe)
+                changed[worker] += self._give(assignment, worker, probe)
+        for worker, positions in (self._stripes(waiting, able) if waiting and able else {}).items():
+            changed[worker] += self._give(assignment, worker, positions)
+        return {worker: size for worker, size in changed.items() if size}
+
+    def allow_probes(self, open_positions: RangeSet) -> None:
+        """Let a clock that stands still come to the time of the first record that is open, so that it can be tried."""
+        first = next(iter(open_positions), None)
+        if first is not None:
+            self.clock.stand_at(float(self.schedule.due([first[0]])[0]))
+
+    @property
+    def planned_s(self) -> float:
+        """The second of the schedule in which the last record is due."""
+        return round(float(self.schedule.due([self.schedule.records - 1])[0]), 3)
+
+    def due(self, positions: RangeSet) -> bytes:
+        """Return when positions are due, as a lease has it."""
+        return self.schedule.due(positions.array()).astype("<f8").tobytes()
+
+    def spacing(self, worker: str, sessions: list[Session], now: float) -> float:
+        """Return the planned seconds between two records of a worker, at the present rate."""
+        rate, users = self.schedule.rate(self.clock.read(now)), {one.worker: one.users for one in sessions}
+        share = users.get(worker, 0) / max(1, sum(users.values()))
+        return 1 / (rate * share) if rate * share > 0 else 0.0
+
+    def _take_back(self, assignment: Assignment, worker: str) -> int:
+        remainder = assignment.remainders[worker]
+        assignment.unassigned.update(remainder)
+        assignment.remainders[worker] = RangeSet()
+        return remainder.count
+
+    def _give(self, assignment: Assignment, worker: str, positions: RangeSet) -> int:
+        assignment.unassigned.subtract(positions)
+        assignment.remainders[worker].update(positions)
+        return positions.count
+
+    def _stripes(self, positions: RangeSet, able: dict[str, int]) -> dict[str, RangeSet]:
+        """Cut positions into stripes, and give each to the worker whose turn it is."""
+        places = positions.array()
+        moments = np.floor(self.schedule.due(places) / STRIPE_S)
+        ends = [*(np.flatnonzero(np.diff(moments)) + 1).tolist(), len(places)]
+        dealt: dict[str, list[int]] = {}
+        begin = 0
+        for end in ends:
+            dealt.setdefault(self._next(able, end - begin), []).extend(range(begin, end))
+            begin = end
+        return {worker: RangeSet.of_array(places[at]) for worker, at in dealt.items()}
+
+    def _next(self, able: dict[str, int], size: int) -> str:
+        """Return whose turn it is: the worker with the most credit. A stripe of `size` records costs so many turns."""
+        total = sum(able.values())
+        self._credit = {worker: self._credit.get(worker, 0.0) + size * users / total for worker, users in able.items()}
+        chosen = max(self._credit, key=lambda worker: (self._credit[worker], worker))
+        self._credit[chosen] -= size
+        return chosen

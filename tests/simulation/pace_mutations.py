@@ -1,0 +1,65 @@
+"""Mutations of the pace: each takes one of its rules away."""
+
+from typing import Any
+
+import pytest
+
+from traffic.core.master import pacer
+from traffic.core.master.coordinator import LeaseCoordinator
+from traffic.core.protocol import Message
+from traffic.core.worker.paced_queue import PacedQueue
+
+
+def hand_out_before_it_is_due(patch: pytest.MonkeyPatch) -> None:
+    """A worker hands out what it has, whenever it is due."""
+    patch.setattr(PacedQueue, "next_second", lambda self, *, probe=False: -float("inf"))
+
+
+def stamp_before_the_journal(patch: pytest.MonkeyPatch) -> None:
+    """An answer says what second it was when it was decided, not when it left."""
+    decide = LeaseCoordinator.receive
+
+    def receive_and_stamp(self: LeaseCoordinator, worker: str, message: object, now: float) -> Any:
+        self.decided_at = now  # type: ignore[attr-defined]
+        return decide(self, worker, message, now)
+
+    stamped = LeaseCoordinator.stamped
+
+    def stamp_early(self: LeaseCoordinator, message: Message, now: float) -> Message:
+        made = stamped(self, message, getattr(self, "decided_at", now))
+        return stamped(self, message, now) if getattr(made, "stamp", None) is None else _left_at(made, now)
+
+    patch.setattr(LeaseCoordinator, "receive", receive_and_stamp)
+    patch.setattr(LeaseCoordinator, "stamped", stamp_early)
+
+
+def _left_at(message: Any, now: float) -> Any:
+    """Return the message with the time at which it leaves, and the second of another time."""
+    from dataclasses import replace  # noqa: PLC0415 - only this needs it
+
+    return replace(message, stamp=replace(message.stamp, left=now))
+
+
+def deal_to_the_silent(patch: pytest.MonkeyPatch) -> None:
+    """A worker that is not heard of is dealt records until its lease lapses."""
+    patch.setattr(pacer, "SILENT_S", float("inf"))
+
+
+def let_the_schedule_run_in_a_pause(patch: pytest.MonkeyPatch) -> None:
+    """The schedule goes on while a person pauses the run."""
+    stops = LeaseCoordinator._schedule_stops
+
+    def never_for_a_pause(self: LeaseCoordinator, *more: Any) -> str:
+        return "" if self.paused else stops(self, *more)
+
+    patch.setattr(LeaseCoordinator, "_schedule_stops", never_for_a_pause)
+
+
+def work_off_a_backlog_at_once(patch: pytest.MonkeyPatch) -> None:
+    """What is overdue is sent as fast as users are free."""
+    patch.setattr(PacedQueue, "_distance", lambda self, due: 0.0)
+
+
+def deal_what_comes_due_to_one(patch: pytest.MonkeyPatch) -> None:
+    """Turns do not count: all that comes due goes to one worker."""
+    patch.setattr(pacer.Pacer, "_next", lambda self, able, size: min(able))

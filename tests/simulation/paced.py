@@ -1,0 +1,99 @@
+"""Schedules of paced runs: one seed, one world, as in `schedule`; with faults, or quiet but for one thing."""
+
+import random
+from collections.abc import Callable
+
+from simulation.api import Behaviour
+from simulation.schedule import GRACE_S, live
+from simulation.world import World
+from traffic.core.master.pacer import AHEAD_S, SILENT_S
+from traffic.core.pace.arrivals import arrivals
+from traffic.core.pace.profile import Profile
+from traffic.core.pace.schedule import RateSchedule
+from traffic.core.protocol import CATCH_UP
+
+# A user looks for records so often in the simulation, at the latest.
+LOOK_S = 0.1
+USERS = 5
+
+
+def run_paced_schedule(seed: int) -> World:
+    """Live through the paced schedule of `seed`. Returns the world at its end; raises BrokenPromiseError."""
+    chance = random.Random(f"paced {seed}")
+    act = (None, _nothing, _freeze, _pause, _slow_api)[seed % 5]
+    world = _hostile(seed, chance) if act is None else _quiet(seed, chance)
+    try:
+        if act is None:
+            live(world, chance, random.Random(f"more {seed}"))
+        else:
+            _live_quietly(world, chance, act)
+    finally:
+        world.close()
+    return world
+
+
+def _hostile(seed: int, chance: random.Random) -> World:
+    policy = "at-most-once" if chance.random() < 0.2 else "at-least-once"
+    records, rate = chance.choice([1, 7, 40, 60]), chance.choice([2, 10, 40])
+    schedule = RateSchedule(arrivals(chance.choice(["even", "poisson"]), records, seed), Profile.level(rate))
+    return World(seed, records, policy, max_attempts=chance.choice([1, 3, 6]), schedule=schedule)
+
+
+def _quiet(seed: int, chance: random.Random) -> World:
+    rate = chance.choice([5, 20])
+    records = 12 * rate
+    world = World(seed, records, schedule=RateSchedule(arrivals("even", records, seed), Profile.level(rate)))
+    world.master.slow_disk_s = chance.choice([0.0, 0.02, 0.4])
+    return world
+
+
+def _live_quietly(world: World, chance: random.Random, act: Callable[[World, random.Random], None]) -> None:
+    for _ in range(chance.randint(2, 4)):
+        world.join(users=USERS)
+    world.run_for(1.0)
+    world.start()
+    world.run_for(4.0)
+    act(world, chance)
+    world.run_until_settled(GRACE_S)
+    world.end()
+    world.promises.check_end()
+
+
+def _rate(world: World) -> float:
+    assert world.schedule is not None
+    return world.schedule.rate(0.0)
+
+
+def _nothing(world: World, _chance: random.Random) -> None:
+    """Check a run in which nothing happens: nothing is late, and everybody has as much to do."""
+    world.run_until_settled(GRACE_S)
+    world.promises.check_lateness(LOOK_S)
+    assert world.run
+    slices = [share.slice for share in world.run.ledger.shares.values()]
+    world.promises.promise(max(slices) - min(slices) <= 2, f"the pace: unequal parts, {slices}")
+
+
+def _freeze(world: World, chance: random.Random) -> None:
+    """Freeze a worker for nearly a lease: late is only what it was leased, or dealt before it counted as silent."""
+    frozen, others = chance.choice(world.alive()), len(world.alive())
+    world.freeze(frozen, 4.5)
+    world.run_until_settled(GRACE_S)
+    most = (AHEAD_S + SILENT_S + 0.5) * _rate(world) / others + 2
+    world.promises.check_lateness(1.5, but=int(most))
+
+
+def _pause(world: World, chance: random.Random) -> None:
+    """Let a person pause the run: the schedule shifts, so nothing is late."""
+    world.person.pause_for(chance.choice([3.0, 8.0]))
+    world.run_until_settled(GRACE_S)
+    world.promises.check_lateness(LOOK_S + 0.5)
+
+
+def _slow_api(world: World, _chance: random.Random) -> None:
+    """Let the API be slow until no user is free: what is overdue is worked off at a bounded rate."""
+    usual, world.api.behaviour = world.api.behaviour, Behaviour(slow_s=8.0)
+    world.run_for(5.0)
+    world.api.behaviour = usual
+    world.run_until_settled(GRACE_S)
+    hosts = len(world.alive())
+    world.promises.check_catch_up(CATCH_UP * _rate(world) + 3 * hosts, window_s=1.0)

@@ -1,0 +1,41 @@
+"""The promises hold in runs with a rate, too, and records are sent when they are due."""
+
+import pytest
+
+from simulation.mutations import PACE_MUTATIONS, mutated
+from simulation.paced import run_paced_schedule
+from simulation.promises import BrokenPromiseError
+
+BLOCK = 10
+SEARCH = 400
+# The schedule in which each mutation was noticed first; the search begins there.
+NOTICED = {
+    "hand_out_before_it_is_due": 1,
+    "stamp_before_the_journal": 16,
+    "deal_to_the_silent": 2,
+    "let_the_schedule_run_in_a_pause": 3,
+    "work_off_a_backlog_at_once": 4,
+    "deal_what_comes_due_to_one": 1,
+}
+
+
+@pytest.mark.parametrize("block", [0, *(pytest.param(block, marks=pytest.mark.thorough) for block in range(1, 6))])
+def test_the_promises_hold_in_every_schedule_with_a_pace(block: int) -> None:
+    for seed in range(block * BLOCK, (block + 1) * BLOCK):
+        run_paced_schedule(seed)
+
+
+@pytest.mark.parametrize("name", PACE_MUTATIONS)
+def test_the_simulation_finds_a_rule_of_the_pace_that_was_taken_away(name: str) -> None:
+    with mutated(name):
+        found = next((seed for seed in (NOTICED[name], *range(SEARCH)) if _breaks(seed)), None)
+    assert found is not None, f"{name} went unnoticed in {SEARCH} schedules"
+    run_paced_schedule(found)  # and it was the mutation that did it
+
+
+def _breaks(seed: int) -> bool:
+    try:
+        run_paced_schedule(seed)
+    except BrokenPromiseError:
+        return True
+    return False

@@ -6,6 +6,7 @@ import pytest
 
 from traffic.core.master import pacer
 from traffic.core.master.coordinator import LeaseCoordinator
+from traffic.core.master.schedule_keeper import ScheduleKeeper
 from traffic.core.protocol import Message
 from traffic.core.worker.paced_queue import PacedQueue
 
@@ -47,12 +48,12 @@ def deal_to_the_silent(patch: pytest.MonkeyPatch) -> None:
 
 def let_the_schedule_run_in_a_pause(patch: pytest.MonkeyPatch) -> None:
     """The schedule goes on while a person pauses the run."""
-    stops = LeaseCoordinator._schedule_stops
+    reason = ScheduleKeeper._reason_to_stop
 
-    def never_for_a_pause(self: LeaseCoordinator, *more: Any) -> str:
-        return "" if self.paused else stops(self, *more)
+    def never_for_a_pause(self: ScheduleKeeper, *known: Any, paused: bool, stalled: str) -> str:
+        return reason(self, *known, paused=False, stalled="" if paused else stalled)
 
-    patch.setattr(LeaseCoordinator, "_schedule_stops", never_for_a_pause)
+    patch.setattr(ScheduleKeeper, "_reason_to_stop", never_for_a_pause)
 
 
 def work_off_a_backlog_at_once(patch: pytest.MonkeyPatch) -> None:

@@ -22,9 +22,14 @@ from traffic.core.master.decisions import (
 )
 from traffic.core.master.invariants import check_ledger
 from traffic.core.master.membership import USERS_S
+from traffic.core.master.pacer import Pacer
 from traffic.core.master.run import Run
+from traffic.core.master.schedule_keeper import FIRST_ACKS_S
 from traffic.core.order import Order
-from traffic.core.protocol import VERSION, Ack, AckReply, Hello, LeaseGrant, Message, RunConfig, Welcome
+from traffic.core.pace.arrivals import EvenArrivals
+from traffic.core.pace.profile import Profile
+from traffic.core.pace.schedule import RateSchedule
+from traffic.core.protocol import VERSION, Ack, AckReply, Hello, LeaseGrant, Message, RunConfig, Stamp, Welcome
 from traffic.core.ranges import RangeSet
 from traffic.core.record_state import RecordState
 from traffic.core.wire import ProtocolError
@@ -431,3 +436,89 @@ def test_a_resumed_run_is_dealt_equally_to_those_who_are_there_by_then(bench: Be
     ]
     bench.hello("d")
     assert sorted(len(rest) for rest in bench.run.ledger.assignment.remainders.values()) == [33, 33, 34]
+
+
+@pytest.fixture
+def paced(tmp_path: Path) -> Iterator[Bench]:
+    """A run of 100 records at 10 a second."""
+    made = Bench(tmp_path, 100)
+    made.run.pacer = Pacer(RateSchedule(EvenArrivals(100), Profile.level(10)))
+    yield made
+    check_ledger(made.run.ledger)
+    close(made.run)
+
+
+def acked(bench: Bench, sessions: dict[str, int], seq: int, **said: Any) -> list[Decision]:
+    return [one for worker, session in sessions.items() for one in bench.ack(worker, session, seq, **said)]
+
+
+def due(grant: Message) -> list[float]:
+    assert isinstance(grant, LeaseGrant)
+    return grant.due_list()
+
+
+def test_a_paced_run_has_no_slices_and_leases_only_what_comes_due_soon(paced: Bench) -> None:
+    sessions = paced.start("a", "b")
+    assert [share.slice for share in paced.run.ledger.shares.values()] == [0, 0]
+    grants = [one.message for one in sends(acked(paced, sessions, 1, wants=100)) if isinstance(one.message, LeaseGrant)]
+    # The clock began a second before the first is due, when the last worker was heard of: so 0.5 s are dealt.
+    assert [due(grant) for grant in grants] == [[0.0, 0.2, 0.4]]
+    assert due(the_message(paced.ack("a", sessions["a"], 2, wants=100))) == [0.1, 0.3]
+    assert paced.run.ledger.counts[RecordState.LEASED] == 5
+
+
+def test_a_paced_run_waits_for_the_first_ack_of_every_worker_but_not_for_long(paced: Bench) -> None:
+    sessions = paced.start("a", "b")
+    paced.ack("a", sessions["a"], 1, wants=100)
+    assert paced.run.ledger.counts[RecordState.LEASED] == 0
+    paced.now = FIRST_ACKS_S
+    paced.ack("a", sessions["a"], 2, wants=100)
+    assert paced.run.ledger.counts[RecordState.LEASED] == 5
+
+
+def test_a_stop_of_the_schedule_is_told_to_every_worker_at_once_and_each_answer_has_its_second(paced: Bench) -> None:
+    sessions = paced.start("a", "b")
+    acked(paced, sessions, 1, wants=100)
+    paced.now = 2.0
+    acked(paced, sessions, 2)
+    paced.coordinator.pause()
+    told = [paced.coordinator.stamped(one.message, 2.5) for one in sends(paced.coordinator.expire(2.0))]
+    assert [message.stamp for message in told] == [Stamp(2.0, 2.5, 1.0, False)] * 2  # type: ignore[attr-defined]
+    paced.coordinator.unpause()
+    told = [paced.coordinator.stamped(one.message, 3.5) for one in sends(paced.coordinator.expire(3.0))]
+    assert [message.stamp for message in told] == [Stamp(2.0, 3.5, 1.5, True)] * 2  # type: ignore[attr-defined]
+    assert paced.run.pacer is not None
+    assert [(one.at, one.seconds, one.reason) for one in paced.run.pacer.clock.stops] == [
+        (1.0, 1.0, "paused by a person")
+    ]
+
+
+def test_what_the_masters_process_holds_stands_still(paced: Bench) -> None:
+    paced.coordinator.schedule.hold = "the users are starting"
+    sessions = paced.start("a")
+    paced.ack("a", sessions["a"], 1, wants=100)
+    assert paced.run.ledger.counts[RecordState.LEASED] == 0
+    paced.coordinator.schedule.hold = ""
+    paced.ack("a", sessions["a"], 2, wants=100)
+    assert paced.run.ledger.counts[RecordState.LEASED] == 5
+
+
+def test_what_a_lost_worker_had_is_dealt_again_in_a_paced_run_too(paced: Bench) -> None:
+    sessions = paced.start("a", "b")
+    acked(paced, sessions, 1, wants=100)
+    paced.ack("a", sessions["a"], 2, wants=100)
+    paced.now = 4.0
+    paced.ack("b", sessions["b"], 2, wants=100)
+    paced.now = 6.0
+    paced.coordinator.expire(6.0)  # a was silent for its lease
+    grant = the_message(paced.ack("b", sessions["b"], 3, wants=100))
+    assert isinstance(grant, LeaseGrant)
+    assert due(grant)[:2] == [0.1, 0.3]
+    assert grant.redelivered
+
+
+def test_a_worker_without_a_rate_gets_no_times_and_no_stamp(bench: Bench) -> None:
+    session = bench.start("a")["a"]
+    grant = the_message(bench.ack("a", session, 1, wants=5))
+    assert isinstance(grant, LeaseGrant)
+    assert (grant.due, grant.stamp) == (b"", None)

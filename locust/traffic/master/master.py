@@ -153,7 +153,7 @@ class Master:
         run, metadata = active_run.run, active_run.metadata
         line = "run %s: %d records of %s, order %s, seed %d"
         logger.info(line, metadata.run, metadata.records, metadata.file, metadata.order, metadata.seed)
-        self._coordinator.schedule_hold = USERS_START
+        self._coordinator.schedule.hold = USERS_START
         self._outbox.put(self._coordinator.start(run, self.locust_session.present(), now_s()))
 
     def _resume(self, prepared: PreparedStart, held: dict[str, RangeSet]) -> None:
@@ -168,7 +168,7 @@ class Master:
                 "of run %s, %d that were dead letters are sent again, with the same keys", metadata.run, resent
             )
         self._activate(active_run)
-        self._coordinator.schedule_hold = USERS_START
+        self._coordinator.schedule.hold = USERS_START
         self._outbox.put(self._coordinator.resume(active_run.run, held, metadata.lease_s, now_s()))
         self._pauser.restore(active_run, headless=self.locust_session.headless)
 

@@ -42,7 +42,7 @@ class RunWatcher:
         active_run.had_worker |= bool(self._coordinator.sessions)
         active_run.troubles = self._coordinator.troubles
         starting = USERS_START if self._runner.state in (STATE_INIT, STATE_SPAWNING) else ""
-        self._coordinator.schedule_hold = self._outbox.trouble or ("" if _has_begun(active_run) else starting)
+        self._coordinator.schedule.hold = self._outbox.trouble or ("" if _has_begun(active_run) else starting)
         metadata = active_run.note_users(self._runner.target_user_count, self._runner.spawn_rate)
         if metadata is not None:
             self._outbox.note(metadata)

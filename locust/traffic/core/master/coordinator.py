@@ -14,30 +14,24 @@ Guarded here:
 - A worker in trouble gets one record at a time, and none of another worker's slice while a worker is well.
 """
 
-from dataclasses import replace
-
 from traffic.core.lease_terms import LeaseTerms
 from traffic.core.master.decisions import (
     AllSettled,
     Decision,
     OutcomesRecorded,
     Send,
-    WorkerJoined,
     WorkerTroubled,
 )
 from traffic.core.master.in_doubt import in_doubt_at_end, in_doubt_at_restart
 from traffic.core.master.membership import Membership
-from traffic.core.master.pacer import Pacer
 from traffic.core.master.run import Run
+from traffic.core.master.schedule_keeper import ScheduleKeeper, stamped
 from traffic.core.master.session import Session
 from traffic.core.master.stall import describe_trouble, stall_reason
 from traffic.core.protocol import VERSION, Ack, Hello, Message
 from traffic.core.ranges import RangeSet
 from traffic.core.record_state import RecordState
 from traffic.core.wire import ProtocolError
-
-# So long a schedule waits, at its beginning, for the first ack of every worker.
-FIRST_ACKS_S = 2.0
 
 
 class LeaseCoordinator:
@@ -52,13 +46,11 @@ class LeaseCoordinator:
         self.members = Membership(first_session)
         self.run: Run | None = None
         self.paused = False
-        # Why the schedule of a paced run must stand still, as far as the core cannot know it; empty if it need not.
-        self.schedule_hold = ""
+        self.schedule = ScheduleKeeper()
         self._over = False
         # A resumed run is assigned once it may be leased: to all workers that are there by then.
         self._leasing_from = 0.0
         self._assigned = True
-        self._assigned_at = 0.0
 
     def number_sessions_from(self, first: int) -> None:
         """Give out no session number below `first`."""
@@ -95,25 +87,20 @@ class LeaseCoordinator:
 
     def start(self, run: Run, workers: list[str], now: float) -> list[Decision]:
         """Begin `run`: cut a slice for each of `workers`, and welcome every worker that is connected."""
-        self.run, self._over, self._assigned_at = run, False, now
+        self.run, self._over = run, False
+        self.schedule.begin(now)
         self.members.expect_users(now)
         return [*self._assign(run, workers), *self._welcome_all(now)]
 
     def _assign(self, run: Run, workers: list[str]) -> list[Decision]:
         """Cut what is unassigned into slices, one for each of `workers`."""
         self._assigned = True
-        if run.pacer:
-            for name in workers:
-                run.ledger.take_part(name)
-            return [WorkerJoined(name, 0) for name in workers]
-        before = {name: run.ledger.shares[name].slice for name in workers if name in run.ledger.shares}
-        run.ledger.assign(workers)
-        return [WorkerJoined(name, run.ledger.shares[name].slice - before.get(name, 0)) for name in workers]
+        return list(run.assign(workers))
 
     def _assign_when_due(self, now: float) -> list[Decision]:
         if self.run is None or self._assigned or self._over or now < self._leasing_from:
             return []
-        self._assigned_at = now
+        self.schedule.begin(now)
         return self._assign(self.run, list(self.sessions))
 
     def _welcome_all(self, now: float) -> list[Decision]:
@@ -265,12 +252,7 @@ class LeaseCoordinator:
         """Let a worker that was heard in `session` take part. Does nothing if it does already."""
         if not self.members.confirm(session) or self.run is None or not self._assigned or self._over:
             return []
-        if session.worker in self.run.ledger.assignment.remainders:
-            return []
-        if self.run.pacer:
-            self.run.ledger.take_part(session.worker)
-            return [WorkerJoined(session.worker, 0)]
-        return [WorkerJoined(session.worker, self.run.ledger.join(session.worker))]
+        return list(self.run.admit(session.worker))
 
     def _welcome(self, session: Session, seq: int) -> Send:
         run = self.run.config if self.run is not None and not self._over else None
@@ -297,41 +279,16 @@ class LeaseCoordinator:
         return list(self.run.reclaim(worker, reason)) if self.run is not None else []
 
     def stamped(self, message: Message, now: float) -> Message:
-        """Return a message as it leaves at `now`: with the second of the schedule, if it has a stamp."""
-        stamp = getattr(message, "stamp", None)
-        if stamp is None or self.run is None or self.run.pacer is None:
-            return message
-        clock = self.run.pacer.clock
-        made = replace(stamp, left=now, second=clock.read(now), running=clock.running)
-        return replace(message, stamp=made)  # type: ignore[type-var] # a message with a stamp is a dataclass
+        """Return a message as it leaves at `now`: in a paced run, with the second of the schedule."""
+        return stamped(message, self.run, now)
 
     def _pace(self, now: float) -> list[Decision]:
-        """Let the schedule run, or stand still, and deal what comes due. Workers learn at once if it stops."""
-        if self.run is None or self.run.pacer is None or self._over or not self._assigned:
+        """Deal what comes due in a paced run. Workers learn at once if the schedule stops, or goes on."""
+        if self.run is None or self._over or not self._assigned:
             return []
-        pacer, ledger = self.run.pacer, self.run.ledger
-        changed = pacer.clock.set(now, self._schedule_stops(pacer, now))
-        if not pacer.clock.started:
-            return self._notify_all() if changed else []
-        if self.stalled and not self.paused and not pacer.clock.running:
-            pacer.allow_probes(ledger.positions(RecordState.PENDING, RecordState.LEASED))
-        for worker, size in pacer.deal(ledger.assignment, list(self.sessions.values()), now).items():
-            ledger.shares[worker].slice += size
+        sessions = list(self.sessions.values())
+        changed = self.schedule.keep(self.run, sessions, now, paused=self.paused, stalled=self.stalled)
         return self._notify_all() if changed else []
-
-    def _schedule_stops(self, pacer: Pacer, now: float) -> str:
-        """Return why the schedule must stand still; empty if it runs. A slow API is no reason."""
-        if not pacer.clock.started and self._awaits_first_acks(now):
-            return "the workers are starting"  # who is heard of first would be dealt all that is due at first
-        if self.paused:
-            return "paused by a person"
-        if not any(session.users for session in self.sessions.values()):
-            return "no user is there" if self.sessions else "no worker is there"
-        return self.stalled or self.schedule_hold
-
-    def _awaits_first_acks(self, now: float) -> bool:
-        unheard = any(session.received == 0 for session in self.sessions.values())
-        return unheard and now < self._assigned_at + FIRST_ACKS_S
 
     def _grant(self, session: Session, ack: Ack, now: float) -> list[Decision]:
         """Grant the lease that an ack asks for. Returns nothing if no record is left, or none may be leased now."""

@@ -53,13 +53,14 @@ class Reopened:
 
 @dataclass(frozen=True, slots=True)
 class WorkerJoined:
-    """A worker takes part in the run."""
+    """A worker takes part in the run. In a paced run it has no slice: None."""
 
     worker: str
-    slice: int
+    slice: int | None
 
     def __str__(self) -> str:
-        return f"worker {self.worker} joined, with a slice of {count_records(self.slice)}"
+        part = "" if self.slice is None else f", with a slice of {count_records(self.slice)}"
+        return f"worker {self.worker} joined{part}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,13 @@ from collections.abc import Container
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from traffic.core.master.decisions import LeaseReclaimed, OutcomesRecorded, OutcomesRefused, WorkerGone
+from traffic.core.master.decisions import (
+    LeaseReclaimed,
+    OutcomesRecorded,
+    OutcomesRefused,
+    WorkerGone,
+    WorkerJoined,
+)
 from traffic.core.master.in_doubt import mark_in_doubt
 from traffic.core.master.ledger import Ledger
 from traffic.core.master.recovery import Recovery
@@ -48,6 +54,23 @@ class Run:
         """Return a run as its journal has it."""
         counted = dict(recovery.attempts), dict(recovery.resent), dict(recovery.maybe_resent)
         return cls(config, dataset, order, recovery.ledger, *counted)
+
+    def assign(self, workers: list[str]) -> list[WorkerJoined]:
+        """Cut what is unassigned into slices, one for each of `workers`; a paced run has none, and deals as it goes."""
+        if self.pacer:
+            return [one for worker in workers for one in self.admit(worker)]
+        before = {name: self.ledger.shares[name].slice for name in workers if name in self.ledger.shares}
+        self.ledger.assign(workers)
+        return [WorkerJoined(name, self.ledger.shares[name].slice - before.get(name, 0)) for name in workers]
+
+    def admit(self, worker: str) -> list[WorkerJoined]:
+        """Let a worker take part that does not yet, with a slice cut from the others'; in a paced run with none."""
+        if worker in self.ledger.assignment.remainders:
+            return []
+        if self.pacer:
+            self.ledger.take_part(worker)
+            return [WorkerJoined(worker, None)]
+        return [WorkerJoined(worker, self.ledger.join(worker))]
 
     def record_outcomes(self, worker: str, ack: Ack, *, stale: bool) -> list[OutcomesRecorded | OutcomesRefused]:
         """Record the outcomes in an ack of this run. Returns nothing if all of them were known.

@@ -164,7 +164,7 @@ class Worker:
             self._check_open_files(max(self.runner.user_count, self.runner.target_user_count))
             self._send(self._lease_client.poll(now_s()))
             self._wake_waiters()
-            self._poll_now.wait(min(TICK_S, max(0.0, self._feed.next_due() - now_s())) if self._waiters else TICK_S)
+            self._poll_now.wait(self._lease_client.sleep_s(now_s(), TICK_S) if self._waiters else TICK_S)
             self._poll_now.clear()
 
     def _check_open_files(self, users: int) -> None:

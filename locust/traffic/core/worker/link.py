@@ -23,6 +23,9 @@ from traffic.core.wire import ProtocolError
 from traffic.core.worker.failures import merged
 from traffic.core.worker.feed import Feed
 
+# Users that wait for records which are due are woken one after the other, at this distance.
+LEAST_SLEEP_S = 0.001
+
 
 @dataclass(slots=True)
 class _Sent:
@@ -76,6 +79,13 @@ class LeaseClient:
         message = self._ack(now) if self._ack_is_due(now) else None
         self.feed.low_watermark = -1 if self._asked else low_watermark(self._target())
         return message
+
+    def sleep_s(self, now: float, tick: float) -> float:
+        """Return how long users that wait need not be looked after: `tick` seconds, or less if a record comes due."""
+        feed = self.feed
+        if feed.run is None or not feed.run.paced or feed.paused or feed.trouble:
+            return tick
+        return min(tick, max(LEAST_SLEEP_S, feed.next_due() - now))
 
     def flush(self, now: float) -> Message | None:
         """Return an ack, whether one is due or not; None while there is no session."""

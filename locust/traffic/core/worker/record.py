@@ -16,7 +16,7 @@ class Record:
     `attempts` counts the attempts, the present one included, without the `unreached`, which did not leave this worker
     and do not count against the record. `answered`: the API has answered one of them. `outcome_unknown`: one of them
     had no answer. `redelivered`: another worker may have sent the record. `due` is the time at which it was due, by the
-    worker's clock, in a paced run; otherwise 0.
+    worker's clock, or its backoff was over, in a paced run; otherwise 0.
     """
 
     run: str

@@ -29,7 +29,9 @@ class Retries:
         """Remove and return up to `most` records whose backoff is over; count their next attempts."""
         taken: list[Record] = []
         while self.heap and self.heap[0][0] <= now and len(taken) < most:
-            record = heapq.heappop(self.heap)[2]
+            due, _, record = heapq.heappop(self.heap)
+            if record.due:
+                record.due = due
             counts.count_repeat(record)
             record.attempts += 1
             taken.append(record)

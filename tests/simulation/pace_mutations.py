@@ -1,5 +1,6 @@
 """Mutations of the pace: each takes one of its rules away."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -36,8 +37,6 @@ def stamp_before_the_journal(patch: pytest.MonkeyPatch) -> None:
 
 def _left_at(message: Any, now: float) -> Any:
     """Return the message with the time at which it leaves, and the second of another time."""
-    from dataclasses import replace  # noqa: PLC0415 - only this needs it
-
     return replace(message, stamp=replace(message.stamp, left=now))
 
 

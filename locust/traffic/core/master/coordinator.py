@@ -284,10 +284,10 @@ class LeaseCoordinator:
 
     def _pace(self, now: float) -> list[Decision]:
         """Deal what comes due in a paced run. Workers learn at once if the schedule stops, or goes on."""
-        if self.run is None or self._over or not self._assigned:
+        if self.run is None or self.run.pacer is None or self._over or not self._assigned:
             return []
         sessions = list(self.sessions.values())
-        changed = self.schedule.keep(self.run, sessions, now, paused=self.paused, stalled=self.stalled)
+        changed = self.schedule.keep(self.run, self.run.pacer, sessions, now, paused=self.paused, stalled=self.stalled)
         return self._notify_all() if changed else []
 
     def _grant(self, session: Session, ack: Ack, now: float) -> list[Decision]:

@@ -28,14 +28,12 @@ class ScheduleKeeper:
         """Note that workers may have records from now on."""
         self._assigned_at = now
 
-    def keep(self, run: Run, sessions: list[Session], now: float, *, paused: bool, stalled: str) -> bool:
+    def keep(self, run: Run, pacer: Pacer, sessions: list[Session], now: float, *, paused: bool, stalled: str) -> bool:
         """Stop the clock or let it run, and deal what comes due. Returns whether the clock stopped, or runs again.
 
         `stalled` is why the run can make no progress, apart from a person's pause.
         """
-        pacer, ledger = run.pacer, run.ledger
-        if pacer is None:
-            return False
+        ledger = run.ledger
         changed = pacer.clock.set(now, self._reason_to_stop(pacer, sessions, now, paused=paused, stalled=stalled))
         if not pacer.clock.started:
             return changed

@@ -33,7 +33,6 @@ class Feed:
     def __init__(self, generator: random.Random) -> None:
         self._random = generator
         self._leased: LeaseQueue | PacedQueue = LeaseQueue()
-        self._paced: PacedQueue | None = None  # the same, if the run is paced
         self.schedule = ScheduleEstimate()
         self._retries = Retries()
         self._in_flight: dict[int, Record] = {}
@@ -72,7 +71,7 @@ class Feed:
         """Return how many users to wake; in a paced run one after the other."""
         if self.paused:
             return 0
-        return self.waiting if self._paced is None else int(self.next_due() <= now)
+        return int(self.next_due() <= now) if isinstance(self._leased, PacedQueue) else self.waiting
 
     @property
     def in_hand(self) -> int:
@@ -95,8 +94,8 @@ class Feed:
             self._delivered, self._failed = [], Failures()
             self._count_for(run)
         self._drop_waiting()
-        self._paced = PacedQueue(run.catch_up) if run is not None and run.paced else None
-        self._leased, self.schedule = self._paced or LeaseQueue(), ScheduleEstimate()
+        self._leased = PacedQueue(run.catch_up) if run is not None and run.paced else LeaseQueue()
+        self.schedule = ScheduleEstimate()
         self._held, self._late, self._tried = RangeSet(), set(), []
         self.run, self.session, self._run_id = run, session, run.run if run is not None else ""
         self.closed, self.paused = run is None, False
@@ -124,11 +123,11 @@ class Feed:
                 self._in_flight[position].session = self.session
             else:
                 self._held.remove(position, position + 1)
-        if self._paced is not None:
+        if isinstance(self._leased, PacedQueue):
             times = dict(zip(positions.members(), grant.due_list(), strict=True))
             due = ((times[one[0]], *one) for one in records if one[0] not in known)
-            self._paced.add(due, grant.spacing, redelivered, {one.position: one for one in grant.tried})
-        elif isinstance(self._leased, LeaseQueue):
+            self._leased.add(due, grant.spacing, redelivered, {one.position: one for one in grant.tried})
+        else:
             if known:
                 records = ((position, index, body) for position, index, body in records if position not in known)
             self._leased.add(records, positions.count - len(known), redelivered, grant.tried)
@@ -144,9 +143,9 @@ class Feed:
         # In trouble, a record whose backoff is over is handed back: here it would wait until an attempt succeeds.
         retried = self._retries.heap and not (self.trouble and self._hand_back_due < _NEVER)
         taken, leased = self._retries.take(now, most, self.counts) if retried else [], self._leased
-        if self._paced is not None:
-            taken += self._take_due(self._paced, now, most - len(taken))
-        elif isinstance(leased, LeaseQueue):
+        if isinstance(leased, PacedQueue):
+            taken += self._take_due(leased, now, most - len(taken))
+        else:
             while len(taken) < most and leased.count:
                 taken += leased.take(self._run_id, self.session, most - len(taken), self.counts)
         if taken:
@@ -173,9 +172,9 @@ class Feed:
     def next_due(self) -> float:
         """Return the time from which on a record may be taken, by the worker's clock; infinity if none waits."""
         retry = self._retries.heap[0][0] if self._retries.heap else _NEVER
-        if self._paced is None:
-            return -_NEVER if self._leased.count else retry
-        return min(retry, self.schedule.when(self._paced.next_second(probe=bool(self.trouble))))
+        if isinstance(self._leased, PacedQueue):
+            return min(retry, self.schedule.when(self._leased.next_second(probe=bool(self.trouble))))
+        return -_NEVER if self._leased.count else retry
 
     def _may_probe(self, now: float) -> bool:
         return self.reach.may_probe(now, in_flight=bool(self._in_flight))

@@ -47,7 +47,7 @@ class LeaseQueue:
         elif self._redelivered is not None:
             for record in made:
                 if record.position in self._redelivered:
-                    self._note_prior_attempts(record)
+                    record.note_prior_attempts(self._tried.get(record.position))
                     counts.count_repeat(record)
         self.count -= len(made)
         return made
@@ -60,10 +60,3 @@ class LeaseQueue:
         self._current, self._redelivered, self._tried = _NO_LEASE
         self.count = 0
         return dropped
-
-    def _note_prior_attempts(self, record: Record) -> None:
-        """Mark a record that another worker may have sent; continue its attempts if that worker reported them."""
-        record.redelivered = True
-        if (tried := self._tried.get(record.position)) is not None:
-            record.attempts += tried.attempts
-            record.outcome_unknown, record.answered = tried.outcome_unknown, not tried.outcome_unknown

@@ -67,10 +67,9 @@ class PacedQueue:
         taken: list[tuple[float, Record]] = []
         while self._heap and len(taken) < most and (when := self.next_second(probe=probe)) <= second:
             due, position, index, body, again, tried = heapq.heappop(self._heap)
-            record = Record(run, session, position, index, body, again, 1)
-            if tried is not None:
-                record.attempts += tried.attempts
-                record.outcome_unknown, record.answered = tried.outcome_unknown, not tried.outcome_unknown
+            record = Record(run, session, position, index, body, False, 1)
+            if again:
+                record.note_prior_attempts(tried)
             self._due, self._taken = due, max(when, second - SLACK_S)
             taken.append((due, record))
         return taken

@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from traffic.core.protocol import Tried
+
 
 def key_of(run: str, index: int | str) -> str:
     """Return a record's Idempotency-Key: the same at every attempt, on every worker, after a resume."""
@@ -35,6 +37,13 @@ class Record:
     def key(self) -> str:
         """The record's Idempotency-Key."""
         return key_of(self.run, self.index)
+
+    def note_prior_attempts(self, tried: Tried | None) -> None:
+        """Mark that another worker may have sent the record; continue its attempts if that worker reported them."""
+        self.redelivered = True
+        if tried is not None:
+            self.attempts += tried.attempts
+            self.outcome_unknown, self.answered = tried.outcome_unknown, not tried.outcome_unknown
 
     @property
     def maybe_resent(self) -> bool:

@@ -11,27 +11,13 @@ from typing import Any
 import pytest
 
 from support import plain_http
-from support.cluster import LOCUSTFILE, Cluster, records_file
+from support.cluster import REPLAY, WAYS, Cluster, records_file
 from support.fake_api import FakeApi, fake_api
 
 pytestmark = pytest.mark.timeout(180)
 
 RECORDS, RATE = 240, 60
 PLANNED_S = (RECORDS - 1) / RATE
-REPLAY = """
-from traffic import ReplayUser
-
-class Posting(ReplayUser):
-    pass
-"""
-TASKS = """
-from traffic import ReplayUser, task
-
-class Posting(ReplayUser):
-    @task
-    def post(self):
-        self.deliver_next()
-"""
 
 
 @pytest.fixture
@@ -50,9 +36,7 @@ def check_once(api: FakeApi) -> None:
     assert Counter(Counter(post.index for post in api.posts()).values()) == {1: RECORDS}
 
 
-@pytest.mark.parametrize(
-    "locustfile", [REPLAY, TASKS, LOCUSTFILE], ids=["ReplayUser", "ReplayUser with a task", "RecordUser"]
-)
+@pytest.mark.parametrize("locustfile", WAYS.values(), ids=WAYS)
 def test_records_are_sent_no_sooner_than_planned_and_by_all_workers_in_turns(
     tmp_path: Path, api: FakeApi, locustfile: str
 ) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from support import plain_http
-from support.cluster import LOCUSTFILE, Cluster, records_file
+from support.cluster import WAYS, Cluster, records_file
 from support.deadlines import tries
 from support.fake_api import FakeApi, Step, fake_api
 
@@ -49,21 +49,6 @@ def _pressable(environment, runner, **_):
     add("/test/pause", "test_pause", view(master.pause), methods=["POST"])
     add("/test/go-on", "test_go_on", view(master.unpause), methods=["POST"])
 """
-REPLAY = """
-from traffic import ReplayUser
-
-class Replay(ReplayUser):
-    pass
-"""
-TASKS = """
-from traffic import ReplayUser, task
-
-class Replay(ReplayUser):
-    @task
-    def post(self):
-        self.deliver_next()
-"""
-USERS = {"RecordUser": LOCUSTFILE, "ReplayUser": REPLAY, "ReplayUser with a task": TASKS}
 RECORDS, USERS_IN_ALL = 400, 9
 # In so many acks, four a second while something is held, leases would lapse if they were not renewed: after 5 s.
 LAPSE_ACKS = 24
@@ -79,7 +64,7 @@ def api() -> Iterator[FakeApi]:
 
 def begin(folder: Path, api: FakeApi, user: str = "RecordUser", **more: Any) -> Cluster:
     file = records_file(folder, RECORDS)
-    return Cluster(folder, api.url, workers=3, web=True, locustfile=PRESSABLE + USERS[user], TRAFFIC_FILE=file, **more)
+    return Cluster(folder, api.url, workers=3, web=True, locustfile=PRESSABLE + WAYS[user], TRAFFIC_FILE=file, **more)
 
 
 def run_under_way(cluster: Cluster, api: FakeApi) -> str:
@@ -146,7 +131,7 @@ def check_once(cluster: Cluster, api: FakeApi, run: str) -> None:
     assert report["paused_by_person"] is False
 
 
-@pytest.mark.parametrize("user", USERS)
+@pytest.mark.parametrize("user", WAYS)
 def test_nothing_is_sent_in_a_pause_leases_stay_and_each_record_is_posted_once(
     user: str, tmp_path: Path, api: FakeApi
 ) -> None:

@@ -29,6 +29,22 @@ class Posting(RecordUser):
     def post(self):
         self.deliver_next()
 """
+REPLAY = """
+from traffic import ReplayUser
+
+class Posting(ReplayUser):
+    pass
+"""
+TASKS = """
+from traffic import ReplayUser, task
+
+class Posting(ReplayUser):
+    @task
+    def post(self):
+        self.deliver_next()
+"""
+# A locustfile for each way in which users send.
+WAYS = {"RecordUser": LOCUSTFILE, "ReplayUser": REPLAY, "ReplayUser with a task": TASKS}
 # By it a test knows which process is which worker.
 SAY_ID = """
 from locust import events

@@ -102,7 +102,7 @@ def test_the_theme_is_the_systems_until_a_person_chooses_one_for_both_pages(
 
 def test_a_session_that_has_ended_is_said_with_a_link_to_the_login(api: FakeApi, tmp_path: Path, page: Page) -> None:
     with Cluster(tmp_path, api.url, web=True, locustfile=LOGIN + LOCUSTFILE, options=("--web-login",)) as cluster:
-        cluster.await_log("Starting web interface")
+        cluster.await_page()
         cluster.await_log("2 workers connected")
         page.goto(f"{cluster.web}/traffic")
         expect(page).to_have_url(f"{cluster.web}/login?next=%2Ftraffic")

@@ -228,6 +228,16 @@ class Cluster:
         """What the Traffic page reads."""
         return dict(plain_http.get(f"{self.web}/traffic/live").json())
 
+    def await_page(self) -> None:
+        """Wait until the web UI answers: its line in the log comes before it listens."""
+
+        def answers() -> bool:
+            with contextlib.suppress(OSError, httpx.TransportError):
+                return plain_http.get(f"{self.web}/healthz").status_code == 200
+            return False
+
+        self.until(answers, "the web UI answers")
+
     def await_web(self, workers: int) -> None:
         """Wait for the web UI, and for so many workers at it."""
 

@@ -18,6 +18,7 @@ import numpy as np
 from locust import __version__
 from locust.rpc import Message as LocustMessage
 from locust.rpc.zmqrpc import Client
+from typing_extensions import override
 
 from traffic.core.lease_terms import LeaseTerms
 from traffic.core.protocol import FROM_MASTER, Failure, LeaseGrant, Message, RunConfig
@@ -38,22 +39,26 @@ class CountingFeed(Feed):
         self._ready, self._done = RangeSet(), RangeSet()
 
     @property
+    @override
     def waiting(self) -> int:
         """Records that could be consumed."""
         return self._ready.count
 
     @property
-    def news(self) -> int:
-        """Outcomes that no ack has carried yet."""
+    @override
+    def unreported(self) -> int:
+        """How many outcomes no ack has carried yet."""
         return self._done.count
 
+    @override
     def begin(self, session: int, run: RunConfig | None) -> None:
         """As the feed does."""
         if self.run is None or run is None or run.run != self.run.run:
             self._done = RangeSet()
         super().begin(session, run)
 
-    def add_lease(self, grant: LeaseGrant) -> None:
+    @override
+    def add_lease(self, grant: LeaseGrant, now: float) -> None:
         """Take a lease in, its bodies read as a feed reads them, and let go of."""
         grant.index_list()
         positions = RangeSet(grant.positions)
@@ -70,16 +75,19 @@ class CountingFeed(Feed):
         self.counts.taken += taken.count
         return taken.count
 
-    def report(self) -> tuple[RangeSet, tuple[Failure, ...]]:
-        """The outcomes since the last report."""
+    @override
+    def drain_outcomes(self) -> tuple[RangeSet, tuple[Failure, ...]]:
+        """Remove and return the outcomes since the last ack."""
         done, self._done = self._done, RangeSet()
         self._held.subtract(done)
         return done, ()
 
+    @override
     def restore(self, delivered: RangeSet, failed: Any) -> None:
         """Take outcomes back that nobody confirmed."""
         self._done.update(delivered)
 
+    @override
     def _drop_waiting(self) -> None:
         self._held.subtract(self._ready)
         self._ready = RangeSet()

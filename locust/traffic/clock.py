@@ -14,7 +14,12 @@ def now_s() -> float:
 
 def timestamp() -> str:
     """Return the present time: UTC, ISO 8601 with milliseconds."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return timestamp_of(time.time())
+
+
+def timestamp_of(seconds: float) -> str:
+    """Return a time in seconds since the epoch: UTC, ISO 8601 with milliseconds."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def ever_greater() -> int:

@@ -262,3 +262,43 @@ def test_a_page_of_which_a_part_could_not_be_loaded_loads_again(part: str, clust
     page.goto(f"{cluster.web}/traffic", wait_until="commit")
     until(lambda: page.wait_for_timeout(20) or sum(visits) == 2, "the page loads again")
     expect(TrafficPage(page, cluster.web).state).not_to_have_text("…")
+
+
+def test_the_rate_is_changed_on_the_page_while_the_run_goes(
+    traffic: TrafficPage, cluster: Cluster, api: FakeApi
+) -> None:
+    traffic.begin(users=8, Rate="10/s")
+    traffic.await_some("delivered")
+    pace = traffic.page.locator("#pace-figures")
+    expect(pace).to_contain_text("10/s, even")
+    expect(traffic.page.locator("#chart-pace .scatterlayer path.js-line").first).to_be_visible(timeout=SLOW_MS)
+    change = traffic.button("Change the rate")
+    change.click()
+    dialog = traffic.page.get_by_role("dialog", name="Change the rate")
+    rate = dialog.get_by_label("Records a second, in all")
+    expect(rate).to_have_value("10/s")
+    expect(rate).to_be_focused()
+    traffic.assert_no_violation()
+    rate.fill("fast")
+    dialog.get_by_role("button", name="Change", exact=True).click()
+    expect(dialog.get_by_role("alert")).to_contain_text("The rate must be a rate such as 500/s")
+    rate.fill("40/s")
+    rate.press("Enter")
+    expect(dialog).to_be_hidden(timeout=SLOW_MS)
+    expect(pace).to_contain_text("40/s, even")
+    traffic.await_state("completed")
+    expect(change).to_be_hidden()
+    assert [one["profile"] for one in cluster.report["pace"]["changes"]] == ["40/s"]
+    assert api.count == RECORDS
+    assert traffic.alarms == []
+
+
+def test_a_wait_for_the_api_is_shown_with_its_reason_and_its_end(traffic: TrafficPage, api: FakeApi) -> None:
+    api.limit(20, 3.0)
+    traffic.begin(users=4)
+    traffic.await_state("paused")
+    expect(traffic.page.locator("#run-reason")).to_contain_text(re.compile(r"Held by the API until \d\d:\d\d:\d\d"))
+    traffic.assert_no_violation()
+    traffic.await_state("completed")
+    expect(traffic.page.locator("#pace-figures")).to_contain_text("Waited for the API")
+    assert api.count > RECORDS

@@ -20,12 +20,17 @@ _MISBEHAVIOUR = (
     "latency=0.01-0.2",
     "latency=long:0.02",
     "error=503@0.1, retry-after=1",
+    "error=503@0.01, retry-after=1, latency=0-0.02",
     "error=503@0.05, error=500@0.05, error=429@0.05",
     "error-after=500@0.1, error-after=503@0.05",
     "close-after@0.05, reset-after@0.05, cut@0.05, latency=0-0.05",
     "close@0.1, reset@0.1",
     "error=503@0.3, reset-after@0.1, error=404@0.02",
 )
+
+
+# By these the API means one request and not all: the run must not wait for each of them.
+_OF_ONE_REQUEST = ("error=503@0.1, retry-after=1", "error=503@0.05, error=500@0.05, error=429@0.05")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +64,11 @@ class Scenario:
     store: Store = "sqlite"
     deadline_s: float = 120.0
     lease_s: float = 5.0
+
+    @property
+    def retry_after(self) -> str:
+        """What waits if the API asks to: the run, or each record."""
+        return "record" if self.misbehave in _OF_ONE_REQUEST else "run"
 
     @classmethod
     def of(cls, seed: int, store: Store = "sqlite") -> "Scenario":

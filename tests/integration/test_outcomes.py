@@ -63,6 +63,7 @@ def by_index(api: FakeApi) -> dict[int, list[Post]]:
 def headless(folder: Path, locustfile: str, script: dict[int, list[Step]], **variables: Any) -> Outcomes:
     """A run to its end: two workers with one user each, who sends a record every 50 ms."""
     given: dict[str, Any] = {"TRAFFIC_FILE": records_file(folder, RECORDS), "TRAFFIC_ORDER": "file"} | variables
+    given["TRAFFIC_RETRY_AFTER"] = "record"  # what the run does about it has tests of its own
     with fake_api() as api:
         api.always(Step(delay=0.05))
         api.script(script)

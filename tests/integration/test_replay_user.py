@@ -74,6 +74,7 @@ def test_every_hurdle_is_taken_as_a_record_user_takes_it(tmp_path: Path, locustf
             TRAFFIC_FILE=file,
             TRAFFIC_ORDER="file",
             TRAFFIC_MAX_ATTEMPTS=MAX_ATTEMPTS,
+            TRAFFIC_RETRY_AFTER="record",
         ) as cluster:
             assert cluster.wait() == 3
             report, dead = cluster.report, {letter["index"]: letter for letter in cluster.dead_letters}

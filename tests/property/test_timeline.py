@@ -62,7 +62,7 @@ def test_when_it_is_full_every_other_row_goes_and_the_step_doubles() -> None:
 
 
 def test_a_row_stands_in_the_order_of_the_columns() -> None:
-    assert dict(zip(COLUMNS, Sample(1.26, 2, 3, 4, 5, 6, 7).row, strict=True)) == {
+    assert dict(zip(COLUMNS, Sample(1.26, 2, 3, 4, 5, 6, 7, 8, 9).row, strict=True)) == {
         "t_s": 1.3,
         "delivered": 2,
         "rejected": 3,
@@ -70,4 +70,6 @@ def test_a_row_stands_in_the_order_of_the_columns() -> None:
         "leased": 5,
         "pending": 6,
         "attempts": 7,
+        "due": 8,
+        "sent": 9,
     }

@@ -23,6 +23,24 @@ class Behaviour:
 
 
 @dataclass
+class Quota:
+    """How many requests the API takes in so many seconds. `says`: it says how long to wait."""
+
+    count: int
+    seconds: float
+    says: bool = True
+    begun: float = float("-inf")
+    taken: int = 0
+
+    def wait(self, now: float) -> float | None:
+        """Count a request; return how long to wait if it is one too many, else None."""
+        if now >= self.begun + self.seconds:
+            self.begun, self.taken = now, 0
+        self.taken += 1
+        return None if self.taken <= self.count else self.begun + self.seconds - now
+
+
+@dataclass
 class Api:
     """Honours the key: a record is stored once, however often it arrives.
 
@@ -36,12 +54,18 @@ class Api:
     posts: Counter[str] = field(default_factory=Counter)
     acted_on: Counter[str] = field(default_factory=Counter)
     silent: bool = False
+    quota: Quota | None = None
+    refused: int = 0  # by the quota
 
-    def post(self, key: str) -> tuple[Answer, float]:
+    def post(self, key: str, now: float) -> tuple[Answer, float]:
         """Receive a request. Returns the answer that its sender gets, and after how many seconds."""
         if self.silent:
             answer = Answer(0, "timed out", waited=TIMEOUT_S)
             return self._receive(key, answer, arrives=True, stores=False), TIMEOUT_S
+        if self.quota is not None and (wait := self.quota.wait(now)) is not None:
+            self.refused += 1
+            answer = Answer(429, "HTTP 429", retry_after=wait if self.quota.says else None)
+            return self._receive(key, answer, arrives=True, stores=False), 0.001
         after = self.chance.uniform(0.001, self.behaviour.slow_s)
         drawn, w = self.chance.random(), self.behaviour
         for answer, arrives, stores, share in (
@@ -59,7 +83,7 @@ class Api:
     def _receive(self, key: str, answer: Answer, *, arrives: bool, stores: bool) -> Answer:
         if arrives:
             self.posts[key] += 1
-            self.acted_on[key] += answer.status != NOT_NOW
+            self.acted_on[key] += answer.status not in (NOT_NOW, 429)
         if stores:
             self.stored.add(key)
         return answer

@@ -47,6 +47,9 @@ class Master:
         # Whether the run is paused by the journal, and what is to be written there next, if anything.
         self._journaled_paused = False
         self._note_to_journal: bool | None = None
+        # Until when the run waits for the API by the journal, and what is to be written there next.
+        self._journaled_hold: float | None = None
+        self._hold_to_journal: float | None = None
         self._outbox: list[Decision] = []
         self._committing = False
         self._life = 1
@@ -104,9 +107,13 @@ class Master:
     def _resume(self, run: Run, recovery: Recovery, now: float) -> Run:
         recovered = Run.recovered(run.config, run.dataset, run.order, recovery)
         if run.pacer is not None:
-            recovered.pacer = Pacer.resumed(run.pacer.schedule, recovered.ledger.positions(RecordState.PENDING))
+            pending, leased_to = recovered.ledger.positions(RecordState.PENDING), recovered.ledger.leased_to
+            recovered.pacer = Pacer.resumed(run.pacer.schedule, pending, leased_to)
         self._longest_lease_s = max(self._longest_lease_s, self.terms.lease_s)
+        held_until = self._journaled_hold
         self.carry_out(self.coordinator.resume(recovered, recovery.held(), self._longest_lease_s, now))
+        if held_until is not None:
+            self.carry_out(self.coordinator.restore_hold(held_until - now, 429, now))
         if self._journaled_paused:
             self.carry_out(self.coordinator.pause())
         return recovered
@@ -128,6 +135,8 @@ class Master:
     def carry_out(self, decisions: list[Decision]) -> None:
         """Carry decisions out in their order, once the journal has the entries before them."""
         self._outbox += decisions
+        hold = self.coordinator.hold
+        self._hold_to_journal = hold.until if hold.held else None
         self.reclaimed += [made for made in decisions if isinstance(made, LeaseReclaimed)]
         if not self.coordinator.over:
             self.contradictions += [made for made in decisions if self._contradicts(made)]
@@ -139,27 +148,30 @@ class Master:
         answer = decision.message if isinstance(decision, Send) else None
         if not isinstance(answer, AckReply | LeaseGrant):
             return False
-        return (isinstance(answer, AckReply) and answer.paused) is not self.coordinator.paused
+        stopped = self.coordinator.stops(decision.worker)  # type: ignore[union-attr] # it is a Send
+        return (isinstance(answer, AckReply) and answer.paused) is not stopped
 
     def _commit_outbox(self) -> None:
         batch, self._outbox = self._outbox, []
         entries = [decision for decision in batch if isinstance(decision, Entry)]
         note, self._note_to_journal = self._note_to_journal, None
-        if (not entries and note is None) or not self.slow_disk_s:
-            self._committed(batch, entries, note)
+        hold = self._hold_to_journal
+        if (not entries and note is None and hold == self._journaled_hold) or not self.slow_disk_s:
+            self._committed(batch, entries, note, hold)
             return
         life, self._committing = self._life, True
 
         def written() -> None:
             if self._life == life:
                 self._committing = False
-                self._committed(batch, entries, note)
+                self._committed(batch, entries, note, hold)
                 self._commit_outbox()
 
         self.later(self.slow_disk_s, written)
 
-    def _committed(self, batch: list[Decision], entries: list[Entry], note: bool | None) -> None:
+    def _committed(self, batch: list[Decision], entries: list[Entry], note: bool | None, hold: float | None) -> None:
         self.journal += entries
+        self._journaled_hold = hold
         self._journaled_paused = self._journaled_paused if note is None else note
         for decision in batch:
             if isinstance(decision, Send):

@@ -13,7 +13,7 @@ from traffic.core.master.ledger import Ledger
 from traffic.core.master.prior_attempts import PriorAttempts
 from traffic.core.master.recovery import Recovery
 from traffic.core.master.run import Run
-from traffic.core.master.session import Session
+from traffic.core.master.session import SendLimits, Session
 from traffic.core.protocol import Ack, Hello, LeaseGrant
 from traffic.core.ranges import RangeSet
 from traffic.core.worker.link import LeaseClient
@@ -29,7 +29,7 @@ def ignore_sessions(patch: pytest.MonkeyPatch) -> None:
 
     def receive_any(self: LeaseClient, message: Any, now: float) -> None:
         if isinstance(message, LeaseGrant) and self.joined and self.feed.run and message.session != self.session:
-            self.feed.add_lease(message)
+            self.feed.add_lease(message, now)
         receive(self, message, now)
 
     patch.setattr(LeaseCoordinator, "_on_stale_ack", on_any_ack)
@@ -91,12 +91,14 @@ def report_the_pause_once(patch: pytest.MonkeyPatch) -> None:
 
     def pause(self: LeaseCoordinator) -> list[Decision]:
         self.paused = True
-        return [session.ack_reply(over=False, paused=True) for session in self.sessions.values()]
+        return [_reply(session, over=False, paused=True) for session in self.sessions.values()]
 
     patch.setattr(LeaseCoordinator, "pause", pause)
-    patch.setattr(
-        LeaseCoordinator, "_ack_reply", lambda self, session: session.ack_reply(over=self._over, paused=False)
-    )
+    patch.setattr(LeaseCoordinator, "_ack_reply", lambda self, session: _reply(session, over=self._over, paused=False))
+
+
+def _reply(session: Session, *, over: bool, paused: bool) -> Decision:
+    return session.ack_reply(over=over, paused=paused, paced=False, limits=SendLimits())
 
 
 def lease_while_paused(patch: pytest.MonkeyPatch) -> None:
@@ -108,8 +110,8 @@ def forget_the_pause(patch: pytest.MonkeyPatch) -> None:
     """A pause is not written to the journal (P6)."""
     committed = Master._committed
 
-    def done_without(self: Master, batch: list[Decision], entries: list[Entry], note: bool | None) -> None:
-        committed(self, batch, entries, None)
+    def done_without(self: Master, batch: list[Decision], entries: list[Entry], note: bool | None, *more: Any) -> None:
+        committed(self, batch, entries, None, *more)
 
     patch.setattr(Master, "_committed", done_without)
 

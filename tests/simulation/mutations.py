@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from simulation import master_mutations, pace_mutations, worker_mutations
+from simulation import master_mutations, pace_mutations, quota_mutations, worker_mutations
 
 MUTATIONS: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
     mutate.__name__: mutate
@@ -53,9 +53,25 @@ PACE_MUTATIONS: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
 }
 
 
+# These show in schedules with a quota only.
+QUOTA_MUTATIONS: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
+    mutate.__name__: mutate
+    for mutate in (
+        quota_mutations.go_on_without_a_probe,
+        quota_mutations.probe_with_all_users,
+        quota_mutations.keep_a_wait_from_the_others,
+        quota_mutations.go_on_sending_until_told,
+        quota_mutations.count_what_was_put_off,
+        quota_mutations.forget_the_wait,
+        quota_mutations.wait_for_a_lost_prober,
+        quota_mutations.never_slow_down,
+    )
+}
+
+
 @contextmanager
 def mutated(name: str) -> Iterator[None]:
     """Break the protocol in that way within this block."""
     with pytest.MonkeyPatch.context() as patch:
-        (MUTATIONS | PACE_MUTATIONS)[name](patch)
+        (MUTATIONS | PACE_MUTATIONS | QUOTA_MUTATIONS)[name](patch)
         yield

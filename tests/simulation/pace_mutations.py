@@ -49,8 +49,8 @@ def let_the_schedule_run_in_a_pause(patch: pytest.MonkeyPatch) -> None:
     """The schedule goes on while a person pauses the run."""
     reason = ScheduleKeeper._reason_to_stop
 
-    def never_for_a_pause(self: ScheduleKeeper, *known: Any, paused: bool, stalled: str) -> str:
-        return reason(self, *known, paused=False, stalled="" if paused else stalled)
+    def never_for_a_pause(self: ScheduleKeeper, *known: Any, waits: str, stalled: str) -> str:
+        return reason(self, *known, waits="", stalled="" if waits else stalled)
 
     patch.setattr(ScheduleKeeper, "_reason_to_stop", never_for_a_pause)
 

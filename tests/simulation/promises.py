@@ -12,12 +12,17 @@ from simulation.host import Host
 from traffic.core.master.decisions import Reopened
 from traffic.core.master.invariants import check_ledger
 from traffic.core.master.run import Run
+from traffic.core.outcome import Answer
 from traffic.core.ranges import RangeSet
 from traffic.core.record_state import SETTLED, DeadLetter, RecordState
 from traffic.core.worker.feed import Record
 
 if TYPE_CHECKING:
     from simulation.world import World
+
+
+# So soon every worker knows of a wait.
+TOLD_S = 1.0
 
 
 class BrokenPromiseError(AssertionError):
@@ -37,6 +42,9 @@ class Promises:
         self._seen_delivered: set[int] = set()
         # When each record of a paced run was handed out first, and how many seconds late, by what its worker knew.
         self.paced: list[tuple[float, float]] = []
+        # Since when, and until when, the API has asked the run to wait; and what was handed out since then.
+        self._wait: tuple[float, float] | None = None
+        self._tries: set[int] = set()
 
     def promise(self, holds: bool, what: str) -> None:
         """Raise BrokenPromiseError unless `holds`."""
@@ -122,12 +130,35 @@ class Promises:
         due = float(run.pacer.schedule.due([record.position])[0])
         self.promise(stamp is not None, f"the pace: {host.name} knows of no schedule, and hands out {record.position}")
         assert stamp is not None
-        second = stamp.second + (self._world.now - stamp.left if stamp.running else 0.0)
+        second = stamp.second + (self._world.now - stamp.left) * stamp.speed
         early = due - second - host.link.feed.schedule.delay_s / 2
         self.promise(early <= 1e-6, f"the pace: {host.name} hands out {record.position}, {early:.3f} s early")
         if not self._world.faults:
             self.promise(due - second <= self._world.network.slow_s, f"the pace: {record.position} is early")
         self.paced.append((self._world.now, second - due))
+
+    def note_answer(self, record: Record, answer: Answer) -> None:
+        """Note what the API has answered: whether it asks to wait, or takes requests again."""
+        tried = id(record) in self._tries
+        self._tries.discard(id(record))
+        if answer.asks_to_wait and answer.retry_after is not None:
+            until = self._world.now + answer.retry_after
+            self._wait = (self._wait[0] if self._wait and not tried else self._world.now, until)
+        elif tried and answer.status:
+            self._wait = None
+
+    def check_wait(self, host: Host, record: Record) -> None:
+        """Check that nothing is handed out while the API wants no request, and one record first afterwards."""
+        if self._wait is None or not self._world.strict_about_waits:
+            return
+        since, until = self._wait
+        told = self._world.now > since + TOLD_S
+        over = self._world.now >= until - 1e-6
+        place = f"{host.name} hands out position {record.position}"
+        self.promise(over or not told, f"the quota: {place}, {until - self._world.now:.2f} s too early")
+        if over:
+            self.promise(not self._tries, f"the quota: {place} before the first one is answered")
+            self._tries.add(id(record))
 
     def check_lateness(self, most_s: float, but: int = 0) -> None:
         """Check that no record of a paced run was handed out later than that, except so many."""

@@ -73,9 +73,9 @@ def keep_a_lease_when_leaving(patch: pytest.MonkeyPatch) -> None:
     """A worker that is leaving keeps a lease that was on its way to it (P4)."""
     offer = Feed.add_lease
 
-    def offer_anyway(self: Feed, grant: LeaseGrant) -> None:
+    def offer_anyway(self: Feed, grant: LeaseGrant, now: float) -> None:
         closed, self.closed = self.closed, False
-        offer(self, grant)
+        offer(self, grant, now)
         self.closed = closed
 
     patch.setattr(Feed, "add_lease", offer_anyway)

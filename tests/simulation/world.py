@@ -52,6 +52,8 @@ class World:
         policy: str = "at-least-once",
         max_attempts: int = 4,
         schedule: Schedule | None = None,
+        *,
+        holds: bool = False,
     ) -> None:
         self.chance = random.Random(seed)
         self.now = 1000.0
@@ -67,6 +69,8 @@ class World:
         self.policy, self.max_attempts, self.records, self.schedule = policy, max_attempts, records, schedule
         self.run: Run | None = None
         self.faults = False
+        # Whether the run waits if the API asks for it; and whether it can be said when a record may be handed out.
+        self.holds, self.strict_about_waits = holds, False
         self._forger = Forger(seed)
         # What the master needs for each outcome in an ack, in seconds; and when it will have read what has come.
         self.reading_s = 0.0
@@ -85,7 +89,7 @@ class World:
     def start(self) -> None:
         """Begin a run with the hosts there are."""
         paced = self.schedule is not None
-        terms = RunConfig("run", "POST", "/", (0.0, 0.0), self.max_attempts, self.policy, paced=paced)
+        terms = RunConfig("run", "POST", "/", (0.0, 0.0), self.max_attempts, self.policy, paced=paced, holds=self.holds)
         data = dataset(self.records)
         self.run = Run.of(terms, data, Order(data.records, self.chance.randrange(1 << 32), "random"))
         if self.schedule is not None:
@@ -269,9 +273,12 @@ class World:
             (record,) = taken
             self.promises.check_taken(host, record)
             self.promises.check_pace(host, record)
+            self.promises.check_wait(host, record)
             host.flying[id(record)] = record
             answer, after = (
-                (UNREACHABLE, self.chance.uniform(0.001, 0.1)) if host.api_unreachable else self.api.post(record.key)
+                (UNREACHABLE, self.chance.uniform(0.001, 0.1))
+                if host.api_unreachable
+                else self.api.post(record.key, self.now)
             )
             # If nothing leaves a worker, or the API refuses a record for good, nothing is sent twice (P3).
             self.faults |= answer.status not in {201, 404} and not host.api_unreachable
@@ -286,6 +293,7 @@ class World:
     def _record_outcome(self, host: Host, record: Record, answer: Answer) -> None:
         if host.alive and host.flying.pop(id(record), None) is not None:
             outcome = RULES[self.policy].judge(answer)  # type: ignore[index]
+            self.promises.note_answer(record, answer)
             host.link.feed.record_outcome(record, answer, outcome, host.clock(self.now))
 
     def _poll_link(self, host: Host) -> None:

@@ -6,6 +6,7 @@ Started as a program it serves: the port stands in its first line of output, and
 import asyncio
 import contextlib
 import json
+import math
 import subprocess
 import sys
 import time
@@ -81,6 +82,10 @@ class FakeApi:
         """Set the default step."""
         self._ask("always", step=asdict(step))
 
+    def limit(self, count: int, seconds: float, *, says: bool = True) -> None:
+        """Take so many POSTs in so many seconds, and answer the others 429: with Retry-After, if it `says` that."""
+        self._ask("limit", count=count, seconds=seconds, says=says)
+
     @property
     def count(self) -> int:
         """How many POSTs have come in."""
@@ -137,6 +142,8 @@ class _Serving:
         self.attempts: dict[int, int] = {}
         self.steps: dict[int, list[Step]] = {}
         self.default = Step()
+        self.quota: tuple[int, float, bool] | None = None
+        self.window, self.taken = 0.0, 0
         self.server: asyncio.Server | None = None
         self.connections: set[asyncio.StreamWriter] = set()
 
@@ -150,15 +157,15 @@ class _Serving:
                 self.steps = {int(index): [Step(**step) for step in its] for index, its in what["steps"].items()}
             case "always":
                 self.default = Step(**what["step"])
+            case "limit":
+                self.quota = what["count"], what["seconds"], what["says"]
             case "count":
                 return len(self.posts)
-            case "posts":
-                return self.posts[what["since"] :]
-            case "gets":
-                return self.gets
+            case "posts" | "gets":
+                return getattr(self, do)[what.get("since", 0) :]
             case "forget":
                 self.posts, self.gets, self.attempts, self.steps = [], [], {}, {}
-                self.default = Step()
+                self.default, self.quota = Step(), None
             case "refuse" if self.server is not None:
                 self.server.close()
                 self.server = None
@@ -190,7 +197,7 @@ class _Serving:
         index = int(headers["idempotency-key"].rpartition("-")[2])
         attempt = self.attempts[index] = self.attempts.get(index, 0) + 1
         mine = self.steps.get(index, [])
-        step = mine[attempt - 1] if attempt <= len(mine) else self.default
+        step = self._over_quota() or (mine[attempt - 1] if attempt <= len(mine) else self.default)
         post = {"index": index, "attempt": attempt, "key": headers["idempotency-key"], "at": time.monotonic()}
         post |= {"worker": headers.get("traffic-worker", ""), "body": "", "status": 0, "done": None}
         post["not_before"] = None
@@ -198,6 +205,19 @@ class _Serving:
         if step.act != "cut":
             post["body"] = (await reader.readexactly(int(headers.get("content-length", 0)))).decode("latin-1")
         return await self._act(step, post, reader, writer)
+
+    def _over_quota(self) -> Step | None:
+        """The answer to a POST that is one too many; None if it is not."""
+        if self.quota is None:
+            return None
+        count, seconds, says = self.quota
+        now = time.monotonic()
+        if now >= self.window + seconds:
+            self.window, self.taken = now, 0
+        if self.taken < count:
+            self.taken += 1
+            return None
+        return Step(429, retry_after=str(math.ceil(self.window + seconds - now)) if says else None)
 
     async def _act(
         self, step: Step, post: dict[str, Any], reader: asyncio.StreamReader, writer: asyncio.StreamWriter

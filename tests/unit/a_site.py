@@ -14,6 +14,7 @@ from traffic.master.run_events import RunEventRecorder
 from traffic.master.web import Web
 from traffic.runs.state_dir import StateFolder
 from traffic.settings import OPTIONS
+from traffic.settings.readers import BadValueError
 
 
 class FakeMaster:
@@ -38,6 +39,13 @@ class FakeMaster:
         raise ActRefusedError("There is no run to pause.")
 
     unpause = stop_run = pause
+
+    def change_rate(self, rate: str) -> float:
+        if rate == "50/s":
+            return 7.25
+        if not rate:
+            raise BadValueError("must be a rate such as 50/s")
+        raise ActRefusedError("There is no run to change.")
 
 
 class ASite:

@@ -1,14 +1,22 @@
 """Who asks again and again reads each event once, in a line; the log takes a bounded place."""
 
+from typing import get_args
+
 import pytest
 
 from traffic.core.master.decisions import (
     AllSettled,
+    Event,
+    LeaseHandedBack,
     LeaseReclaimed,
     LeaseReturned,
     OutcomesRecorded,
+    OutcomesRefused,
+    RunSlowed,
+    UsersJudged,
     WorkerGone,
     WorkerJoined,
+    WorkerTroubled,
 )
 from traffic.core.master.event_log import LONGEST, EventLog
 from traffic.core.ranges import RangeSet
@@ -76,3 +84,23 @@ def test_what_happens_with_every_record_is_not_noted() -> None:
     event_log = an_event_log()
     event_log.note_decision(OutcomesRecorded("w", RangeSet([(0, 4)]), ()))
     assert event_log.since(0) == []
+
+
+def test_each_event_has_a_word_for_programs_and_a_level() -> None:
+    shown = (
+        WorkerJoined("w", None),
+        WorkerGone("w", "it left", 0, 0),
+        WorkerTroubled("w", ""),
+        LeaseReclaimed(1, "w", RangeSet(), "lost"),
+        LeaseReturned(1, "w", RangeSet()),
+        LeaseHandedBack(1, "w", RangeSet(), reported=True),
+        OutcomesRefused("w", RangeSet(), 1),
+        RunSlowed(10.0, 0.5),
+        UsersJudged(3, 10, 2, None, short=True),
+        AllSettled("r"),
+    )
+    assert {type(one) for one in shown} == set(get_args(Event))
+    log = EventLog(lambda: "now")
+    for one in shown:
+        log.note_decision(one)
+    assert len({row.kind for row in log.since(0)}) == len(shown)

@@ -10,7 +10,7 @@ from support.dead_letters import failed
 from support.feed import next_retry, take
 from traffic.core.lease_terms import LeaseTerms
 from traffic.core.outcome import LONGEST_REASON, Answer, Outcome
-from traffic.core.protocol import Ack, AckReply, Failure, Hello, LeaseGrant, RunConfig, Welcome
+from traffic.core.protocol import Ack, AckReply, Failure, Hello, Hold, LeaseGrant, RunConfig, Welcome
 from traffic.core.wire import ProtocolError
 from traffic.core.worker.failures import MOST_KINDS, Failures
 from traffic.core.worker.feed import Feed
@@ -222,7 +222,7 @@ def test_the_feed_asks_to_be_looked_at_when_nothing_is_in_hand_any_more(link: Le
 
 def test_several_records_at_once_are_retries_that_are_due_and_then_those_of_the_leases(link: LeaseClient) -> None:
     joined(link)
-    link.feed.add_lease(grant(4, 7, seq=3))
+    link.feed.add_lease(grant(4, 7, seq=3), 1.0)
     first = take(link.feed, 0.3)
     assert first
     link.feed.record_outcome(first, Answer(503), Outcome.RETRY, 0.3)
@@ -396,3 +396,74 @@ def test_a_worker_asks_for_no_more_while_it_has_more_to_say_than_a_report_has_ro
     second = link.poll(1.3)
     assert isinstance(second, Ack)
     assert len(second.failed) == MOST_KINDS
+
+
+HOLDS = replace(RUN, holds=True, max_attempts=1)
+
+
+@pytest.fixture
+def quota(link: LeaseClient) -> LeaseClient:
+    """A worker whose run waits if the API asks for it, with four records that have one attempt each."""
+    link.feed.run = HOLDS
+    joined(link)
+    return link
+
+
+def test_the_api_asks_to_wait_and_the_worker_stops_at_once_tells_it_at_once_and_counts_no_attempt(
+    quota: LeaseClient,
+) -> None:
+    first, second = take(quota.feed, 0.4), take(quota.feed, 0.4)
+    assert first
+    assert second
+    quota.feed.record_outcome(first, Answer(429, retry_after=60.0), Outcome.RETRY, 0.5)
+    assert quota.feed.needs_poll
+    assert (take(quota.feed, 0.5), quota.feed.ready(0.5)) == (None, 0)
+    ack = quota.poll(0.5)
+    assert isinstance(ack, Ack)
+    assert (ack.hold, ack.put_off, ack.wants) == (Hold(60.0, 429), 1, 0)
+    assert quota.poll(0.55) is None, "it is said once, until an answer is missed"
+    quota.feed.record_outcome(second, Answer(503, retry_after=90.0), Outcome.RETRY, 0.6)
+    again = quota.poll(0.6)
+    assert isinstance(again, Ack)
+    assert again.hold == Hold(90.0, 503)
+    quota.receive(AckReply(7, 3, again.seq, False, True), 0.7)
+    quota.receive(AckReply(7, 4, again.seq, False, False), 95.0)
+    assert quota.feed.deadline < 95.0  # only so that this is no test of leases
+    quota.feed.deadline = 200.0
+    assert take(quota.feed, 95.0) is first
+    assert (first.attempts, first.put_off) == (2, 1)
+    quota.feed.record_outcome(first, Answer(500), Outcome.RETRY, 95.1)
+    assert failed(quota.feed.drain_outcomes()[1]) == [first.position], "and this attempt counts"
+
+
+def test_while_it_tries_the_api_it_asks_for_one_record_and_says_when_one_was_answered(quota: LeaseClient) -> None:
+    quota.poll(0.5)
+    quota.receive(AckReply(7, 3, 2, False, False, probe=True), 0.6)
+    (record,) = quota.feed.take_batch(0.7, 9)
+    assert quota.feed.take_batch(0.8, 9) == []
+    quota.feed.record_outcome(record, OK, Outcome.DELIVERED, 0.9)
+    ack = quota.poll(0.9)
+    assert isinstance(ack, Ack)
+    assert ack.probed
+    assert quota.poll(0.95) is None
+    quota.receive(AckReply(7, 4, ack.seq, False, False), 1.0)
+    assert len(quota.feed.take_batch(1.1, 9)) == 3
+
+
+def test_a_limit_is_that_of_the_newest_answer(quota: LeaseClient) -> None:
+    quota.poll(0.5)
+    quota.receive(AckReply(7, 3, 2, False, False, limit=2.0), 0.6)
+    assert [len(quota.feed.take_batch(now, 9)) for now in (0.6, 1.0, 1.2, 1.6, 1.8)] == [1, 0, 1, 0, 1]
+    quota.receive(AckReply(7, 4, 2, False, False), 1.9)
+    assert len(quota.feed.take_batch(1.9, 9)) == 1
+
+
+def test_where_each_record_waits_for_itself_nothing_is_put_off(link: LeaseClient) -> None:
+    joined(link)
+    record = take(link.feed, 0.4)
+    assert record
+    link.feed.record_outcome(record, Answer(429, retry_after=60.0), Outcome.RETRY, 0.5)
+    ack = link.poll(0.5)
+    assert ack is None or (isinstance(ack, Ack) and ack.hold is None)
+    assert len(link.feed.take_batch(0.6, 9)) == 3
+    assert record.put_off == 0

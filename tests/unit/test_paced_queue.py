@@ -2,6 +2,7 @@
 
 import pytest
 
+from traffic.core.pace.measures import LateCause
 from traffic.core.protocol import Tried
 from traffic.core.ranges import RangeSet
 from traffic.core.worker.paced_queue import PacedQueue
@@ -18,7 +19,7 @@ def add(made: PacedQueue, times: list[float], spacing: float = 1.0, first: int =
 
 
 def taken(made: PacedQueue, second: float, most: int = 100, *, probe: bool = False) -> list[float]:
-    return [due for due, _ in made.take(second, most, "run", 1, probe=probe)]
+    return [due for due, _, _ in made.take(second, most, "run", 1, probe=probe)]
 
 
 def test_nothing_is_taken_before_it_is_due():
@@ -33,7 +34,7 @@ def test_nothing_is_taken_before_it_is_due():
 def test_records_of_several_leases_are_taken_in_the_order_of_their_times():
     made = queue([1.0, 4.0])
     add(made, [2.0, 3.0], first=10)
-    assert [record.position for at in range(5) for _, record in made.take(float(at), 9, "run", 1)] == [0, 10, 11, 1]
+    assert [record.position for at in range(5) for _, record, _ in made.take(float(at), 9, "run", 1)] == [0, 10, 11, 1]
 
 
 def test_no_more_are_taken_than_are_wanted():
@@ -78,7 +79,7 @@ def test_a_record_that_another_may_have_sent_is_marked_with_its_attempts():
     made = PacedQueue(2.0)
     tried = {1: Tried(1, 3, outcome_unknown=True)}
     made.add(iter([(0.0, 0, 0, b"a"), (0.0, 1, 1, b"b")]), 0.0, RangeSet([(1, 2)]), tried)
-    first, second = (record for _, record in made.take(0.0, 2, "run", 7))
+    first, second = (record for _, record, _ in made.take(0.0, 2, "run", 7))
     assert (first.redelivered, first.attempts, first.session) == (False, 1, 7)
     assert (second.redelivered, second.attempts, second.outcome_unknown, second.answered) == (True, 4, True, False)
 
@@ -87,3 +88,17 @@ def test_what_is_dropped_is_named_and_gone():
     made = queue([1.0, 2.0])
     assert made.drop() == RangeSet([(0, 2)])
     assert (made.count, taken(made, 9.0)) == (0, [])
+
+
+def test_a_record_that_is_late_says_why_if_it_was_late_when_it_came():
+    made = PacedQueue(2.0)
+    records = [(float(at), at, at, b"{}") for at in range(4)]
+    tried = {2: Tried(2, 1, outcome_unknown=False)}
+    made.add(iter(records), 0.0, RangeSet([(1, 3)]), tried, second=0.5)
+    causes = [cause for _, _, cause in made.take(9.0, 4, "run", 1, probe=True)]
+    assert causes == [LateCause.LEASE_LATE, LateCause.WORKER_LOST, LateCause.API_UNREACHABLE, None]
+
+
+def test_what_is_overdue_is_counted():
+    made = queue([1.0, 2.0, 3.0])
+    assert [made.overdue(second) for second in (1.0, 2.5, 9.0)] == [0, 2, 3]

@@ -1,6 +1,8 @@
 """A worker in a run with a rate: what it hands out when, what it asks for, and how long it may sleep."""
 
 import random
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,7 +10,8 @@ import pytest
 from support.feed import take
 from traffic.core.lease_terms import LeaseTerms
 from traffic.core.outcome import Answer, Outcome
-from traffic.core.protocol import Ack, AckReply, LeaseGrant, RunConfig, Stamp, Welcome
+from traffic.core.pace.measures import LateCause
+from traffic.core.protocol import Ack, AckReply, Hold, LeaseGrant, RunConfig, Stamp, Welcome
 from traffic.core.wire import ProtocolError
 from traffic.core.worker.feed import Feed
 from traffic.core.worker.link import LEAST_SLEEP_S, LeaseClient
@@ -20,10 +23,10 @@ TICK_S = 0.05
 
 
 def stamp(left: float, second: float, *, running: bool = True) -> Stamp:
-    return Stamp(AHEAD + left, AHEAD + left, second, running)
+    return Stamp(AHEAD + left, AHEAD + left, second, float(running))
 
 
-def grant(due: list[float], seq: int = 2, answers: int = 1, **more: Stamp) -> LeaseGrant:
+def grant(due: list[float], seq: int = 2, answers: int = 1, **more: Any) -> LeaseGrant:
     count = len(due)
     indexes = np.arange(count, dtype="<u8").tobytes()
     times = np.array(due, "<f8").tobytes()
@@ -122,3 +125,57 @@ def test_a_lease_with_too_few_times_contradicts_itself(link: LeaseClient) -> Non
     bad = LeaseGrant(7, 3, 1, 3, ((5, 7),), (), b"\0" * 16, (b"{}",) * 2, (), b"\0" * 8, 0.1)
     with pytest.raises(ProtocolError, match="1 times for 2 records"):
         link.receive(bad, 0.5)
+
+
+def test_what_is_measured_goes_with_each_ack_and_counts_from_when_it_was_due(link: LeaseClient) -> None:
+    record = take(link.feed, 0.72)
+    assert record
+    link.feed.record_outcome(record, Answer(201), Outcome.DELIVERED, 0.92)
+    ack = link.poll(0.95)
+    assert isinstance(ack, Ack)
+    assert ack.pace
+    assert (ack.pace.sent, ack.busy, ack.overdue) == (1, 1, 0)
+    assert ack.pace.late.most == pytest.approx(0.02)
+    assert ack.pace.service.most == pytest.approx(0.2)
+    assert ack.pace.because[LateCause.BACKLOG] == 1
+    again = link.poll(1.2)
+    assert isinstance(again, Ack)
+    assert again.busy == 0
+
+
+def test_a_record_that_waits_for_a_user_is_overdue_and_late_for_want_of_one(link: LeaseClient) -> None:
+    assert len(link.feed.take_batch(1.25, 9)) == 2
+    ack = link.poll(2.4)
+    assert isinstance(ack, Ack)
+    assert (ack.busy, ack.overdue) == (2, 1)
+    assert ack.pace
+    assert ack.pace.because[LateCause.NO_FREE_USER] == 1, "the second took the last user; the first was not the last"
+    assert ack.pace.because[LateCause.BACKLOG] == 1
+
+
+def test_a_slower_schedule_hands_out_later_and_nothing_is_late_because_of_it(link: LeaseClient) -> None:
+    link.poll(0.6)
+    slow = Stamp(AHEAD + 0.6, AHEAD + 0.6, 10.4, 0.5)
+    link.receive(AckReply(7, 3, 2, False, False, slow), 0.6)
+    assert take(link.feed, 0.79) is None
+    record = take(link.feed, 0.81)
+    assert record
+    assert record.due == pytest.approx(0.8)
+
+
+def test_a_record_that_the_api_put_off_is_due_when_the_run_goes_on(link: LeaseClient) -> None:
+    link.feed.run = replace(RUN, holds=True)
+    record = take(link.feed, 0.71)
+    assert record
+    link.feed.record_outcome(record, Answer(429, retry_after=30.0), Outcome.RETRY, 0.8)
+    assert link.feed.take_batch(9.0 - 4.2, 9) == []
+    ack = link.poll(0.8)
+    assert isinstance(ack, Ack)
+    assert ack.hold == Hold(30.0, 429)
+    assert ack.put_off == 1
+    link.receive(AckReply(7, 3, ack.seq, False, True, stamp(0.9, 10.7, running=False)), 0.9)
+    assert take(link.feed, 4.0) is None
+    link.receive(AckReply(7, 4, ack.seq, False, False, stamp(4.0, 10.7)), 4.0)
+    again = take(link.feed, 4.1)
+    assert again is record
+    assert (again.attempts, again.put_off, again.due) == (2, 1, 4.1)

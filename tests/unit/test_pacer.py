@@ -3,10 +3,10 @@
 import pytest
 
 from traffic.core.master.assignment import Assignment
-from traffic.core.master.pacer import AHEAD_S, SILENT_S, Pacer
+from traffic.core.master.pacer import AHEAD_S, LEAD_S, SILENT_S, Pacer
 from traffic.core.master.session import Session
 from traffic.core.pace.arrivals import EvenArrivals
-from traffic.core.pace.profile import Profile
+from traffic.core.pace.profile import Piece, Profile
 from traffic.core.pace.schedule import RateSchedule
 from traffic.core.ranges import RangeSet
 
@@ -136,8 +136,27 @@ def test_if_all_are_in_trouble_each_has_a_record_to_probe_with():
 
 def test_a_run_that_goes_on_begins_shortly_before_what_is_pending():
     schedule = RateSchedule(EvenArrivals(RECORDS), Profile.level(RATE))
-    pacer = Pacer.resumed(schedule, RangeSet([(300, 310), (500, 1000)]))
-    assert (pacer.frontier, pacer.clock.read(0.0)) == (300, 2.0)
+    pacer = Pacer.resumed(schedule, RangeSet([(300, 310), (350, 1000)]), 350)
+    assert (pacer.frontier, pacer.clock.read(0.0)) == (300, 2.0), "what had been dealt ahead keeps its time"
+
+
+def test_a_run_that_goes_on_does_not_wait_once_more_for_what_is_long_overdue():
+    schedule = RateSchedule(EvenArrivals(RECORDS), Profile.level(RATE))
+    pacer = Pacer.resumed(schedule, RangeSet([(3, 4), (900, 1000)]), 900)
+    assert pacer.clock.read(0.0) == pytest.approx(9.0 - AHEAD_S - LEAD_S)
+    whole = Pacer.resumed(schedule, RangeSet([(3, 4)]), RECORDS)
+    assert whole.clock.read(0.0) == pytest.approx(9.99 - AHEAD_S - LEAD_S)
+
+
+def test_another_rate_counts_for_what_is_not_dealt_yet():
+    dealt = Dealt(a=1)
+    dealt.deal(0.0)
+    assert dealt.pacer.change_rate(Profile.level(10), 0.25) == 0.25 + AHEAD_S
+    assert dealt.deal(0.25) == {"a": 25}
+    assert dealt.deal(1.25) == {"a": 10}
+    with pytest.raises(ValueError, match="ends at 0/s"):
+        dealt.pacer.change_rate(Profile([Piece(10, 0, 10)]), 1.25)
+    assert dealt.deal(2.25) == {"a": 10}
 
 
 def test_the_spacing_of_a_worker_is_that_of_its_share():

@@ -1,8 +1,12 @@
 """The messages keep their names on the wire, and come back from it as they were."""
 
+from dataclasses import replace
+
 import pytest
 
 from traffic.core.lease_terms import LeaseTerms
+from traffic.core.pace.histogram import Histogram
+from traffic.core.pace.measures import PaceMeasures
 from traffic.core.protocol import (
     FROM_MASTER,
     FROM_WORKER,
@@ -10,6 +14,7 @@ from traffic.core.protocol import (
     AckReply,
     Failure,
     Hello,
+    Hold,
     LeaseGrant,
     Message,
     RunConfig,
@@ -21,17 +26,21 @@ from traffic.core.wire import ProtocolError
 
 LEASE_NAMES = {
     *("session", "seq", "answers", "lease", "positions", "again", "indexes", "bodies", "tried"),
-    *("due", "spacing", "stamp"),
+    *("due", "spacing", "stamp", "probe", "limit"),
 }
+REPLY_NAMES = {"session", "seq", "answers", "over", "paused", "stamp", "probe", "limit"}
+ACK_NAMES = {
+    *("session", "seq", "heard", "run", "delivered", "failed", "holds", "wants", "attempts", "resent"),
+    *("users", "trouble", "leaving", "maybe_resent", "fault", "tried"),
+    *("pace", "busy", "overdue", "hold", "put_off", "probed", "slowed"),
+}
+MEASURES = PaceMeasures(7, 3.5, Histogram([(3, 7)], 0.5), Histogram([(40, 7)], 1.5), [3, 2, 1], [1, 1, 1, 0, 0])
 FAILURE = Failure(((3, 5),), False, 2, 422, "HTTP 422")
 MESSAGES: tuple[tuple[Message, set[str]], ...] = (
     (Hello(5, 1), {"version", "hello"}),
     (
         Ack(7, 2, 1, "run", ((0, 3),), (FAILURE,), ((5, 8),), 40, 9, 1, 2, "", False, 1, "", (Tried(8, 1, True),)),
-        {
-            *("session", "seq", "heard", "run", "delivered", "failed", "holds", "wants", "attempts", "resent"),
-            *("users", "trouble", "leaving", "maybe_resent", "fault", "tried"),
-        },
+        ACK_NAMES,
     ),
     (
         Welcome(7, 1, RunConfig("run", "POST", "/", (0.0, 1.0), 3, "at-least-once"), LeaseTerms.of(2.0)),
@@ -42,11 +51,21 @@ MESSAGES: tuple[tuple[Message, set[str]], ...] = (
         LEASE_NAMES,
     ),
     (
-        LeaseGrant(7, 3, 2, 11, ((4, 5),), (), b"\0" * 8, (b"{}",), (), b"\0" * 8, 0.5, Stamp(1.5, 2.5, -1.0, True)),
+        LeaseGrant(7, 3, 2, 11, ((4, 5),), (), b"\0" * 8, (b"{}",), (), b"\0" * 8, 0.5, Stamp(1.5, 2.5, -1.0, 0.5)),
         LEASE_NAMES,
     ),
-    (AckReply(7, 4, 3, True, False), {"session", "seq", "answers", "over", "paused", "stamp"}),
-    (AckReply(7, 4, 3, False, True, Stamp(1.5)), {"session", "seq", "answers", "over", "paused", "stamp"}),
+    (
+        replace(
+            Ack(7, 2, 1, "run", (), (), (), 0, 9, 0, 2, "", False, pace=MEASURES, busy=2, overdue=1),
+            hold=Hold(30.5, 429),
+            put_off=3,
+            probed=True,
+            slowed=4,
+        ),
+        ACK_NAMES,
+    ),
+    (AckReply(7, 4, 3, True, False), REPLY_NAMES),
+    (AckReply(7, 4, 3, False, True, Stamp(1.5), True, 2.5), REPLY_NAMES),
 )
 
 

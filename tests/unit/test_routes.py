@@ -104,3 +104,12 @@ def test_a_master_that_was_only_frozen_is_healthy_at_the_second_look(site, monke
     monkeypatch.setattr("traffic.master.web.pages.gevent.sleep", second_look)
     site.master.ill = "the workers' messages have not been read for 60 s"
     assert site.get("/healthz").status_code == 200
+
+
+def test_a_rate_is_changed_or_refused_with_what_it_must_be(site: ASite) -> None:
+    changed = site.client.post("/traffic/rate", data={"rate": " 50/s "})
+    assert (changed.status_code, changed.json) == (200, {"ok": True, "rate": "50/s", "from_s": 7.25})
+    bad = site.client.post("/traffic/rate")
+    assert (bad.status_code, bad.json) == (400, {"error": "The rate must be a rate such as 50/s, not ''."})
+    none = site.client.post("/traffic/rate", data={"rate": "7/s"})
+    assert (none.status_code, none.json) == (409, {"error": "There is no run to change."})

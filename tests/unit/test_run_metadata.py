@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from traffic.core.pace.config import PaceConfig
+from traffic.core.pace.profile import Piece, Profile
 from traffic.runs.run_metadata import Resumption, RunMetadata
 from traffic.runs.target import describe_target, same_host
 from unit.test_journal import METADATA
@@ -90,7 +91,20 @@ def test_a_run_with_a_rate_keeps_it_in_its_journal_and_describes_it():
     pace = PaceConfig("line(0,10,1m)", ((0.0, 10.0, 60.0),), "poisson")
     paced = replace(METADATA, pace=pace, terms=replace(METADATA.terms, paced=True, catch_up=3.0))
     assert RunMetadata.from_json(paced.to_json()) == paced
-    assert describe_target(paced)["pace"] == {"rate": "line(0,10,1m)", "arrivals": "poisson", "catch_up": 3.0}
+    said = {"mode": "rate", "profile": "line(0,10,1m)", "arrivals": "poisson", "catch_up": 3.0, "changes": []}
+    assert describe_target(paced)["pace"] == said
+
+
+def test_a_rate_that_was_changed_is_the_present_one_and_the_journal_has_all_of_them():
+    pace = PaceConfig("10/s", ((10.0, 10.0, 1.0),), "even").changed(4.5, "50/s", Profile.level(50))
+    paced = replace(METADATA, pace=pace.changed(9.0, "line(0,10,1m)", Profile([Piece(0, 10, 60)])))
+    assert RunMetadata.from_json(paced.to_json()) == paced
+    said = describe_target(paced)["pace"]
+    assert said["profile"] == "line(0,10,1m)"
+    assert said["changes"] == [{"from": 4.5, "profile": "50/s"}, {"from": 9.0, "profile": "line(0,10,1m)"}]
+    assert paced.pace is not None
+    schedule = paced.pace.schedule(1000, 1)
+    assert (schedule.rate(4.4), schedule.rate(4.6), schedule.rate(39.0)) == (10, 50, 5)
 
 
 def test_a_journal_of_a_release_that_knew_no_pace_is_read():

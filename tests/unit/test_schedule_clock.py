@@ -46,7 +46,7 @@ def test_one_that_stands_still_can_be_put_forward_and_never_back():
 
 def test_an_estimate_is_unknown_before_the_first_round_trip():
     estimate = ScheduleEstimate()
-    estimate.note_second(100.0, 5.0, running=True)
+    estimate.note_second(100.0, 5.0, 1.0)
     assert (estimate.second(1.0), estimate.when(5.0), estimate.known) == (-float("inf"), float("inf"), False)
 
 
@@ -54,7 +54,7 @@ def test_on_a_way_that_is_as_long_there_as_back_the_estimate_is_exact():
     estimate = ScheduleEstimate()
     # The master's clock is 1,000 s ahead; the ack took 0.1 s, the master 0.5 s, the answer 0.1 s.
     estimate.note_round_trip(sent=10.0, read=1010.1, left=1010.6, received=10.7)
-    estimate.note_second(1010.6, 3.0, running=True)
+    estimate.note_second(1010.6, 3.0, 1.0)
     assert estimate.second(10.7) == pytest.approx(3.1)
     assert estimate.when(4.0) == pytest.approx(11.6)
     assert estimate.delay_s == pytest.approx(0.2)
@@ -63,7 +63,7 @@ def test_on_a_way_that_is_as_long_there_as_back_the_estimate_is_exact():
 def test_a_schedule_that_stands_still_is_at_its_second_at_any_time():
     estimate = ScheduleEstimate()
     estimate.note_round_trip(0.0, 0.0, 0.0, 0.0)
-    estimate.note_second(0.0, 3.0, running=False)
+    estimate.note_second(0.0, 3.0, 0.0)
     assert (estimate.second(0.0), estimate.second(99.0)) == (3.0, 3.0)
     assert (estimate.when(3.0), estimate.when(3.1)) == (-float("inf"), float("inf"))
 
@@ -79,7 +79,7 @@ def test_the_error_is_half_the_delay_of_the_best_sample_at_most(seed):
         read, left = masters(time + there), masters(time + there + work)
         received = time + there + work + back
         estimate.note_round_trip(time, read, left, received)
-        estimate.note_second(left, left, running=True)  # a schedule that is the master's clock itself
+        estimate.note_second(left, left, 1.0)  # a schedule that is the master's clock itself
         # Eight samples are two seconds old at most here, in which the clocks drift apart a little.
         error = abs(estimate.second(received) - masters(received))
         assert error <= estimate.delay_s / 2 + 8 * 4 * abs(drift) * 2 + 1e-9

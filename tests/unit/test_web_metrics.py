@@ -8,7 +8,16 @@ import pytest
 from flask import Flask
 from prometheus_client.parser import text_string_to_metric_families
 
+from traffic.core.master.api_hold import ApiHold
+from traffic.core.master.pacer import Pacer
+from traffic.core.master.rate_backoff import RateBackoff
 from traffic.core.master.report import COUNTS
+from traffic.core.pace.arrivals import EvenArrivals
+from traffic.core.pace.measures import LateCause
+from traffic.core.pace.profile import Profile
+from traffic.core.pace.schedule import RateSchedule
+from traffic.core.protocol import Hold
+from traffic.core.worker.pace_meter import PaceMeter
 from traffic.master.web.metrics import STATES, Metrics
 from unit.a_site import ASite
 
@@ -48,7 +57,8 @@ class Asked:
         self._app = Flask(__name__)
         self._view: Any = None
         ledger = SimpleNamespace(leases=SimpleNamespace(made=7))
-        active_run = SimpleNamespace(reclaimed=2, run=SimpleNamespace(ledger=ledger))
+        self.run = SimpleNamespace(ledger=ledger, pacer=None, hold=ApiHold(), backoff=RateBackoff())
+        active_run = SimpleNamespace(reclaimed=2, run=self.run)
         site: Any = SimpleNamespace(master=SimpleNamespace(active_run=active_run), add=self._add)
         routes: Any = SimpleNamespace(status=lambda: self.status)
         Metrics(site, routes)
@@ -76,7 +86,7 @@ def test_every_family_has_a_help_text_a_type_and_our_name(asked: Asked) -> None:
     for name, family in asked.families.items():
         assert name.startswith("traffic_")
         assert family.documentation.endswith(".")
-        assert family.type in ("counter", "gauge")
+        assert family.type in ("counter", "gauge", "histogram")
 
 
 def test_the_records_are_where_the_status_says(asked: Asked) -> None:
@@ -115,3 +125,31 @@ def test_before_the_first_run_the_workers_that_are_connected_are_counted(tmp_pat
     answer = ASite(tmp_path).get("/traffic/metrics")
     assert answer.status_code == 200
     assert 'traffic_workers{state="ready"} 1.0' in answer.text
+
+
+def test_a_run_with_a_rate_has_its_lateness_and_its_users(asked: Asked) -> None:
+    pacer = asked.run.pacer = Pacer(RateSchedule(EvenArrivals(100), Profile.level(10)))
+    meter = PaceMeter()
+    for late in (0.0004, 0.004, 0.4):
+        meter.note_taken(late, 1.0, LateCause.BACKLOG)
+        meter.note_over(0.25)
+    pacer.monitor.note("w1", meter.measures())
+    pacer.monitor.watch([], 10.0, 0.0)
+    assert asked.value("traffic_records_begun") == 3
+    assert asked.value("traffic_planned_records_per_second") == 0, "its schedule has not begun"
+    assert [asked.value("traffic_lateness_seconds", le=le) for le in ("0.001", "0.01", "0.5", "+Inf")] == [1, 2, 3, 3]
+    assert asked.value("traffic_service_seconds", le="0.2") == 0
+    assert asked.value("traffic_users_needed") == 3
+    assert asked.value("traffic_users_busy", share="max") == 0
+    for name in ("traffic_lateness_seconds", "traffic_records_due"):
+        assert asked.families[name].documentation.endswith(".")
+
+
+def test_waits_for_the_api_are_counted(asked: Asked) -> None:
+    assert (asked.value("traffic_held_by_api"), asked.value("traffic_rate_share")) == (0, 1)
+    asked.run.hold.count("w1", 4)
+    asked.run.hold.note(Hold(5.0, 429), "w1", 0.0)
+    asked.run.backoff.note("w1", 2, 10.0, 0.0)
+    assert (asked.value("traffic_held_by_api"), asked.value("traffic_rate_share")) == (1, 0.5)
+    assert asked.value("traffic_api_wait_answers", says="how_long") == 4
+    assert asked.value("traffic_api_wait_answers", says="nothing") == 2

@@ -24,10 +24,16 @@ TRY_AGAIN = frozenset({408, 425, 429})
 # Of these, those by which it says that it did not act on this one.
 NOT_ACTED_ON = TRY_AGAIN | {503}
 
+TOO_MANY = 429
+# Of these, those that with a Retry-After say it of every request (RFC 6585 4, RFC 9110 15.6.4).
+QUOTA = frozenset({429, 503})
+
 BACKOFF_BASE_S = 0.2
 BACKOFF_CAP_S = 30.0
-# A longer Retry-After is cut to this, so that a run does not hang on one answer.
+# Where each record waits for itself, a longer Retry-After is cut to this, so that a run does not hang on one answer.
 RETRY_AFTER_CAP_S = 300.0
+# Nobody waits longer: a hundred years.
+LONGEST_RETRY_AFTER_S = 3.2e9
 # A longer reason is cut: it is kept for each record that has one of its own.
 LONGEST_REASON = 500
 # A Retry-After that cannot be read counts as this.
@@ -63,6 +69,16 @@ class Answer:
     def unknown(self) -> bool:
         """Whether the API may have acted on the request, and nobody knows."""
         return self.status == 0 and self.sent
+
+    @property
+    def asks_to_wait(self) -> bool:
+        """Whether the API asks by it for no further request for `retry_after` seconds."""
+        return self.status in QUOTA and self.retry_after is not None
+
+    @property
+    def is_no_attempt(self) -> bool:
+        """Whether the API says by it that requests come too fast, which is no fault of the record's."""
+        return self.status == TOO_MANY or self.asks_to_wait
 
 
 class Rule(Protocol):
@@ -137,11 +153,12 @@ def retry_after_s(value: str | None, now: datetime) -> float | None:
     if value is None:
         return None
     if re.fullmatch(r"[ \t]*[0-9]+[ \t]*", value):
-        return float(value)
+        return min(float(value), LONGEST_RETRY_AFTER_S)
     if re.fullmatch(r"[ \t]*(?:[0-9]+\.[0-9]*|\.[0-9]+)[ \t]*", value):
-        return float(max(RETRY_AFTER_LEAST_S, math.ceil(min(float(value), RETRY_AFTER_CAP_S))))
+        return float(max(RETRY_AFTER_LEAST_S, math.ceil(min(float(value), LONGEST_RETRY_AFTER_S))))
     try:
         at = parsedate_to_datetime(value)
     except (ValueError, OverflowError):
         return float(RETRY_AFTER_LEAST_S)
-    return max(0.0, ((at if at.tzinfo else at.replace(tzinfo=UTC)) - now).total_seconds())
+    seconds = ((at if at.tzinfo else at.replace(tzinfo=UTC)) - now).total_seconds()
+    return min(max(0.0, seconds), LONGEST_RETRY_AFTER_S)

@@ -13,10 +13,11 @@ import numpy as np
 
 from traffic.core import wire
 from traffic.core.lease_terms import USUAL_TERMS, LeaseTerms
-from traffic.core.outcome import LONGEST_REASON
+from traffic.core.outcome import LONGEST_REASON, LONGEST_RETRY_AFTER_S
+from traffic.core.pace.measures import PaceMeasures
 from traffic.core.ranges import Range, RangeSet
 
-VERSION = 5
+VERSION = 6
 # Master to worker: register with Locust's own master again. {"run": the run of its test, empty if there is none}
 REGISTER = "traffic.register"
 # Seconds for an answer, if a run does not say how many.
@@ -30,6 +31,7 @@ class RunConfig:
     """What a worker must know of a run: how to send its records. `timeout` is in seconds, for one answer.
 
     `paced`: each record has a time at which it is due. `catch_up`: how many times the planned rate overdue ones have.
+    `holds`: if the API asks to wait (429 or 503 with Retry-After), the whole run does, and no attempt counts.
     """
 
     run: str
@@ -41,6 +43,7 @@ class RunConfig:
     timeout: float = TIMEOUT_S
     paced: bool = False
     catch_up: float = CATCH_UP
+    holds: bool = False
 
     def to_wire(self) -> dict[str, Any]:
         """Return the configuration as a dict that msgpack can carry."""
@@ -50,7 +53,7 @@ class RunConfig:
     def from_wire(cls, data: Any) -> "RunConfig | None":
         """Read the configuration that `data` holds; None is no run. Raises ProtocolError if it holds neither.
 
-        The journal of a run that was begun by an older release has no timeout, and no pace.
+        The journal of a run that was begun by an older release has no timeout, no pace, and no holds.
         """
         if data is None:
             return None
@@ -65,6 +68,7 @@ class RunConfig:
             timeout=wire.number(data.get("timeout", TIMEOUT_S)),
             paced=wire.flag(data.get("paced", False)),
             catch_up=wire.number(data.get("catch_up", CATCH_UP)),
+            holds=wire.flag(data.get("holds", False)),
         )
 
 
@@ -126,25 +130,46 @@ def _failures(value: Any) -> tuple[Failure, ...]:
 class Stamp:
     """When the master read an ack and when its answer leaves, in seconds of the master's clock; and the schedule then.
 
-    `second` is the second of the schedule as the answer leaves; `running`: whether it runs.
+    `second` is the second of the schedule as the answer leaves; `speed` is how many of its seconds pass in
+    one: 0 while it stands still, 1 usually, less while the API wants it slower.
     """
 
     read: float
     left: float = 0.0
     second: float = 0.0
-    running: bool = False
+    speed: float = 0.0
 
     def to_wire(self) -> list[Any]:
         """Return the fields in their order."""
-        return [self.read, self.left, self.second, self.running]
+        return [self.read, self.left, self.second, self.speed]
 
     @classmethod
     def from_wire(cls, data: Any) -> "Stamp | None":
         """Read the fields in their order; None is no stamp. Raises ProtocolError or ValueError if they are others."""
         if data is None:
             return None
-        read, left, second, running = wire.many(data)
-        return cls(wire.number(read), wire.number(left), wire.number(second), wire.flag(running))
+        read, left, second, speed = wire.many(data)
+        return cls(wire.number(read), wire.number(left), wire.number(second), wire.number(speed))
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """The API asks for no request for so many `seconds` from now on; `status` is that of its answer."""
+
+    seconds: float
+    status: int
+
+    def to_wire(self) -> list[Any]:
+        """Return the fields in their order."""
+        return [self.seconds, self.status]
+
+    @classmethod
+    def from_wire(cls, data: Any) -> "Hold | None":
+        """Read the fields in their order; None is no hold. Raises ProtocolError or ValueError if they are others."""
+        if data is None:
+            return None
+        seconds, status = wire.many(data)
+        return cls(min(LONGEST_RETRY_AFTER_S, max(0.0, wire.number(seconds))), wire.whole(status))
 
 
 class Message:
@@ -193,6 +218,13 @@ class Ack(Message):
     worker. `trouble` says why the worker gets nothing done, if it does not, and `fault` what it lacks itself. `tried`
     are records that a worker in trouble hands back after it has sent them. `leaving`: the worker is about to exit, and
     hands back what it does not hold any more.
+
+    In a paced run, `pace` is what the worker has measured, `busy` how many users were sending at once since the last
+    ack, and `overdue` how many records wait that are overdue because no user is free.
+
+    `hold`: the API asks the run to wait; the worker has stopped already. `put_off` counts such answers, and `probed`
+    says that an attempt was answered otherwise since the worker was to try the API. `slowed` counts the answers 429
+    that do not say for how long.
     """
 
     type = "traffic.ack"
@@ -213,6 +245,13 @@ class Ack(Message):
         "maybe_resent": wire.whole,
         "fault": wire.text,
         "tried": _tried,
+        "pace": PaceMeasures.from_wire,
+        "busy": wire.whole,
+        "overdue": wire.whole,
+        "hold": Hold.from_wire,
+        "put_off": wire.whole,
+        "probed": wire.flag,
+        "slowed": wire.whole,
     }
 
     session: int
@@ -231,6 +270,13 @@ class Ack(Message):
     maybe_resent: int = 0
     fault: str = ""
     tried: tuple[Tried, ...] = ()
+    pace: PaceMeasures | None = None
+    busy: int = 0
+    overdue: int = 0
+    hold: Hold | None = None
+    put_off: int = 0
+    probed: bool = False
+    slowed: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,6 +307,9 @@ class LeaseGrant(Message):
 
     In a paced run, `due` (little-endian float64, packed) says when each is due, in seconds of the schedule; `spacing`
     is the planned time between two records of this worker.
+
+    `probe`: the worker is to try the API, with one record at a time, until another answer says otherwise. `limit` is
+    how many records a second it may send meanwhile; 0: as many as it can.
     """
 
     type = "traffic.lease"
@@ -277,6 +326,8 @@ class LeaseGrant(Message):
         "due": wire.raw,
         "spacing": wire.number,
         "stamp": Stamp.from_wire,
+        "probe": wire.flag,
+        "limit": wire.number,
     }
     wire_names = {"redelivered": "again"}
 
@@ -292,6 +343,8 @@ class LeaseGrant(Message):
     due: bytes = b""
     spacing: float = 0.0
     stamp: Stamp | None = None
+    probe: bool = False
+    limit: float = 0.0
 
     def index_list(self) -> list[int]:
         """Return the records' indexes, in the order of the positions. Raises ProtocolError if they are not as many."""
@@ -313,7 +366,7 @@ class AckReply(Message):
     """Master to worker: ack `answers` was read, and all its outcomes are recorded.
 
     `over`: the run hands out no more records. `paused`: it hands out none until another answer says otherwise, or is a
-    lease.
+    lease. `probe` and `limit`: as in a lease.
     """
 
     type = "traffic.acked"
@@ -324,6 +377,8 @@ class AckReply(Message):
         "over": wire.flag,
         "paused": wire.flag,
         "stamp": Stamp.from_wire,
+        "probe": wire.flag,
+        "limit": wire.number,
     }
 
     session: int
@@ -332,6 +387,8 @@ class AckReply(Message):
     over: bool
     paused: bool
     stamp: Stamp | None = None
+    probe: bool = False
+    limit: float = 0.0
 
 
 FROM_WORKER: tuple[type[Message], ...] = (Hello, Ack)

@@ -13,3 +13,8 @@ def name_positions(positions: RangeSet, most: int = 5) -> str:
 def count_records(count: int) -> str:
     """Return `1 record`, `40 records`."""
     return f"{count} record{'' if count == 1 else 's'}"
+
+
+def count_users(count: int) -> str:
+    """Return `1 user`, `40 users`."""
+    return f"{count} user{'' if count == 1 else 's'}"

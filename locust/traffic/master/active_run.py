@@ -10,7 +10,8 @@ from typing import Any
 
 from gevent.event import Event
 
-from traffic.clock import ever_greater, now_s, timestamp
+from traffic.clock import ever_greater, now_s, timestamp, timestamp_of
+from traffic.core.master.pace_report import pace_status
 from traffic.core.master.progress import Progress
 from traffic.core.master.report import RunContext, dead_letters, run_status, unsent_indexes
 from traffic.core.master.run import Run
@@ -18,13 +19,15 @@ from traffic.core.master.run_state import RunState
 from traffic.core.master.stall import StallDetector, StallState
 from traffic.core.master.timeline import Sample, Timeline
 from traffic.core.master.verdict import succeeded, verdict
+from traffic.core.pace.config import PaceConfig
+from traffic.core.pace.profile import Profile
 from traffic.core.record_state import RecordState
 from traffic.dataset.dataset import Dataset
 from traffic.master.audit import reconcile
 from traffic.master.lifecycle import Lifecycle, Phase
 from traffic.master.threads import in_thread
 from traffic.runs.journal import Journal, JournalError, JournalWriteError, mark_reported
-from traffic.runs.run_metadata import RunMetadata, ended
+from traffic.runs.run_metadata import HeldRun, RunMetadata, ended
 from traffic.runs.state_dir import StateFolder
 from traffic.runs.target import describe_target
 from traffic.terminal import plain
@@ -41,6 +44,7 @@ class ActiveRun:
     `metadata` is what the journal says of the run; `finish` closes the journal. `had_worker` says whether a worker has
     been in the run since this master began or resumed it, and `reclaimed` how many leases were reclaimed since then.
     `troubles` has, by worker, why it gets nothing done, or what it lacks. `reported` is set once there is a report.
+    `pause_reason` says why the run waits for a person, if it does.
     """
 
     def __init__(self, run: Run, dataset: Dataset, journal: Journal, folder: StateFolder) -> None:
@@ -48,6 +52,7 @@ class ActiveRun:
         self.metadata = journal.metadata
         self.stall = StallDetector(self.metadata.give_up_s)
         paused = self.metadata.paused
+        self.pause_reason = BY_A_PERSON
         self._life = Lifecycle(Phase.PAUSED, BY_A_PERSON) if paused else Lifecycle(Phase.RUNNING)
         self.reported = Event()
         self.had_worker = not self.metadata.resumed
@@ -84,9 +89,10 @@ class ActiveRun:
         """Whether a person has paused the run and has not let it go on."""
         return self.metadata.paused and self.state == RunState.PAUSED
 
-    def pause(self) -> RunMetadata:
-        """Pause the run for a person; return the changed metadata."""
-        self._life.transition(Phase.PAUSED, BY_A_PERSON)
+    def pause(self, reason: str = BY_A_PERSON) -> RunMetadata:
+        """Pause the run until a person lets it go on; return the changed metadata."""
+        self.pause_reason = reason
+        self._life.transition(Phase.PAUSED, reason)
         self.metadata = replace(self.metadata, paused=True)
         return self.metadata
 
@@ -95,6 +101,22 @@ class ActiveRun:
         self._life.transition(Phase.RUNNING)
         self.metadata = replace(self.metadata, paused=False)
         self._progress = Progress()
+        return self.metadata
+
+    def note_held(self, held: HeldRun | None) -> RunMetadata:
+        """Note that the API asks the run to wait, or does not any more; return the changed metadata."""
+        self.metadata = replace(self.metadata, held=held)
+        return self.metadata
+
+    @property
+    def pace(self) -> PaceConfig:
+        """The pace of a run that has one."""
+        assert self.metadata.pace is not None
+        return self.metadata.pace
+
+    def change_rate(self, second: float, rate: str, profile: Profile) -> RunMetadata:
+        """Note another rate, from that second of the schedule on; return the changed metadata."""
+        self.metadata = replace(self.metadata, pace=self.pace.changed(second, rate, profile))
         return self.metadata
 
     def stop(self) -> None:
@@ -120,15 +142,16 @@ class ActiveRun:
         if last or self.timeline.due(since):
             settled = counts[RecordState.DELIVERED], counts[RecordState.REJECTED], counts[RecordState.IN_DOUBT]
             attempts = sum(self.run.attempts.values())
-            self.timeline.note(
-                Sample(since, *settled, counts[RecordState.LEASED], counts[RecordState.PENDING], attempts), last=last
-            )
+            pacer = self.run.pacer
+            paced = () if pacer is None else (pacer.schedule.before(pacer.clock.read(now)), pacer.monitor.sent)
+            held = counts[RecordState.LEASED], counts[RecordState.PENDING]
+            self.timeline.note(Sample(since, *settled, *held, attempts, *paced), last=last)
 
-    def update_state(self, stalled: str, now: float) -> StallState:
+    def update_state(self, stalled: str, now: float, held: str = "") -> StallState:
         """Pause the run if it has stalled, let it go on if it makes progress; return whether it has stalled.
 
-        `stalled` is why the run can make no progress; empty if it can. A resumed run waits for its first worker, and a
-        run that a person has paused waits for that person, however long it takes.
+        `stalled` is why the run can make no progress; empty if it can. A resumed run waits for its first worker, a run
+        that a person has paused waits for that person, and one that is `held` for the API, however long it takes.
         """
         if self._life.phase not in (Phase.RUNNING, Phase.PAUSED):
             return StallState.PROGRESSING
@@ -137,7 +160,11 @@ class ActiveRun:
         else:
             verdict = self.stall.update("" if self.metadata.paused else stalled, now)
         if self.metadata.paused:
-            self._life.transition(Phase.PAUSED, f"{BY_A_PERSON}; {stalled}" if stalled else BY_A_PERSON)
+            why = self.pause_reason
+            self._life.transition(Phase.PAUSED, f"{why}; {stalled}" if stalled else why)
+            return StallState.STALLED
+        if held and not stalled:
+            self._life.transition(Phase.PAUSED, held)
             return StallState.STALLED
         self._follow(verdict, stalled, now)
         return verdict
@@ -172,15 +199,21 @@ class ActiveRun:
     def _describe(self) -> dict[str, Any]:
         """Return what a status says of the target, the users and the pace."""
         made = describe_target(self.metadata)
+        held = self.metadata.held
+        made["held"] = held and {"until": timestamp_of(held.until), "status": held.status}
+        made["api_waits"] = self._describe_waits()
         if (pacer := self.run.pacer) is not None:
-            stops = [
-                {"at_s": round(one.at, 3), "seconds": round(one.seconds, 3), "reason": one.reason}
-                for one in pacer.clock.stops
-            ]
-            clock = pacer.clock
-            now = {"second": round(clock.read(now_s()), 3), "running": clock.running}
-            made["pace"] |= {**now, "planned_s": pacer.planned_s, "stops": stops}
+            made["pace"] |= pace_status(pacer, now_s(), whole=not self.metadata.resumed)
         return made
+
+    def _describe_waits(self) -> dict[str, Any] | None:
+        """Return how often, and for how long, the run waited for the API, or sent slower; None if it never did."""
+        hold, slower = self.run.hold, self.run.backoff
+        if not (hold.answers or hold.times or slower.answers):
+            return None
+        waited = {"times": hold.times, "s": round(hold.waited_s(now_s()), 3), "answers": hold.answers}
+        present = {"share": round(slower.share, 4), "rate": round(slower.share * slower.usual, 3)}
+        return waited | {"slowed": {"answers": slower.answers, **present} if slower.answers else None}
 
     def finish(self, state: RunState, reason: str, worker_states: dict[str, str]) -> dict[str, Any]:
         """Make the delivery report, compare it with the target's audit, write it, log it, and return it.

@@ -28,12 +28,13 @@ from traffic.errors import RefusedError
 from traffic.locust_patches.ending import finish_before_quit
 from traffic.locust_patches.frames import drops, loop
 from traffic.master.active_run import ActiveRun
+from traffic.master.api_holds import HoldFollower
 from traffic.master.file_loading import BackgroundLoader, reading_line
 from traffic.master.finish import EXIT_BROKEN, EXIT_REFUSED, RunFinisher
 from traffic.master.inbox import Inbox
 from traffic.master.locust_session import LocustSession, spawn_watched
 from traffic.master.outbox import Outbox
-from traffic.master.pause import RunPauser
+from traffic.master.run_acts import RunActs
 from traffic.master.run_events import RunEventRecorder
 from traffic.master.start import PreparedStart, RunStarter
 from traffic.master.watch import USERS_START, RunWatcher
@@ -61,7 +62,7 @@ class Master:
         terms = LeaseTerms.of(read_lease(environment.parsed_options))
         self._coordinator = LeaseCoordinator(terms, first_session=time.time_ns() // 1_000_000)
         self._outbox = Outbox(self._act)
-        self._pauser = RunPauser(self._coordinator, self._outbox)
+        self._acts = RunActs(lambda: self.active_run, self._coordinator, self._outbox)
         self._starter = RunStarter(environment)
         self.run_events = RunEventRecorder()
         # Set when an interrupted run is resumed, or there is none. `refusal` says why the latest start was refused.
@@ -77,6 +78,9 @@ class Master:
             self.run_events,
             self._live_line,
             self._on_crash,
+        )
+        self._holds = HoldFollower(
+            self._coordinator, self._outbox, self._finisher, headless=self.locust_session.headless
         )
         self._watcher = RunWatcher(runner, self.locust_session, self._coordinator, self._outbox, self._finisher)
         self._inbox = Inbox(runner, self._read, self._tick)
@@ -170,7 +174,8 @@ class Master:
         self._activate(active_run)
         self._coordinator.schedule.hold = USERS_START
         self._outbox.put(self._coordinator.resume(active_run.run, held, metadata.lease_s, now_s()))
-        self._pauser.restore(active_run, headless=self.locust_session.headless)
+        self._holds.restore(active_run)
+        self._acts.restore(active_run, headless=self.locust_session.headless)
 
     def _activate(self, active_run: ActiveRun) -> None:
         """Make this the present run, and close the one before."""
@@ -223,10 +228,17 @@ class Master:
         except DatasetError as error:
             self._finisher.fail(self.active_run, str(error))
             return
+        self._follow_hold()
         self._outbox.put(decisions)
 
+    def _follow_hold(self) -> None:
+        if self.active_run is not None and self.active_run.live:
+            self._holds.follow(self.active_run)
+
     def _tick(self, now: float) -> None:
-        self._outbox.put(self._coordinator.expire(now))
+        decisions = self._coordinator.expire(now)
+        self._follow_hold()
+        self._outbox.put(decisions)
         # A worker that Locust reports missing keeps its leases until they expire, at most 2 s later: it may be alive,
         # and would go on sending records that are leased to another by then. A worker without a session holds none.
         for worker in self.locust_session.missing:
@@ -262,15 +274,22 @@ class Master:
             return {"state": "reading", "reason": reading_line(reading).removeprefix("reading ")}
         return None
 
-    # A person pauses a run.
+    # What a person, or a locustfile's own code, wants of the run; ActRefusedError if that is not possible now.
 
     def pause(self) -> None:
-        """Have no further record handed out until `unpause`. ActRefusedError if no run can be paused."""
-        self._pauser.pause(self.active_run)
+        """Have no further record handed out until `unpause`."""
+        self._acts.pause()
 
     def unpause(self) -> None:
-        """Have records handed out again. ActRefusedError if no person has paused the run."""
-        self._pauser.unpause(self.active_run)
+        """Have records handed out again, if a person has paused the run."""
+        self._acts.unpause()
+
+    def change_rate(self, rate: str) -> float:
+        """Have what is not dealt yet sent at another rate; return the second of the schedule in which that begins.
+
+        ValueError, whose text begins with "must", if that is no rate.
+        """
+        return self._acts.change_rate(rate)
 
     # A run ends.
 

@@ -29,7 +29,7 @@ from traffic.runs.run_metadata import RunMetadata, resumed
 from traffic.runs.sent_before import Intended, check_again, leave_stopped
 from traffic.runs.state_dir import StateError, StateFolder
 from traffic.runs.target import same_host
-from traffic.settings import NONE, Settings, SettingsError, check_variables, read_host
+from traffic.settings import NONE, RUN, Settings, SettingsError, check_variables, read_host
 
 # How many session numbers one master may give out; a resumed run skips as many.
 SESSIONS_OF_ONE_MASTER = 1_000_000
@@ -157,6 +157,7 @@ class RunStarter:
             timeout=settings.timeout,
             paced=pace is not None,
             catch_up=settings.catch_up,
+            holds=settings.retry_after == RUN,
         )
         metadata = RunMetadata(
             terms=config,
@@ -172,6 +173,7 @@ class RunStarter:
             first_session=first_session,
             lease_s=settings.lease,
             pace=pace,
+            hold_max_s=settings.hold_max,
         )
         try:
             if settings.resume == NONE:
@@ -199,14 +201,16 @@ class RunStarter:
             metadata = resumed(journal.metadata, run.ledger.settled, prepared.host, first, reopened.positions.count)
             longest = max(metadata.lease_s, prepared.settings.lease)
             # How long a stall may last is this master's option, not that of the master before.
-            metadata = replace(metadata, give_up_s=prepared.settings.give_up, lease_s=longest)
+            metadata = replace(
+                metadata, give_up_s=prepared.settings.give_up, hold_max_s=prepared.settings.hold_max, lease_s=longest
+            )
             in_thread(journal.write, [reopened] if reopened.positions else [], metadata)
         except JournalWriteError as error:
             what = f"the journal {journal.path} cannot be written ({error})"
             raise JournalError(f"{what}. Make room on its disk.") from error
         if metadata.pace is not None:
             schedule = metadata.pace.schedule(metadata.records, metadata.seed)
-            run.pacer = Pacer.resumed(schedule, run.ledger.positions(RecordState.PENDING))
+            run.pacer = Pacer.resumed(schedule, run.ledger.positions(RecordState.PENDING), run.ledger.leased_to)
         return ActiveRun(run, prepared.dataset, journal, prepared.folder)
 
     def _check_users(self) -> None:

@@ -9,6 +9,7 @@ from traffic.core.master.run_state import RunState
 from traffic.core.master.stall import StallState
 from traffic.environment import with_proxy
 from traffic.master.active_run import ActiveRun
+from traffic.master.api_holds import describe_hold
 from traffic.master.finish import RunFinisher
 from traffic.master.locust_session import LocustSession
 from traffic.master.outbox import Outbox
@@ -47,7 +48,8 @@ class RunWatcher:
         if metadata is not None:
             self._outbox.note(metadata)
         stalled = self._outbox.trouble or with_proxy(self._coordinator.stalled, active_run.metadata.host)
-        if active_run.update_state(stalled, now) is StallState.EXPIRED:
+        held = active_run.metadata.held
+        if active_run.update_state(stalled, now, describe_hold(held) if held else "") is StallState.EXPIRED:
             reason = f"{stalled}; given up after {active_run.stall.give_up_s:g} s without progress"
             self._finisher.fail(active_run, reason)
             return

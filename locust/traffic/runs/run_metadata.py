@@ -14,6 +14,9 @@ from traffic.core.order import Kind
 from traffic.core.pace.config import PaceConfig
 from traffic.core.protocol import RunConfig
 
+# What a run of an older release would have, which does not wait for its API.
+HOLD_MAX_S = 3600.0
+
 
 @dataclass(frozen=True, slots=True)
 class Resumption:
@@ -31,6 +34,14 @@ class Resumption:
     def to_json(self) -> dict[str, Any]:
         """Return the report's JSON object for this; without dead letters and host if there are none."""
         return {name: value for name, value in asdict(self).items() if value or name in ("at", "settled")}
+
+
+@dataclass(frozen=True, slots=True)
+class HeldRun:
+    """The API has asked the run to wait `until` then (seconds since the epoch), by an answer of this status."""
+
+    until: float
+    status: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +79,10 @@ class RunMetadata:
     lease_s: float = LEASE_S
     # None: as fast as the users send.
     pace: PaceConfig | None = None
+    # None: the API does not ask to wait.
+    held: HeldRun | None = None
+    # How long the run waits for the API by itself, in seconds.
+    hold_max_s: float = HOLD_MAX_S
 
     @property
     def run(self) -> str:
@@ -88,7 +103,9 @@ class RunMetadata:
         terms = RunConfig.from_wire(data.pop("terms"))
         pace = PaceConfig.from_json(data.pop("pace", None))
         resumed = tuple(Resumption(**_known(Resumption, one)) for one in data.pop("resumed", ()))
-        return cls(terms=cast("RunConfig", terms), resumed=resumed, pace=pace, **data)
+        held = data.pop("held", None)
+        held = None if held is None else HeldRun(float(held["until"]), int(held["status"]))
+        return cls(terms=cast("RunConfig", terms), resumed=resumed, pace=pace, held=held, **data)
 
 
 def _known(kind: type, data: dict[str, Any]) -> dict[str, Any]:
@@ -99,7 +116,7 @@ def _known(kind: type, data: dict[str, Any]) -> dict[str, Any]:
 
 def ended(metadata: RunMetadata, state: RunState, at: str) -> RunMetadata:
     """Return the metadata of a run that has ended so."""
-    return replace(metadata, state=state, ended=at, paused=False)
+    return replace(metadata, state=state, ended=at, paused=False, held=None)
 
 
 def resumed(metadata: RunMetadata, settled: int, host: str, first_session: int, reopened: int = 0) -> RunMetadata:

@@ -41,4 +41,6 @@ def describe_target(metadata: RunMetadata) -> dict[str, Any]:
 
 
 def _describe_pace(pace: PaceConfig, catch_up: float) -> dict[str, Any]:
-    return {"rate": pace.rate, "arrivals": pace.arrivals, "catch_up": catch_up}
+    changes = [{"from": round(one.at, 3), "profile": one.rate} for one in pace.changes]
+    present = {"mode": "rate", "profile": pace.present_rate, "arrivals": pace.arrivals, "catch_up": catch_up}
+    return present | {"changes": changes}

@@ -26,6 +26,8 @@ DEFAULT_FILE = "data/traffic.json"
 DEFAULT_STATE_DIR = "state"
 ORDERS = ("random", "file")
 DEAD_LETTERS = "dead-letters"
+# What --traffic-retry-after is by default.
+RUN = "run"
 # What --traffic-resume may be besides a run's id.
 LATEST, NONE = "last", "no"
 # What --traffic-other-host and --traffic-again may be.
@@ -98,6 +100,18 @@ OPTIONS = (
         f"{CATCH_UP:g}",
         "How many times the rate is allowed for records that are overdue; 1: the rest of the run shifts",
         decimal(1, 1000),
+    ),
+    Option(
+        "traffic_retry_after",
+        RUN,
+        "What waits if the API asks to (429 or 503 with Retry-After): the run, and no attempt counts, or each record",
+        one_of(RUN, "record"),
+    ),
+    Option(
+        "traffic_hold_max",
+        "1h",
+        "How long the run waits for the API by itself, such as 90s or 1h; longer: a person has to let it go on",
+        rate_text.duration,
     ),
     Option(
         "traffic_limit",
@@ -200,7 +214,7 @@ BY_NAME = {option.name: option for option in OPTIONS}
 class Settings:
     """The value of each option in OPTIONS, under its name without the prefix.
 
-    `wait`, `timeout`, `lease` and `give_up` are in seconds; `seed` is in 0..2^63-1; `limit` None: no limit.
+    `wait`, `timeout`, `lease`, `give_up` and `hold_max` are in seconds; `seed` is in 0..2^63-1; `limit` None: no limit.
     """
 
     file: Path
@@ -211,6 +225,8 @@ class Settings:
     duration: float | None
     arrivals: str
     catch_up: float
+    retry_after: str
+    hold_max: float
     limit: int | None
     offset: int
     schema: Path | None

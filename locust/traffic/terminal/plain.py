@@ -71,7 +71,7 @@ def _target_lines(target: dict[str, str] | None, users: int | None, pace: dict[s
     if target is None:
         return []
     by = f", by {users} user{'' if users == 1 else 's'}" if users else ""
-    at = f", at {pace['rate']}" if pace else ""
+    at = f", at {pace['profile']}" if pace else ""
     return [f"  {target['method']} {target['host']}{target['path']}{by}{at}"]
 
 

@@ -10,11 +10,13 @@ Guarded here:
   ack, which was earlier, so it has stopped handing out records before they are leased to another.
 - After a restart nothing is leased until the leases of the former master have lapsed. These may have been renewed until
   the moment it died.
-- While a person pauses the run no answer has a lease, and each answer says so.
+- While a person pauses the run, or the API has asked it to wait, no answer has a lease, and each answer says so.
 - A worker in trouble gets one record at a time, and none of another worker's slice while a worker is well.
 """
 
 from traffic.core.lease_terms import LeaseTerms
+from traffic.core.master.api_hold import ApiHold
+from traffic.core.master.api_wishes import follow_wishes, limits_of, note_wishes
 from traffic.core.master.decisions import (
     AllSettled,
     Decision,
@@ -26,7 +28,7 @@ from traffic.core.master.in_doubt import in_doubt_at_end, in_doubt_at_restart
 from traffic.core.master.membership import Membership
 from traffic.core.master.run import Run
 from traffic.core.master.schedule_keeper import ScheduleKeeper, stamped
-from traffic.core.master.session import Session
+from traffic.core.master.session import SendLimits, Session
 from traffic.core.master.stall import describe_trouble, stall_reason
 from traffic.core.protocol import VERSION, Ack, Hello, Message
 from traffic.core.ranges import RangeSet
@@ -123,7 +125,11 @@ class LeaseCoordinator:
         made: list[Decision] = []
         for session in self.members.expired(now):
             made += self.worker_lost(session.worker, f"not heard from for {self.terms.lease_s:g} s")
-        return [*made, *self._assign_when_due(now), *self._pace(now)]
+        made += self._follow_wishes(now)
+        made += [*self._assign_when_due(now), *self._pace(now)]
+        if self.run is not None and self.run.pacer is not None and not self._over:
+            made += self.schedule.watch(self.run.pacer, list(self.sessions.values()), now)
+        return made
 
     def worker_lost(self, worker: str, reason: str) -> list[Decision]:
         """Give up a worker: reclaim its leases, cut its remainder among the others. Does nothing if it is unknown."""
@@ -147,9 +153,19 @@ class LeaseCoordinator:
         return self._notify_all()
 
     def unpause(self) -> list[Decision]:
-        """Let records be handed out again."""
+        """Let records be handed out again, unless the API has asked to wait longer."""
         self.paused = False
         return self._notify_all()
+
+    def restore_hold(self, seconds: float, status: int, now: float) -> list[Decision]:
+        """Hold a resumed run that the API had asked to wait; `seconds` are left."""
+        self.hold.restore(seconds, status, now)
+        return self._notify_all()
+
+    @property
+    def hold(self) -> ApiHold:
+        """Whether the API has asked the run to wait."""
+        return self.run.hold if self.run is not None else ApiHold()
 
     @property
     def over(self) -> bool:
@@ -161,7 +177,7 @@ class LeaseCoordinator:
         """Why the run can make no progress, apart from a person's pause; empty if it can."""
         if not self.sessions:
             return "no worker is there"
-        if self.paused:
+        if self.paused or self.hold.held:
             return ""  # nothing is sent, so nobody knows of the API's troubles
         if self.members.lacks_users:
             return "no user is there"
@@ -213,7 +229,9 @@ class LeaseCoordinator:
         session.deadline = now + self.terms.lease_s
         session.heard_at = now
         self.members.note_users(session, ack.users)
-        made = [*joined, *self._update_trouble(session, ack)]
+        session.busy, session.overdue = ack.busy, ack.overdue
+        session.note_attempts(ack.attempts, now)
+        made = [*joined, *self._update_trouble(session, ack), *self._note_wishes(session, ack, now)]
         made += [*self._record_outcomes(worker, ack), *self._return_unheld(session, ack)]
         if ack.leaving:
             return [*made, *self._on_leaving(session, ack)]
@@ -221,6 +239,28 @@ class LeaseCoordinator:
         made += self._pace(now)
         made += self._grant(session, ack, now) or [self._ack_reply(session)]
         return [*made, *self._end_if_settled()]
+
+    def _note_wishes(self, session: Session, ack: Ack, now: float) -> list[Decision]:
+        """Heed what the API has asked of a worker."""
+        run = self.run
+        if run is None or self._over or ack.run != run.config.run or session.worker not in run.ledger.ever_leased:
+            return []
+        changed, told = note_wishes(run, session, ack, self._present_rate(run, now), now)
+        others = [one for one in self.sessions.values() if one is not session] if changed else []
+        return [*told, *(self._ack_reply(one) for one in others)]
+
+    def _follow_wishes(self, now: float) -> list[Decision]:
+        """Let a worker try the API once it is time, and let the rate grow."""
+        if self.run is None or self._over:
+            return []
+        changed, told = follow_wishes(self.run, self.sessions.values(), now, paused=self.paused)
+        return [*told, *(self._notify_all() if changed else [])]
+
+    def _present_rate(self, run: Run, now: float) -> float:
+        """Return how many records a second the run sends: as planned or, without a plan, as its workers take them."""
+        if run.pacer is not None:
+            return run.pacer.schedule.rate(run.pacer.clock.read(now))
+        return self.members.records_per_s
 
     def _update_trouble(self, session: Session, ack: Ack) -> list[Decision]:
         before, after = describe_trouble(session), ack.trouble or ack.fault
@@ -260,7 +300,14 @@ class LeaseCoordinator:
 
     def _ack_reply(self, session: Session) -> Send:
         paced = self.run is not None and self.run.pacer is not None
-        return session.ack_reply(over=self._over, paused=self.paused, paced=paced)
+        stopped, limits = self.stops(session.worker), SendLimits()
+        if self.run is not None:
+            limits = limits_of(self.run, session, self.sessions.values())
+        return session.ack_reply(over=self._over, paused=stopped, paced=paced, limits=limits)
+
+    def stops(self, worker: str) -> bool:
+        """Return whether a worker must hand out no record, because of a person or the API."""
+        return self.paused or (self.hold.stops(worker) and not self._over)
 
     def _notify_all(self) -> list[Decision]:
         return [self._ack_reply(session) for session in self.sessions.values()]
@@ -287,12 +334,16 @@ class LeaseCoordinator:
         if self.run is None or self.run.pacer is None or self._over or not self._assigned:
             return []
         sessions = list(self.sessions.values())
-        changed = self.schedule.keep(self.run, self.run.pacer, sessions, now, paused=self.paused, stalled=self.stalled)
+        waits = "paused by a person" if self.paused else "held by the API" if self.hold.held else ""
+        prober = "" if self.paused else self.hold.prober
+        changed = self.schedule.keep(
+            self.run, self.run.pacer, sessions, now, waits=waits, stalled=self.stalled, prober=prober
+        )
         return self._notify_all() if changed else []
 
     def _grant(self, session: Session, ack: Ack, now: float) -> list[Decision]:
         """Grant the lease that an ack asks for. Returns nothing if no record is left, or none may be leased now."""
-        if self.run is None or self._over or self.paused or not self._assigned:
+        if self.run is None or self._over or self.stops(session.worker) or not self._assigned:
             return []
         wants = ack.wants - session.in_transit(self.run, ack)
         if session.trouble:
@@ -300,7 +351,9 @@ class LeaseCoordinator:
             if not self.run.ledger.assignment.remainders[session.worker] and self.members.somebody_is_well:
                 return []
         spacing = self.run.pacer.spacing(session.worker, list(self.sessions.values()), now) if self.run.pacer else 0.0
-        return list(session.grant(self.run, wants, self.terms, spacing)) if wants > 0 else []
+        limits = limits_of(self.run, session, self.sessions.values())
+        wants = min(wants, 1) if limits.probe else wants
+        return list(session.grant(self.run, wants, self.terms, limits, spacing)) if wants > 0 else []
 
     def _end_if_settled(self) -> list[Decision]:
         if self.run is None or self._over or self.run.ledger.unsettled:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from traffic.core.protocol import Message
 from traffic.core.ranges import RangeSet
 from traffic.core.record_state import DeadLetterGroup
-from traffic.core.text import count_records, name_positions
+from traffic.core.text import count_records, count_users, name_positions
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +160,48 @@ class OutcomesRefused:
 
 
 @dataclass(frozen=True, slots=True)
+class RunSlowed:
+    """The API answers 429 without saying for how long: the run sends at a share of its usual rate (records a second).
+
+    A share of 1: it sends as usual again.
+    """
+
+    usual: float
+    share: float
+
+    def __str__(self) -> str:
+        if self.share >= 1:
+            return "the API keeps up again: the run sends as fast as before"
+        return (
+            f"the API answers 429 (too many requests): the run slows down, from {self.usual:.3g} to "
+            f"{self.usual * self.share:.3g} records a second, and on until the API keeps up"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class UsersJudged:
+    """The users of a paced run have become too few, or (`short` False) enough again.
+
+    `late` of the latest `records` were late because no user was free. `needed` is how many users the rate takes, if
+    that is known and more than the `users`.
+    """
+
+    late: int
+    records: int
+    users: int
+    needed: int | None
+    short: bool
+
+    def __str__(self) -> str:
+        if not self.short:
+            return f"the users are enough again: records go out when they are due, by {count_users(self.users)}"
+        why = f"{self.late} of the latest {count_records(self.records)} are late because none is free"
+        if self.needed is None:
+            return f"too few users: {why}. All {count_users(self.users)} wait for the API's answers"
+        return f"too few users: {why}. The rate takes {self.needed} at the API's present speed; there are {self.users}"
+
+
+@dataclass(frozen=True, slots=True)
 class AllSettled:
     """Every position of the run has an outcome."""
 
@@ -178,6 +220,8 @@ Event = (
     | LeaseReturned
     | LeaseHandedBack
     | OutcomesRefused
+    | RunSlowed
+    | UsersJudged
     | AllSettled
 )
 Decision = Send | Entry | Event

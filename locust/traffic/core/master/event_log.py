@@ -18,6 +18,8 @@ from traffic.core.master.decisions import (
     LeaseReclaimed,
     LeaseReturned,
     OutcomesRefused,
+    RunSlowed,
+    UsersJudged,
     WorkerGone,
     WorkerJoined,
     WorkerTroubled,
@@ -26,7 +28,7 @@ from traffic.core.master.decisions import (
 
 Level = Literal["info", "good", "warning", "bad"]
 
-# The word for programs and the level, by type, unless they depend on the decision.
+# The word for programs and the level, by type. Where they depend on the decision, `_kind` has them.
 _KINDS: dict[type, tuple[str, Level]] = {
     WorkerJoined: ("worker-joined", "good"),
     LeaseReclaimed: ("lease-reclaimed", "warning"),
@@ -86,4 +88,8 @@ def _kind(decision: Decision) -> tuple[str, Level]:
             return "worker-gone", "warning" if decision.left else "info"
         case WorkerTroubled():
             return "worker-troubled", "warning" if decision.trouble else "good"
+        case RunSlowed():
+            return "run-slowed", "warning" if decision.share < 1 else "good"
+        case UsersJudged():
+            return "users-judged", "warning" if decision.short else "good"
     return _KINDS[type(decision)]

@@ -117,6 +117,11 @@ class Ledger:
         """Note that a worker was leased `positions`: its reports of them count, whatever becomes of the lease."""
         self.ever_leased.setdefault(worker, RangeSet()).update(positions)
 
+    @property
+    def leased_to(self) -> int:
+        """The position from which on none was ever leased."""
+        return max((positions.pairs[-1][1] for positions in self.ever_leased.values() if positions), default=0)
+
     def ever_leased_among(self, worker: str, positions: RangeSet) -> RangeSet:
         """Return those of `positions` that the worker was ever leased. It can know nothing of the others."""
         return positions.common(self.ever_leased.get(worker, RangeSet()))

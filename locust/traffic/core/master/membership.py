@@ -79,6 +79,11 @@ class Membership:
         return self._users_due and not any(session.users for session in self.sessions.values())
 
     @property
+    def records_per_s(self) -> float:
+        """How many attempts a second all workers make together."""
+        return sum(session.records_per_s for session in self.sessions.values())
+
+    @property
     def somebody_is_well(self) -> bool:
         """Whether a worker with users is in no trouble."""
         return any(session.users and not session.trouble for session in self.sessions.values())

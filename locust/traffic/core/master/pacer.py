@@ -11,8 +11,10 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from traffic.core.master.assignment import Assignment
+from traffic.core.master.pace_monitor import PaceMonitor
 from traffic.core.master.session import Session
-from traffic.core.pace.schedule import Schedule
+from traffic.core.pace.profile import Profile
+from traffic.core.pace.schedule import RateSchedule, Schedule
 from traffic.core.pace.schedule_clock import ScheduleClock
 from traffic.core.ranges import RangeSet
 
@@ -33,16 +35,23 @@ class Pacer:
     schedule: Schedule
     clock: ScheduleClock = field(default_factory=lambda: ScheduleClock(-LEAD_S))
     frontier: int = 0
+    monitor: PaceMonitor = field(default_factory=PaceMonitor)
     # By worker, how far it is ahead of its share of the turns (smooth weighted round robin).
     _credit: dict[str, float] = field(default_factory=dict)
     # By worker in trouble, when it was dealt a record to probe the API with.
     _probed: dict[str, float] = field(default_factory=dict)
 
     @classmethod
-    def resumed(cls, schedule: Schedule, pending: RangeSet) -> "Pacer":
-        """Return the pacer of a run that goes on: its clock stands at the time of the first record that is pending."""
+    def resumed(cls, schedule: Schedule, pending: RangeSet, leased_to: int) -> "Pacer":
+        """Return the pacer of a run that goes on, of which the positions before `leased_to` may have been leased.
+
+        Its clock stands where that of the former master stood, or before: what had been dealt ahead keeps its time.
+        What is pending from before, because it was waiting for another attempt or is to be sent again, is overdue.
+        """
         first = next(iter(pending), (0, 0))[0]
-        return cls(schedule, ScheduleClock(float(schedule.due([first])[0]) - LEAD_S), first)
+        reached = min(leased_to, schedule.records - 1)
+        second = max(float(schedule.due([first])[0]), float(schedule.due([reached])[0]) - AHEAD_S)
+        return cls(schedule, ScheduleClock(second - LEAD_S), first)
 
     def deal(self, assignment: Assignment, sessions: list[Session], now: float) -> dict[str, int]:
         """Deal what comes due soon. Returns how many positions more, or fewer, each worker has."""
@@ -67,11 +76,39 @@ class Pacer:
             changed[worker] += self._give(assignment, worker, positions)
         return {worker: size for worker, size in changed.items() if size}
 
+    def change_rate(self, profile: Profile, now: float) -> float:
+        """Follow another profile for what has not been dealt; return the second of the schedule in which it begins.
+
+        ValueError if the profile ends, at a rate of 0, before the last record; then nothing has changed.
+        """
+        assert isinstance(self.schedule, RateSchedule)
+        return self.schedule.change(max(0.0, self.clock.read(now) + AHEAD_S), profile)
+
     def allow_probes(self, open_positions: RangeSet) -> None:
         """Let a clock that stands still come to the time of the first record that is open, so that it can be tried."""
         first = next(iter(open_positions), None)
         if first is not None:
             self.clock.stand_at(float(self.schedule.due([first[0]])[0]))
+
+    def allow_probe(self, assignment: Assignment, worker: str, leased: RangeSet) -> dict[str, int]:
+        """Let a clock that stands still come to the time of a record that `worker` has, so that it can try the API.
+
+        `leased` is what it was leased. If it has nothing, it is dealt a record that nobody was leased. Returns how many
+        positions more, or fewer, each worker has.
+        """
+        has = leased.copy()
+        has.update(assignment.remainders[worker])
+        changed: Counter[str] = Counter()
+        if not has:
+            donor = next((name for name, remainder in assignment.remainders.items() if remainder), "")
+            pool = assignment.unassigned or assignment.remainders.get(donor, RangeSet())
+            changed[donor] -= 0 if assignment.unassigned or not donor else 1
+            has = pool.head(1)
+            pool.subtract(has)
+            assignment.remainders[worker].update(has)
+            changed[worker] += has.count
+        self.allow_probes(has)
+        return {name: size for name, size in changed.items() if size}
 
     @property
     def planned_s(self) -> float:

@@ -4,6 +4,7 @@ from collections.abc import Container
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from traffic.core.master.api_hold import ApiHold
 from traffic.core.master.decisions import (
     LeaseReclaimed,
     OutcomesRecorded,
@@ -13,6 +14,7 @@ from traffic.core.master.decisions import (
 )
 from traffic.core.master.in_doubt import mark_in_doubt
 from traffic.core.master.ledger import Ledger
+from traffic.core.master.rate_backoff import RateBackoff
 from traffic.core.master.recovery import Recovery
 from traffic.core.order import Order
 from traffic.core.protocol import Ack, Failure, RunConfig
@@ -31,7 +33,8 @@ class Run:
     `pacer` deals the records of a paced run; None: as fast as the users take them. `attempts`, `resent` and
     `maybe_resent` are what each worker has counted, by worker: requests that left it, those of them for records that
     the API had answered before, and those for records that it may have had. `refused_acks` counts acks that reported
-    outcomes of positions that their worker was never leased.
+    outcomes of positions that their worker was never leased. `hold` says whether the API has asked the run to wait,
+    and `backoff` how much slower than usual it sends because of the API.
     """
 
     config: RunConfig
@@ -43,6 +46,8 @@ class Run:
     maybe_resent: dict[str, int] = field(default_factory=dict)
     refused_acks: int = 0
     pacer: "Pacer | None" = None
+    hold: ApiHold = field(default_factory=ApiHold)
+    backoff: RateBackoff = field(default_factory=RateBackoff)
 
     @classmethod
     def of(cls, config: RunConfig, dataset: Records, order: Order) -> "Run":
@@ -87,6 +92,8 @@ class Run:
             if newly:
                 letters.append(DeadLetterGroup(newly, cause))
         made: list[OutcomesRecorded | OutcomesRefused] = []
+        if self.pacer is not None:
+            self.pacer.monitor.note(worker, ack.pace)
         if worker in self.ledger.ever_leased:
             self.note_attempts(worker, ack.attempts, ack.resent, ack.maybe_resent)
         if delivered or letters:

@@ -7,10 +7,12 @@ API that nobody reaches, and whatever the master's process names in `hold`. A sl
 from dataclasses import replace
 from typing import Any
 
+from traffic.core.master.decisions import UsersJudged
 from traffic.core.master.pacer import Pacer
 from traffic.core.master.run import Run
 from traffic.core.master.session import Session
 from traffic.core.protocol import Message
+from traffic.core.ranges import RangeSet
 from traffic.core.record_state import RecordState
 
 # So long a schedule waits, at its beginning, for the first ack of every worker.
@@ -28,26 +30,42 @@ class ScheduleKeeper:
         """Note that workers may have records from now on."""
         self._assigned_at = now
 
-    def keep(self, run: Run, pacer: Pacer, sessions: list[Session], now: float, *, paused: bool, stalled: str) -> bool:
+    def keep(
+        self, run: Run, pacer: Pacer, sessions: list[Session], now: float, *, waits: str, stalled: str, prober: str
+    ) -> bool:
         """Stop the clock or let it run, and deal what comes due. Returns whether the clock stopped, or runs again.
 
-        `stalled` is why the run can make no progress, apart from a person's pause.
+        `waits` is why the run is to wait, if it is: for a person or the API; `prober` is the worker that tries the API
+        nevertheless, if one does. `stalled` is why it can make no progress otherwise.
         """
         ledger = run.ledger
-        changed = pacer.clock.set(now, self._reason_to_stop(pacer, sessions, now, paused=paused, stalled=stalled))
+        pacer.clock.slow(run.backoff.share, now)
+        changed = pacer.clock.set(now, self._reason_to_stop(pacer, sessions, now, waits=waits, stalled=stalled))
+        if prober and not pacer.clock.running and prober in ledger.assignment.remainders:
+            leased = RangeSet(span for lease in ledger.leases.of(prober) for span in lease.open)
+            for worker, size in pacer.allow_probe(ledger.assignment, prober, leased).items():
+                ledger.shares[worker].slice += size
+            return changed
         if not pacer.clock.started:
             return changed
-        if stalled and not paused and not pacer.clock.running:
+        if stalled and not waits and not pacer.clock.running:
             pacer.allow_probes(ledger.positions(RecordState.PENDING, RecordState.LEASED))
         for worker, size in pacer.deal(ledger.assignment, sessions, now).items():
             ledger.shares[worker].slice += size
         return changed
 
-    def _reason_to_stop(self, pacer: Pacer, sessions: list[Session], now: float, *, paused: bool, stalled: str) -> str:
+    def watch(self, pacer: Pacer, sessions: list[Session], now: float) -> list[UsersJudged]:
+        """Watch whether the users are enough, while the schedule runs."""
+        if not pacer.clock.running:
+            return []
+        judged = pacer.monitor.watch(sessions, pacer.schedule.rate(pacer.clock.read(now)), now)
+        return [] if judged is None else [judged]
+
+    def _reason_to_stop(self, pacer: Pacer, sessions: list[Session], now: float, *, waits: str, stalled: str) -> str:
         if not pacer.clock.started and self._awaits_first_acks(sessions, now):
             return "the workers are starting"  # who is heard of first would be dealt all that is due at first
-        if paused:
-            return "paused by a person"
+        if waits:
+            return waits
         if not any(session.users for session in sessions):
             return "no user is there" if sessions else "no worker is there"
         return stalled or self.hold
@@ -62,7 +80,5 @@ def stamped(message: Message, run: Run | None, now: float) -> Message:
     if getattr(message, "stamp", None) is None or run is None or run.pacer is None:
         return message
     clock = run.pacer.clock
-    made: Message = replace(
-        changed, stamp=replace(changed.stamp, left=now, second=clock.read(now), running=clock.running)
-    )
+    made: Message = replace(changed, stamp=replace(changed.stamp, left=now, second=clock.read(now), speed=clock.speed))
     return made

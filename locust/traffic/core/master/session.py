@@ -19,6 +19,16 @@ from traffic.core.master.run import Run
 from traffic.core.protocol import Ack, AckReply, LeaseGrant, RunConfig, Stamp, Tried, Welcome
 from traffic.core.ranges import RangeSet
 
+RATE_S, LEAST_RATE_S = 0.5, 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class SendLimits:
+    """What a worker is allowed for the API's sake: whether it is to try it, and how many records a second; 0: any."""
+
+    probe: bool = False
+    records_per_s: float = 0.0
+
 
 @dataclass(slots=True)
 class Session:
@@ -31,11 +41,29 @@ class Session:
     received: int = 0
     sent: int = 0
     users: int = 0
+    # In a paced run: how many users were sending at once, and how many overdue records wait for a free one.
+    busy: int = 0
+    overdue: int = 0
     # Why the worker gets nothing done, if it does not, and what it lacks itself.
     trouble: str = ""
     fault: str = ""
+    # How many attempts a second it makes, measured over `RATE_S` or more, except at first.
+    records_per_s: float = 0.0
+    _attempts: int = 0
+    _counted_at: float | None = None
     # The message number by which each live lease was granted.
     granted: dict[int, int] = field(default_factory=dict)
+
+    def note_attempts(self, attempts: int, now: float) -> None:
+        """Note how many attempts the worker has made since the run began there."""
+        if self._counted_at is None or attempts < self._attempts:
+            self._attempts, self._counted_at = attempts, now
+            return
+        seconds = now - self._counted_at
+        if seconds >= RATE_S or not self.records_per_s:
+            self.records_per_s = (attempts - self._attempts) / max(seconds, LEAST_RATE_S)
+        if seconds >= RATE_S:
+            self._attempts, self._counted_at = attempts, now
 
     def next_seq(self) -> int:
         """Return the number of the next message to this worker."""
@@ -46,10 +74,11 @@ class Session:
         """Return the welcome that begins the session, in this run or in none, with the terms of leases."""
         return Send(self.worker, Welcome(self.number, seq, run, terms))
 
-    def ack_reply(self, *, over: bool, paused: bool, paced: bool = False) -> Send:
+    def ack_reply(self, *, over: bool, paused: bool, paced: bool, limits: SendLimits) -> Send:
         """Return the answer to the latest ack that was received."""
-        stamp = self._stamp() if paced else None
-        return Send(self.worker, AckReply(self.number, self.next_seq(), self.received, over, paused, stamp))
+        stamp, seq = self._stamp() if paced else None, self.next_seq()
+        reply = AckReply(self.number, seq, self.received, over, paused, stamp, limits.probe, limits.records_per_s)
+        return Send(self.worker, reply)
 
     def _stamp(self) -> Stamp | None:
         """Return when the latest ack was read; what else a stamp has is known when the answer leaves."""
@@ -92,7 +121,9 @@ class Session:
         """Whether people see it. A worker in trouble hands back single records all the time, as it probes."""
         return back.count > 1 or not self.trouble
 
-    def grant(self, run: Run, wants: int, terms: LeaseTerms, spacing: float = 0.0) -> list[Leased | Send]:
+    def grant(
+        self, run: Run, wants: int, terms: LeaseTerms, limits: SendLimits, spacing: float = 0.0
+    ) -> list[Leased | Send]:
         """Cut a lease from the worker's own remainder or, if that is empty, from the largest other one.
 
         In a paced run, only from its own; `spacing` is the planned seconds between two of its records. Returns nothing
@@ -123,5 +154,7 @@ class Session:
             due=run.pacer.due(positions) if run.pacer else b"",
             spacing=spacing,
             stamp=self._stamp() if run.pacer else None,
+            probe=limits.probe,
+            limit=limits.records_per_s,
         )
         return [Leased(lease.number, self.worker, positions), Send(self.worker, grant)]

@@ -9,12 +9,16 @@ from dataclasses import dataclass
 
 MOST = 600
 STEP_S = 1.0
-COLUMNS = ("t_s", "delivered", "rejected", "in_doubt", "leased", "pending", "attempts")
+COLUMNS = ("t_s", "delivered", "rejected", "in_doubt", "leased", "pending", "attempts", "due", "sent")
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """The counts at a moment, `t_s` seconds after the run began."""
+    """The counts at a moment, `t_s` seconds after the run began.
+
+    In a paced run, `due` counts the records that are due by then, and `sent` those that workers have begun to send;
+    otherwise both are 0.
+    """
 
     t_s: float
     delivered: int
@@ -23,12 +27,14 @@ class Sample:
     leased: int
     pending: int
     attempts: int
+    due: int = 0
+    sent: int = 0
 
     @property
     def row(self) -> list[float | int]:
         """The values in the order of `COLUMNS`, the time to a tenth of a second."""
         counts = (self.delivered, self.rejected, self.in_doubt, self.leased, self.pending, self.attempts)
-        return [round(self.t_s, 1), *counts]
+        return [round(self.t_s, 1), *counts, self.due, self.sent]
 
 
 class Timeline:

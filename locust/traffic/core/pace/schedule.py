@@ -69,14 +69,17 @@ class RateSchedule:
         part = self._part_at(time)
         return float(part.profile.rates([time - part.begin])[0])
 
-    def change(self, time: float, profile: Profile) -> None:
+    def change(self, time: float, profile: Profile) -> float:
         """Follow another profile, which begins at `time`, from the first position on that is not due before.
 
-        `time` must not be before an earlier change. ValueError if the profile ends before the last record.
+        Returns when it begins: at the latest change if `time` is before that. ValueError if the profile ends, at a rate
+        of 0, before the last record; then nothing has changed.
         """
-        part = self._part_at(time)
+        time = max(time, self._parts[-1].begin)
+        part = self._parts[-1]
         arrived = part.arrived + float(part.profile.due_by([time - part.begin])[0])
         self._append(_Part(self.before(time), time, arrived, profile))
+        return time
 
     def _part_at(self, time: float) -> _Part:
         return next((part for part in reversed(self._parts) if part.begin <= time), self._parts[0])

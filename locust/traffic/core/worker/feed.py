@@ -9,12 +9,16 @@ import random
 from collections.abc import Iterable
 
 from traffic.core.outcome import Answer, Outcome, backoff
+from traffic.core.pace.measures import LATE_S, LateCause
 from traffic.core.protocol import Failure, LeaseGrant, RunConfig, Tried
 from traffic.core.ranges import RangeSet
 from traffic.core.wire import ProtocolError
 from traffic.core.worker.failures import Failures, positions_of
 from traffic.core.worker.lease_queue import LeasedRecords, LeaseQueue
+from traffic.core.worker.pace_meter import PaceMeter
 from traffic.core.worker.paced_queue import PacedQueue
+from traffic.core.worker.put_off import PutOff
+from traffic.core.worker.rate_limit import RateLimit
 from traffic.core.worker.reach import Reach
 from traffic.core.worker.record import Counts, Record
 from traffic.core.worker.retries import Retries
@@ -23,7 +27,7 @@ from traffic.core.worker.schedule_estimate import ScheduleEstimate
 __all__ = ["Feed", "Record"]
 
 STOPPED = "the run was stopped while the answer was awaited"
-_DELIVERED = Outcome.DELIVERED  # saves one look-up for each record
+_DELIVERED, _RETRY = Outcome.DELIVERED, Outcome.RETRY  # saves a look-up for each record
 _NEVER = float("inf")
 
 
@@ -33,7 +37,8 @@ class Feed:
     def __init__(self, generator: random.Random) -> None:
         self._random = generator
         self._leased: LeaseQueue | PacedQueue = LeaseQueue()
-        self.schedule = ScheduleEstimate()
+        self.schedule, self.meter = ScheduleEstimate(), PaceMeter()
+        self.users = 0  # how many would take a record if there were one
         self._retries = Retries()
         self._in_flight: dict[int, Record] = {}
         # Positions of former sessions whose outcome came in this one: a lease of them may still be on its way.
@@ -57,7 +62,7 @@ class Feed:
         self._former_counts: dict[str, Counts] = {}
         # Why nothing gets done, by the latest attempt; empty if something does.
         self.trouble = ""
-        self.reach = Reach()
+        self.reach, self.put_off, self.limit = Reach(), PutOff(), RateLimit()
         self._hand_back_now = False  # records that wait must be handed back
         self._hand_back_due = _NEVER  # when, in trouble, the first record whose backoff is over must be handed back
         self._tried: list[Tried] = []  # records that were handed back, and may have been sent
@@ -69,9 +74,11 @@ class Feed:
 
     def ready(self, now: float) -> int:
         """Return how many users to wake; in a paced run one after the other."""
-        if self.paused:
+        if self.paused or self.put_off.stops(now, len(self._in_flight)):
             return 0
-        return int(self.next_due() <= now) if isinstance(self._leased, PacedQueue) else self.waiting
+        if isinstance(self._leased, PacedQueue) or self.put_off.probing:
+            return int(self.next_due() <= now)
+        return self.waiting
 
     @property
     def in_hand(self) -> int:
@@ -107,9 +114,10 @@ class Feed:
             self._former_counts[self.run.run] = self.counts.without(self._in_flight.values())
         self.counts = self._former_counts.get(run.run, Counts()) if run is not None else Counts()
         self.trouble, self.reach, self._hand_back_due = "", Reach(), _NEVER
+        self.meter, self.put_off, self.limit = PaceMeter(), PutOff(), RateLimit()
 
-    def add_lease(self, grant: LeaseGrant) -> None:
-        """Add the records of a lease. ProtocolError if it contradicts itself, or if there is no run."""
+    def add_lease(self, grant: LeaseGrant, now: float) -> None:
+        """Add the records of a lease, which came at `now`. ProtocolError if it contradicts itself, or without a run."""
         if self.run is None:
             raise ProtocolError(f"lease {grant.lease} belongs to no run")
         positions, redelivered = RangeSet(grant.positions), RangeSet(grant.redelivered)
@@ -126,7 +134,8 @@ class Feed:
         if isinstance(self._leased, PacedQueue):
             times = dict(zip(positions.members(), grant.due_list(), strict=True))
             due = ((times[one[0]], *one) for one in records if one[0] not in known)
-            self._leased.add(due, grant.spacing, redelivered, {one.position: one for one in grant.tried})
+            tried = {one.position: one for one in grant.tried}
+            self._leased.add(due, grant.spacing, redelivered, tried, self.schedule.second(now))
         else:
             if known:
                 records = ((position, index, body) for position, index, body in records if position not in known)
@@ -136,10 +145,8 @@ class Feed:
 
     def take_batch(self, now: float, most: int) -> list[Record]:
         """Return up to `most` records to send now: none if the run is paused or the worker's custody has ended."""
-        if self.closed or self.paused or now >= self.deadline or (self.trouble and not self._may_probe(now)):
+        if not (most := self._most_now(now, most)):
             return []
-        if self.trouble:
-            most = min(most, 1)
         # In trouble, a record whose backoff is over is handed back: here it would wait until an attempt succeeds.
         retried = self._retries.heap and not (self.trouble and self._hand_back_due < _NEVER)
         taken, leased = self._retries.take(now, most, self.counts) if retried else [], self._leased
@@ -149,25 +156,51 @@ class Feed:
             while len(taken) < most and leased.count:
                 taken += leased.take(self._run_id, self.session, most - len(taken), self.counts)
         if taken:
-            self.counts.taken += len(taken)
-            for record in taken:
-                self._in_flight[record.position] = record
-            if self.trouble:
-                self.reach.probe(now)
+            self._note_taken(taken, now)
             if leased.count <= self.low_watermark:
                 self._poll_if_low()
         return taken
+
+    def _most_now(self, now: float, most: int) -> int:
+        """Return how many of `most` records may be handed out now, whatever there is."""
+        if self.closed or self.paused or now >= self.deadline or (self.trouble and not self._may_probe(now)):
+            return 0
+        if self.put_off.stops(now, len(self._in_flight)):
+            return 0
+        if self.trouble or self.put_off.probing:
+            most = min(most, 1)
+        return self.limit.allowed(now, most) if self.limit.rate else most
+
+    def _note_taken(self, taken: list[Record], now: float) -> None:
+        """Note records that users have now."""
+        self.counts.taken += len(taken)
+        for record in taken:
+            self._in_flight[record.position] = record
+        if self.trouble:
+            self.reach.probe(now)
+        if self.put_off.probing:
+            self.put_off.begin_probe(taken[0])
+        self.limit.take(len(taken))
+        self.meter.note_busy(len(self._in_flight))
 
     def _take_due(self, queue: PacedQueue, now: float, most: int) -> list[Record]:
         """Return up to `most` records of a paced run that are due, with the time at which they were."""
         second, probe = self.schedule.second(now), bool(self.trouble)
         taken = queue.take(second, most, self._run_id, self.session, probe=probe) if most > 0 else []
-        for due, record in taken:
+        for sending, (due, record, known) in enumerate(taken, len(self._in_flight) + 1):
             when = self.schedule.when(due)
-            record.due = when if -_NEVER < when < now else now
+            record.due, record.taken = when if -_NEVER < when < now else now, now
             if record.redelivered:
                 self.counts.count_repeat(record)
-        return [record for _, record in taken]
+            here = LateCause.NO_FREE_USER if sending >= self.users else LateCause.BACKLOG
+            self.meter.note_taken(now - record.due, second, here if known is None else known)
+        return [record for _, record, _ in taken]
+
+    def overdue(self, now: float) -> int:
+        """Return how many records of a paced run wait that are overdue because no user is free."""
+        if not isinstance(self._leased, PacedQueue) or len(self._in_flight) < self.users or self.paused:
+            return 0
+        return self._leased.overdue(self.schedule.second(now) - LATE_S)
 
     def next_due(self) -> float:
         """Return the time from which on a record may be taken, by the worker's clock; infinity if none waits."""
@@ -198,12 +231,29 @@ class Feed:
             return
         if not self._in_flight:
             self.needs_poll = True
+        if record.taken:
+            self.meter.note_over(now - record.taken)
         if self.trouble or not answer.status:
             self._note_reach(record, answer, now)
+        if outcome is _RETRY and self.run is not None and self.run.holds and answer.is_no_attempt:
+            self._put_off(record, answer, now)
+        elif self.put_off.probing and self.put_off.note_outcome(record, answer):
+            self.needs_poll = True
         if outcome is _DELIVERED and record.session == self.session:
             self._delivered.append(record.position)
         elif self.run is not None and record.run == self.run.run:
             self._record_other(record, answer, outcome, now)
+
+    def _put_off(self, record: Record, answer: Answer, now: float) -> None:
+        """Let an attempt not count: the API wants the run slower. If it says for how long, stop, and stop all."""
+        record.put_off += 1
+        self.needs_poll = True
+        if not answer.asks_to_wait:
+            self.counts.slowed += 1
+            return
+        record.waits_for_run = True
+        self.counts.put_off += 1
+        self.put_off.note(answer, now)
 
     def _record_other(self, record: Record, answer: Answer, outcome: Outcome, now: float) -> None:
         """Record an outcome other than "delivered in the session in which the record was leased"."""
@@ -254,7 +304,8 @@ class Feed:
                 continue
             self._held.remove(record.position, record.position + 1)
             if record.attempts:
-                self._tried.append(Tried(record.position, record.attempts, record.outcome_unknown))
+                counted = record.attempts - record.put_off
+                self._tried.append(Tried(record.position, counted, record.outcome_unknown))
         if everything:
             self._held.subtract(self._leased.drop())
         return self._held.count < held
@@ -306,10 +357,14 @@ class Feed:
             self._held.remove(record.position, record.position + 1)
         elif self.closed:
             self._fail(record, answer, in_doubt=True)
-        elif answer.sent and record.attempts >= self.run.max_attempts:
+        elif answer.sent and record.attempts - record.put_off >= self.run.max_attempts:
             self._fail(record, answer, in_doubt=record.outcome_unknown)
+        elif record.waits_for_run:
+            self._retries.add(record, now)  # the run waits, so the record need not
         else:
-            wait = backoff(record.attempts + record.unreached, answer.retry_after, self._random)
+            # What the API put off counts for the run, which sends slower now, and not for the record.
+            counted = max(1, record.attempts - record.put_off) + record.unreached
+            wait = backoff(counted, answer.retry_after, self._random)
             self._retries.add(record, now + wait)
 
     def _fail(self, record: Record, answer: Answer, *, in_doubt: bool) -> None:

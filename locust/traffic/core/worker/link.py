@@ -36,6 +36,7 @@ class _Sent:
     delivered: RangeSet
     failed: tuple[Failure, ...]
     tried: tuple[Tried, ...] = ()
+    hold: int = 0  # the number of the request to wait that it carried, if any
 
 
 class LeaseClient:
@@ -48,7 +49,6 @@ class LeaseClient:
 
     def __init__(self, feed: Feed, terms: LeaseTerms) -> None:
         self.feed, self.terms = feed, terms
-        self.users = 0
         self.expected_fault = ""
         self.leaving = False
         self.joined = False
@@ -57,9 +57,18 @@ class LeaseClient:
         self._expires = 0.0
         self._seq = self._heard = 0
         self._ack_due = self._acked_at = 0.0
-        self._asked = False
+        self._asked = self._told_probed = False
         self._unconfirmed: deque[_Sent] = deque()
         self._rate = _TakeRate()
+
+    @property
+    def users(self) -> int:
+        """How many users would take a record if there were one."""
+        return self.feed.users
+
+    @users.setter
+    def users(self, users: int) -> None:
+        self.feed.users = users
 
     @property
     def all_confirmed(self) -> bool:
@@ -83,7 +92,8 @@ class LeaseClient:
     def sleep_s(self, now: float, tick: float) -> float:
         """Return how long users that wait need not be looked after: `tick` seconds, or less if a record comes due."""
         feed = self.feed
-        if feed.run is None or not feed.run.paced or feed.paused or feed.trouble:
+        waits = feed.paused or feed.trouble or feed.put_off.stops(now, feed.in_hand)
+        if feed.run is None or not feed.run.paced or waits:
             return tick
         return min(tick, max(LEAST_SLEEP_S, feed.next_due() - now))
 
@@ -129,19 +139,22 @@ class LeaseClient:
     def _on_answer(self, message: LeaseGrant | AckReply, now: float) -> None:
         self._heard = message.seq
         if (stamp := message.stamp) is not None:
-            self.feed.schedule.note_second(stamp.left, stamp.second, running=stamp.running)
+            self.feed.schedule.note_second(stamp.left, stamp.second, stamp.speed)
         while self._unconfirmed and self._unconfirmed[0].seq <= message.answers:
             sent = self._unconfirmed.popleft()
             self.feed.confirm(sent.delivered, sent.failed)
             if sent.seq == message.answers and stamp is not None:
                 self.feed.schedule.note_round_trip(sent.at, stamp.read, stamp.left, now)
+            self.feed.put_off.confirm(sent.hold)
             if sent.seq == message.answers:
                 self.feed.deadline = self._expires = sent.at + self.terms.lease_s
         # A lease means that the run is not paused.
         self.feed.paused = isinstance(message, AckReply) and message.paused
+        self.feed.put_off.follow(probing=message.probe)
+        self.feed.limit.set(message.limit)
         if isinstance(message, LeaseGrant):
             self._asked = False
-            self.feed.add_lease(message)
+            self.feed.add_lease(message, now)
         elif message.over:
             self.feed.close()
 
@@ -160,6 +173,11 @@ class LeaseClient:
             return True
         if paced and not self.feed.closed and now >= self._acked_at + self.terms.ack_s:
             return True  # it is dealt what comes due soon, so it asks all the time
+        request = self.feed.put_off.request(now)
+        if request is not None and not any(sent.hold == request[0] for sent in self._unconfirmed):
+            return True
+        if self.feed.put_off.probed and not self._told_probed:
+            return True
         if self._unconfirmed_outcomes:
             return now >= self._acked_at + self.terms.idle_ack_s
         drained = bool(self.feed.unreported) and not self.feed.in_hand and not self.feed.waiting
@@ -169,7 +187,7 @@ class LeaseClient:
         """Return how many records to ask for now."""
         if self.feed.closed or self.feed.paused or self.feed.run is None or self.leaving or not self.users:
             return 0
-        if self.feed.trouble:
+        if self.feed.trouble or self.feed.put_off.probing:
             return int(self.feed.wants_probe(now))
         if self.feed.run.paced:
             return max(0, self._target() - self.feed.waiting)
@@ -185,7 +203,10 @@ class LeaseClient:
     def _ack(self, now: float) -> Ack:
         delivered, failed = self.feed.drain_outcomes()
         self._seq += 1
-        self._unconfirmed.append(_Sent(self._seq, now, delivered, failed, self.feed.drain_tried()))
+        request = self.feed.put_off.request(now)
+        number, hold = request if request is not None else (0, None)
+        self._unconfirmed.append(_Sent(self._seq, now, delivered, failed, self.feed.drain_tried(), number))
+        self._told_probed = self.feed.put_off.probed
         every = RangeSet()
         for sent in self._unconfirmed:
             every.update(sent.delivered)
@@ -197,6 +218,8 @@ class LeaseClient:
         self._acked_at = now
         self._ack_due = now + (self.terms.ack_s if busy else self.terms.idle_ack_s)
         attempts, resent, maybe_resent = self.feed.attempts_made
+        paced, meter = self.feed.run is not None and self.feed.run.paced, self.feed.meter
+        most_busy, meter.busy = meter.busy, self.feed.in_hand
         return Ack(
             session=self.session,
             seq=self._seq,
@@ -214,6 +237,13 @@ class LeaseClient:
             maybe_resent=maybe_resent,
             fault=self.feed.reach.fault or self.expected_fault,
             tried=tuple(one for sent in self._unconfirmed for one in sent.tried),
+            pace=meter.measures() if paced else None,
+            busy=most_busy if paced else 0,
+            overdue=self.feed.overdue(now) if paced else 0,
+            hold=hold,
+            put_off=self.feed.counts.put_off,
+            probed=self.feed.put_off.probed,
+            slowed=self.feed.counts.slowed,
         )
 
 

@@ -16,9 +16,11 @@ class Record:
     """A record in a worker's hands: `index` is its place in the file, `body` its bytes as they stand there.
 
     `attempts` counts the attempts, the present one included, without the `unreached`, which did not leave this worker
-    and do not count against the record. `answered`: the API has answered one of them. `outcome_unknown`: one of them
-    had no answer. `redelivered`: another worker may have sent the record. `due` is the time at which it was due, by the
-    worker's clock, or its backoff was over, in a paced run; otherwise 0.
+    and do not count against the record; nor do those that were `put_off`, because the API asked to wait. `answered`:
+    the API has answered one of them. `outcome_unknown`: one of them had no answer. `redelivered`: another worker may
+    have sent the record. `waits_for_run`: its latest attempt was put off until the run goes on. `due` is the time at
+    which it was due, by the worker's clock, or its backoff was over, and `taken` when it was handed out; both in a
+    paced run, otherwise 0.
     """
 
     run: str
@@ -29,9 +31,12 @@ class Record:
     redelivered: bool
     attempts: int = 0
     unreached: int = 0
+    put_off: int = 0
+    waits_for_run: bool = False
     outcome_unknown: bool = False
     answered: bool = False
     due: float = 0.0
+    taken: float = 0.0
 
     @property
     def key(self) -> str:
@@ -56,8 +61,9 @@ class Counts:
     """What one worker counts of one run.
 
     `taken` are the attempts that were begun, `unsent` those that did not leave the worker, `unknown` those that left
-    and had no answer. `resent` were begun at records that the API had answered before, `maybe_resent` at records that
-    it may have had.
+    and had no answer, `put_off` those that the API answered by asking to wait, `slowed` those that it answered 429
+    without saying for how long. `resent` were begun at records that the API had answered before, `maybe_resent` at
+    records that it may have had.
     """
 
     taken: int = 0
@@ -65,6 +71,8 @@ class Counts:
     unknown: int = 0
     resent: int = 0
     maybe_resent: int = 0
+    put_off: int = 0
+    slowed: int = 0
 
     def count_repeat(self, record: Record) -> None:
         """Count an attempt that is not the record's first, or may not be."""
@@ -98,4 +106,6 @@ class Counts:
     def without(self, in_flight: Iterable[Record]) -> "Counts":
         """Return the counts as they are if no outcome of what is under way is ever reported."""
         attempts, resent, maybe_resent = self.attempts_made(in_flight)
-        return Counts(attempts + self.unsent, self.unsent, self.unknown, resent, maybe_resent)
+        return Counts(
+            attempts + self.unsent, self.unsent, self.unknown, resent, maybe_resent, self.put_off, self.slowed
+        )

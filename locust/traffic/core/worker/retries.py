@@ -31,7 +31,8 @@ class Retries:
         while self.heap and self.heap[0][0] <= now and len(taken) < most:
             due, _, record = heapq.heappop(self.heap)
             if record.due:
-                record.due = due
+                record.due, record.taken = now if record.waits_for_run else due, now
+            record.waits_for_run = False
             counts.count_repeat(record)
             record.attempts += 1
             taken.append(record)

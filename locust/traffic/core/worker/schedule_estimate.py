@@ -20,7 +20,7 @@ class ScheduleEstimate:
     def __init__(self) -> None:
         self._samples: deque[tuple[float, float]] = deque(maxlen=SAMPLES)  # delay and distance
         self._left = self._second = 0.0
-        self._running = False
+        self._speed = 0.0
 
     @property
     def known(self) -> bool:
@@ -37,15 +37,15 @@ class ScheduleEstimate:
         delay = (received - sent) - (left - read)
         self._samples.append((max(0.0, delay), ((read - sent) + (left - received)) / 2))
 
-    def note_second(self, left: float, second: float, *, running: bool) -> None:
-        """Note that at `left`, by the master's clock, the schedule was at a second, and whether it runs."""
-        self._left, self._second, self._running = left, second, running
+    def note_second(self, left: float, second: float, speed: float) -> None:
+        """Note that at `left`, by the master's clock, the schedule was at a second, and how fast it runs."""
+        self._left, self._second, self._speed = left, second, speed
 
     def second(self, now: float) -> float:
         """Return the second of the schedule; minus infinity while it is unknown."""
         if not self._samples:
             return -_NEVER
-        return self._second + (now + min(self._samples)[1] - self._left if self._running else 0.0)
+        return self._second + (now + min(self._samples)[1] - self._left) * self._speed
 
     def when(self, second: float) -> float:
         """Return the time at which the schedule comes, or came, to a second; infinity while nobody knows when it will.
@@ -54,6 +54,6 @@ class ScheduleEstimate:
         """
         if not self._samples:
             return _NEVER
-        if not self._running:
+        if self._speed <= 0:
             return -_NEVER if second <= self._second else _NEVER
-        return self._left + (second - self._second) - min(self._samples)[1]
+        return self._left + (second - self._second) / self._speed - min(self._samples)[1]

@@ -1,22 +1,24 @@
-"""Serve the acts on the live run: pause, go on, stop."""
+"""Serve the acts on the live run: pause, go on, another rate, stop."""
 
 from collections.abc import Callable
 
-from flask import Response
+from flask import Response, request
 
 from traffic.core.master.run_state import RunState
 from traffic.errors import ActRefusedError
 from traffic.master.web.checked_start import CheckedStart
 from traffic.master.web.routes import Routes, answer, refuse
+from traffic.settings.readers import BadValueError
 
 
 class Controls:
-    """Passes acts to the master. Answers 409 with one sentence if an act is refused."""
+    """Passes acts to the master. Answers 409 with one sentence if an act is refused, 400 if a rate is none."""
 
     def __init__(self, routes: Routes, checked_start: CheckedStart) -> None:
         self._routes, self._checked_start = routes, checked_start
         routes.add("/traffic/pause", self._pause, "POST")
         routes.add("/traffic/go-on", self._unpause, "POST")
+        routes.add("/traffic/rate", self._change_rate, "POST")
         routes.add("/traffic/stop", self._stop, "POST")
 
     def _pause(self) -> Response:
@@ -24,6 +26,16 @@ class Controls:
 
     def _unpause(self) -> Response:
         return _done(self._routes.master.unpause)
+
+    def _change_rate(self) -> Response:
+        """Change the rate to the form's `rate`; answer with the second of the schedule in which that begins."""
+        text = request.form.get("rate", "").strip()
+        try:
+            return answer({"ok": True, "rate": text, "from_s": round(self._routes.master.change_rate(text), 3)})
+        except BadValueError as error:
+            return refuse(400, f"The rate {error}, not {text[:80]!r}.")
+        except ActRefusedError as error:
+            return refuse(409, str(error))
 
     def _stop(self) -> Response:
         return _done(self._stop_live)

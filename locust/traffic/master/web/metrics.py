@@ -13,13 +13,18 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.core import (
     CounterMetricFamily,
     GaugeMetricFamily,
+    HistogramMetricFamily,
     InfoMetricFamily,
     Metric,
 )
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
+from traffic.clock import now_s
+from traffic.core.master.pacer import Pacer
+from traffic.core.master.run import Run
 from traffic.core.master.run_state import RunState
+from traffic.core.pace.histogram import Histogram
 from traffic.locust_patches.frames import drops
 from traffic.master.web.routes import Routes
 from traffic.master.web.status import StatusRoutes
@@ -27,6 +32,8 @@ from traffic.master.web.status import StatusRoutes
 # The other states are those of former runs.
 STATES = tuple(state for state in RunState if state not in (RunState.CUT_OFF, RunState.UNKNOWN))
 WHERE = ("pending", "leased", "delivered", "rejected", "in_doubt", "unsent")
+# A 1-2-5 series, from a millisecond to two minutes.
+BUCKETS_S = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 60.0, 120.0)
 OUTCOMES = ("delivered", "rejected", "in_doubt")
 
 
@@ -59,6 +66,10 @@ class Metrics(Collector):
         yield from _of_records(status["counts"])
         yield self._settled(status["counts"])
         yield from _of_workers(status["workers"])
+        if active_run is not None and active_run.run.pacer is not None:
+            yield from _of_pace(active_run.run.pacer)
+        if active_run is not None:
+            yield from _of_api_waits(active_run.run)
         reclaimed = "Leases taken back from workers that were given up, in this run."
         yield CounterMetricFamily(
             "traffic_leases_reclaimed", reclaimed, value=active_run.reclaimed if active_run else 0
@@ -126,6 +137,50 @@ def _of_records(counts: dict[str, int]) -> Iterable[Metric]:
     yield CounterMetricFamily("traffic_repeats", repeats, value=counts["resent"])
     maybe = "Attempts at records that the API may have had before: an answer was lost, or another worker had them."
     yield CounterMetricFamily("traffic_possible_repeats", maybe, value=counts["maybe_resent"])
+
+
+def _of_pace(pacer: Pacer) -> Iterable[Metric]:
+    clock, now = pacer.clock, now_s()
+    second, total = clock.read(now), pacer.monitor.total()
+    planned = "Records a second that are planned now; 0 while the schedule stands still."
+    rate = pacer.schedule.rate(second) * clock.speed
+    yield GaugeMetricFamily("traffic_planned_records_per_second", planned, value=rate)
+    due = "Records that are due by now."
+    yield CounterMetricFamily("traffic_records_due", due, value=pacer.schedule.before(second))
+    sent = "Records that workers have begun to send."
+    yield CounterMetricFamily("traffic_records_begun", sent, value=total.sent)
+    late = "How long after they were due records were sent."
+    yield _histogram("traffic_lateness_seconds", late, total.late)
+    service = "How long requests took, from when they were sent to their end."
+    yield _histogram("traffic_service_seconds", service, total.service)
+    users, busy = pacer.monitor.users_busy(total), "Users that were sending at once, in 99 of 100 moments, and at most."
+    family = GaugeMetricFamily("traffic_users_busy", busy, labels=["share"])
+    for share in ("p99", "max"):
+        family.add_metric([share], users[share] or 0)
+    yield family
+    if users["needed"] is not None:
+        needed = "Users that the highest planned rate so far takes at the API's present speed."
+        yield GaugeMetricFamily("traffic_users_needed", needed, value=users["needed"])
+
+
+def _of_api_waits(run: Run) -> Iterable[Metric]:
+    held = "Whether the run waits because the API has asked for it."
+    yield GaugeMetricFamily("traffic_held_by_api", held, value=int(run.hold.held))
+    waited = "Seconds that the run has waited because the API had asked for it."
+    yield CounterMetricFamily("traffic_api_wait_seconds", waited, value=run.hold.waited_s(now_s()))
+    asked = "Answers by which the API asked the run to wait, or to send slower."
+    answers = CounterMetricFamily("traffic_api_wait_answers", asked, labels=["says"])
+    answers.add_metric(["how_long"], run.hold.answers)
+    answers.add_metric(["nothing"], run.backoff.answers)
+    yield answers
+    share = "The share of its usual rate that the run sends at, because of the API."
+    yield GaugeMetricFamily("traffic_rate_share", share, value=run.backoff.share)
+
+
+def _histogram(name: str, text: str, times: Histogram) -> HistogramMetricFamily:
+    counts = times.cumulative(BUCKETS_S)
+    buckets = [(f"{bound:g}", count) for bound, count in zip(BUCKETS_S, counts, strict=True)]
+    return HistogramMetricFamily(name, text, buckets=[*buckets, ("+Inf", times.total)], sum_value=None)
 
 
 def _of_workers(workers: list[dict[str, Any]]) -> Iterable[Metric]:

@@ -10,11 +10,15 @@ ENDING_SENTENCES = {RunState.STOPPING: "The run is stopping.", "ending": "The ru
 
 @dataclass(frozen=True, slots=True)
 class AllowedActs:
-    """Which acts the live run allows. `state` is running, paused, stopping or ending; empty if no run is live."""
+    """Which acts the live run allows. `state` is running, paused, stopping or ending; empty if no run is live.
+
+    `paced`: the run has a rate.
+    """
 
     state: str = ""
     reason: str = ""
     by_person: bool = False
+    paced: bool = False
 
     def why_not_pause(self) -> str:
         """Why the run cannot be paused by a person."""
@@ -27,6 +31,12 @@ class AllowedActs:
         if self.state == RunState.PAUSED:
             return f"The run waits by itself: {self.reason.rstrip('.')}. It goes on when that is over."
         return "The run is not paused."
+
+    def why_not_change_rate(self) -> str:
+        """Why the rate of the run cannot be changed."""
+        if self.state and not self.paced:
+            return "The run has no rate: it goes as fast as its users send."
+        return self._why_ending()
 
     def why_not_stop(self) -> str:
         """Why the run cannot be stopped."""

@@ -45,18 +45,21 @@ class MasterView(Protocol):
     def check(self, options: argparse.Namespace) -> PreparedStart:
         """Prepare a start with these options. RefusedError if it would be refused."""
 
+    def pause(self) -> None:
+        """Pause the live run: no more records are handed out. ActRefusedError if that is not possible."""
+
+    def unpause(self) -> None:
+        """Let a run that a person paused go on. ActRefusedError if that is not possible."""
+
+    def change_rate(self, rate: str) -> float:
+        """Change the rate of the live run. ActRefusedError if that is not possible, ValueError if it is no rate."""
+
     @property
     def loader(self) -> BackgroundLoader:
         """The loader of the traffic files."""
 
     def stop_run(self) -> None:
         """End the run that is live, if any."""
-
-    def pause(self) -> None:
-        """Pause the live run: no more records are handed out. ActRefusedError if that is not possible."""
-
-    def unpause(self) -> None:
-        """Let a run that a person paused go on. ActRefusedError if that is not possible."""
 
     @property
     def locust_session(self) -> LocustSession:

@@ -16,7 +16,7 @@ from traffic.master.wording import for_page
 from traffic.settings import OPTIONS
 
 # The members that say how a run's records are sent; null before the first run.
-_OF_RUN = ("target", "users", "spawn_rate", "wait", "pace")
+_OF_RUN = ("target", "users", "spawn_rate", "wait", "pace", "held", "api_waits")
 # Members that a status has from the first run on.
 _FROM_FIRST_RUN = ("order", "policy")
 
@@ -79,13 +79,15 @@ class StatusRoutes:
             "start": self._checked_start.why_not,
             "pause": allowed.why_not_pause(),
             "go_on": allowed.why_not_unpause(),
+            "rate": allowed.why_not_change_rate(),
             "stop": allowed.why_not_stop(),
         }
 
     @property
     def _allowed_acts(self) -> AllowedActs:
         if (active_run := self._routes.live) is not None:
-            return AllowedActs(active_run.state, active_run.reason, active_run.paused_by_person)
+            paced = active_run.metadata.pace is not None
+            return AllowedActs(active_run.state, active_run.reason, active_run.paused_by_person, paced)
         active_run = self._master.active_run
         return AllowedActs("ending") if active_run is not None and active_run.ending else AllowedActs()
 

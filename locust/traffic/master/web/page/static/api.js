@@ -122,6 +122,15 @@ export async function act(act) {
 }
 
 /**
+ * Change the rate of the live run.
+ * @param {string} rate such as 50/s, or a profile
+ */
+export async function changeRate(rate) {
+  const body = new URLSearchParams({ rate });
+  return parsed(await answer(address("rate"), { method: "POST", body }, TIMEOUT_MS));
+}
+
+/**
  * @param {string} name an uploaded file's
  * @returns {Promise<{traffic_file: string}>} the file that forms offer now
  */

@@ -9,6 +9,7 @@ import { byId, setText, show } from "./dom.js";
 import { EventsView } from "./events.js";
 import { clock, plural } from "./format.js";
 import { DeadLettersView } from "./dead_letters.js";
+import { PaceView } from "./pace.js";
 import { Poll } from "./poll.js";
 import { RunView } from "./run.js";
 import { RunsView, reportLinks } from "./runs.js";
@@ -31,7 +32,7 @@ class Page {
       letters: (run) => void this._letters.showRun(run),
     });
     this._run = new RunView();
-    this._views = [this._run, new WorkersView(), this._controls, this._events, this._start];
+    this._views = [this._run, new PaceView(), new WorkersView(), this._controls, this._events, this._start];
     this._loadedFor = ""; // the run and its state when the list of runs was last loaded
     this._lost = false;
     this._answeredAt = /** @type {Date | null} */ (null); // when the master last answered

@@ -1,4 +1,4 @@
-// The two charts. Plotly is large, so it is loaded after the page, and only once there is a run.
+// The charts. Plotly is large, so it is loaded after the page, and only once there is a run.
 
 import { address } from "./api.js";
 import { byId, setText, show } from "./dom.js";
@@ -14,6 +14,7 @@ export class ChartsView {
     this._plotly = /** @type {Promise<any> | null} */ (null);
     this._spoken = -Infinity;
     this._state = "";
+    this._paced = false;
     document.addEventListener("themechange", () => void this._draw());
   }
 
@@ -24,6 +25,8 @@ export class ChartsView {
   update({ status }, changed) {
     const { seconds } = this._timeline.curves;
     show(byId("charts-row"), seconds.length > 1);
+    this._paced = Boolean(status.pace);
+    show(byId("chart-pace-figure"), this._paced);
     if (seconds.length > 1) this._speak(status);
     if (seconds.length > 1 && changed) void this._draw();
   }
@@ -53,12 +56,15 @@ export class ChartsView {
       show(byId("charts-row"), false);
       return;
     }
-    const { seconds, rate: rates, remaining } = this._timeline.curves;
+    const { seconds, rate: rates, remaining, due, sent } = this._timeline.curves;
     const style = getComputedStyle(document.documentElement);
     const colour = (/** @type {string} */ name) => style.getPropertyValue(name).trim();
     const [line, rest] = [colour("--delivered"), colour("--leased")];
     plotly.react("chart-rate", [curve(seconds, rates, line)], layout(colour), CONFIG);
     plotly.react("chart-remaining", [curve(seconds, remaining, rest)], layout(colour), CONFIG);
+    if (!this._paced) return;
+    const planned = { ...curve(seconds, due, colour("--text")), fill: "none", line: { color: colour("--text"), width: 1 } };
+    plotly.react("chart-pace", [curve(seconds, sent, line), planned], layout(colour), CONFIG);
   }
 }
 

@@ -1,6 +1,6 @@
-// The acts on a run: pause, go on, stop, resume, and send its dead letters again.
+// The acts on a run: pause, go on, change the rate, stop, resume, and send its dead letters again.
 
-import { act, RefusedError, swarm } from "./api.js";
+import { act, changeRate, RefusedError, swarm } from "./api.js";
 import { openDialog } from "./dialog.js";
 import { setDisabledReason, onPress, showMessage } from "./buttons.js";
 import { byId, show } from "./dom.js";
@@ -25,10 +25,16 @@ export class Controls {
     for (const { id, route, doing } of ACTS) {
       onPress(byId(`act-${id}`), doing, () => this._do(route), (why) => showMessage(message, why, true));
     }
+    this._rate = "";
+    const ask = async () => this._askForRate();
+    onPress(byId("act-rate"), "Change the rate", ask, (why) => showMessage(message, why, true));
   }
 
   /** @param {import("./types.js").LiveAnswer} live */
-  update({ acts }) {
+  update({ acts, status, live }) {
+    this._rate = status.pace?.profile ?? "";
+    show(byId("act-rate"), live && Boolean(status.pace));
+    setDisabledReason(byId("act-rate"), acts.rate ?? "", byId("why-rate"));
     for (const { id, name } of ACTS) setDisabledReason(byId(`act-${id}`), acts[name] ?? "", byId(`why-${id}`));
   }
 
@@ -52,6 +58,25 @@ export class Controls {
       showMessage(message, /** @type {Error} */ (error).message, true);
     }
     await this._refresh();
+  }
+
+  _askForRate() {
+    openDialog({
+      title: "Change the rate",
+      text: "What is not dealt out yet is sent at the new rate, from the next moments on. No record is left out.",
+      yes: "Change",
+      doing: "Changing…",
+      field: {
+        label: "Records a second, in all",
+        value: this._rate,
+        hint: "Such as 50/s or 30/m, or a profile: line(10,50,1m) const(50,10m)",
+      },
+      act: async (_, text) => {
+        await changeRate(text);
+        await this._refresh();
+      },
+      after: () => byId("act-rate").focus(),
+    });
   }
 
   /** @param {import("./types.js").PastRun} row */

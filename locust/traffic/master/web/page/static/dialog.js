@@ -1,5 +1,5 @@
-// The dialog: it says what an act means, has fields for users and host if the act starts a run, and shows a refusal. An
-// act may open it again: then it stays, with the next question.
+// The dialog: it says what an act means, has fields for users and host if the act starts a run, or a field for one text,
+// and shows a refusal. An act may open it again: then it stays, with the next question.
 
 import { whileBusy, relabel } from "./buttons.js";
 import { byId, inputOf, setText, show } from "./dom.js";
@@ -14,7 +14,9 @@ import { byId, inputOf, setText, show } from "./dom.js";
  * @property {string} doing the button's text while it is done
  * @property {{text: string, doing: string, act: () => Promise<void>}} [other] another way to go on, with its button
  * @property {StartSettings} [settings] the initial values of the fields; without it there are no fields
- * @property {(settings: StartSettings) => Promise<void>} act if it throws, the dialog shows the error and stays
+ * @property {{label: string, value: string, hint: string}} [field] the field for one text; without it there is none
+ * @property {(settings: StartSettings, text: string) => Promise<void>} act if it throws, the dialog shows the error and
+ *   stays
  * @property {() => void} after called once the dialog has closed after the act: sets the focus
  */
 
@@ -55,20 +57,24 @@ export function openDialog(wanted) {
     inputOf("ask-rate").value = wanted.settings.rate;
     inputOf("ask-host").value = wanted.settings.host;
   }
+  show(byId("ask-text-field"), wanted.field !== undefined);
+  setText(byId("ask-text-label"), wanted.field?.label ?? "");
+  setText(byId("ask-text-hint"), wanted.field?.hint ?? "");
+  inputOf("ask-text-input").value = wanted.field?.value ?? "";
   const dialog = byId("ask", HTMLDialogElement);
   if (!dialog.open) dialog.showModal();
-  byId(wanted.settings ? "ask-yes" : "ask-no").focus();
+  byId(wanted.field ? "ask-text-input" : wanted.settings ? "ask-yes" : "ask-no").focus();
 }
 
 /**
  * @param {Question} wanted
- * @param {(settings: StartSettings) => Promise<void>} act
+ * @param {(settings: StartSettings, text: string) => Promise<void>} act
  */
 async function answer(wanted, act) {
   setText(byId("ask-said"), "");
   const [users, rate, host] = ["ask-users", "ask-rate", "ask-host"].map((id) => inputOf(id).value.trim());
   try {
-    await act({ users, rate, host });
+    await act({ users, rate, host }, inputOf("ask-text-input").value.trim());
     if (question !== wanted) return; // the act has opened it again
     byId("ask", HTMLDialogElement).close();
     wanted.after();

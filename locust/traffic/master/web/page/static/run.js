@@ -158,8 +158,6 @@ export class RunView {
     this._details.put("target", "To", to ? `${to.method} ${to.host}${to.path}` : "–");
     const users = `${count(status.users)}, ${status.spawn_rate} started a second`;
     this._details.put("users", "Users", status.users ? users : "–");
-    this._details.put("rate", "Planned rate", status.pace ? `${status.pace.rate}, ${status.pace.arrivals}` : "–");
-    this._details.show("rate", Boolean(status.pace));
     this._details.put("seed", "Seed", status.order === "file" ? "none: the file's order" : String(status.seed));
     this._details.put("policy", "Policy", status.policy ?? "");
     this._details.put("started", "Started", dateAndTime(status.started));

@@ -1,9 +1,9 @@
-// The run's course as the master reports it, row by row, and the two curves that are drawn from it.
+// The run's course as the master reports it, row by row, and the curves that are drawn from it.
 
 // The last row is taken when the run ends. A rate over the few milliseconds since the row before would mean nothing.
 const LEAST_S = 0.8;
 
-/** @typedef {{seconds: number[], rate: number[], remaining: number[]}} Curves */
+/** @typedef {{seconds: number[], rate: number[], remaining: number[], due: number[], sent: number[]}} Curves */
 
 export class Timeline {
   constructor() {
@@ -32,18 +32,19 @@ export class Timeline {
     return true;
   }
 
-  /** @returns {Curves} records settled a second between two rows, and records without an outcome at each */
+  /** @returns {Curves} records settled, due and sent a second between two rows; records without an outcome at each */
   get curves() {
     const at = Object.fromEntries(this._columns.map((name, place) => [name, place]));
     const settled = (/** @type {number[]} */ row) => row[at.delivered] + row[at.rejected] + row[at.in_doubt];
     const seconds = this._rows.map((row) => row[at.t_s]);
     const remaining = this._rows.map((row) => row[at.leased] + row[at.pending]);
-    const rate = this._rows.map((row, place) => {
+    const rateOf = (/** @type {(row: number[]) => number} */ value) => this._rows.map((row, place) => {
       const earlier = this._rows.slice(Math.max(0, place - 3), place);
       const before = earlier.findLast((one) => row[at.t_s] - one[at.t_s] >= LEAST_S) ?? earlier[0];
       const span = before ? row[at.t_s] - before[at.t_s] : 0;
-      return span > 0 ? Math.max(0, (settled(row) - settled(before)) / span) : 0;
+      return span > 0 ? Math.max(0, (value(row) - value(before)) / span) : 0;
     });
-    return { seconds, rate, remaining };
+    const [due, sent] = [rateOf((row) => row[at.due]), rateOf((row) => row[at.sent])];
+    return { seconds, rate: rateOf(settled), remaining, due, sent };
   }
 }

@@ -48,7 +48,29 @@
  * @property {Target | null} [target]
  * @property {number | null} [users]
  * @property {number | null} [spawn_rate]
- * @property {{rate: string, arrivals: string} | null} [pace] null: as fast as the users send
+ * @property {Pace | null} [pace] null: as fast as the users send
+ * @property {ApiWaits | null} [api_waits] null: the API has not asked the run to wait, or to send slower
+ */
+
+/** @typedef {{p50: number | null, p99: number | null, max: number | null}} Times in seconds; null before the first */
+
+/**
+ * @typedef {object} Pace
+ * @property {string} profile the present rate, as a person wrote it
+ * @property {string} arrivals
+ * @property {number | null} rate records sent a second; null if that is not known
+ * @property {Times & {over_10ms: number}} late
+ * @property {Times} service from when a record is sent to its answer
+ * @property {{p99: number | null, max: number | null, needed: number | null}} users_busy
+ * @property {boolean} short_of_users
+ */
+
+/**
+ * @typedef {object} ApiWaits
+ * @property {number} times
+ * @property {number} s
+ * @property {number} answers
+ * @property {{answers: number, share: number, rate: number} | null} slowed
  */
 
 /** @typedef {{host: string, path: string, method: string}} Target */
@@ -77,7 +99,7 @@
  * @property {boolean} live whether the run is running, paused or stopping
  * @property {boolean} ended whether the run has its report
  * @property {boolean} ending whether the run is stopping, or its report is being made
- * @property {Record<"start" | "pause" | "go_on" | "stop", string>} acts why an act is not possible; empty if it is
+ * @property {Record<"start" | "pause" | "go_on" | "rate" | "stop", string>} acts why an act is not possible; empty if it is
  * @property {{next: number, rows: LoggedEvent[]}} events
  * @property {{run: string | null, generation: number, next: number, columns: string[], rows: number[][]}} timeline
  * @property {number} dead_letters

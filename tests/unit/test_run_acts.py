@@ -1,4 +1,4 @@
-"""Pause and unpause a run on the master: its status, when it is given up, its journal, and what is refused."""
+"""What a person does to a run on the master: its status, when it is given up, its journal, and what is refused."""
 
 import json
 from collections.abc import Iterator
@@ -9,19 +9,24 @@ from typing import TYPE_CHECKING, cast
 import gevent
 import pytest
 
+from traffic.clock import now_s
 from traffic.core.lease_terms import LeaseTerms
 from traffic.core.master.coordinator import LeaseCoordinator
 from traffic.core.master.decisions import Decision, Send
+from traffic.core.master.pacer import AHEAD_S, LEAD_S, Pacer
 from traffic.core.master.run_state import RunState
 from traffic.core.master.stall import GRACE_S, StallState
-from traffic.core.protocol import VERSION, Hello
+from traffic.core.pace.config import PaceConfig
+from traffic.core.pace.profile import Profile
+from traffic.core.protocol import VERSION, Hello, Hold
 from traffic.errors import ActRefusedError
 from traffic.master.active_run import ActiveRun
 from traffic.master.outbox import Outbox
-from traffic.master.pause import RunPauser
+from traffic.master.run_acts import RunActs
 from traffic.runs.journal import Journal
 from traffic.runs.run_metadata import RunMetadata, ended, resumed
 from traffic.runs.state_dir import StateFolder
+from traffic.settings.readers import BadValueError
 from unit.a_run import a_run, deliver
 from unit.test_journal import METADATA
 
@@ -37,6 +42,8 @@ class Bench:
 
     def __init__(self, folder: Path, metadata: RunMetadata = METADATA) -> None:
         run = a_run(folder, 10, [])
+        if metadata.pace is not None:
+            run.pacer = Pacer(metadata.pace.schedule(10, 1))
         self.folder = StateFolder(folder)
         self.journal = Journal.create(self.folder.journal_path(metadata.run), metadata)
         self.active_run = ActiveRun(run, cast("Dataset", run.dataset), self.journal, self.folder)
@@ -44,7 +51,7 @@ class Bench:
         self.sent: list[tuple[bool, bool]] = []
         self.outbox = Outbox(self._act)
         self.outbox.journal = self.journal
-        self.pauser = RunPauser(self.coordinator, self.outbox)
+        self.acts = RunActs(lambda: self.active_run, self.coordinator, self.outbox)
         self.server = gevent.spawn(self.outbox.serve)
         self.coordinator.receive("a", Hello(VERSION, 1), 0.0)
         self.coordinator.start(run, ["a"], 0.0)
@@ -54,11 +61,11 @@ class Bench:
         self.sent.append((decision.message.paused, self.journal.metadata.paused))  # type: ignore[attr-defined]
 
     def pause(self) -> None:
-        self.pauser.pause(self.active_run)
+        self.acts.pause()
         assert self.outbox.drain(SOON_S)
 
     def unpause(self) -> None:
-        self.pauser.unpause(self.active_run)
+        self.acts.unpause()
         assert self.outbox.drain(SOON_S)
 
     @property
@@ -150,11 +157,11 @@ def test_nobody_knows_how_long_a_paused_run_takes_and_its_pace_begins_anew_with_
 
 
 def test_what_cannot_be_done_is_refused_with_its_reason_and_changes_nothing(bench):
-    run = bench.active_run.metadata.run
+    run, nobody = bench.active_run.metadata.run, RunActs(lambda: None, bench.coordinator, bench.outbox)
     with pytest.raises(ActRefusedError, match=r"^There is no run to pause\.$"):
-        bench.pauser.pause(None)
+        nobody.pause()
     with pytest.raises(ActRefusedError, match=r"^There is no run to let go on\.$"):
-        bench.pauser.unpause(None)
+        nobody.unpause()
     with pytest.raises(ActRefusedError, match=rf"^Run {run} is not paused by a person\.$"):
         bench.unpause()
     bench.pause()
@@ -184,7 +191,7 @@ def test_a_run_that_is_being_stopped_or_has_ended_is_neither_paused_nor_let_go_o
 def test_a_resumed_run_is_paused_as_it_was_left_and_waits_for_its_workers_besides(tmp_path):
     bench = Bench(tmp_path, resumed(replace(METADATA, paused=True), 3, METADATA.host, 200))
     assert bench.said == ("paused", "paused by a person", True)
-    bench.pauser.restore(bench.active_run, headless=False)
+    bench.acts.restore(bench.active_run, headless=False)
     assert bench.outbox.drain(SOON_S)
     assert bench.sent == [(True, True)]
     bench.active_run.update_state(NOBODY, 1e9)
@@ -197,7 +204,7 @@ def test_a_resumed_run_is_paused_as_it_was_left_and_waits_for_its_workers_beside
 
 def test_a_headless_master_lets_a_resumed_run_go_on_and_says_so(tmp_path, caplog):
     bench = Bench(tmp_path, replace(METADATA, paused=True))
-    bench.pauser.restore(bench.active_run, headless=True)
+    bench.acts.restore(bench.active_run, headless=True)
     assert bench.outbox.drain(SOON_S)
     assert bench.said == ("running", "", False)
     assert bench.journal.metadata.paused is False
@@ -222,3 +229,61 @@ def test_pausing_loses_no_fact_that_was_noted_before(bench):
     bench.outbox.note(metadata)
     bench.pause()
     assert (bench.journal.metadata.users, bench.journal.metadata.paused) == (8, True)
+
+
+PACED = replace(METADATA, pace=PaceConfig.of("2/s", Profile.level(2), "even"))
+
+
+def test_a_changed_rate_is_in_the_journal_and_counts_for_what_is_not_dealt(tmp_path, caplog):
+    bench = Bench(tmp_path, PACED)
+    assert bench.acts.change_rate("20/s") == AHEAD_S - LEAD_S
+    assert bench.outbox.drain(SOON_S)
+    pace, pacer = bench.journal.metadata.pace, bench.active_run.run.pacer
+    assert pace
+    assert pacer
+    assert (pace.present_rate, pace.rate, len(pace.changes)) == ("20/s", "2/s", 1)
+    assert pacer.schedule.due([0, 1, 2, 9]).tolist() == pytest.approx([0.0, 0.5, 0.55, 0.9])
+    restarted = pace.schedule(10, 1)
+    assert restarted.due(range(10)).tolist() == pacer.schedule.due(range(10)).tolist()
+    assert "a person has changed its rate from 2/s to 20/s, after 0 of 1000 records" in caplog.text
+    assert bench.active_run.status({})["pace"]["profile"] == "20/s"
+    bench.close()
+
+
+@pytest.mark.parametrize(
+    ("rate", "why"),
+    [
+        ("", "must be a rate"),
+        ("fast", "must be a rate"),
+        ("line(2,0,1s)", "must not end at 0/s too early: the profile ends"),
+    ],
+)
+def test_what_is_no_rate_changes_nothing(tmp_path, rate, why):
+    bench = Bench(tmp_path, PACED)
+    pacer = bench.active_run.run.pacer
+    assert pacer
+    before = pacer.schedule.due(range(10)).tolist()
+    with pytest.raises(BadValueError, match=f"^{why}"):
+        bench.acts.change_rate(rate)
+    assert pacer.schedule.due(range(10)).tolist() == before
+    assert bench.active_run.metadata.pace == PACED.pace
+    bench.close()
+
+
+def test_a_run_without_a_rate_is_given_none(bench):
+    with pytest.raises(
+        ActRefusedError, match=r"has no rate: it goes as fast as its users send\. Start one with a rate"
+    ):
+        bench.acts.change_rate("5/s")
+
+
+def test_a_pause_that_the_api_made_ends_with_a_try_and_one_of_a_person_does_not(bench):
+    hold = bench.active_run.run.hold
+    hold.note(Hold(3600.0, 429), "a", now_s())
+    bench.pause()
+    bench.unpause()
+    assert hold.until > now_s() + 3000
+    bench.outbox.note(bench.active_run.pause("held by the API, and the run waits 60 s at most by itself"))
+    bench.outbox.put(bench.coordinator.pause())
+    bench.unpause()
+    assert hold.until <= now_s()

@@ -1,0 +1,38 @@
+"""A run whose API has a quota waits for it as one, and loses no record; the simulation notices if it does not."""
+
+import pytest
+
+from simulation.mutations import QUOTA_MUTATIONS, mutated
+from simulation.promises import BrokenPromiseError
+from simulation.quota import run_quota_schedule
+
+BLOCK = 6
+SEARCH = 300
+# The schedule in which each mutation was noticed first; the search begins there.
+NOTICED = dict.fromkeys(QUOTA_MUTATIONS, 0) | {
+    "forget_the_wait": 1,
+    "wait_for_a_lost_prober": 2,
+    "never_slow_down": 4,
+}
+
+
+@pytest.mark.parametrize("block", [0, *(pytest.param(block, marks=pytest.mark.thorough) for block in range(1, 6))])
+def test_the_promises_hold_in_every_schedule_with_a_quota(block: int) -> None:
+    for seed in range(block * BLOCK, (block + 1) * BLOCK):
+        run_quota_schedule(seed)
+
+
+@pytest.mark.parametrize("name", QUOTA_MUTATIONS)
+def test_the_simulation_finds_a_rule_of_the_quota_that_was_taken_away(name: str) -> None:
+    with mutated(name):
+        found = next((seed for seed in (NOTICED[name], *range(SEARCH)) if _breaks(seed)), None)
+    assert found is not None, f"{name} went unnoticed in {SEARCH} schedules"
+    run_quota_schedule(found)  # and it was the mutation that did it
+
+
+def _breaks(seed: int) -> bool:
+    try:
+        run_quota_schedule(seed)
+    except BrokenPromiseError:
+        return True
+    return False

@@ -1,10 +1,11 @@
 /* The least that can be asked of an HTTP API: reads requests with a Content-Length, answers each 201, or --status.
  *
- *     cc -O2 -o answers_201 answers_201.c && ./answers_201 [--delay-ms N] [--status N]
+ *     cc -O2 -o answers_201 answers_201.c && ./answers_201 [--delay-ms N] [--status N] [--log FILE]
  *
  * Prints its port. One thread, one epoll. SIGUSR1 prints how many requests with an Idempotency-Key came, how many
  * distinct numbers these ended in (<run>-<number>), the seconds from the first of them to the last, and the mean
  * milliseconds from their arrival to their answer (0 where it answers at once). So does its end, by SIGTERM.
+ * --log: at its end it writes, for each request, its number (uint64) and when it came (double, CLOCK_MONOTONIC).
  * It believes what its bench sends: heads below 8 KiB, requests below 64 KiB. Not for any other use.
  */
 #define _GNU_SOURCE
@@ -42,6 +43,9 @@ static struct late queue[1 << 16];
 static uint16_t queue_head, queue_tail;
 static int timer_fd;
 static volatile sig_atomic_t asked, ended;
+static const char *log_path;
+static struct arrival { uint64_t number; double at; } *arrivals;
+static size_t logged;
 
 static double now_s(void) {
     struct timespec t;
@@ -64,6 +68,7 @@ static void note(const char *head) {
     if (!posts++) first_s = last_s;
     const char *end = strstr(key + 2, "\r\n"), *dash = memrchr(key, '-', end - key);
     unsigned long number = strtoul(dash + 1, NULL, 10) % NUMBERS;
+    if (arrivals && logged < NUMBERS) arrivals[logged++] = (struct arrival){number, last_s};
     if (!(seen[number / 8] & (1 << number % 8))) { seen[number / 8] |= 1 << number % 8; distinct++; }
 }
 
@@ -105,6 +110,10 @@ int main(int argc, char **argv) {
     for (int at = 1; at + 1 < argc; at += 2) {
         if (!strcmp(argv[at], "--delay-ms")) delay_s = atof(argv[at + 1]) / 1000;
         if (!strcmp(argv[at], "--status")) status = atoi(argv[at + 1]);
+        if (!strcmp(argv[at], "--log")) {
+            log_path = argv[at + 1];
+            arrivals = calloc(NUMBERS, sizeof *arrivals);
+        }
     }
     answer_size = snprintf(answer_text, sizeof answer_text,
                            "HTTP/1.1 %d %s\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}",
@@ -162,6 +171,10 @@ int main(int argc, char **argv) {
             if (!serve(fd, it)) drop(fd);
             else if (was && delay_s) arm();
         }
+    }
+    if (log_path) {
+        FILE *out = fopen(log_path, "wb");
+        if (!out || fwrite(arrivals, sizeof *arrivals, logged, out) != logged || fclose(out)) perror(log_path);
     }
     tell();
     return 0;

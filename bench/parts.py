@@ -6,7 +6,12 @@ import random
 import signal
 import subprocess
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+
+# The number of each request, and when it came.
+Arrivals = np.ndarray[Any, Any]
 
 ROOT = Path(__file__).parents[1]
 # The generator has one core, the server (and the master) the other.
@@ -89,6 +94,12 @@ class Server:
         self.process.send_signal(signal.SIGUSR1)
         posts, distinct, seconds, mean_ms = self._line().split()
         return Counts(int(posts), int(distinct), float(seconds), float(mean_ms))
+
+    def arrivals(self, log: Path) -> Arrivals:
+        """End it, and return what it wrote to its --log."""
+        self.process.terminate()
+        self.process.wait()
+        return np.fromfile(log, np.dtype([("number", "<u8"), ("at", "<f8")]))
 
     def __enter__(self) -> Self:
         return self

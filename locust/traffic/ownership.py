@@ -34,7 +34,7 @@ The traffic replayer keeps its runs, reports and uploads in this folder, and del
 JOURNAL, REPORT = "journal.sqlite", "report.json"
 _OF_RUN = ("dead-letters.jsonl", "unsent.txt", "journal.unusable", f"{JOURNAL}-journal", JOURNAL, REPORT)
 _CACHED = re.compile(
-    r"\d+-\d+\.part(\.rows\.part)?|([0-9a-f]{64}-.*\.(index|records|passed)|[0-9a-f]{32}\.seen)(\.\d+\.part)?",
+    r"\d+-\d+\.part(\.rows\.part)?|([0-9a-f]{64}-.*\.(index|records|passed|times|order|read)|[0-9a-f]{32}\.seen)(\.\d+\.part)?",
     re.DOTALL,
 )
 _UNKNOWN = len(_OF_RUN)

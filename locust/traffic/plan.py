@@ -1,4 +1,4 @@
-"""Say what a rate would mean for a traffic file, and send nothing: `traffic plan FILE --rate 500/s`.
+"""Say what a pace would mean for a traffic file, and send nothing: `traffic plan FILE --rate 500/s`, or `--time FIELD`.
 
 The users are by Little's law: as many records are under way as become due while one is answered (J. D. C. Little, "A
 Proof for the Queuing Formula L = λW", 1961). With Poisson arrivals that number is itself a Poisson variable (the
@@ -10,6 +10,7 @@ import math
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -17,11 +18,14 @@ from typing import TypeVar
 import numpy as np
 
 from traffic.core.pace.arrivals import Arrivals, arrivals
+from traffic.core.pace.config import TIME_FORMATS, RecordedPace
 from traffic.core.pace.profile import Profile
+from traffic.core.pace.recorded import RecordedSchedule
 from traffic.core.text import count_records
 from traffic.dataset.cache import Cache
-from traffic.dataset.dataset import DatasetError
+from traffic.dataset.dataset import Dataset, DatasetError
 from traffic.dataset.loader import DatasetLoader
+from traffic.dataset.time_index import TimeFacts, open_times
 from traffic.settings import rate_text
 from traffic.settings.readers import BadValueError
 
@@ -43,14 +47,27 @@ def plan(arguments: list[str]) -> int:
     """Run the command. Return 0, with the plan on stdout; 1, with the reason on stderr, if there is none."""
     wanted = _parser().parse_args(arguments)
     try:
-        records = _records(wanted.file)
-        profile = wanted.rate or Profile.level(max(records, 1) / wanted.duration)
-        made = Plan.of(profile, arrivals(wanted.arrivals, records, wanted.seed))
+        lines = _of_times(wanted) if wanted.time is not None else _of_rate(wanted)
     except (DatasetError, PlanError) as error:
         print(error, file=sys.stderr)  # noqa: T201 - a command speaks
         return 1
-    print("\n".join(made.lines(wanted.file, wanted.latency)))  # noqa: T201 - as above
+    print("\n".join(lines))  # noqa: T201 - as above
     return 0
+
+
+def _of_rate(wanted: argparse.Namespace) -> list[str]:
+    with _opened(wanted.file) as (dataset, _):
+        records = dataset.records
+    profile = wanted.rate or Profile.level(max(records, 1) / wanted.duration)
+    made = Plan.of(profile, arrivals(wanted.arrivals, records, wanted.seed))
+    return list(made.lines(wanted.file, wanted.latency))
+
+
+def _of_times(wanted: argparse.Namespace) -> list[str]:
+    pace = RecordedPace(wanted.time, wanted.time_format, wanted.speed, wanted.max_gap)
+    with _opened(wanted.file) as (dataset, cache):
+        index = open_times(dataset, cache, pace, 0, dataset.records, lambda _done, _of: None)
+        return list(_recorded_lines(wanted, index.facts, pace.schedule(index.times)))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -69,6 +86,14 @@ def _parser() -> argparse.ArgumentParser:
         metavar="TIME",
         help=f"how long the whole file takes, {rate_text.DURATIONS}",
     )
+    pace.add_argument(
+        "--time", metavar="FIELD", help="the member, or JSON Pointer, of each record that says when it is due"
+    )
+    parser.add_argument("--time-format", choices=TIME_FORMATS, default="auto", help="what these times are")
+    speed = "how many times as fast as recorded: 2, 0.5, 200%%"
+    parser.add_argument("--speed", type=_read(rate_text.speed), default="1", help=speed)
+    gap = "the longest time between two records that follow recorded times"
+    parser.add_argument("--max-gap", type=_read(rate_text.duration), metavar="TIME", help=gap)
     parser.add_argument("--arrivals", choices=("even", "poisson"), default="even", help="how records are spread")
     parser.add_argument("--seed", type=int, default=1, help="which Poisson arrivals (default: 1)")
     latency = f"how long the API takes for an answer, for the number of users (default: {_LATENCY})"
@@ -88,13 +113,43 @@ def _read(read: Callable[[str], T]) -> Callable[[str], T]:
     return value
 
 
-def _records(file: Path) -> int:
+@contextmanager
+def _opened(file: Path) -> Iterator[tuple[Dataset, Cache]]:
+    """Open a file for the length of a block, with a cache that is gone afterwards."""
     with tempfile.TemporaryDirectory(prefix="traffic-plan-") as folder:
-        dataset = DatasetLoader(file, Cache(Path(folder))).open()
+        cache = Cache(Path(folder))
+        dataset = DatasetLoader(file, cache).open()
         try:
-            return dataset.records
+            yield dataset, cache
         finally:
             dataset.close()
+
+
+def _recorded_lines(wanted: argparse.Namespace, facts: TimeFacts, schedule: RecordedSchedule) -> Iterator[str]:
+    """Return for people what recorded times mean, a line each."""
+    last_s = float(schedule.due([facts.records - 1])[0])
+    span_s = (facts.last_ns - facts.first_ns) / 1e9
+    yield f"{wanted.file}: {count_records(facts.records)}, the last is due after {_time(last_s)}"
+    utc = ", taken for UTC" if facts.naive else ""
+    spread = f", spread over {_time(facts.rounded_ns / 1e9)} each" if facts.rounded_ns else ""
+    yield f"  recorded: over {_time(span_s)}, as {facts.format}{utc}{spread}"
+    order = f"{facts.out_of_order} stand behind a later one, by up to {_time(facts.furthest_s)}"
+    yield f"  order: {order if facts.out_of_order else 'as in the file'}"
+    cut = f"; {schedule.cuts} gaps are cut, by {_time(schedule.cut_s)} in all" if schedule.cuts else ""
+    yield f"  longest gap: {_time(facts.longest_gap_s)} as recorded{cut}"
+    busiest, under_way = _most_at_once(schedule, 1.0), _most_at_once(schedule, wanted.latency)
+    yield f"  busiest second: {count_records(busiest)}"
+    yield f"  users: {under_way} if an answer takes {_time(wanted.latency)}"
+
+
+def _most_at_once(schedule: RecordedSchedule, seconds: float) -> int:
+    """Return how many records are due within so many seconds, at most."""
+    most, before = 0, np.zeros(0)
+    for first in range(0, schedule.records, _BATCH):
+        due = np.concatenate([before, schedule.due(np.arange(first, min(first + _BATCH, schedule.records)))])
+        most = max(most, int((np.arange(1, len(due) + 1) - np.searchsorted(due, due - seconds, side="right")).max()))
+        before = due[due > due[-1] - seconds]
+    return most
 
 
 @dataclass(frozen=True, slots=True)

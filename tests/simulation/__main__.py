@@ -8,17 +8,20 @@ import traceback
 from concurrent.futures import ProcessPoolExecutor
 
 from simulation.paced import run_paced_schedule
+from simulation.quota import run_quota_schedule
 from simulation.schedule import run_schedule
 
-# One of so many seeds makes a schedule with a pace, too.
-PACED = 4
+# One of so many seeds makes a schedule with a pace, too, or one with a quota.
+PACED, QUOTA = 4, 16
 
 
 def _try(seed: int) -> tuple[int, str]:
     try:
         run_schedule(seed)
         if seed % PACED == 0:
-            run_paced_schedule(seed)
+            run_paced_schedule(seed // PACED)
+        if seed % QUOTA == 0:
+            run_quota_schedule(seed // QUOTA)
     except Exception:  # noqa: BLE001 - whatever goes wrong is reported with its seed
         return seed, traceback.format_exc()
     return seed, ""

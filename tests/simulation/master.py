@@ -14,6 +14,8 @@ from traffic.core.master.decisions import AllSettled, Decision, Entry, Leased, L
 from traffic.core.master.pacer import Pacer
 from traffic.core.master.recovery import Recovery
 from traffic.core.master.run import Run
+from traffic.core.pace.config import PaceConfig
+from traffic.core.pace.profile import Profile
 from traffic.core.protocol import Ack, AckReply, LeaseGrant, Message
 from traffic.core.ranges import RangeSet
 from traffic.core.record_state import SETTLED, RecordState
@@ -49,11 +51,28 @@ class Master:
         self._note_to_journal: bool | None = None
         # Until when the run waits for the API by the journal, and what is to be written there next.
         self._journaled_hold: float | None = None
+        # The pace of the run: as it is now, as the journal has it, and how many of its changes a worker has felt.
+        self.pace: PaceConfig | None = None
+        self._journaled_pace: PaceConfig | None = None
+        self.changes_told = 0
+        self._seed = 0
         self._hold_to_journal: float | None = None
         self._outbox: list[Decision] = []
         self._committing = False
         self._life = 1
         self._acks: dict[tuple[str, int, int], Ack] = {}
+
+    def begin_pace(self, pace: PaceConfig | None, seed: int) -> None:
+        """Note the pace of the run, as its journal has it from its beginning."""
+        self.pace = self._journaled_pace = pace
+        self._seed = seed
+
+    def change_rate(self, rate: float, now: float) -> None:
+        """Follow another rate, because a person asks for it."""
+        run, profile = self.coordinator.run, Profile.level(rate)
+        if run is not None and run.pacer is not None and self.pace is not None:
+            self.pace = self.pace.changed(run.pacer.change_rate(profile, now), f"{rate}/s", profile)
+            self.carry_out([])
 
     def receive(self, worker: str, message: Message, now: float) -> None:
         """Read a message; a dead master loses it."""
@@ -108,7 +127,10 @@ class Master:
         recovered = Run.recovered(run.config, run.dataset, run.order, recovery)
         if run.pacer is not None:
             pending, leased_to = recovered.ledger.positions(RecordState.PENDING), recovered.ledger.leased_to
-            recovered.pacer = Pacer.resumed(run.pacer.schedule, pending, leased_to)
+            self.pace = self._journaled_pace
+            assert self.pace is not None
+            schedule = self.pace.schedule(run.ledger.records, self._seed)
+            recovered.pacer = Pacer.resumed(schedule, pending, leased_to)
         self._longest_lease_s = max(self._longest_lease_s, self.terms.lease_s)
         held_until = self._journaled_hold
         self.carry_out(self.coordinator.resume(recovered, recovery.held(), self._longest_lease_s, now))
@@ -155,28 +177,37 @@ class Master:
         batch, self._outbox = self._outbox, []
         entries = [decision for decision in batch if isinstance(decision, Entry)]
         note, self._note_to_journal = self._note_to_journal, None
-        hold = self._hold_to_journal
-        if (not entries and note is None and hold == self._journaled_hold) or not self.slow_disk_s:
-            self._committed(batch, entries, note, hold)
+        hold, pace = self._hold_to_journal, self.pace
+        same = hold == self._journaled_hold and pace == self._journaled_pace
+        if (not entries and note is None and same) or not self.slow_disk_s:
+            self._committed(batch, entries, note, hold, pace)
             return
         life, self._committing = self._life, True
 
         def written() -> None:
             if self._life == life:
                 self._committing = False
-                self._committed(batch, entries, note, hold)
+                self._committed(batch, entries, note, hold, pace)
                 self._commit_outbox()
 
         self.later(self.slow_disk_s, written)
 
-    def _committed(self, batch: list[Decision], entries: list[Entry], note: bool | None, hold: float | None) -> None:
+    def _committed(
+        self,
+        batch: list[Decision],
+        entries: list[Entry],
+        note: bool | None,
+        hold: float | None,
+        pace: PaceConfig | None,
+    ) -> None:
         self.journal += entries
-        self._journaled_hold = hold
+        self._journaled_hold, self._journaled_pace = hold, pace
         self._journaled_paused = self._journaled_paused if note is None else note
         for decision in batch:
             if isinstance(decision, Send):
                 self._note_confirmed(decision)
                 self._note_pause(decision.message)
+                self._note_pace(decision.message)
                 self.send(decision.worker, decision.message)
             elif isinstance(decision, AllSettled):
                 self.settled = True
@@ -184,6 +215,14 @@ class Master:
     def _note_pause(self, message: Message) -> None:
         if isinstance(message, AckReply):
             self.pause_reported = self.wanted_paused and message.paused
+
+    def _note_pace(self, message: Message) -> None:
+        """Note which changes of the rate a worker feels by a lease."""
+        run = self.coordinator.run
+        if isinstance(message, LeaseGrant) and run is not None and run.pacer is not None and self.pace is not None:
+            firsts = [run.pacer.schedule.before(change.at) for change in self.pace.changes]
+            reached = RangeSet(message.positions).pairs[-1][1]
+            self.changes_told = max(self.changes_told, sum(first < reached for first in firsts))
 
     def _note_confirmed(self, sent: Send) -> None:
         answer = sent.message

@@ -49,6 +49,8 @@ PACE_MUTATIONS: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
         pace_mutations.let_the_schedule_run_in_a_pause,
         pace_mutations.work_off_a_backlog_at_once,
         pace_mutations.deal_what_comes_due_to_one,
+        pace_mutations.forget_another_rate,
+        pace_mutations.move_what_is_dealt,
     )
 }
 

@@ -5,9 +5,11 @@ from typing import Any
 
 import pytest
 
+from simulation.master import Master
 from traffic.core.master import pacer
 from traffic.core.master.coordinator import LeaseCoordinator
 from traffic.core.master.schedule_keeper import ScheduleKeeper
+from traffic.core.pace.schedule import RateSchedule
 from traffic.core.protocol import Message
 from traffic.core.worker.paced_queue import PacedQueue
 
@@ -63,3 +65,23 @@ def work_off_a_backlog_at_once(patch: pytest.MonkeyPatch) -> None:
 def deal_what_comes_due_to_one(patch: pytest.MonkeyPatch) -> None:
     """Turns do not count: all that comes due goes to one worker."""
     patch.setattr(pacer.Pacer, "_next", lambda self, able, size: min(able))
+
+
+def forget_another_rate(patch: pytest.MonkeyPatch) -> None:
+    """A changed rate is not written to the journal."""
+    committed: Any = Master._committed
+
+    def without_pace(self: Master, *batch: Any) -> None:
+        committed(self, *batch[:-1], self._journaled_pace)
+
+    patch.setattr(Master, "_committed", without_pace)
+
+
+def move_what_is_dealt(patch: pytest.MonkeyPatch) -> None:
+    """Another rate counts at once, also for what workers have been leased."""
+
+    def at_once(self: pacer.Pacer, profile: Any, now: float) -> float:
+        assert isinstance(self.schedule, RateSchedule)
+        return self.schedule.change(self.clock.read(now), profile)
+
+    patch.setattr(pacer.Pacer, "change_rate", at_once)

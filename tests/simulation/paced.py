@@ -7,9 +7,8 @@ from simulation.api import Behaviour
 from simulation.schedule import GRACE_S, live
 from simulation.world import World
 from traffic.core.master.pacer import AHEAD_S, SILENT_S
-from traffic.core.pace.arrivals import arrivals
+from traffic.core.pace.config import PaceConfig
 from traffic.core.pace.profile import Profile
-from traffic.core.pace.schedule import RateSchedule
 from traffic.core.protocol import CATCH_UP
 
 # A user looks for records so often in the simulation, at the latest.
@@ -20,7 +19,7 @@ USERS = 5
 def run_paced_schedule(seed: int) -> World:
     """Live through the paced schedule of `seed`. Returns the world at its end; raises BrokenPromiseError."""
     chance = random.Random(f"paced {seed}")
-    act = (None, _nothing, _freeze, _pause, _slow_api)[seed % 5]
+    act = (None, _nothing, _freeze, _pause, _slow_api, _change_rate)[seed % 6]
     world = _hostile(seed, chance) if act is None else _quiet(seed, chance)
     try:
         if act is None:
@@ -35,14 +34,14 @@ def run_paced_schedule(seed: int) -> World:
 def _hostile(seed: int, chance: random.Random) -> World:
     policy = "at-most-once" if chance.random() < 0.2 else "at-least-once"
     records, rate = chance.choice([1, 7, 40, 60]), chance.choice([2, 10, 40])
-    schedule = RateSchedule(arrivals(chance.choice(["even", "poisson"]), records, seed), Profile.level(rate))
-    return World(seed, records, policy, max_attempts=chance.choice([1, 3, 6]), schedule=schedule)
+    pace = PaceConfig.of(f"{rate}/s", Profile.level(rate), chance.choice(["even", "poisson"]))
+    return World(seed, records, policy, max_attempts=chance.choice([1, 3, 6]), pace=pace)
 
 
 def _quiet(seed: int, chance: random.Random) -> World:
     rate = chance.choice([5, 20])
     records = 12 * rate
-    world = World(seed, records, schedule=RateSchedule(arrivals("even", records, seed), Profile.level(rate)))
+    world = World(seed, records, pace=PaceConfig.of(f"{rate}/s", Profile.level(rate), "even"))
     world.master.slow_disk_s = chance.choice([0.0, 0.02, 0.4])
     return world
 
@@ -97,3 +96,14 @@ def _slow_api(world: World, _chance: random.Random) -> None:
     world.run_until_settled(GRACE_S)
     hosts = len(world.alive())
     world.promises.check_catch_up(CATCH_UP * _rate(world) + 3 * hosts, window_s=1.0)
+
+
+def _change_rate(world: World, chance: random.Random) -> None:
+    """Change the rate, twice, and let the master die in between: what workers were told of it outlives it."""
+    world.person.change_rate(chance.choice([2.0, 80.0]))
+    world.run_for(chance.choice([1.6, 2.5]))
+    world.crash_master(chance.choice([0.1, 3.0]))
+    world.run_until_master_is_up()
+    world.run_for(chance.choice([0.0, 2.0]))
+    world.person.change_rate(40.0)
+    world.run_until_settled(GRACE_S)

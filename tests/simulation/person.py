@@ -33,6 +33,12 @@ class Person:
 
         world.at(world.now + after, unpause)
 
+    def change_rate(self, rate: float) -> None:
+        """Have the rest of the run sent at another rate, in records a second, if there is a master to do it."""
+        if self._world.master.up and not self._world.settled:
+            self._world.promises.master_acted = True
+            self._world.master.change_rate(rate, self._world.now)
+
     def check_pause(self, after: float, seconds: float) -> None:
         """Pause the run: from `after` seconds later on nothing moves for `seconds`. Then let it go on."""
         world = self._world

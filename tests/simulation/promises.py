@@ -106,6 +106,8 @@ class Promises:
         self.master_acted = True
         self._seen_delivered = set()
         master = self._world.master
+        changes = len(master.pace.changes) if master.pace is not None else 0
+        self.promise(changes >= master.changes_told, "P6: a worker felt another rate, and it is forgotten")
         kept = master.coordinator.paused or master.coordinator.over or not master.pause_reported
         self.promise(kept, "P6: the pause was told to a worker, and is forgotten")
 

@@ -9,9 +9,8 @@ from collections.abc import Callable
 from simulation.api import Quota
 from simulation.schedule import GRACE_S, live
 from simulation.world import World
-from traffic.core.pace.arrivals import arrivals
+from traffic.core.pace.config import PaceConfig
 from traffic.core.pace.profile import Profile
-from traffic.core.pace.schedule import RateSchedule
 from traffic.core.record_state import RecordState
 
 # A run of 60 records with a quota of 5 in 3 s waits a dozen times.
@@ -23,8 +22,8 @@ def run_quota_schedule(seed: int) -> World:
     chance = random.Random(f"quota {seed}")
     act = (_nothing, _restart, _lose_the_prober, _pause, _unsaid, None)[seed % 6]
     records, rate = RECORDS, chance.choice([None, None, 20])
-    schedule = RateSchedule(arrivals("even", records, seed), Profile.level(rate)) if rate else None
-    world = World(seed, records, max_attempts=1 if act else 3, schedule=schedule, holds=True)
+    pace = PaceConfig.of(f"{rate}/s", Profile.level(rate), "even") if rate else None
+    world = World(seed, records, max_attempts=1 if act else 3, pace=pace, holds=True)
     try:
         world.api.quota = Quota(chance.choice([5, 20]), chance.choice([3.0, 8.0]), says=act is not _unsaid)
         if act is None:

@@ -26,7 +26,7 @@ from traffic.core.master.pacer import Pacer
 from traffic.core.master.run import Run
 from traffic.core.order import Order
 from traffic.core.outcome import RULES, Answer
-from traffic.core.pace.schedule import Schedule
+from traffic.core.pace.config import PaceConfig
 from traffic.core.protocol import FROM_MASTER, FROM_WORKER, Ack, Message, RunConfig
 from traffic.core.ranges import RangeSet
 from traffic.core.worker.feed import Feed, Record
@@ -51,13 +51,13 @@ class World:
         records: int = 40,
         policy: str = "at-least-once",
         max_attempts: int = 4,
-        schedule: Schedule | None = None,
+        pace: PaceConfig | None = None,
         *,
         holds: bool = False,
     ) -> None:
         self.chance = random.Random(seed)
         self.now = 1000.0
-        self.terms = LeaseTerms(lease_records=8, window_records=12) if schedule is None else LeaseTerms()
+        self.terms = LeaseTerms(lease_records=8, window_records=12) if pace is None else LeaseTerms()
         self.network, self.api = Network(), Api(self.chance)
         self.master = Master(
             self.terms,
@@ -66,7 +66,9 @@ class World:
             random.Random(f"leases {seed}"),
         )
         self.hosts: dict[str, Host] = {}
-        self.policy, self.max_attempts, self.records, self.schedule = policy, max_attempts, records, schedule
+        self.policy, self.max_attempts, self.records = policy, max_attempts, records
+        self.schedule = None if pace is None else pace.schedule(records, seed)
+        self.master.begin_pace(pace, seed)
         self.run: Run | None = None
         self.faults = False
         # Whether the run waits if the API asks for it; and whether it can be said when a record may be handed out.

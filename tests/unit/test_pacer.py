@@ -137,7 +137,7 @@ def test_if_all_are_in_trouble_each_has_a_record_to_probe_with():
 def test_a_run_that_goes_on_begins_shortly_before_what_is_pending():
     schedule = RateSchedule(EvenArrivals(RECORDS), Profile.level(RATE))
     pacer = Pacer.resumed(schedule, RangeSet([(300, 310), (350, 1000)]), 350)
-    assert (pacer.frontier, pacer.clock.read(0.0)) == (300, 2.0), "what had been dealt ahead keeps its time"
+    assert (pacer.frontier, pacer.clock.read(0.0)) == (350, 2.0), "what had been dealt ahead keeps its time"
 
 
 def test_a_run_that_goes_on_does_not_wait_once_more_for_what_is_long_overdue():
@@ -146,6 +146,14 @@ def test_a_run_that_goes_on_does_not_wait_once_more_for_what_is_long_overdue():
     assert pacer.clock.read(0.0) == pytest.approx(9.0 - AHEAD_S - LEAD_S)
     whole = Pacer.resumed(schedule, RangeSet([(3, 4)]), RECORDS)
     assert whole.clock.read(0.0) == pytest.approx(9.99 - AHEAD_S - LEAD_S)
+
+
+def test_another_rate_moves_nothing_that_a_former_master_has_leased():
+    schedule = RateSchedule(EvenArrivals(RECORDS), Profile.level(RATE))
+    pacer = Pacer.resumed(schedule, RangeSet([(300, 310), (350, 1000)]), 350)
+    before = schedule.due(range(350)).tolist()
+    assert pacer.change_rate(Profile.level(10), 0.0) == 3.5
+    assert schedule.due(range(350)).tolist() == before
 
 
 def test_another_rate_counts_for_what_is_not_dealt_yet():

@@ -81,7 +81,7 @@ def test_a_bad_file_is_reported(tmp_path, capsys):
     [
         (["--rate", "fast"], "argument --rate: must be a rate such as 500/s, 30/m or 1000/h"),
         (["--duration", "soon"], "argument --duration: must be a duration such as 90s, 10m or 1h30m"),
-        ([], "one of the arguments --rate --duration is required"),
+        ([], "one of the arguments --rate --duration --time is required"),
         (["--rate", "5", "--duration", "5m"], "not allowed with argument"),
     ],
 )

@@ -42,7 +42,7 @@ class Bench:
 
     def __init__(self, folder: Path, metadata: RunMetadata = METADATA) -> None:
         run = a_run(folder, 10, [])
-        if metadata.pace is not None:
+        if isinstance(metadata.pace, PaceConfig):
             run.pacer = Pacer(metadata.pace.schedule(10, 1))
         self.folder = StateFolder(folder)
         self.journal = Journal.create(self.folder.journal_path(metadata.run), metadata)
@@ -239,7 +239,7 @@ def test_a_changed_rate_is_in_the_journal_and_counts_for_what_is_not_dealt(tmp_p
     assert bench.acts.change_rate("20/s") == AHEAD_S - LEAD_S
     assert bench.outbox.drain(SOON_S)
     pace, pacer = bench.journal.metadata.pace, bench.active_run.run.pacer
-    assert pace
+    assert isinstance(pace, PaceConfig)
     assert pacer
     assert (pace.present_rate, pace.rate, len(pace.changes)) == ("20/s", "2/s", 1)
     assert pacer.schedule.due([0, 1, 2, 9]).tolist() == pytest.approx([0.0, 0.5, 0.55, 0.9])
@@ -287,3 +287,16 @@ def test_a_pause_that_the_api_made_ends_with_a_try_and_one_of_a_person_does_not(
     bench.outbox.put(bench.coordinator.pause())
     bench.unpause()
     assert hold.until <= now_s()
+
+
+def test_why_the_api_has_paused_a_run_outlives_the_master(tmp_path):
+    why = "held by the API until 14:05:10 UTC (429, Retry-After), and the run waits 60 s at most by itself"
+    bench = Bench(tmp_path)
+    bench.outbox.note(bench.active_run.pause(why))
+    assert bench.outbox.drain(SOON_S)
+    assert bench.said == ("paused", why, True)
+    again = ActiveRun(bench.active_run.run, bench.active_run.dataset, bench.journal, bench.folder)
+    assert (again.reason, again.paused_by_person) == (why, True)
+    again.update_state(NOBODY, 1e9)
+    assert again.reason == f"{why}; no worker is there"
+    bench.close()

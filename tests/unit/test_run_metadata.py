@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from traffic.core.pace.config import PaceConfig
+from traffic.core.pace.config import PaceConfig, RecordedPace
 from traffic.core.pace.profile import Piece, Profile
 from traffic.runs.run_metadata import Resumption, RunMetadata
 from traffic.runs.target import describe_target, same_host
@@ -102,7 +102,7 @@ def test_a_rate_that_was_changed_is_the_present_one_and_the_journal_has_all_of_t
     said = describe_target(paced)["pace"]
     assert said["profile"] == "line(0,10,1m)"
     assert said["changes"] == [{"from": 4.5, "profile": "50/s"}, {"from": 9.0, "profile": "line(0,10,1m)"}]
-    assert paced.pace is not None
+    assert isinstance(paced.pace, PaceConfig)
     schedule = paced.pace.schedule(1000, 1)
     assert (schedule.rate(4.4), schedule.rate(4.6), schedule.rate(39.0)) == (10, 50, 5)
 
@@ -111,3 +111,11 @@ def test_a_journal_of_a_release_that_knew_no_pace_is_read():
     data = json.loads(METADATA.to_json())
     del data["pace"], data["terms"]["paced"], data["terms"]["catch_up"]
     assert RunMetadata.from_json(json.dumps(data)) == METADATA
+
+
+def test_recorded_times_stand_in_the_journal_as_they_were_asked_for():
+    paced = replace(METADATA, order="time", pace=RecordedPace("/meta/at", "iso", 2.0, 5.0))
+    assert RunMetadata.from_json(paced.to_json()) == paced
+    said = describe_target(paced)["pace"]
+    assert (said["mode"], said["profile"]) == ("time", "as recorded in /meta/at, 2 times as fast")
+    assert (said["field"], said["format"], said["speed"], said["max_gap_s"]) == ("/meta/at", "iso", 2.0, 5.0)

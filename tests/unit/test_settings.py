@@ -10,7 +10,7 @@ import pytest
 from locust.argument_parser import get_parser, ui_extra_args_dict
 from locust.event import Events
 
-from traffic.core.pace.config import PaceConfig
+from traffic.core.pace.config import PaceConfig, RecordedPace
 from traffic.core.protocol import TIMEOUT_S, RunConfig
 from traffic.settings import OPTIONS, Settings, SettingsError, add_options, read_host
 
@@ -268,7 +268,7 @@ def test_a_rate_makes_a_pace_and_without_one_there_is_none():
 
 def test_a_duration_makes_the_rate_that_takes_so_long():
     pace = settings(traffic_duration="50s").pace(100)
-    assert pace is not None
+    assert isinstance(pace, PaceConfig)
     assert (pace.rate, pace.schedule(100, 1).due([99]).tolist()) == ("--traffic-duration 50s", [49.5])
 
 
@@ -296,12 +296,12 @@ def test_locusts_parser_lets_a_bad_value_pass_so_that_the_master_reports_all_fau
 
 def test_the_web_form_shows_what_a_person_would_change_there():
     shown = {name: extra for name, extra in ui_extra_args_dict([]).items() if name.startswith("traffic")}
-    asked = ["file", "order", "seed", "wait", "rate", "duration", "limit", "offset"]
+    asked = ["file", "order", "seed", "wait", "rate", "duration", "time", "speed", "limit", "offset"]
     asked += ["resume", "resend", "other_host", "again"]
     assert list(shown) == [f"traffic_{name}" for name in asked]
     assert shown["traffic_order"]["choices"] == ["random", "file"]
     assert shown["traffic_resend"]["choices"] == ["", "dead-letters"]
-    defaults = ["data/traffic.json", "random", "", "0.1-0.9", "", "", "", "0", "", "", "", ""]
+    defaults = ["data/traffic.json", "random", "", "0.1-0.9", "", "", "", "1", "", "0", "", "", "", ""]
     assert [extra["default_value"] for extra in shown.values()] == defaults
     assert all(extra["help_text"] for extra in shown.values())
 
@@ -372,3 +372,25 @@ def test_the_terms_of_a_run_from_before_there_was_a_timeout_are_read_with_the_de
     assert RunConfig.from_wire(terms.to_wire()) == terms
     old = {name: value for name, value in terms.to_wire().items() if name != "timeout"}
     assert RunConfig.from_wire(old) == replace(terms, timeout=TIMEOUT_S)
+
+
+def test_recorded_times_are_a_pace_of_their_own():
+    pace = settings(traffic_time="/meta/at", traffic_speed="200%", traffic_max_gap="5s").pace(10)
+    assert pace == RecordedPace("/meta/at", "auto", 2.0, 5.0)
+
+
+@pytest.mark.parametrize(
+    ("given", "why"),
+    [
+        ({"traffic_time": "at", "traffic_rate": "5/s"}, "--traffic-rate and --traffic-time both say how fast the run"),
+        ({"traffic_time": "at", "traffic_order": "file"}, "a run that follows recorded times has their order"),
+        ({"traffic_time": "at", "traffic_wait": "1-2"}, "a run with recorded times has no wait between requests"),
+        ({"traffic_speed": "2"}, "--traffic-speed and --traffic-max-gap are for a run that follows recorded times"),
+        ({"traffic_max_gap": "2s"}, "--traffic-speed and --traffic-max-gap are for a run that follows recorded times"),
+        ({"traffic_time": "/a~b"}, "must be a member's name, or a JSON Pointer, in which ~ is written ~0"),
+        ({"traffic_speed": "0"}, "must be how many times as fast, such as 2, 0.5 or 200%"),
+        ({"traffic_time_format": "minutes"}, "must be one of auto, iso, s, ms, us, ns"),
+    ],
+)
+def test_what_contradicts_recorded_times_is_refused(given, why):
+    assert why in fault(**given)

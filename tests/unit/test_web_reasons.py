@@ -88,6 +88,6 @@ def test_every_sentence_is_one_that_can_be_read_aloud(seen: AllowedActs) -> None
 def test_the_rate_of_a_run_that_has_one_can_be_changed_while_it_is_live() -> None:
     assert AllowedActs("running", paced=True).why_not_change_rate() == ""
     assert AllowedActs("paused", "paused by a person", by_person=True, paced=True).why_not_change_rate() == ""
-    assert AllowedActs("running").why_not_change_rate() == "The run has no rate: it goes as fast as its users send."
+    assert AllowedActs("running").why_not_change_rate() == "The run has no rate that could be changed."
     assert AllowedActs("stopping", paced=True).why_not_change_rate() == "The run is stopping."
     assert AllowedActs().why_not_change_rate() == "No run is live."

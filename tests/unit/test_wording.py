@@ -89,7 +89,14 @@ def speaks_of_options(text: str) -> bool:
 
 
 # Of these any text is a value: what is wrong with it shows later, or did when the master was started.
-ANY_TEXT = {"traffic_file", "traffic_schema", "traffic_resume", "traffic_state_dir", "traffic_allowed_hosts"}
+ANY_TEXT = {
+    "traffic_file",
+    "traffic_time",
+    "traffic_schema",
+    "traffic_resume",
+    "traffic_state_dir",
+    "traffic_allowed_hosts",
+}
 
 
 @pytest.mark.parametrize("name", [option.name for option in OPTIONS if option.name not in ANY_TEXT])
@@ -134,4 +141,4 @@ def test_no_text_of_the_code_reaches_the_page_with_an_option_in_it() -> None:
 def test_every_field_of_the_form_has_the_name_that_it_has_on_the_page() -> None:
     names = [label(option.name) for option in OPTIONS if option.in_form]
     assert names[:4] == ["Traffic file", "Order", "Seed", "Wait between requests"]
-    assert names[4:8] == ["Rate", "Duration", "Limit", "Offset"]
+    assert names[4:10] == ["Rate", "Duration", "Member with the time", "Times as fast as recorded", "Limit", "Offset"]

@@ -1,4 +1,4 @@
-"""Say which record is at which position: by the identity, or by a seeded permutation that needs no table.
+"""Say which record is at which position: by the identity, by a seeded permutation that needs no table, or by times.
 
 A table would cost 8 bytes a record and the time to shuffle it. A permutation that can be computed at any point costs
 nothing to keep, is the same on every machine, and a restarted master has it again from the seed alone.
@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 Indexes = npt.NDArray[np.uint64]
-Kind = Literal["random", "file"]
+Kind = Literal["random", "file", "time"]
 
 ROUNDS = 12
 _GOLDEN = 0x9E3779B97F4A7C15
@@ -43,11 +43,12 @@ class Order:
     """The bijection from the positions of a run, 0 to records-1, to the indexes of as many records of its dataset.
 
     `kind` "file" is the identity. "random" depends on `records` and `seed` (any integer, used modulo 2^64) alone.
+    "time" is as `ranked` says: the place of each position's record, shape (records,); None: that of the file.
     If a run delivers a part of its dataset, the part begins at the index `first`, which is added to each.
     """
 
-    def __init__(self, records: int, seed: int, kind: Kind, first: int = 0) -> None:
-        self.records = records
+    def __init__(self, records: int, seed: int, kind: Kind, first: int = 0, ranked: Indexes | None = None) -> None:
+        self.records, self._ranked = records, ranked
         self.first = np.uint64(first)
         self.seed = seed
         self.kind: Kind = kind
@@ -74,7 +75,9 @@ class Order:
             raise IndexError(f"a position in a run of {self.records} records: {error}") from error
         if values.size and int(values.max()) >= self.records:
             raise IndexError(f"position {int(values.max())} in a run of {self.records} records")
-        if self.kind == "file":
+        if self.kind == "time" and self._ranked is not None:
+            return np.asarray(self._ranked[values], np.uint64) + self.first
+        if self.kind != "random":
             return values + self.first
         values = self._encrypt(values)
         while (outside := values >= np.uint64(self.records)).any():

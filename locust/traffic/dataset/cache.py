@@ -4,6 +4,7 @@ cache/<fingerprint>.seen         the digest of the file with this fingerprint
 cache/<digest>-<hint>.index      where each record of a file with this digest stands, if its name gives this hint
 cache/<digest>-<hint>.records    the JSON copy of the file, if it had to be decompressed or converted
 cache/<digest>-<digest>.passed   its records pass the schema with the second digest
+cache/<digest>-<key>.times       the times of its records in their order, and with .order which record has each
 
 The rule that this module guards: the cache returns what a new scan of the file would find. A file is recognized by its
 fingerprint, which any write changes, unless it comes within a tick of the clock. So a file that was written within the
@@ -170,7 +171,7 @@ class Cache:
             return
         kept = {path.stem.split("-")[0] for path in self._all(".index")[:KEPT]}
         stale = time.time() - STALE_S
-        for suffix in (".index", ".records", ".passed", ".seen", ".part"):
+        for suffix in (".index", ".records", ".passed", ".times", ".order", ".seen", ".part"):
             for path in self._all(suffix):
                 with suppress(OSError, ValueError):
                     if suffix == ".part":

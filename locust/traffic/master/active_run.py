@@ -21,8 +21,10 @@ from traffic.core.master.timeline import Sample, Timeline
 from traffic.core.master.verdict import succeeded, verdict
 from traffic.core.pace.config import PaceConfig
 from traffic.core.pace.profile import Profile
+from traffic.core.pace.recorded import RecordedSchedule
 from traffic.core.record_state import RecordState
 from traffic.dataset.dataset import Dataset
+from traffic.dataset.time_index import TimeFacts, TimeIndex
 from traffic.master.audit import reconcile
 from traffic.master.lifecycle import Lifecycle, Phase
 from traffic.master.threads import in_thread
@@ -44,16 +46,16 @@ class ActiveRun:
     `metadata` is what the journal says of the run; `finish` closes the journal. `had_worker` says whether a worker has
     been in the run since this master began or resumed it, and `reclaimed` how many leases were reclaimed since then.
     `troubles` has, by worker, why it gets nothing done, or what it lacks. `reported` is set once there is a report.
-    `pause_reason` says why the run waits for a person, if it does.
     """
 
-    def __init__(self, run: Run, dataset: Dataset, journal: Journal, folder: StateFolder) -> None:
-        self.run, self.dataset, self.journal, self.folder = run, dataset, journal, folder
+    def __init__(
+        self, run: Run, dataset: Dataset, journal: Journal, folder: StateFolder, times: TimeIndex | None = None
+    ) -> None:
+        self.run, self.dataset, self.journal, self.folder, self._times = run, dataset, journal, folder, times
         self.metadata = journal.metadata
         self.stall = StallDetector(self.metadata.give_up_s)
         paused = self.metadata.paused
-        self.pause_reason = BY_A_PERSON
-        self._life = Lifecycle(Phase.PAUSED, BY_A_PERSON) if paused else Lifecycle(Phase.RUNNING)
+        self._life = Lifecycle(Phase.PAUSED, self.pause_reason) if paused else Lifecycle(Phase.RUNNING)
         self.reported = Event()
         self.had_worker = not self.metadata.resumed
         self.report: dict[str, Any] | None = None
@@ -89,17 +91,24 @@ class ActiveRun:
         """Whether a person has paused the run and has not let it go on."""
         return self.metadata.paused and self.state == RunState.PAUSED
 
-    def pause(self, reason: str = BY_A_PERSON) -> RunMetadata:
-        """Pause the run until a person lets it go on; return the changed metadata."""
-        self.pause_reason = reason
-        self._life.transition(Phase.PAUSED, reason)
-        self.metadata = replace(self.metadata, paused=True)
+    @property
+    def pause_reason(self) -> str:
+        """Why the run waits for a person, if it does."""
+        return self.metadata.pause_reason or BY_A_PERSON
+
+    def pause(self, reason: str = "") -> RunMetadata:
+        """Pause the run until a person lets it go on; `reason` says why if it is not that person's own wish.
+
+        Returns the changed metadata.
+        """
+        self.metadata = replace(self.metadata, paused=True, pause_reason=reason)
+        self._life.transition(Phase.PAUSED, self.pause_reason)
         return self.metadata
 
     def unpause(self) -> RunMetadata:
         """Let the run go on for a person; return the changed metadata. Rate and stall are measured from now on."""
         self._life.transition(Phase.RUNNING)
-        self.metadata = replace(self.metadata, paused=False)
+        self.metadata = replace(self.metadata, paused=False, pause_reason="")
         self._progress = Progress()
         return self.metadata
 
@@ -110,8 +119,8 @@ class ActiveRun:
 
     @property
     def pace(self) -> PaceConfig:
-        """The pace of a run that has one."""
-        assert self.metadata.pace is not None
+        """The pace of a run that has a rate."""
+        assert isinstance(self.metadata.pace, PaceConfig)
         return self.metadata.pace
 
     def change_rate(self, second: float, rate: str, profile: Profile) -> RunMetadata:
@@ -204,6 +213,8 @@ class ActiveRun:
         made["api_waits"] = self._describe_waits()
         if (pacer := self.run.pacer) is not None:
             made["pace"] |= pace_status(pacer, now_s(), whole=not self.metadata.resumed)
+            if self._times is not None and isinstance(pacer.schedule, RecordedSchedule):
+                made["pace"] |= {"recorded": _describe_times(self._times.facts, pacer.schedule)}
         return made
 
     def _describe_waits(self) -> dict[str, Any] | None:
@@ -285,3 +296,17 @@ class ActiveRun:
             return False
         logger.info("report written to %s", path)
         return True
+
+
+def _describe_times(facts: TimeFacts, schedule: RecordedSchedule) -> dict[str, Any]:
+    """Return what a status says of the times in the records; in seconds as recorded, cuts in those of the schedule."""
+    return {
+        "format": facts.format,
+        "utc_assumed": facts.naive,
+        "first": timestamp_of(facts.first_ns / 1e9),
+        "last": timestamp_of(facts.last_ns / 1e9),
+        "out_of_order": {"records": facts.out_of_order, "most_s": round(facts.furthest_s, 3)},
+        "longest_gap_s": round(facts.longest_gap_s, 3),
+        "spread_over_s": facts.rounded_ns / 1e9,
+        "cut": {"gaps": schedule.cuts, "s": round(schedule.cut_s, 3)},
+    }

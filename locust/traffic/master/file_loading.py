@@ -6,10 +6,12 @@ from typing import Any
 
 import gevent
 
+from traffic.core.pace.config import RecordedPace
 from traffic.dataset.cache import Cache
 from traffic.dataset.dataset import Dataset
 from traffic.dataset.loader import DatasetLoader
 from traffic.dataset.schema import Schema
+from traffic.dataset.time_index import TimeIndex, open_times
 from traffic.master.threads import in_thread
 from traffic.terminal.plain import ON_LIVE_LINE
 
@@ -46,6 +48,21 @@ class BackgroundLoader:
             reporter.kill(block=False)
             for note in dataset_loader.notes:
                 logger.warning("%s", note)
+
+    def open_times(self, dataset: Dataset, state_dir: Path, pace: RecordedPace, first: int, count: int) -> TimeIndex:
+        """Index `count` records from index `first` on by the time in each. DatasetError if one has no usable time."""
+        status: dict[str, Any] = {"file": f"the times of {dataset.name}", "done": 0, "of": None}
+
+        def progress(done: int, of: int) -> None:
+            status["done"], status["of"] = done, of
+
+        self.status = status
+        reporter = gevent.spawn(self._log_progress, status)
+        try:
+            return in_thread(open_times, dataset, Cache(state_dir / "cache"), pace, first, count, progress)
+        finally:
+            self.status = None
+            reporter.kill(block=False)
 
     def _log_progress(self, status: dict[str, Any]) -> None:
         while True:

@@ -8,8 +8,9 @@ from collections.abc import Callable
 
 from traffic.clock import now_s
 from traffic.core.master.coordinator import LeaseCoordinator
+from traffic.core.pace.config import PaceConfig
 from traffic.errors import ActRefusedError
-from traffic.master.active_run import BY_A_PERSON, ActiveRun
+from traffic.master.active_run import ActiveRun
 from traffic.master.outbox import Outbox
 from traffic.settings import rate_text
 from traffic.settings.readers import BadValueError
@@ -43,7 +44,7 @@ class RunActs:
         if not live.paused_by_person:
             why = f", but waits: {live.reason}" if live.reason else ""
             raise ActRefusedError(f"Run {live.metadata.run} is not paused by a person{why}.")
-        if live.pause_reason != BY_A_PERSON:
+        if live.metadata.pause_reason:
             self._coordinator.hold.try_now(now_s())  # the person knows what the API has asked for
         self._unpause(live)
         logger.info("run %s goes on, as a person wants it, after %d of %d records", *_how_far(live))
@@ -55,8 +56,8 @@ class RunActs:
         """
         live = self._live("change")
         pacer, run = live.run.pacer, live.metadata.run
-        if pacer is None:
-            why = "it goes as fast as its users send"
+        if pacer is None or not isinstance(live.metadata.pace, PaceConfig):
+            why = "it goes as fast as its users send" if pacer is None else "it follows recorded times"
             raise ActRefusedError(f"Run {run} has no rate: {why}. Start one with a rate to change it while it goes.")
         profile, before = rate_text.profile(text), live.pace.present_rate
         try:

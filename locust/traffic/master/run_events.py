@@ -44,7 +44,8 @@ class RunEventRecorder:
             text = f"run {metadata.run} is resumed: {of_all} are left"
             self.event_log.note("run-resumed", "warning", text)
             return
-        order = f"in the order of seed {metadata.seed}" if metadata.order == "random" else "in the file's order"
+        orders = {"file": "in the file's order", "time": "in the order of the recorded times"}
+        order = orders.get(metadata.order, f"in the order of seed {metadata.seed}")
         text = f"run {metadata.run} began: {count_records(metadata.records)} of {metadata.file}, {order}"
         self.event_log.note("run-began", "info", text)
 

@@ -13,10 +13,13 @@ from traffic.clock import timestamp
 from traffic.core.master.pacer import Pacer
 from traffic.core.master.run import Run
 from traffic.core.order import Order
+from traffic.core.pace.config import PaceConfig, RecordedPace
+from traffic.core.pace.schedule import Schedule
 from traffic.core.protocol import RunConfig
 from traffic.core.record_state import RecordState
 from traffic.core.text import count_records
 from traffic.dataset.dataset import Dataset, DatasetError
+from traffic.dataset.time_index import TimeIndex
 from traffic.master.active_run import ActiveRun
 from traffic.master.file_loading import BackgroundLoader
 from traffic.master.threads import in_thread
@@ -39,7 +42,8 @@ SESSIONS_OF_ONE_MASTER = 1_000_000
 class PreparedStart:
     """A start that was checked, and what it opened. `to_resume` is the run to resume; None: a new run.
 
-    A new run delivers `chosen` of the file's records, from index `offset` on. `begun` gets the run that the start
+    A new run delivers `chosen` of the file's records, from index `offset` on. `times` are those of the records, if the
+    run follows them. `begun` gets the run that the start
     began, or the error for which it was called off: wait for it to learn what became of the start.
     """
 
@@ -49,6 +53,7 @@ class PreparedStart:
     offset: int = 0
     chosen: int = 0
     to_resume: ToResume | None = None
+    times: TimeIndex | None = None
     begun: "AsyncResult[ActiveRun]" = field(default_factory=AsyncResult, compare=False, repr=False)
 
     @property
@@ -165,7 +170,7 @@ class RunStarter:
             records=chosen,
             offset=prepared.offset,
             digest=dataset.digest,
-            order=settings.order,
+            order=settings.order if prepared.times is None else "time",
             seed=settings.seed,
             give_up_s=settings.give_up,
             host=prepared.host,
@@ -186,11 +191,12 @@ class RunStarter:
             what = f"the state folder {str(settings.state_dir.absolute())!r} cannot be written ({reason})"
             remedy = "Name another with --traffic-state-dir, or make room on its disk."
             raise StateError(f"{what}. {remedy}") from error
-        run = Run.of(config, dataset, Order(chosen, settings.seed, settings.order, prepared.offset))
-        if pace is not None:
-            run.pacer = Pacer(pace.schedule(chosen, settings.seed))
+        ranked = prepared.times.order if prepared.times is not None else None
+        run = Run.of(config, dataset, Order(chosen, metadata.seed, metadata.order, prepared.offset, ranked))
+        if (schedule := _schedule(metadata, prepared.times)) is not None:
+            run.pacer = Pacer(schedule)
         in_thread(prune, prepared.folder, settings.keep_runs, settings.keep_days, config.run)
-        return ActiveRun(run, prepared.dataset, journal, prepared.folder)
+        return ActiveRun(run, prepared.dataset, journal, prepared.folder, prepared.times)
 
     def resume(self, prepared: PreparedStart, first_session: int) -> ActiveRun:
         """Resume a run. Its sessions are numbered from `metadata.first_session` on."""
@@ -208,10 +214,9 @@ class RunStarter:
         except JournalWriteError as error:
             what = f"the journal {journal.path} cannot be written ({error})"
             raise JournalError(f"{what}. Make room on its disk.") from error
-        if metadata.pace is not None:
-            schedule = metadata.pace.schedule(metadata.records, metadata.seed)
+        if (schedule := _schedule(metadata, prepared.times)) is not None:
             run.pacer = Pacer.resumed(schedule, run.ledger.positions(RecordState.PENDING), run.ledger.leased_to)
-        return ActiveRun(run, prepared.dataset, journal, prepared.folder)
+        return ActiveRun(run, prepared.dataset, journal, prepared.folder, prepared.times)
 
     def _check_users(self) -> None:
         if self._environment.shape_class is None:  # a shape says how many users there are
@@ -234,7 +239,8 @@ class RunStarter:
         try:
             offset, chosen = _choice(settings, dataset)
             _check_pace(settings, chosen)
-            prepared = PreparedStart(settings, dataset, host, offset, chosen)
+            times = self._times(settings.pace(chosen), dataset, settings, offset, chosen)
+            prepared = PreparedStart(settings, dataset, host, offset, chosen, times=times)
             if not (settings.again or settings.resume):
                 in_thread(check_again, folder, prepared.intended)
         except BaseException:
@@ -255,13 +261,24 @@ class RunStarter:
             StateFolder(settings.state_dir).prepare()
             host = journal.metadata.host if options is None else self._host_to_resume(settings, options, journal)
             dataset = self.loader.open(file, settings.state_dir, None)
-            to_resume = in_thread(recover, journal, dataset, resend=settings.resend)
+            metadata = journal.metadata
+            times = self._times(metadata.pace, dataset, settings, metadata.offset, metadata.records)
+            ranked = times.order if times is not None else None
+            to_resume = in_thread(recover, journal, dataset, ranked, resend=settings.resend)
         except BaseException:
             journal.close()
             if dataset is not None:
                 dataset.close()
             raise
-        return PreparedStart(settings, dataset, host, to_resume=to_resume)
+        return PreparedStart(settings, dataset, host, to_resume=to_resume, times=times)
+
+    def _times(
+        self, pace: PaceConfig | RecordedPace | None, dataset: Dataset, settings: Settings, first: int, count: int
+    ) -> TimeIndex | None:
+        """Return the times of a run's records; None if it does not follow them, or the file has not as many."""
+        if not isinstance(pace, RecordedPace) or first + count > dataset.records:
+            return None
+        return self.loader.open_times(dataset, settings.state_dir, pace, first, count)
 
     def _host_to_resume(self, settings: Settings, options: argparse.Namespace, journal: Journal) -> str:
         """Return the run's own host, or another that is asked for. OtherHostError if that was not confirmed."""
@@ -288,12 +305,20 @@ def _choice(settings: Settings, dataset: Dataset) -> tuple[int, int]:
 
 def _check_pace(settings: Settings, records: int) -> None:
     """SettingsError if a profile ends, at a rate of 0, before the last record is due."""
-    if (pace := settings.pace(records)) is not None:
+    if isinstance(pace := settings.pace(records), PaceConfig):
         try:
             pace.schedule(records, settings.seed)
         except ValueError as error:
             remedy = "Let its last piece end above 0/s, or last longer."
             raise SettingsError(f"--traffic-rate: {error}. {remedy}") from error
+
+
+def _schedule(metadata: RunMetadata, times: TimeIndex | None) -> Schedule | None:
+    """Return the schedule of a run; None if it goes as fast as its users send."""
+    if isinstance(metadata.pace, RecordedPace):
+        assert times is not None, "a run that follows recorded times has them"
+        return metadata.pace.schedule(times.times)
+    return None if metadata.pace is None else metadata.pace.schedule(metadata.records, metadata.seed)
 
 
 def _new_run_id() -> str:

@@ -12,7 +12,7 @@ from traffic.core.master.recovery import Recovery, RecoveryError
 from traffic.core.master.run import Run
 from traffic.core.master.run_state import RunState
 from traffic.core.master.verdict import verdict
-from traffic.core.order import Order
+from traffic.core.order import Indexes, Order
 from traffic.core.ranges import RangeSet
 from traffic.core.record_state import RecordState
 from traffic.core.text import count_records
@@ -148,8 +148,10 @@ def leave_cut_off(folder: StateFolder) -> None:
                 journal.write(metadata=replace(left, told=left.state == RunState.COMPLETED))
 
 
-def recover(journal: Journal, dataset: Dataset, *, resend: bool = False) -> ToResume:
+def recover(journal: Journal, dataset: Dataset, ranked: Indexes | None = None, *, resend: bool = False) -> ToResume:
     """Rebuild a run from its journal; `resend`: have those dead letters sent again that may be.
+
+    `ranked` is the order of a run that follows recorded times, if that is not the file's.
 
     ResumeError if `dataset` is not what the run began with, JournalError if the journal is damaged.
     """
@@ -163,7 +165,7 @@ def recover(journal: Journal, dataset: Dataset, *, resend: bool = False) -> ToRe
     recovery = replay(journal)
     reopened = Reopened(recovery.ledger.dead_letters_to_send(metadata.terms.policy) if resend else RangeSet())
     recovery.take(reopened)
-    order = Order(metadata.records, metadata.seed, metadata.order, metadata.offset)
+    order = Order(metadata.records, metadata.seed, metadata.order, metadata.offset, ranked)
     return ToResume(journal, Run.recovered(metadata.terms, dataset, order, recovery), recovery.held(), reopened)
 
 

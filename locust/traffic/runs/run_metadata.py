@@ -11,7 +11,7 @@ from traffic.clock import timestamp
 from traffic.core.lease_terms import LEASE_S
 from traffic.core.master.run_state import RunState
 from traffic.core.order import Kind
-from traffic.core.pace.config import PaceConfig
+from traffic.core.pace.config import PaceConfig, RecordedPace, pace_from_json
 from traffic.core.protocol import RunConfig
 
 # What a run of an older release would have, which does not wait for its API.
@@ -73,12 +73,14 @@ class RunMetadata:
     offset: int = 0
     # Whether a person has paused the run and has not let it go on; false once it has ended.
     paused: bool = False
+    # Why it waits for a person; empty: a person wants it so.
+    pause_reason: str = ""
     told: bool = False
     left: bool = False
     # The length of the longest leases that a master of this run has granted, in seconds.
     lease_s: float = LEASE_S
     # None: as fast as the users send.
-    pace: PaceConfig | None = None
+    pace: PaceConfig | RecordedPace | None = None
     # None: the API does not ask to wait.
     held: HeldRun | None = None
     # How long the run waits for the API by itself, in seconds.
@@ -101,7 +103,7 @@ class RunMetadata:
         """
         data = _known(cls, json.loads(text))
         terms = RunConfig.from_wire(data.pop("terms"))
-        pace = PaceConfig.from_json(data.pop("pace", None))
+        pace = pace_from_json(data.pop("pace", None))
         resumed = tuple(Resumption(**_known(Resumption, one)) for one in data.pop("resumed", ()))
         held = data.pop("held", None)
         held = None if held is None else HeldRun(float(held["until"]), int(held["status"]))
@@ -116,7 +118,7 @@ def _known(kind: type, data: dict[str, Any]) -> dict[str, Any]:
 
 def ended(metadata: RunMetadata, state: RunState, at: str) -> RunMetadata:
     """Return the metadata of a run that has ended so."""
-    return replace(metadata, state=state, ended=at, paused=False, held=None)
+    return replace(metadata, state=state, ended=at, paused=False, pause_reason="", held=None)
 
 
 def resumed(metadata: RunMetadata, settled: int, host: str, first_session: int, reopened: int = 0) -> RunMetadata:

@@ -3,7 +3,7 @@
 from typing import Any
 from urllib.parse import urlsplit
 
-from traffic.core.pace.config import PaceConfig
+from traffic.core.pace.config import PaceConfig, RecordedPace
 from traffic.runs.run_metadata import RunMetadata
 
 _PORTS = {"http": 80, "https": 443}
@@ -40,7 +40,10 @@ def describe_target(metadata: RunMetadata) -> dict[str, Any]:
     }
 
 
-def _describe_pace(pace: PaceConfig, catch_up: float) -> dict[str, Any]:
+def _describe_pace(pace: PaceConfig | RecordedPace, catch_up: float) -> dict[str, Any]:
+    if isinstance(pace, RecordedPace):
+        said = {"mode": "time", "profile": pace.present_rate, "arrivals": "recorded", "catch_up": catch_up}
+        return said | {"field": pace.field, "format": pace.format, "speed": pace.speed, "max_gap_s": pace.max_gap}
     changes = [{"from": round(one.at, 3), "profile": one.rate} for one in pace.changes]
     present = {"mode": "rate", "profile": pace.present_rate, "arrivals": pace.arrivals, "catch_up": catch_up}
     return present | {"changes": changes}

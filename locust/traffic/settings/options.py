@@ -14,13 +14,25 @@ from typing import Any
 from traffic.core.lease_terms import LEASE_S
 from traffic.core.order import Kind
 from traffic.core.outcome import Policy
-from traffic.core.pace.config import PaceConfig
+from traffic.core.pace.config import TIME_FORMATS, PaceConfig, RecordedPace, TimeFormat
 from traffic.core.pace.profile import Profile
 from traffic.core.protocol import CATCH_UP, TIMEOUT_S
 from traffic.environment import mistyped
 from traffic.settings import rate_text
 from traffic.settings.option import Option, SettingsError
-from traffic.settings.readers import LARGEST, decimal, file_path, one_of, optional, seed, switch, url_path, wait, whole
+from traffic.settings.readers import (
+    LARGEST,
+    decimal,
+    file_path,
+    member,
+    one_of,
+    optional,
+    seed,
+    switch,
+    url_path,
+    wait,
+    whole,
+)
 
 DEFAULT_FILE = "data/traffic.json"
 DEFAULT_STATE_DIR = "state"
@@ -88,6 +100,37 @@ OPTIONS = (
         optional(rate_text.duration),
         in_form=True,
         example="10m",
+    ),
+    Option(
+        "traffic_time",
+        "",
+        "Member, or JSON Pointer, of each record that says when it is due; empty: none does",
+        optional(member),
+        in_form=True,
+        called="Member with the time",
+        example="timestamp",
+    ),
+    Option(
+        "traffic_time_format",
+        "auto",
+        "What these times are: iso, s, ms, us or ns since 1970; auto: as the first one looks",
+        one_of(*TIME_FORMATS),
+    ),
+    Option(
+        "traffic_speed",
+        "1",
+        "How many times as fast as recorded, such as 2 or 0.5",
+        rate_text.speed,
+        in_form=True,
+        called="Times as fast as recorded",
+        example="2",
+    ),
+    Option(
+        "traffic_max_gap",
+        "",
+        "Longest time between two records that follow recorded times, such as 5s; empty: as recorded",
+        optional(rate_text.duration),
+        example="5s",
     ),
     Option(
         "traffic_arrivals",
@@ -223,6 +266,10 @@ class Settings:
     wait: tuple[float, float]
     rate: str | None
     duration: float | None
+    time: str | None
+    time_format: TimeFormat
+    speed: float
+    max_gap: float | None
     arrivals: str
     catch_up: float
     retry_after: str
@@ -265,8 +312,10 @@ class Settings:
             raise SettingsError(" ".join(faults))
         return cls(**values)
 
-    def pace(self, records: int) -> PaceConfig | None:
+    def pace(self, records: int) -> PaceConfig | RecordedPace | None:
         """Return the pace of a run of so many records; None if it goes as fast as its users send."""
+        if self.time is not None:
+            return RecordedPace(self.time, self.time_format, self.speed, self.max_gap)
         if self.duration is not None:
             text = BY_NAME["traffic_duration"].flag
             return PaceConfig.of(f"{text} {self.duration:g}s", Profile.level(records / self.duration), self.arrivals)
@@ -274,16 +323,24 @@ class Settings:
 
 
 def _pace_faults(options: argparse.Namespace, values: dict[str, Any]) -> list[str]:
-    """Return what contradicts a rate."""
-    if values.get("rate") is None and values.get("duration") is None:
-        return []
+    """Return what contradicts a rate, or recorded times."""
+    said = [BY_NAME[f"traffic_{name}"] for name in ("rate", "duration", "time") if values.get(name) is not None]
     faults = []
-    if values.get("rate") is not None and values.get("duration") is not None:
-        what = "--traffic-rate and --traffic-duration both say how fast the run goes"
-        faults.append(f"{what}. Leave one of them empty (TRAFFIC_RATE, TRAFFIC_DURATION).")
+    if values.get("time") is None and (values.get("speed", 1) != 1 or values.get("max_gap") is not None):
+        what = "--traffic-speed and --traffic-max-gap are for a run that follows recorded times"
+        faults.append(f"{what}. Name their member with --traffic-time (TRAFFIC_TIME), or leave them out.")
+    if not said:
+        return faults
+    if len(said) > 1:
+        what = f"{' and '.join(one.flag for one in said)} both say how fast the run goes"
+        faults.append(f"{what}. Leave one of them empty ({', '.join(one.variable for one in said)}).")
+    if values.get("time") is not None and values.get("order") == "file":
+        what = "a run that follows recorded times has their order, and --traffic-order asks for the file's"
+        faults.append(f"{what}. Leave --traffic-order (TRAFFIC_ORDER) out.")
     wait = BY_NAME["traffic_wait"]
     if wait.text(getattr(options, wait.name, None)) not in (wait.default, "0"):
-        what = "a run with a rate has no wait between requests, and --traffic-wait sets one"
+        pace = "a rate" if values.get("time") is None else "recorded times"
+        what = f"a run with {pace} has no wait between requests, and --traffic-wait sets one"
         faults.append(f"{what}. Leave --traffic-wait (TRAFFIC_WAIT) out, or set it to 0.")
     return faults
 

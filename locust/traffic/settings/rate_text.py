@@ -9,6 +9,7 @@ from traffic.core.pace.profile import Piece, Profile
 from traffic.settings.readers import BadValueError
 
 MOST_RATE = 1_000_000.0
+MOST_SPEED = 1_000_000.0
 LONGEST_S = 366 * 86_400.0
 MOST_PIECES = 10_000
 # How far a number of steps may be from a whole one: decimals are not exact.
@@ -43,6 +44,17 @@ def profile(text: str) -> Profile:
             f"must be a rate {RATES}, above 0 and {MOST_RATE:.0f}/s at most, or a profile of {_PROFILE}"
         )
     return Profile.level(level)
+
+
+def speed(text: str) -> float:
+    """Read how many times as fast: 2, 0.5, 2x, 200%."""
+    match = re.fullmatch(rf"({_NUMBER})(x|%)?", text.strip())
+    value = float(match[1]) / (100 if match[2] == "%" else 1) if match else 0.0
+    if not 0 < value <= MOST_SPEED:
+        raise BadValueError(
+            f"must be how many times as fast, such as 2, 0.5 or 200%, above 0 and {MOST_SPEED:g} at most"
+        )
+    return value
 
 
 def rate(text: str) -> str:

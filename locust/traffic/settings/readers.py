@@ -78,6 +78,13 @@ def url_path(text: str) -> str:
     return text
 
 
+def member(text: str) -> str:
+    """Read the name of a record's member, or a JSON Pointer to one (RFC 6901), which begins with /."""
+    if text.startswith("/") and re.search(r"~(?![01])", text):
+        raise BadValueError("must be a member's name, or a JSON Pointer, in which ~ is written ~0, and / in a name ~1")
+    return text
+
+
 def wait(text: str) -> tuple[float, float]:
     """Read the least and the most seconds between two requests, MIN-MAX or one number for both."""
     match = _WAIT.fullmatch(text)

@@ -51,7 +51,7 @@ class Pacer:
         first = next(iter(pending), (0, 0))[0]
         reached = min(leased_to, schedule.records - 1)
         second = max(float(schedule.due([first])[0]), float(schedule.due([reached])[0]) - AHEAD_S)
-        return cls(schedule, ScheduleClock(second - LEAD_S), first)
+        return cls(schedule, ScheduleClock(second - LEAD_S), leased_to)
 
     def deal(self, assignment: Assignment, sessions: list[Session], now: float) -> dict[str, int]:
         """Deal what comes due soon. Returns how many positions more, or fewer, each worker has."""
@@ -82,7 +82,10 @@ class Pacer:
         ValueError if the profile ends, at a rate of 0, before the last record; then nothing has changed.
         """
         assert isinstance(self.schedule, RateSchedule)
-        return self.schedule.change(max(0.0, self.clock.read(now) + AHEAD_S), profile)
+        begin = max(0.0, self.clock.read(now) + AHEAD_S)
+        if self.frontier:  # after a restart, the former master may have dealt further
+            begin = max(begin, float(self.schedule.due([self.frontier - 1])[0]))
+        return self.schedule.change(begin, profile)
 
     def allow_probes(self, open_positions: RangeSet) -> None:
         """Let a clock that stands still come to the time of the first record that is open, so that it can be tried."""
@@ -100,15 +103,20 @@ class Pacer:
         has.update(assignment.remainders[worker])
         changed: Counter[str] = Counter()
         if not has:
-            donor = next((name for name, remainder in assignment.remainders.items() if remainder), "")
-            pool = assignment.unassigned or assignment.remainders.get(donor, RangeSet())
-            changed[donor] -= 0 if assignment.unassigned or not donor else 1
+            donor = next((name for name, remainder in assignment.remainders.items() if remainder), None)
+            if assignment.unassigned:
+                pool = assignment.unassigned
+            elif donor is not None:
+                pool = assignment.remainders[donor]
+                changed[donor] -= 1
+            else:
+                return {}
             has = pool.head(1)
             pool.subtract(has)
             assignment.remainders[worker].update(has)
-            changed[worker] += has.count
+            changed[worker] += 1
         self.allow_probes(has)
-        return {name: size for name, size in changed.items() if size}
+        return dict(changed)
 
     @property
     def planned_s(self) -> float:

@@ -35,7 +35,7 @@ class AllowedActs:
     def why_not_change_rate(self) -> str:
         """Why the rate of the run cannot be changed."""
         if self.state and not self.paced:
-            return "The run has no rate: it goes as fast as its users send."
+            return "The run has no rate that could be changed."
         return self._why_ending()
 
     def why_not_stop(self) -> str:

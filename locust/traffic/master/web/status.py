@@ -7,6 +7,7 @@ from flask import Response, request
 from traffic.core.master.report import RunCounts, RunReport
 from traffic.core.master.run_state import RunState
 from traffic.core.master.worker_table import FIGURES, WorkerRow
+from traffic.core.pace.config import PaceConfig
 from traffic.master.file_loading import reading_line
 from traffic.master.web.checked_start import CheckedStart
 from traffic.master.web.reasons import AllowedActs
@@ -86,7 +87,7 @@ class StatusRoutes:
     @property
     def _allowed_acts(self) -> AllowedActs:
         if (active_run := self._routes.live) is not None:
-            paced = active_run.metadata.pace is not None
+            paced = isinstance(active_run.metadata.pace, PaceConfig)
             return AllowedActs(active_run.state, active_run.reason, active_run.paused_by_person, paced)
         active_run = self._master.active_run
         return AllowedActs("ending") if active_run is not None and active_run.ending else AllowedActs()

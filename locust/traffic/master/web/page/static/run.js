@@ -24,6 +24,8 @@ const MEANING = {
   pending: "not dealt out yet",
   unsent: "not sent when the run ended",
 };
+/** @type {Record<string, string>} what is shown in the place of a seed */
+const ORDERS = { file: "none: the file's order", time: "none: the order of the recorded times" };
 /** @type {import("./types.js").Verdict} */
 const ENDING = {
   text: "stopping",
@@ -158,7 +160,7 @@ export class RunView {
     this._details.put("target", "To", to ? `${to.method} ${to.host}${to.path}` : "–");
     const users = `${count(status.users)}, ${status.spawn_rate} started a second`;
     this._details.put("users", "Users", status.users ? users : "–");
-    this._details.put("seed", "Seed", status.order === "file" ? "none: the file's order" : String(status.seed));
+    this._details.put("seed", "Seed", ORDERS[status.order ?? ""] ?? String(status.seed));
     this._details.put("policy", "Policy", status.policy ?? "");
     this._details.put("started", "Started", dateAndTime(status.started));
     this._details.put("ended", "Ended", dateAndTime(status.ended));

@@ -1,0 +1,207 @@
+"""Read the time that stands in each record, as a run that follows recorded times needs it.
+
+Guarded here: all times of a file are of one kind, decided by the first record. A record whose time is missing, of
+another kind, or not readable refuses the run, with its place.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from traffic.core.order import Indexes
+from traffic.core.pace.config import TimeFormat
+from traffic.dataset.dataset import Dataset, DatasetError
+from traffic.dataset.fault_list import FaultList
+from traffic.dataset.scan import Progress
+
+_BATCH = 1 << 14
+_UNIT_NS = {"s": 1_000_000_000, "ms": 1_000_000, "us": 1_000, "ns": 1}
+# A number below the bound is of this unit, if nobody says of which: seconds until the year 5138, and so on.
+_UNITS_BY_SIZE: tuple[tuple[float, TimeFormat], ...] = ((1e11, "s"), (1e14, "ms"), (1e17, "us"), (float("inf"), "ns"))
+_NAMES = {"iso": "a text in ISO 8601", "s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
+_NUMBER = re.compile(r"[+-]?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?")
+_EPOCH, _MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
+# int64 holds 292 years around 1970 in nanoseconds.
+_MOST_NS = 2**63 - 1
+_SHOWN = 60
+
+
+@dataclass(frozen=True, slots=True)
+class TimeField:
+    """Where a record's time stands: the name of a member, or a JSON Pointer (RFC 6901), which begins with `/`."""
+
+    text: str
+
+    @property
+    def path(self) -> tuple[str, ...]:
+        """The names of the members, from the outermost on."""
+        if not self.text.startswith("/"):
+            return (self.text,)
+        return tuple(part.replace("~1", "/").replace("~0", "~") for part in self.text[1:].split("/"))
+
+    def value(self, body: bytes) -> Any:
+        """Return what stands there in a record, None if nothing does."""
+        try:
+            found = msgspec.json.decode(body)
+        except msgspec.DecodeError:
+            found = json.loads(body)  # it allows lone surrogates, as the check of a file does
+        for name in self.path:
+            if isinstance(found, dict):
+                found = found.get(name)
+            elif isinstance(found, list) and name.isdigit() and int(name) < len(found):
+                found = found[int(name)]
+            else:
+                return None
+        return found
+
+
+class TimeReader:
+    """Reads the times of a dataset. `format` is decided with the first record; `naive`: a text has no offset (UTC)."""
+
+    def __init__(self, dataset: Dataset, field: TimeField, format: TimeFormat = "auto") -> None:  # noqa: A002 - the option's name
+        self.format, self._guessed = format, format == "auto"
+        self.naive = False
+        self._dataset, self._field = dataset, field
+        self._decode = _decoder(field.path)
+        self._faults = FaultList()
+
+    def read(self, first: int, count: int, progress: Progress) -> Iterator[npt.NDArray[np.int64]]:
+        """Yield the times of `count` records from index `first` on, in nanoseconds since 1970, a piece at a time.
+
+        DatasetError, after the last piece, if one of them has no time that can be used.
+        """
+        for start in range(first, first + count, _BATCH):
+            indexes = np.arange(start, min(start + _BATCH, first + count), dtype=np.uint64)
+            yield self._piece(indexes)
+            progress(start - first, count)
+        self._faults.raise_any()
+
+    def _piece(self, indexes: Indexes) -> npt.NDArray[np.int64]:
+        values = [self._value(body) for body in self._dataset.bodies(indexes)]
+        if self.format == "auto":
+            self.format = _format_of(values[0])
+        fast = _whole_numbers(values, self.format, guessed=self._guessed)
+        if fast is not None:
+            return fast
+        made = np.zeros(len(values), np.int64)
+        for at, value in enumerate(values):
+            try:
+                made[at] = self._time(value)
+            except ValueError as error:
+                self._add_fault(int(indexes[at]), str(error))
+        return made
+
+    def _value(self, body: bytes) -> Any:
+        if self._decode is None:
+            return self._field.value(body)
+        try:
+            found = self._decode(body)
+        except msgspec.DecodeError:  # a rarer shape, or nothing is there: the slower way tells which
+            return self._field.value(body)
+        for _ in self._field.path:
+            found = found.t
+        return found
+
+    def _time(self, value: Any) -> int:
+        """Return a time in nanoseconds. ValueError, whose text continues "record 7 ...", if it is none."""
+        if value is None:
+            raise ValueError(f"has no {self._field.text!r}")
+        if isinstance(value, bool) or not isinstance(value, int | float | str):
+            what = f"has {_short(value)} as {self._field.text!r}, which is no time"
+            raise ValueError(what)  # noqa: TRY004 - the file's fault, not the caller's
+        kind = _format_of(value)
+        if self.format == "iso":
+            if kind != "iso":
+                raise ValueError(f"has {_short(value)} as {self._field.text!r}, and times are to be {_NAMES['iso']}")
+            return self._iso(str(value))
+        if kind == "iso":
+            raise ValueError(f"has {_short(value)} as {self._field.text!r}, and times are to be {_NAMES[self.format]}")
+        if self._guessed and kind != self.format:
+            mixed = f"which looks like {_NAMES[kind]}, and the first time is in {_NAMES[self.format]}"
+            raise ValueError(f"has {_short(value)} as {self._field.text!r}, {mixed}")
+        return _in_range(_scaled(value, _UNIT_NS[self.format]))
+
+    def _iso(self, text: str) -> int:
+        try:
+            at = datetime.fromisoformat(text.strip())
+        except ValueError as error:
+            raise ValueError(f"has {_short(text)} as {self._field.text!r}, which is no {_NAMES['iso'][2:]}") from error
+        if at.tzinfo is None:
+            self.naive = True
+            at = at.replace(tzinfo=UTC)
+        return _in_range((at - _EPOCH) // _MICROSECOND * 1000)
+
+    def _add_fault(self, index: int, what: str) -> None:
+        line = column = None
+        if not self._faults.full and self._dataset.format.convert is None:
+            line, column = self._dataset.place(index)
+        remedy = "Correct the record, or name another member with --traffic-time (its kind: --traffic-time-format)."
+        self._faults.add(DatasetError(self._dataset.file, what, remedy, index, line, column))
+
+
+def _decoder(path: tuple[str, ...]) -> Any:
+    """Return a decoder that reads one member and skips the rest; None if a name may be an array's index."""
+    if any(name.isdigit() for name in path):
+        return None
+    kind: Any = int | float | str
+    for name in reversed(path):
+        kind = msgspec.defstruct("Holder", [("t", kind, msgspec.field(name=name))])
+    return msgspec.json.Decoder(kind).decode
+
+
+def _format_of(value: Any) -> TimeFormat:
+    """Return what kind of time a value looks like."""
+    if isinstance(value, str):
+        text = value.strip()
+        if not _NUMBER.fullmatch(text):
+            return "iso"
+        value = float(text)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return "iso"
+    return next((unit for bound, unit in _UNITS_BY_SIZE if abs(value) < bound), "ns")
+
+
+def _whole_numbers(values: list[Any], unit: TimeFormat, *, guessed: bool) -> npt.NDArray[np.int64] | None:
+    """Return the times of values that are all whole numbers of the unit; None if one is not, or may not fit."""
+    if unit == "iso" or set(map(type, values)) != {int}:
+        return None
+    try:
+        numbers = np.array(values, np.int64)
+    except OverflowError:
+        return None
+    least, most = int(numbers.min()), int(numbers.max())
+    alike = not guessed or _format_of(least) == _format_of(most) == unit
+    if not alike or max(abs(least), abs(most)) > _MOST_NS // _UNIT_NS[unit] or least < 0:
+        return None
+    return numbers * _UNIT_NS[unit]
+
+
+def _scaled(value: float | str, unit_ns: int) -> int:
+    """Return a number of units in nanoseconds, exactly where it is whole."""
+    if isinstance(value, str):
+        text = value.strip()
+        value = int(text) if re.fullmatch(r"[+-]?\d+", text) else float(text)
+    if isinstance(value, int):
+        return value * unit_ns
+    if value in (float("inf"), float("-inf")):
+        return _MOST_NS + 1
+    whole = int(value)
+    return whole * unit_ns + round((value - whole) * unit_ns)
+
+
+def _in_range(nanoseconds: int) -> int:
+    if abs(nanoseconds) > _MOST_NS:
+        raise ValueError("has a time that is more than 292 years from 1970")
+    return nanoseconds
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= _SHOWN else text[:_SHOWN] + "..."

@@ -1,0 +1,99 @@
+"""A run that follows the times in its records, by real processes: their order, each once, never before its time."""
+
+import json
+import random
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from support.cluster import REPLAY, Cluster
+from support.fake_api import FakeApi, fake_api
+
+pytestmark = pytest.mark.timeout(180)
+
+RECORDS, SPAN_S, SPEED = 120, 12.0, 4
+# The API's log is of arrivals; a record cannot arrive before it was sent.
+EARLY_S = 0.005
+
+
+@pytest.fixture
+def api() -> Iterator[FakeApi]:
+    with fake_api() as api:
+        yield api
+
+
+def recorded(folder: Path, seed: int = 3) -> tuple[Path, list[float]]:
+    """A shuffled file, and the second of the recording in which each of its records stands."""
+    chance = random.Random(seed)
+    seconds = [0.0, SPAN_S, *(chance.uniform(0, SPAN_S) for _ in range(RECORDS - 2))]
+    chance.shuffle(seconds)
+    file = folder / "recorded.json"
+    file.write_text(json.dumps([{"n": n, "at": 1_704_110_400 + second} for n, second in enumerate(seconds)]))
+    return file, seconds
+
+
+def begin(folder: Path, api: FakeApi, file: Path, **more: Any) -> Cluster:
+    given: dict[str, Any] = {"TRAFFIC_FILE": file, "TRAFFIC_TIME": "at", "TRAFFIC_SPEED": SPEED}
+    return Cluster(folder, api.url, users=8, locustfile=REPLAY, **{**given, **more})
+
+
+def check_times(api: FakeApi, seconds: list[float]) -> None:
+    """Each record came once, and none before its time, as reckoned from the first."""
+    posts = api.posts()
+    assert sorted(post.index for post in posts) == list(range(RECORDS))
+    first = next(post for post in posts if seconds[post.index] == 0.0)
+    for post in posts:
+        assert post.at - first.at >= seconds[post.index] / SPEED - EARLY_S - 0.25  # the first one may have come late
+    by_time = sorted(range(RECORDS), key=lambda index: seconds[index])
+    places = {index: place for place, index in enumerate(by_time)}
+    moved = [abs(places[post.index] - place) for place, post in enumerate(sorted(posts, key=lambda post: post.at))]
+    assert sum(moved) / RECORDS < RECORDS / 10, "not in the order of the file"
+
+
+def test_a_shuffled_file_is_sent_in_the_order_of_its_times_and_as_fast_as_it_is_asked_to(
+    tmp_path: Path, api: FakeApi
+) -> None:
+    file, seconds = recorded(tmp_path)
+    with begin(tmp_path, api, file, workers=2) as cluster:
+        assert cluster.wait() == 0, cluster.master.log[-3000:]
+        report = cluster.report
+    check_times(api, seconds)
+    assert report["order"] == "time"
+    pace = report["pace"]
+    assert (pace["mode"], pace["field"], pace["speed"]) == ("time", "at", SPEED)
+    assert pace["planned_s"] == pytest.approx(SPAN_S / SPEED, abs=0.001)
+    known = pace["recorded"]
+    assert known["first"] == "2024-01-01T12:00:00.000Z"
+    assert known["out_of_order"]["records"] > RECORDS / 2
+    assert known["cut"] == {"gaps": 0, "s": 0.0}
+
+
+def test_a_restarted_master_goes_on_with_the_same_times(tmp_path: Path, api: FakeApi) -> None:
+    file, seconds = recorded(tmp_path)
+    with begin(tmp_path, api, file, workers=2, web=True, TRAFFIC_MAX_GAP="5s") as cluster:
+        cluster.await_web(2)
+        assert cluster.swarm(8)["success"]
+        cluster.until(lambda: api.count > RECORDS // 3, "some are sent")
+        cluster.master.kill()
+        cluster.restart_master()
+        cluster.await_log("is resumed: ")
+        report = cluster.await_state("completed")
+    assert sorted(post.index for post in api.posts()) == list(range(RECORDS))
+    assert report["counts"]["delivered"] == RECORDS
+    assert report["pace"]["max_gap_s"] == 5.0
+    assert seconds
+
+
+def test_a_file_without_times_is_refused_with_the_place_before_anything_is_sent(tmp_path: Path, api: FakeApi) -> None:
+    file = tmp_path / "none.json"
+    file.write_text('[{"at": 1704110400},\n {"when": 1}]')
+    with begin(tmp_path, api, file, workers=1) as cluster:
+        assert cluster.wait() == 4
+        said = "line 2, column 2: record 1 (counted from 0) has no 'at'. Correct the record, or name another member"
+        assert said in cluster.master.log
+    with begin(tmp_path, api, file, workers=1, TRAFFIC_RATE="5/s") as cluster:
+        assert cluster.wait() == 4
+        assert "--traffic-rate and --traffic-time both say how fast the run goes" in cluster.master.log
+    assert api.count == 0

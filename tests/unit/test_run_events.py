@@ -26,7 +26,9 @@ class _Run:
     paused_by_person: bool = False
     settled: int = 1
     metadata: Any = field(
-        default_factory=lambda: SimpleNamespace(run="r1", records=4, file="f", order="file", seed=7, resumed=())
+        default_factory=lambda: SimpleNamespace(
+            run="r1", records=4, file="f", order="file", seed=7, resumed=(), pace=None
+        )
     )
 
 
@@ -116,3 +118,14 @@ def test_a_refusal_is_noted_with_its_reason() -> None:
     assert texts(run_events) == ["refused to start: no such file. Name another under Traffic file."]
     run_events.update(None)
     assert kinds(run_events) == ["refused"]
+
+
+def test_another_rate_is_noted_once_and_the_first_one_is_none() -> None:
+    run_events, run = RunEventRecorder(), ARun()
+    for rate in ("5/s", "5/s", "12/s", "12/s"):
+        run.metadata.pace = SimpleNamespace(present_rate=rate)
+        run_events.update(run)
+    assert kinds(run_events) == ["run-began", "rate-changed"]
+    assert texts(run_events)[-1] == "a person has changed the rate from 5/s to 12/s"
+    run_events.update(ARun())
+    assert kinds(run_events)[2:] == ["run-began"]

@@ -17,6 +17,7 @@ class RunEventRecorder:
     def __init__(self) -> None:
         self.event_log = EventLog(timestamp, ever_greater())
         self._last: tuple[ActiveRun | None, str, str] = (None, "", "")
+        self._rate = ""
 
     def refused(self, why: object) -> None:
         """Record that a start, or a resumption, was refused."""
@@ -35,6 +36,15 @@ class RunEventRecorder:
             state, reason = RunState.RUNNING, ""
         if now[1:] != (state, reason):
             self._record_change(active_run, state)
+        self._record_rate(active_run, begun=active_run is not before)
+
+    def _record_rate(self, active_run: ActiveRun, *, begun: bool) -> None:
+        """Record that a person has changed the rate of the run."""
+        pace = active_run.metadata.pace
+        rate = "" if pace is None else pace.present_rate
+        if rate != self._rate and not begun:
+            self.event_log.note("rate-changed", "info", f"a person has changed the rate from {self._rate} to {rate}")
+        self._rate = rate
 
     def _record_begin(self, active_run: ActiveRun) -> None:
         metadata = active_run.metadata

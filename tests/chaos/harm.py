@@ -37,6 +37,7 @@ class Round:
         self._waiting = [act for act in self.scenario.acts if act.share is not None]
         self._lost: list[tuple[Worker, float]] = []
         self._frozen: list[Worker] = []
+        self._told_to_leave: list[tuple[Worker, float]] = []
         self._alone_since: float | None = None
         self._api_down_since: float | None = None
         self.deaths: list[Death] = []
@@ -65,6 +66,8 @@ class Round:
             name = worker.proxy.node_id
             self.known.frozen[name] = self.known.frozen.get(name, 0) + 1
         self.known.master_down = [(death.killed, death.taken_up or math.inf) for death in self.deaths]
+        for worker, at in self._told_to_leave:
+            self.known.note_left(worker.proxy.node_id, at)
         return self.known
 
     @property
@@ -125,6 +128,7 @@ class Round:
         self._note(f"{act.kind} {worker.number}" + (f" for {act.lasts:.1f} s" if act.lasts else ""))
         worker.hurt = act.kind
         if act.kind == "term":
+            self._told_to_leave.append((worker, time.monotonic()))
             worker.process.signal(signal.SIGTERM)
             return
         self._lost.append((worker, time.monotonic()))

@@ -22,6 +22,8 @@ LEASE_S = 5.0
 CONFIRMED_S = LEASE_S + 2.0
 # A worker has joined the successor of a killed master so long after that took up the run.
 REJOINED_S = 10.0
+# A worker that was told to leave waits so long for answers, and for the master, at most.
+LEAVING_S = 5.0
 TRY_AGAIN = frozenset({408, 425, 429})
 NOT_ACTED_ON = TRY_AGAIN | {503}
 
@@ -75,6 +77,11 @@ class Known:
     master_down: list[tuple[float, float]] = field(default_factory=list)
     users: int = 1
     at_most_once: bool = False
+
+    def note_left(self, worker: str, at: float) -> None:
+        """Note that a worker was told to leave: without a master that confirms its last outcomes, it is lost."""
+        if any(killed <= at + LEAVING_S and at <= back for killed, back in self.master_down):
+            self.lost.setdefault(worker, at)
 
     def unconfirmed_since(self, worker: str) -> float:
         """From when on no outcome of a lost worker need have been known; earlier ones were, and stay so."""

@@ -271,3 +271,12 @@ def test_the_gap_after_a_death_is_the_longest_and_ends_for_all_when_each_worker_
     assert gap(attempts, Death(killed=10.0), workers=2) == Gap(began=1.0, ended=6.0, all_back=7.0)
     assert gap(attempts, Death(killed=10.0), workers=3) is None
     assert gap(attempts, Death(killed=18.0), workers=1) is None
+
+
+def test_a_worker_that_leaves_while_there_is_no_master_is_lost_with_what_nobody_confirmed() -> None:
+    known = Known(master_down=[(2, 12)])
+    known.note_left("a", 3)
+    known.note_left("b", 13)
+    assert known.lost == {"a": 3}
+    found = explain([post("a", 2.5, 2.6, 201), post("c", 15, 16, 201)], known)
+    assert dict(found.causes) == {RECLAIMED: 1}

@@ -39,7 +39,8 @@ def main() -> int:
         for seed, fault in pool.map(_try, seeds, chunksize=20):
             if fault:
                 failed += 1
-                print(f"seed {seed} broke a promise:\n{fault}replay it: make simulate SEEDS=1 FIRST={seed}\n")
+                text = f"seed {seed} broke a promise:\n{fault}replay it: make simulate SEEDS=1 FIRST={seed}\n"
+                print(text, flush=True)
     print(f"{len(seeds)} schedules, {failed} broke a promise, {time.monotonic() - began:.1f} s")
     return int(failed > 0)
 

@@ -24,7 +24,7 @@ def measured(sent: int = 1, *, late: float = 0.0, answer_s: float = 0.1, second:
     meter = PaceMeter()
     for _ in range(sent):
         meter.note_taken(late, second, LateCause.NO_FREE_USER)
-        meter.note_over(answer_s)
+        meter.note_over(answer_s, 0.0)
     return meter.measures()
 
 
@@ -126,3 +126,19 @@ def test_a_run_that_has_sent_all_is_measured_against_its_whole_plan() -> None:
     late.monitor.note("a", measured(100, second=3.96))
     assert pace_status(late, 9.0, whole=True)["rate_error"] == -0.5
     assert pace_status(late, 9.0, whole=False)["rate"] is None
+
+
+def test_a_record_is_late_for_want_of_a_user_if_none_was_free_for_most_of_that_time() -> None:
+    meter = PaceMeter()
+    meter.note_busy(1, 2, 1.0)
+    assert meter.late_cause(1.0, 2.0) is LateCause.BACKLOG
+    meter.note_busy(2, 2, 2.0)
+    meter.note_over(1.0, 3.0)  # both answers come together, and both users take the next one
+    meter.note_over(1.0, 3.0)
+    assert meter.late_cause(2.5, 3.0) is LateCause.NO_FREE_USER
+    assert meter.late_cause(0.5, 3.0) is LateCause.BACKLOG
+    meter.note_busy(2, 2, 3.0)
+    assert meter.late_cause(1.5, 3.9) is LateCause.NO_FREE_USER, "that moment was none"
+    meter.note_over(0.9, 3.9)
+    meter.note_busy(2, 2, 5.0)
+    assert meter.late_cause(3.5, 5.0) is LateCause.BACKLOG

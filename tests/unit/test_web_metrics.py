@@ -132,7 +132,7 @@ def test_a_run_with_a_rate_has_its_lateness_and_its_users(asked: Asked) -> None:
     meter = PaceMeter()
     for late in (0.0004, 0.004, 0.4):
         meter.note_taken(late, 1.0, LateCause.BACKLOG)
-        meter.note_over(0.25)
+        meter.note_over(0.25, 1.0)
     pacer.monitor.note("w1", meter.measures())
     pacer.monitor.watch([], 10.0, 0.0)
     assert asked.value("traffic_records_begun") == 3

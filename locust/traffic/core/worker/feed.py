@@ -9,7 +9,7 @@ import random
 from collections.abc import Iterable
 
 from traffic.core.outcome import Answer, Outcome, backoff
-from traffic.core.pace.measures import LATE_S, LateCause
+from traffic.core.pace.measures import LATE_S
 from traffic.core.protocol import Failure, LeaseGrant, RunConfig, Tried
 from traffic.core.ranges import RangeSet
 from traffic.core.wire import ProtocolError
@@ -181,19 +181,19 @@ class Feed:
         if self.put_off.probing:
             self.put_off.begin_probe(taken[0])
         self.limit.take(len(taken))
-        self.meter.note_busy(len(self._in_flight))
+        self.meter.note_busy(len(self._in_flight), self.users, now)
 
     def _take_due(self, queue: PacedQueue, now: float, most: int) -> list[Record]:
         """Return up to `most` records of a paced run that are due, with the time at which they were."""
         second, probe = self.schedule.second(now), bool(self.trouble)
         taken = queue.take(second, most, self._run_id, self.session, probe=probe) if most > 0 else []
-        for sending, (due, record, known) in enumerate(taken, len(self._in_flight) + 1):
+        for due, record, known in taken:
             when = self.schedule.when(due)
             record.due, record.taken = when if -_NEVER < when < now else now, now
             if record.redelivered:
                 self.counts.count_repeat(record)
-            here = LateCause.NO_FREE_USER if sending >= self.users else LateCause.BACKLOG
-            self.meter.note_taken(now - record.due, second, here if known is None else known)
+            cause = self.meter.late_cause(record.due, now) if known is None else known
+            self.meter.note_taken(now - record.due, second, cause)
         return [record for _, record, _ in taken]
 
     def overdue(self, now: float) -> int:
@@ -232,7 +232,7 @@ class Feed:
         if not self._in_flight:
             self.needs_poll = True
         if record.taken:
-            self.meter.note_over(now - record.taken)
+            self.meter.note_over(now - record.taken, now)
         if self.trouble or not answer.status:
             self._note_reach(record, answer, now)
         if outcome is _RETRY and self.run is not None and self.run.holds and answer.is_no_attempt:

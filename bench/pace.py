@@ -228,7 +228,7 @@ def _of_peer(folder: Path, name: str, command: tuple[str, ...], rate: int, secon
         if name == "k6":
             env = {"URL": server.url, "RATE": rate, "SECONDS": round(seconds)}
             given = [part for one, value in env.items() for part in ("-e", f"{one}={value}")]
-            line = [*command, "run", "-q", "--no-usage-report", *given, str(ROOT / "bench/k6_rate.js")]
+            line = [*command, "--no-usage-report", *given, str(ROOT / "bench/k6_rate.js")]
         else:
             many = ("-n", records, "-c", 10, "-q", rate / 10, "-m", "POST", "-H", "Idempotency-Key: a-1", "-d", "{}")
             line = [*command, *map(str, many), server.url]

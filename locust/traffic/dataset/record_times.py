@@ -113,19 +113,17 @@ class TimeReader:
         """Return a time in nanoseconds. ValueError, whose text continues "record 7 ...", if it is none."""
         if value is None:
             raise ValueError(f"has no {self._field.text!r}")
+        shown = f"has {_short(value)} as {self._field.text!r}"
         if isinstance(value, bool) or not isinstance(value, int | float | str):
-            what = f"has {_short(value)} as {self._field.text!r}, which is no time"
-            raise ValueError(what)  # noqa: TRY004 - the file's fault, not the caller's
+            raise ValueError(f"{shown}, which is no time")  # noqa: TRY004 - the file's fault, not the caller's
         kind = _format_of(value)
+        if (kind == "iso") is not (self.format == "iso"):
+            raise ValueError(f"{shown}, and times are to be {_NAMES[self.format]}")
         if self.format == "iso":
-            if kind != "iso":
-                raise ValueError(f"has {_short(value)} as {self._field.text!r}, and times are to be {_NAMES['iso']}")
             return self._iso(str(value))
-        if kind == "iso":
-            raise ValueError(f"has {_short(value)} as {self._field.text!r}, and times are to be {_NAMES[self.format]}")
         if self._guessed and kind != self.format:
             mixed = f"which looks like {_NAMES[kind]}, and the first time is in {_NAMES[self.format]}"
-            raise ValueError(f"has {_short(value)} as {self._field.text!r}, {mixed}")
+            raise ValueError(f"{shown}, {mixed}")
         return _in_range(_scaled(value, _UNIT_NS[self.format]))
 
     def _iso(self, text: str) -> int:

@@ -12,8 +12,10 @@ import hashlib
 import json
 import mmap
 import os
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -224,43 +226,17 @@ def _spread(piece: Times, start: int, given: Times, order: Ranks | None, unit_ns
     values, begins, counts = np.unique(piece, return_index=True, return_counts=True)
     sizes, offsets = counts.copy(), np.zeros(len(values), np.int64)
     # The first and the last time of the piece may go on beyond it.
-    offsets[0] = start - _first_rank(given, order, int(values[0]), start)
+    time_at = partial(_time_at, given, order)
+    offsets[0] = start - bisect_left(range(start), int(values[0]), key=time_at)
     sizes[0] += offsets[0]
-    sizes[-1] = (
-        (offsets[-1] if len(values) > 1 else offsets[0])
-        + _end_rank(given, order, int(values[-1]), start + len(piece))
-        - (start + int(begins[-1]))
-    )
+    end = bisect_right(range(len(given)), int(values[-1]), lo=start + len(piece), key=time_at)
+    sizes[-1] = offsets[-1] + end - (start + int(begins[-1]))
     nth = np.arange(len(piece)) - np.repeat(begins, counts) + np.repeat(offsets, counts)
     made: Times = piece + ((nth + 0.5) / np.repeat(sizes, counts) * unit_ns).astype(np.int64)
     return made
 
 
-def _first_rank(given: Times, order: Ranks | None, value: int, rank: int) -> int:
-    """Return the first rank that has `value`; `rank` has it."""
-    low, high = 0, rank
-    while low < high:
-        middle = (low + high) // 2
-        if _at(given, order, middle) < value:
-            low = middle + 1
-        else:
-            high = middle
-    return low
-
-
-def _end_rank(given: Times, order: Ranks | None, value: int, rank: int) -> int:
-    """Return the first rank from `rank` on that has more than `value`."""
-    low, high = rank, len(given)
-    while low < high:
-        middle = (low + high) // 2
-        if _at(given, order, middle) <= value:
-            low = middle + 1
-        else:
-            high = middle
-    return low
-
-
-def _at(given: Times, order: Ranks | None, rank: int) -> int:
+def _time_at(given: Times, order: Ranks | None, rank: int) -> int:
     return int(given[rank if order is None else int(order[rank])])
 
 

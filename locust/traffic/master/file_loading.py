@@ -1,6 +1,8 @@
 """Read a traffic file in a thread, while the master's loop goes on, and log the progress."""
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ from traffic.core.pace.config import RecordedPace
 from traffic.dataset.cache import Cache
 from traffic.dataset.dataset import Dataset
 from traffic.dataset.loader import DatasetLoader
+from traffic.dataset.scan import Progress
 from traffic.dataset.schema import Schema
 from traffic.dataset.time_index import TimeIndex, open_times
 from traffic.master.threads import in_thread
@@ -31,35 +34,33 @@ class BackgroundLoader:
 
         `called` is the file's name in logs and on the page, if that is not its path.
         """
-        status: dict[str, Any] = {"file": called or str(file), "done": 0, "of": None}
+        with self._reading(called or str(file)) as progress:
+            dataset_loader = DatasetLoader(file, Cache(state_dir / "cache"), progress)
+            try:
+                rules = in_thread(Schema, schema) if schema is not None else None
+                return in_thread(dataset_loader.open, rules)
+            finally:
+                for note in dataset_loader.notes:
+                    logger.warning("%s", note)
+
+    def open_times(self, dataset: Dataset, state_dir: Path, pace: RecordedPace, first: int, count: int) -> TimeIndex:
+        """Index `count` records from index `first` on by the time in each. DatasetError if one has no usable time."""
+        with self._reading(f"the times of {dataset.name}") as progress:
+            return in_thread(open_times, dataset, Cache(state_dir / "cache"), pace, first, count, progress)
+
+    @contextmanager
+    def _reading(self, what: str) -> Iterator[Progress]:
+        """Show and log how far the reading of something is, as the thread that reads it says."""
+        status: dict[str, Any] = {"file": what, "done": 0, "of": None}
 
         def progress(done: int, of: int) -> None:
             # Called in the thread: do nothing else here.
             status["done"], status["of"] = done, of
 
-        dataset_loader = DatasetLoader(file, Cache(state_dir / "cache"), progress)
         self.status = status
         reporter = gevent.spawn(self._log_progress, status)
         try:
-            rules = in_thread(Schema, schema) if schema is not None else None
-            return in_thread(dataset_loader.open, rules)
-        finally:
-            self.status = None
-            reporter.kill(block=False)
-            for note in dataset_loader.notes:
-                logger.warning("%s", note)
-
-    def open_times(self, dataset: Dataset, state_dir: Path, pace: RecordedPace, first: int, count: int) -> TimeIndex:
-        """Index `count` records from index `first` on by the time in each. DatasetError if one has no usable time."""
-        status: dict[str, Any] = {"file": f"the times of {dataset.name}", "done": 0, "of": None}
-
-        def progress(done: int, of: int) -> None:
-            status["done"], status["of"] = done, of
-
-        self.status = status
-        reporter = gevent.spawn(self._log_progress, status)
-        try:
-            return in_thread(open_times, dataset, Cache(state_dir / "cache"), pace, first, count, progress)
+            yield progress
         finally:
             self.status = None
             reporter.kill(block=False)

@@ -31,7 +31,7 @@ def follow_wishes(run: Run, sessions: Collection[Session], now: float, *, paused
 
     Returns whether the workers have to be notified, and what people are told.
     """
-    changed = not paused and run.hold.follow(_able_to_try(run, sessions), now)
+    changed = run.hold.held and not paused and run.hold.follow(_able_to_try(run, sessions), now)
     over = run.backoff.grow(now) and not run.backoff.slowed
     return changed, [RunSlowed(run.backoff.usual, 1.0)] if over else []
 

@@ -3,12 +3,11 @@
 import fcntl
 import json
 import os
-import socket
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,6 +16,7 @@ import httpx
 
 from support import deadlines
 from support.deadlines import stretched
+from support.mongod import free_port
 
 ROOT = Path(__file__).parents[2]
 RECORDS = 100  # in data/traffic.json
@@ -60,15 +60,6 @@ def compose(
     return done
 
 
-def free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on; all different."""
-    with ExitStack() as held:
-        sockets = [held.enter_context(socket.socket()) for _ in range(count)]
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in sockets]
-
-
 def until(what: str, seconds: float, ask: Callable[[], T | None]) -> T:
     """Ask until the answer is true in Python's sense, and return it. TimeoutError if it never is."""
     answer: T = deadlines.until(ask, what, seconds, pause_s=0.25)
@@ -98,7 +89,7 @@ class Stack:
     profile: str = ""
 
     def __post_init__(self) -> None:
-        web, api = free_ports(2)
+        web, api = free_port(), free_port()
         self.web = f"http://127.0.0.1:{web}"
         self.api = f"http://127.0.0.1:{api}"
         self.env = {"WEB_PORT": str(web), "API_PORT": str(api), **self.env}

@@ -9,16 +9,16 @@ from simulation.world import World
 from traffic.core.master.invariants import BrokenInvariantError
 from traffic.core.record_state import RecordState
 
-SEEDS = 400
+SEEDS = 240
 # A mutation is searched for in so many schedules; the rarest shows in about one of two thousand.
 SEARCH = 4000
-BLOCKS = 8
+BLOCKS = 6
 # The schedule in which each mutation was noticed. The search begins there, and goes on with the others if it is not.
 NOTICED = {
     "no_fencing": 646,
     "ack_before_the_answer": 6,
-    "ignore_sessions": 2200,
-    "never_return_lost_leases": 11,
+    "ignore_sessions": 925,
+    "never_return_lost_leases": 9,
     "cut_a_remainder_twice": 3,
     "confirm_before_the_journal": 116,
     "lease_at_once_after_a_restart": 506,
@@ -27,10 +27,10 @@ NOTICED = {
     "report_the_pause_once": 3,
     "lease_while_paused": 3,
     "forget_the_pause": 6,
-    "forget_the_reopening": 45,
-    "take_reopened_letters_for_leased": 45,
+    "forget_the_reopening": 123,
+    "take_reopened_letters_for_leased": 123,
     "accept_stale_failures": 205,
-    "call_reopened_letters_unsent": 45,
+    "call_reopened_letters_unsent": 237,
     "keep_records_in_trouble": 2,
     "ignore_missing_answers": 92,
     "accept_reports_of_anyone": 0,

@@ -64,12 +64,12 @@ class TrafficPage:
         expect(self.state).to_have_text(re.compile(f"^{state}(,|$)"))
 
     def start(self, users: int = 8, **more: str) -> None:
-        """Fill the form, and press Start."""
+        """Fill the form, and press Start. The form offers what the last start said, so a rate is said or taken away."""
         expect(self.page.locator("#file option").nth(1)).to_be_attached()
         form = self.section("Start a run")
         form.get_by_label("Users (in all)").fill(str(users))
         form.get_by_label("Users started a second").fill("100")
-        for label, value in more.items():
+        for label, value in {"Rate": "", **more}.items():
             field = form.get_by_label(label, exact=True)
             if not field.is_visible():
                 form.get_by_text("More", exact=True).click()

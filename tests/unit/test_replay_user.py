@@ -13,6 +13,7 @@ from locust.stats import RequestStats
 
 from support.replay import OK, Books, Users, server, until
 from traffic.core.outcome import AtLeastOnce, AtMostOnce, Outcome
+from traffic.http.resolver import Target
 from traffic.users.dispatcher import MOST_IN_A_BATCH, Dispatcher
 from traffic.users.replay_user import ReplayUser
 from traffic.users.stats import StatsBuffer, only_locust_listens
@@ -125,6 +126,20 @@ def test_more_answers_at_once_than_a_batch_takes_are_each_reported_once():
     assert sorted(request.index for request in api.requests) == list(range(5 * count))
     assert len(books.booked) == users.environment.stats.total.num_requests == 5 * count
     assert api.connections == count
+
+
+def test_users_that_begin_together_all_wait_as_long_as_the_run_says(monkeypatch):
+    literal = Target.literal
+    monkeypatch.setattr(Target, "literal", lambda target: gevent.sleep(0) or literal(target))
+    books = Books([RECORD] * 6, timeout_s=0.2)
+    with server(Held()) as api:
+        users = Users(books, api.url, count=6)
+        users.start()
+        users.join()
+    assert {answer.reason for answer in books.answers} == {
+        "TimeoutError: timed out after 0.2 s; a later answer is not waited for"
+    }
+    assert len(books.answers) == 6
 
 
 def test_an_answer_that_was_read_counts_though_its_user_is_killed_before_its_batch(monkeypatch):

@@ -132,9 +132,9 @@ class Dispatcher:
             tls = None
             if target.tls:
                 tls = tls_context(insecure=user.insecure, ca_file=user.ca_file, certificate=user.client_certificate)
-            resolver = Resolver(target, gevent.spawn, now_s)
+            resolver = Resolver(target, gevent.spawn, now_s)  # other users may run meanwhile, and make one, too
             times = user.connection_timeout, user.network_timeout or TIMEOUT_S
-            self._endpoints[key] = Endpoint(target, resolver, self.loop, *times, tls)
+            return self._endpoints.setdefault(key, Endpoint(target, resolver, self.loop, *times, tls))
         return self._endpoints[key]
 
     def plan(self, user: Any) -> RequestPlan:

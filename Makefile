@@ -63,7 +63,7 @@ pytest = @$(setup) $(setup_test) && exec $(bytecode) $(bin)/python -m pytest --d
 browser_tests := $(wildcard tests/browser/test_*.py tests/compose/test_*browser*.py)
 
 # Most tests wait for processes, so more lanes than cores; tests/support/lanes.py says which tests share a lane.
-JOBS ?= 5
+JOBS ?= 7
 lanes = $(if $(filter-out 1,$(JOBS)),-n $(JOBS) --dist loadscope --no-loadscope-reorder)
 
 test: ## every kind of test, in JOBS lanes; those for Docker, MongoDB or a browser if it is there

@@ -126,8 +126,8 @@ def send_all(stub: StubProcess, keys: int) -> list[bytes]:
     return bodies
 
 
-def test_eight_stubs_and_the_same_thousand_keys_from_all_at_once_make_a_thousand_documents(mongo_url: str) -> None:
-    stubs, keys = 8, 1000
+def test_four_stubs_and_the_same_five_hundred_keys_from_all_at_once_make_five_hundred_documents(mongo_url: str) -> None:
+    stubs, keys = 4, 500
     with ExitStack() as stack:
         running = [stack.enter_context(running_stub(mongo_url, STUB_SERVER_NAME=f"s{i}")) for i in range(stubs)]
 

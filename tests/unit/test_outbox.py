@@ -152,6 +152,22 @@ def test_facts_are_written_without_an_entry_and_else_with_those_that_wait(bench)
     assert written == [([], 1), ([entry(0)], None), ([entry(1)], 3)], "the latest metadata, once"
 
 
+def test_who_waits_for_what_was_noted_hears_once_the_journal_has_it_and_not_before(bench):
+    assert bench.outbox.await_noted(0.0), "nothing was noted"
+    bench.hold(entry(0))
+    bench.outbox.note(replace(METADATA, users=1))
+    assert not bench.outbox.await_noted(0.02), "another write is under way"
+    heard = gevent.spawn(bench.outbox.await_noted, SOON_S)
+    bench.journal.gate.set()
+    assert heard.get(timeout=SOON_S)
+    assert [metadata and metadata.users for _, metadata in bench.journal.writes] == [None, 1]
+    bench.outbox.note(replace(METADATA, users=2))
+    bench.fail(entry(1))
+    assert not bench.outbox.await_noted(0.02), "the disk is full"
+    bench.outbox.abandon()
+    assert bench.outbox.await_noted(0.0), "there is no journal any more that could have it"
+
+
 def test_on_a_full_disk_nothing_is_carried_out_until_there_is_room(bench, caplog):
     caplog.set_level(logging.INFO, "traffic.master.outbox")
     bench.outbox.note(replace(METADATA, users=4))

@@ -291,6 +291,10 @@ class Master:
         """
         return self._acts.change_rate(rate)
 
+    def await_noted(self, within_s: float) -> bool:
+        """Wait until what was changed last is in the journal; return whether it is within that time."""
+        return self._outbox.await_noted(within_s)
+
     # A run ends.
 
     def _on_test_stopping(self, environment: Environment, **_: Any) -> None:

@@ -33,6 +33,9 @@ class Outbox:
         self._act = act
         self._waiting: list[Decision] = []
         self._metadata: RunMetadata | None = None
+        # How many times metadata was noted, up to which of them the journal has it, and what is set when it has more.
+        self._noted = self._journaled = 0
+        self._written = Event()
         self._wake, self._idle = Event(), Event()
         self._idle.set()
 
@@ -46,7 +49,15 @@ class Outbox:
     def note(self, metadata: RunMetadata) -> None:
         """Have the journal's metadata replaced, with the next group of entries at the latest."""
         self._metadata = metadata
+        self._noted += 1
         self._wake_up()
+
+    def await_noted(self, within_s: float) -> bool:
+        """Wait until the journal has the metadata that was noted last; return whether it has within that time."""
+        number, deadline = self._noted, now_s() + within_s
+        while self._journaled < number and now_s() < deadline:
+            self._written.wait(max(0.0, deadline - now_s()))
+        return self._journaled >= number
 
     def drain(self, within_s: float) -> bool:
         """Wait until all decisions have been carried out; return whether they were within that time."""
@@ -60,6 +71,7 @@ class Outbox:
         """Drop the journal and what could not be written to it; wait for a write that is under way."""
         self.journal, self._metadata = None, None
         self._waiting.clear()
+        self._count_journaled(self._noted)
         self._idle.wait()
         self.trouble = ""
 
@@ -82,7 +94,7 @@ class Outbox:
     def _journal(self, batch: list[Decision]) -> bool:
         """Write the entries of `batch`, trying until it works; return False if the journal was abandoned meanwhile."""
         entries = [decision for decision in batch if isinstance(decision, Entry)]
-        metadata, self._metadata = self._metadata, None
+        metadata, self._metadata, number = self._metadata, None, self._noted
         if not entries and metadata is None:
             return True
         journal = self.journal
@@ -94,11 +106,17 @@ class Outbox:
                 self._set_trouble(journal, str(error))
                 gevent.sleep(RETRY_S)
             else:
+                self._count_journaled(number)
                 if self.trouble:
                     self.trouble = ""
                     logger.info("the journal can be written again")
                 return True
         return False
+
+    def _count_journaled(self, number: int) -> None:
+        self._journaled = max(self._journaled, number)
+        before, self._written = self._written, Event()
+        before.set()
 
     def _set_trouble(self, journal: Journal, reason: str) -> None:
         if not self.trouble:

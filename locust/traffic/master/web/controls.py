@@ -10,9 +10,16 @@ from traffic.master.web.checked_start import CheckedStart
 from traffic.master.web.routes import Routes, answer, refuse
 from traffic.settings.readers import BadValueError
 
+# How long an answer waits for the journal.
+JOURNALED_S = 5.0
+
 
 class Controls:
-    """Passes acts to the master. Answers 409 with one sentence if an act is refused, 400 if a rate is none."""
+    """Passes acts to the master. Answers 409 with one sentence if an act is refused, 400 if a rate is none.
+
+    Guarded here: an act is answered once it is in the journal, so that it outlives a crash that follows. Only if the
+    journal cannot be written, which the status says, the answer comes without that.
+    """
 
     def __init__(self, routes: Routes, checked_start: CheckedStart) -> None:
         self._routes, self._checked_start = routes, checked_start
@@ -22,23 +29,25 @@ class Controls:
         routes.add("/traffic/stop", self._stop, "POST")
 
     def _pause(self) -> Response:
-        return _done(self._routes.master.pause)
+        return self._done(self._routes.master.pause)
 
     def _unpause(self) -> Response:
-        return _done(self._routes.master.unpause)
+        return self._done(self._routes.master.unpause)
 
     def _change_rate(self) -> Response:
         """Change the rate to the form's `rate`; answer with the second of the schedule in which that begins."""
         text = request.form.get("rate", "").strip()
         try:
-            return answer({"ok": True, "rate": text, "from_s": round(self._routes.master.change_rate(text), 3)})
+            second = self._routes.master.change_rate(text)
+            self._routes.master.await_noted(JOURNALED_S)
+            return answer({"ok": True, "rate": text, "from_s": round(second, 3)})
         except BadValueError as error:
             return refuse(400, f"The rate {error}, not {text[:80]!r}.")
         except ActRefusedError as error:
             return refuse(409, str(error))
 
     def _stop(self) -> Response:
-        return _done(self._stop_live)
+        return self._done(self._stop_live)
 
     def _stop_live(self) -> None:
         active_run = self._routes.live
@@ -46,10 +55,10 @@ class Controls:
             raise ActRefusedError("No run is live." if active_run is None else "The run is stopping already.")
         self._checked_start.stop()
 
-
-def _done(act: Callable[[], object]) -> Response:
-    try:
-        act()
-    except ActRefusedError as error:
-        return refuse(409, str(error))
-    return answer({"ok": True})
+    def _done(self, act: Callable[[], object]) -> Response:
+        try:
+            act()
+        except ActRefusedError as error:
+            return refuse(409, str(error))
+        self._routes.master.await_noted(JOURNALED_S)
+        return answer({"ok": True})

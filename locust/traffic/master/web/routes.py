@@ -54,6 +54,9 @@ class MasterView(Protocol):
     def change_rate(self, rate: str) -> float:
         """Change the rate of the live run. ActRefusedError if that is not possible, ValueError if it is no rate."""
 
+    def await_noted(self, within_s: float) -> bool:
+        """Wait until what was changed last is in the journal; return whether it is within that time."""
+
     @property
     def loader(self) -> BackgroundLoader:
         """The loader of the traffic files."""

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -184,7 +185,9 @@ def disk(tmp_path: Path) -> Iterator[Path]:
 
 def test_a_full_disk_pauses_the_run_until_there_is_room(disk: Path, api: FakeApi, tmp_path: Path) -> None:
     file = records_file(tmp_path, RECORDS)
-    with Cluster(tmp_path, api.url, workers=2, web=True, TRAFFIC_FILE=file, TRAFFIC_STATE_DIR=disk) as cluster:
+    # Longer leases than a busy machine takes to see all this: a worker that is not answered for one begins anew.
+    more: dict[str, Any] = {"TRAFFIC_FILE": file, "TRAFFIC_STATE_DIR": disk, "TRAFFIC_LEASE": 30}
+    with Cluster(tmp_path, api.url, workers=2, web=True, **more) as cluster:
         cluster.await_web(2)
         assert cluster.swarm(8)["success"]
         cluster.until(lambda: api.count >= 60, "records are sent")

@@ -49,7 +49,7 @@ def test_records_are_sent_no_sooner_than_planned_and_by_all_workers_in_turns(
     pace = report["pace"]
     assert (pace["profile"], pace["arrivals"], pace["catch_up"]) == (f"{RATE}/s", "even", 2.0)
     assert pace["planned_s"] == pytest.approx(PLANNED_S, abs=0.001)
-    assert pace["sent_s"] >= PLANNED_S
+    assert pace["sent_s"] >= round(PLANNED_S, 3), "it is said in milliseconds"
     assert pace["late"]["p50"] >= 0
     by_worker = defaultdict(list)
     for post in api.posts():

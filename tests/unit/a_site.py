@@ -40,6 +40,10 @@ class FakeMaster:
 
     unpause = stop_run = pause
 
+    def await_noted(self, within_s: float) -> bool:
+        self.awaited_s = within_s
+        return True
+
     def change_rate(self, rate: str) -> float:
         if rate == "50/s":
             return 7.25

@@ -137,6 +137,17 @@ def test_a_worker_that_is_silent_for_the_lease_is_given_up_and_its_share_is_cut_
     assert {name: len(rest) for name, rest in bench.run.ledger.assignment.remainders.items()} == {"b": 50, "c": 50}
 
 
+def test_a_silence_that_is_the_masters_own_makes_no_lease_lapse(bench: Bench) -> None:
+    sessions = bench.start("a", "b")
+    bench.ack("a", sessions["a"], 1, wants=5)
+    bench.now = 4.0
+    bench.coordinator.excuse_silence(bench.now)
+    bench.now = 8.9
+    assert not [one for one in bench.coordinator.expire(bench.now) if isinstance(one, LeaseReclaimed | WorkerGone)]
+    bench.now = 9.0
+    assert [one for one in bench.coordinator.expire(bench.now) if isinstance(one, LeaseReclaimed)]
+
+
 def test_a_late_ack_from_a_reclaimed_lease_is_booked_and_does_not_count_twice(bench: Bench) -> None:
     sessions = bench.start("a", "b")
     bench.ack("a", sessions["a"], 1, wants=5)

@@ -236,6 +236,8 @@ class Master:
             self._holds.follow(self.active_run)
 
     def _tick(self, now: float) -> None:
+        if self._outbox.trouble:
+            self._coordinator.excuse_silence(now)  # `_read` reads nothing meanwhile
         decisions = self._coordinator.expire(now)
         self._follow_hold()
         self._outbox.put(decisions)

@@ -193,6 +193,11 @@ class LeaseCoordinator:
         """Whether no worker holds a record any more."""
         return self.run is None or self.run.ledger.counts[RecordState.LEASED] == 0
 
+    def excuse_silence(self, now: float) -> None:
+        """Let no lease lapse for a silence that is the master's: it cannot answer now, so it reads no ack."""
+        for session in self.sessions.values():
+            session.deadline = max(session.deadline, now + self.terms.lease_s)
+
     def close(self) -> list[Decision]:
         """End the run for good. A record that a worker may have sent ends in doubt if no outcome was reported.
 

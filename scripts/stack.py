@@ -84,6 +84,8 @@ class Stack:
         if self.asked:
             return
         command, env, log = self.config.locust(*options), dict(os.environ), self.config.state / "locust.log"
+        if self.config.host is None:
+            env.setdefault("TRAFFIC_STUB", self.config.target)  # where users do what is only for the stub
         if attended:
             self.locust = Child(command, env, -1)
             self.log_filter = LogFilter(self.locust.output, log)

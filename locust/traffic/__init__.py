@@ -7,11 +7,31 @@ The names are imported late, so that `traffic.core` can be used without Locust, 
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from traffic.plugin import Answer, AtLeastOnce, AtMostOnce, Outcome, RecordUser, ReplayUser, master_of, task
+    from traffic.plugin import (
+        Answer,
+        AtLeastOnce,
+        AtMostOnce,
+        Outcome,
+        RecordUser,
+        ReplayUser,
+        master_of,
+        only_at_stub,
+        task,
+    )
 
 __version__ = "0.1.0"
 
-__all__ = ["Answer", "AtLeastOnce", "AtMostOnce", "Outcome", "RecordUser", "ReplayUser", "master_of", "task"]
+__all__ = [
+    "Answer",
+    "AtLeastOnce",
+    "AtMostOnce",
+    "Outcome",
+    "RecordUser",
+    "ReplayUser",
+    "master_of",
+    "only_at_stub",
+    "task",
+]
 
 
 def __getattr__(name: str) -> Any:

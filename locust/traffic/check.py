@@ -3,61 +3,54 @@
 import argparse
 import sys
 import tempfile
-import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from traffic.dataset.cache import Cache
-from traffic.dataset.compression import detect_compression
 from traffic.dataset.dataset import DatasetError
-from traffic.dataset.formats import FORMATS
+from traffic.dataset.formats import BODY_FORMATS, REQUEST_FORMATS
 from traffic.dataset.loader import DatasetLoader
 from traffic.dataset.schema import Schema, SchemaError
-
-PROGRESS_EVERY_S = 1.0
+from traffic.settings import Settings, SettingsError
+from traffic.settings.arguments import REQUESTS, add_arguments, settings_of
+from traffic.terminal.progress_line import ProgressLine
+from traffic.users.first_request import describe_file, describe_line, first_request
 
 
 def check(arguments: list[str]) -> int:
-    """Run the command. Return 0, with one line on stdout, if the file is good; else 1, with the reason on stderr."""
-    parser = argparse.ArgumentParser(prog="traffic check", description="Check a traffic file; send nothing.")
-    formats = " or ".join(reader.label for reader in FORMATS)
-    parser.add_argument("file", type=Path, help=f"{formats}, as it is or in gzip or zstd")
+    """Run the command. Return 0, with the file and its first request on stdout; 1, with the faults on stderr."""
+    formats = ", ".join(reader.label for reader in (*BODY_FORMATS, *REQUEST_FORMATS))
+    parser = argparse.ArgumentParser(
+        prog="traffic check", description="Check a traffic file, and show the first request. Nothing is sent."
+    )
+    parser.add_argument("file", type=Path, help=f"{formats}; as it is, or in gzip or zstd")
     parser.add_argument("--schema", type=Path, metavar="FILE", help="a JSON Schema that every record must pass")
+    parser.add_argument("--host", default="", help="the API that the request is shown for")
+    add_arguments(parser, REQUESTS)
     wanted = parser.parse_args(arguments)
     try:
-        print(_check(wanted.file, wanted.schema))  # noqa: T201 - a command speaks
-    except (DatasetError, SchemaError) as error:
+        for line in _lines(wanted.file, wanted.schema, wanted.host, settings_of(wanted)):
+            print(line)  # noqa: T201 - a command speaks
+    except (DatasetError, SchemaError, SettingsError, ValueError) as error:
         print(error, file=sys.stderr)  # noqa: T201 - as above
         return 1
     return 0
 
 
-def _check(file: Path, schema: Path | None) -> str:
+def _lines(file: Path, schema: Path | None, host: str, settings: Settings) -> Iterator[str]:
     rules = None if schema is None else Schema(schema)
     # A check leaves nothing behind; its copy is made where there may be room for large files.
     with tempfile.TemporaryDirectory(prefix="traffic-check-") as folder:
-        dataset = DatasetLoader(file, Cache(Path(folder)), _Progress(file)).open(rules)
+        loader = DatasetLoader(file, Cache(Path(folder)), ProgressLine(file), reading=settings.reading)
+        dataset = loader.open(rules)
         try:
-            records = f"{dataset.records} record{'' if dataset.records == 1 else 's'}"
-            compression = _compression(file)
-            form = f"{dataset.format.label}, {compression}" if compression else dataset.format.label
             passed = "" if schema is None else f", each passes {schema}"
-            return f"{file}: good: {form}, {records}{passed}; SHA-256 {dataset.digest}"
+            yield f"{file}: good: {describe_line(dataset)}{passed}; SHA-256 {dataset.digest}"
+            yield f"last written: {describe_file(dataset, file)['modified']}"
+            yield from (f"note: {note}" for note in loader.notes)
+            if dataset.facts.types:
+                yield "types: " + ", ".join(f"{column} {kind}" for column, kind in dataset.facts.types)
+            yield "the first request:"
+            yield from (f"    {line}" for line in first_request(dataset, settings, host).lines())
         finally:
             dataset.close()
-
-
-def _compression(file: Path) -> str:
-    with file.open("rb") as opened:
-        return detect_compression(file, opened.read(16)).value
-
-
-class _Progress:
-    """Prints on a terminal how far a long check is."""
-
-    def __init__(self, file: Path) -> None:
-        self._file, self._due = file, time.monotonic() + PROGRESS_EVERY_S
-
-    def __call__(self, done: int, of: int) -> None:
-        if sys.stderr.isatty() and time.monotonic() >= self._due:
-            self._due += PROGRESS_EVERY_S
-            print(f"reading {self._file}: {100 * done // max(1, of)}%", file=sys.stderr)  # noqa: T201 - as above

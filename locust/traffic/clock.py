@@ -22,6 +22,11 @@ def timestamp_of(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+def wall_ms() -> int:
+    """Return the present time in milliseconds since 1970."""
+    return time.time_ns() // 1_000_000
+
+
 def ever_greater() -> int:
     """Return a number greater than in earlier calls, also of earlier processes: milliseconds since the epoch."""
     return time.time_ns() // 1_000_000

@@ -13,8 +13,10 @@ from urllib.request import getproxies_environment, proxy_bypass
 PREFIX = "TRAFFIC_"
 # Set by docker-compose.yml: the API stub's address in the stack. If it is set, localhost is the container itself.
 COMPOSE_API = "TRAFFIC_COMPOSE_API"
+# The address of the API stub, if this stack has one: tasks that are only for it are done there.
+STUB = "TRAFFIC_STUB"
 # Variables that the program reads, and that are no options.
-NO_OPTIONS = frozenset({"TRAFFIC_HEALTH_FILE", "TRAFFIC_STATUS_FD", COMPOSE_API})
+NO_OPTIONS = frozenset({"TRAFFIC_HEALTH_FILE", "TRAFFIC_STATUS_FD", COMPOSE_API, STUB})
 # How similar two names are, without the prefix, from 0 to 1. WATI and WAIT: 0.75.
 MISTYPED, LIKE = 0.7, 0.4
 

@@ -26,8 +26,10 @@ from traffic.dataset.cache import Cache
 from traffic.dataset.dataset import Dataset, DatasetError
 from traffic.dataset.loader import DatasetLoader
 from traffic.dataset.time_index import TimeFacts, open_times
-from traffic.settings import rate_text
+from traffic.settings import SettingsError, rate_text
+from traffic.settings.arguments import READING, add_arguments, settings_of
 from traffic.settings.readers import BadValueError
+from traffic.terminal.progress_line import ProgressLine
 
 # So many due times are reckoned at once.
 _BATCH = 1 << 20
@@ -48,7 +50,7 @@ def plan(arguments: list[str]) -> int:
     wanted = _parser().parse_args(arguments)
     try:
         lines = _of_times(wanted) if wanted.time is not None else _of_rate(wanted)
-    except (DatasetError, PlanError) as error:
+    except (DatasetError, PlanError, SettingsError) as error:
         print(error, file=sys.stderr)  # noqa: T201 - a command speaks
         return 1
     print("\n".join(lines))  # noqa: T201 - as above
@@ -56,7 +58,7 @@ def plan(arguments: list[str]) -> int:
 
 
 def _of_rate(wanted: argparse.Namespace) -> list[str]:
-    with _opened(wanted.file) as (dataset, _):
+    with _opened(wanted) as (dataset, _):
         records = dataset.records
     profile = wanted.rate or Profile.level(max(records, 1) / wanted.duration)
     made = Plan.of(profile, arrivals(wanted.arrivals, records, wanted.seed))
@@ -65,7 +67,7 @@ def _of_rate(wanted: argparse.Namespace) -> list[str]:
 
 def _of_times(wanted: argparse.Namespace) -> list[str]:
     pace = RecordedPace(wanted.time, wanted.time_format, wanted.speed, wanted.max_gap)
-    with _opened(wanted.file) as (dataset, cache):
+    with _opened(wanted) as (dataset, cache):
         index = open_times(dataset, cache, pace, 0, dataset.records, lambda _done, _of: None)
         return list(_recorded_lines(wanted, index.facts, pace.schedule(index.times)))
 
@@ -96,6 +98,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--max-gap", type=_read(rate_text.duration), metavar="TIME", help=gap)
     parser.add_argument("--arrivals", choices=("even", "poisson"), default="even", help="how records are spread")
     parser.add_argument("--seed", type=int, default=1, help="which Poisson arrivals (default: 1)")
+    add_arguments(parser, READING)
     latency = f"how long the API takes for an answer, for the number of users (default: {_LATENCY})"
     parser.add_argument("--latency", type=_read(rate_text.duration), metavar="TIME", default=_LATENCY, help=latency)
     return parser
@@ -114,11 +117,12 @@ def _read(read: Callable[[str], T]) -> Callable[[str], T]:
 
 
 @contextmanager
-def _opened(file: Path) -> Iterator[tuple[Dataset, Cache]]:
-    """Open a file for the length of a block, with a cache that is gone afterwards."""
+def _opened(wanted: argparse.Namespace) -> Iterator[tuple[Dataset, Cache]]:
+    """Open the file for the length of a block, with a cache that is gone afterwards."""
+    file, reading = wanted.file, settings_of(wanted).reading
     with tempfile.TemporaryDirectory(prefix="traffic-plan-") as folder:
         cache = Cache(Path(folder))
-        dataset = DatasetLoader(file, cache).open()
+        dataset = DatasetLoader(file, cache, ProgressLine(file), reading=reading).open()
         try:
             yield dataset, cache
         finally:

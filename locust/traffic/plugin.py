@@ -19,12 +19,23 @@ from traffic.master.web import Web
 from traffic.settings import OPTIONS, SettingsError, add_options
 from traffic.terminal.live_line import clear_row_before_log
 from traffic.terminal.status_pipe import report_log, report_parse_errors
+from traffic.users.at_stub import only_at_stub
 from traffic.users.record_user import RecordUser
 from traffic.users.replay_user import ReplayUser
 from traffic.users.source import sources
 from traffic.worker.worker import Worker
 
-__all__ = ["Answer", "AtLeastOnce", "AtMostOnce", "Outcome", "RecordUser", "ReplayUser", "master_of", "task"]
+__all__ = [
+    "Answer",
+    "AtLeastOnce",
+    "AtMostOnce",
+    "Outcome",
+    "RecordUser",
+    "ReplayUser",
+    "master_of",
+    "only_at_stub",
+    "task",
+]
 
 _masters: "WeakKeyDictionary[Environment, Master]" = WeakKeyDictionary()
 

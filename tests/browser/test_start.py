@@ -45,6 +45,7 @@ def test_a_refusal_is_shown_beside_start_and_nothing_is_sent(
     fill(page, **{**good, **form})
     press_start(page)
     expect(page.get_by_text(told)).to_be_visible()
+    expect(page.get_by_role("link", name="the Traffic page")).to_be_visible()
     assert cluster.status == before
     assert api.count == sent
 

@@ -11,6 +11,7 @@ from dataclasses import replace
 from traffic.core.lease_terms import LeaseTerms
 from traffic.core.master.coordinator import LeaseCoordinator
 from traffic.core.master.decisions import AllSettled, Decision, Entry, Leased, LeaseReclaimed, Reopened, Send
+from traffic.core.master.handed_out import HandedOut
 from traffic.core.master.pacer import Pacer
 from traffic.core.master.recovery import Recovery
 from traffic.core.master.run import Run
@@ -35,9 +36,14 @@ class Master:
     """
 
     def __init__(
-        self, terms: LeaseTerms, later: Timer, send: Callable[[str, Message], None], chance: random.Random
+        self,
+        terms: LeaseTerms,
+        later: Timer,
+        send: Callable[[str, Message], None],
+        chance: random.Random,
+        new_times: Callable[[], HandedOut],
     ) -> None:
-        self.terms, self.later, self.send, self._chance = terms, later, send, chance
+        self.terms, self.later, self.send, self._chance, self._new_times = terms, later, send, chance, new_times
         self._longest_lease_s = terms.lease_s  # of all masters of the run, as it stands in the journal
         self.coordinator = LeaseCoordinator(terms, first_session=1)
         self.up, self.settled, self.slow_disk_s = True, False, 0.0
@@ -125,6 +131,8 @@ class Master:
 
     def _resume(self, run: Run, recovery: Recovery, now: float) -> Run:
         recovered = Run.recovered(run.config, run.dataset, run.order, recovery)
+        recovered.handed_out = self._new_times()
+        recovered.handed_out.restore(recovery.handed_out)
         if run.pacer is not None:
             pending, leased_to = recovered.ledger.positions(RecordState.PENDING), recovered.ledger.leased_to
             self.pace = self._journaled_pace

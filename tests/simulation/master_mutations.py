@@ -9,6 +9,7 @@ from simulation.master import Master
 from traffic.core.master.assignment import Assignment
 from traffic.core.master.coordinator import LeaseCoordinator
 from traffic.core.master.decisions import Decision, Entry, Leased, Send
+from traffic.core.master.handed_out import HandedOut
 from traffic.core.master.ledger import Ledger
 from traffic.core.master.prior_attempts import PriorAttempts
 from traffic.core.master.recovery import Recovery
@@ -192,3 +193,20 @@ def begin_anew_by_an_old_hello(patch: pytest.MonkeyPatch) -> None:
         return on_hello(self, worker, message, now)
 
     patch.setattr(LeaseCoordinator, "_on_hello", on_any_hello)
+
+
+def note_every_time(patch: pytest.MonkeyPatch) -> None:
+    """A record that is handed out again gets the time of then (P7: one key, one body)."""
+
+    def note(self: HandedOut, positions: RangeSet, at_ms: int | None = None) -> int:
+        at_ms = self._clock_ms() if at_ms is None else at_ms
+        for start, stop in positions.pairs:
+            self._at_ms[start:stop] = at_ms
+        return at_ms
+
+    patch.setattr(HandedOut, "note", note)
+
+
+def forget_the_times(patch: pytest.MonkeyPatch) -> None:
+    """A restarted master does not know when records were handed out first."""
+    patch.setattr(HandedOut, "restore", lambda self, handed_out: None)

@@ -40,6 +40,8 @@ MUTATIONS = _by_name(
     worker_mutations.keep_a_lease_when_leaving,
     master_mutations.forget_the_longest_lease,
     master_mutations.begin_anew_by_an_old_hello,
+    master_mutations.note_every_time,
+    master_mutations.forget_the_times,
 )
 
 

@@ -45,6 +45,8 @@ class Promises:
         # Since when, and until when, the API has asked the run to wait; and what was handed out since then.
         self._wait: tuple[float, float] | None = None
         self._tries: set[int] = set()
+        # Each record as it was handed out first, by its key.
+        self._bodies: dict[str, bytes] = {}
 
     def promise(self, holds: bool, what: str) -> None:
         """Raise BrokenPromiseError unless `holds`."""
@@ -118,6 +120,8 @@ class Promises:
             held = any(record.position in lease.open for lease in leases.of(host.name))
             self.promise(held, f"P5: {host.name} hands out position {record.position}, leased to another")
         place = f"position {record.position}"
+        same = self._bodies.setdefault(record.key, record.body) == record.body
+        self.promise(same, f"the time: {place} goes out by one key with two bodies")
         self.promise(not host.told_paused, f"the pause: {host.name} knows of it, and hands out {place}")
 
     def check_pace(self, host: Host, record: Record) -> None:

@@ -40,6 +40,8 @@ NOTICED = {
     "keep_a_lease_when_leaving": 65,
     "forget_the_longest_lease": 411,
     "begin_anew_by_an_old_hello": 90,
+    "note_every_time": 2,
+    "forget_the_times": 13,
 }
 
 

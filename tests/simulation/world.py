@@ -22,6 +22,7 @@ from simulation.person import Person
 from simulation.promises import BrokenPromiseError, Promises
 from traffic.core.lease_terms import LeaseTerms
 from traffic.core.master.decisions import Decision
+from traffic.core.master.handed_out import HandedOut
 from traffic.core.master.pacer import Pacer
 from traffic.core.master.run import Run
 from traffic.core.order import Order
@@ -29,6 +30,7 @@ from traffic.core.outcome import RULES, Answer
 from traffic.core.pace.config import PaceConfig
 from traffic.core.protocol import FROM_MASTER, FROM_WORKER, Ack, Message, RunConfig
 from traffic.core.ranges import RangeSet
+from traffic.core.stamp import Stamp
 from traffic.core.worker.feed import Feed, Record
 from traffic.core.worker.link import LeaseClient
 from traffic.dataset.dataset import Dataset
@@ -64,6 +66,7 @@ class World:
             lambda seconds, act: self.at(self.now + seconds, act),
             lambda worker, message: self._send("master", worker, self.master.coordinator.stamped(message, self.now)),
             random.Random(f"leases {seed}"),
+            self.handed_out,
         )
         self.hosts: dict[str, Host] = {}
         self.policy, self.max_attempts, self.records = policy, max_attempts, records
@@ -96,7 +99,12 @@ class World:
         self.run = Run.of(terms, data, Order(data.records, self.chance.randrange(1 << 32), "random"))
         if self.schedule is not None:
             self.run.pacer = Pacer(self.schedule)
+        self.run.handed_out = self.handed_out()
         self.carry_out(self.master.coordinator.start(self.run, [host.name for host in self.alive()], self.now))
+
+    def handed_out(self) -> HandedOut:
+        """Return the times of a run's records, of which none has been handed out yet."""
+        return HandedOut(Stamp("at", "ms"), self.records, lambda: round(1000 * self.now))
 
     def close(self) -> None:
         """Close the file."""

@@ -16,7 +16,21 @@ def test_a_good_file_is_described(tmp_path, capsys, data, form):
     path = written(tmp_path, data)
     assert main(["check", str(path)]) == 0
     digest = hashlib.sha256(data).hexdigest()
-    assert capsys.readouterr().out == f"{path}: good: {form}, 2 records; SHA-256 {digest}\n"
+    first, written_at, *rest = capsys.readouterr().out.splitlines()
+    assert first == f"{path}: good: {form}, 2 records; SHA-256 {digest}"
+    assert written_at.startswith("last written: 20")
+    assert rest == [
+        "the first request:",
+        "    POST http://HOST/",
+        "    Host: HOST",
+        "    User-Agent: traffic-replayer",
+        "    Content-Type: application/json",
+        "    Traffic-Worker: WORKER",
+        "    Idempotency-Key: RUN-0",
+        "    Content-Length: 8",
+        "    ",
+        '    {"a": 1}',
+    ]
 
 
 def test_a_bad_file_is_reported_on_stderr(tmp_path, capsys):

@@ -77,7 +77,7 @@ def test_a_field_is_found_whatever_its_case():
 
 def test_a_request_is_its_head_and_the_record_as_it_stands():
     headers = {"Content-Type": "application/json", "Idempotency-Key": "run-1-"}
-    prefix = request_prefix("POST", "/messages", "api:4000", headers)
+    prefix = request_prefix("POST", "/messages", "api:4000", headers.items())
     body = '{"name": "é"}'.encode()
     assert request_bytes(prefix, 42, body) == (
         b"POST /messages HTTP/1.1\r\nHost: api:4000\r\nContent-Type: application/json\r\n"
@@ -98,4 +98,4 @@ def test_a_request_is_its_head_and_the_record_as_it_stands():
 )
 def test_what_cannot_stand_in_a_head_is_refused(method, path, headers):
     with pytest.raises(ValueError, match="cannot"):
-        request_prefix(method, path, "api", headers)
+        request_prefix(method, path, "api", headers.items())

@@ -12,10 +12,11 @@ from typing import Any
 
 import pytest
 
-from traffic.dataset import memory_budget, scan
+from traffic.dataset import memory_budget, record_writer, scan
 from traffic.dataset.available import disk_left, memory_left
 from traffic.dataset.cache import Cache
 from traffic.dataset.dataset import DatasetError
+from traffic.dataset.from_csv import convert
 from traffic.dataset.loader import DatasetLoader
 from traffic.dataset.memory_budget import (
     DISK_MARGIN,
@@ -71,11 +72,13 @@ def refused(path: Path, cache: Cache, budget: Budget, schema: Schema | None = No
 # Records.
 
 
-@pytest.mark.parametrize("data", [b"{}\n" * 5000, b"[" + b",".join([b"{}"] * 5000) + b"]", b"a,b\n" + b",\n" * 5000])
+@pytest.mark.parametrize("data", [b"{}\n" * 5000, b"[" + b",".join([b"{}"] * 5000) + b"]", b"a,b\n" + b"1,\n" * 5000])
 @pytest.mark.parametrize("packer", [bytes, gzip.compress, zstd.compress])
 def test_an_index_that_does_not_fit_is_refused_while_it_grows(tmp_path, cache, monkeypatch, data, packer):
     monkeypatch.setattr(memory_budget, "STEP", 100)
     monkeypatch.setattr(scan, "STEP", 100)
+    monkeypatch.setattr(record_writer, "STEP", 100)
+    monkeypatch.setattr(convert, "_BATCH", 50)
     monkeypatch.setattr(scan, "WINDOW", 300)
     asked: list[Any] = []
 
@@ -346,7 +349,7 @@ import resource, sys
 from pathlib import Path
 from traffic.dataset.dataset import DatasetError
 from traffic.dataset import schema
-from traffic.dataset import json_copy
+from traffic.dataset import record_copy
 from traffic.dataset.cache import Cache
 from traffic.dataset.loader import DatasetLoader
 used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()

@@ -13,7 +13,7 @@ import gevent
 import pytest
 from gevent import ssl
 
-from support.certificates import self_signed
+from support.certificates import Authority, self_signed
 from support.replay import OK, Books, Users, listening, server
 from traffic.core.outcome import Outcome
 from traffic.http import resolver as resolver_module
@@ -322,7 +322,10 @@ def test_tls_is_verified_by_a_ca_file(certificate):
 
 def test_tls_that_cannot_be_verified_sends_nothing(certificate):
     books, api = over_tls(certificate)
-    assert all(not answer.sent and "SSLCertVerificationError" in answer.reason for answer in books.answers)
+    assert all(
+        not answer.sent and "certificate is not accepted (self-signed certificate)" in answer.reason
+        for answer in books.answers
+    )
     assert not api.requests
 
 
@@ -405,3 +408,57 @@ def test_https_to_a_server_that_speaks_none_sends_nothing():
         Users(books, api.url.replace("http:", "https:")).run()
     assert not books.answers[0].sent
     assert books.answers[0].reason == "WrongSchemeError: this port does not speak TLS: write http:// in the host"
+
+
+# What a certificate says that is not accepted.
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory):
+    """A root, an intermediate of it, and a maker of certificates that the intermediate has signed."""
+    if shutil.which("openssl") is None:
+        pytest.skip("there is no openssl to make a certificate with")
+    return Authority(tmp_path_factory.mktemp("authority"))
+
+
+def tls_fault(certificate, host="127.0.0.1", **settings):
+    """What a user says of an API with this certificate, to which nothing was sent."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*certificate)
+    books = Books([RECORD])
+    with server(lambda *_: None, ssl_context=context) as api:
+        url = api.url.replace("http:", "https:").replace("127.0.0.1", host)
+        Users(books, url, **settings).run()
+    (answer,) = books.answers
+    assert not answer.sent
+    return answer.reason
+
+
+def test_a_certificate_is_accepted_by_its_root_if_the_api_sends_what_lies_between(authority):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*authority.leaf("whole", chain=True))
+    books = Books([RECORD])
+    with server(lambda connection, _: connection.sendall(OK), ssl_context=context) as api:
+        Users(books, api.url.replace("http:", "https:"), ca_file=authority.root).run()
+    assert [answer.status for answer in books.answers] == [201]
+
+
+def test_a_certificate_that_is_not_accepted_says_why_and_what_cures_it(authority, certificate):
+    said = {
+        "self-signed": tls_fault(certificate),
+        "no intermediate": tls_fault(authority.leaf("lone"), ca_file=authority.root),
+        "unknown root": tls_fault(authority.leaf("known", chain=True)),
+        "expired": tls_fault(authority.leaf("old", chain=True, days=-1), ca_file=authority.root),
+        "another name": tls_fault(authority.leaf("named", chain=True), host="localhost", ca_file=authority.root),
+    }
+    words = {
+        "self-signed": ("self-signed certificate", "name its file in --traffic-ca-file"),
+        "no intermediate": ("unable to get local issuer certificate", "does not send the certificates between"),
+        "unknown root": ("unable to get local issuer certificate", "in --traffic-ca-file"),
+        "expired": ("certificate has expired", "renew it on the API"),
+        "another name": ("Hostname mismatch", "write the host by a name that the certificate has"),
+    }
+    for name, (word, cure) in words.items():
+        assert said[name].startswith(f"the API's certificate is not accepted ({word}"), (name, said[name])
+        assert cure in said[name], (name, said[name])
+        assert "--traffic-insecure accepts any" in said[name]

@@ -296,12 +296,14 @@ def test_locusts_parser_lets_a_bad_value_pass_so_that_the_master_reports_all_fau
 
 def test_the_web_form_shows_what_a_person_would_change_there():
     shown = {name: extra for name, extra in ui_extra_args_dict([]).items() if name.startswith("traffic")}
-    asked = ["file", "order", "seed", "wait", "rate", "duration", "time", "speed", "limit", "offset"]
-    asked += ["resume", "resend", "other_host", "again"]
+    asked = ["file", "records", "delimiter", "csv_types", "csv_body"]
+    asked += ["order", "seed", "wait", "rate", "duration", "time", "speed", "limit", "offset"]
+    asked += ["header", "stamp", "resume", "resend", "other_host", "again"]
     assert list(shown) == [f"traffic_{name}" for name in asked]
     assert shown["traffic_order"]["choices"] == ["random", "file"]
     assert shown["traffic_resend"]["choices"] == ["", "dead-letters"]
-    defaults = ["data/traffic.json", "random", "", "0.1-0.9", "", "", "", "1", "", "0", "", "", "", ""]
+    defaults = ["data/traffic.json", "bodies", "", "", "", "random", "", "0.1-0.9", "", "", "", "1", "", "0"]
+    defaults += ["", "", "", "", "", ""]
     assert [extra["default_value"] for extra in shown.values()] == defaults
     assert all(extra["help_text"] for extra in shown.values())
 

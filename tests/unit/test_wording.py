@@ -91,6 +91,11 @@ def speaks_of_options(text: str) -> bool:
 # Of these any text is a value: what is wrong with it shows later, or did when the master was started.
 ANY_TEXT = {
     "traffic_file",
+    "traffic_csv_body",
+    "traffic_header_file",
+    "traffic_ca_file",
+    "traffic_client_cert",
+    "traffic_stamp",
     "traffic_time",
     "traffic_schema",
     "traffic_resume",
@@ -140,5 +145,8 @@ def test_no_text_of_the_code_reaches_the_page_with_an_option_in_it() -> None:
 
 def test_every_field_of_the_form_has_the_name_that_it_has_on_the_page() -> None:
     names = [label(option.name) for option in OPTIONS if option.in_form]
-    assert names[:4] == ["Traffic file", "Order", "Seed", "Wait between requests"]
-    assert names[4:10] == ["Rate", "Duration", "Member with the time", "Times as fast as recorded", "Limit", "Offset"]
+    assert names[:3] == ["Traffic file", "What the records are", "Delimiter of CSV"]
+    assert names[3:5] == ["Types of CSV's columns", "Column of CSV with the body"]
+    assert names[5:8] == ["Order", "Seed", "Wait between requests"]
+    assert names[8:14] == ["Rate", "Duration", "Member with the time", "Times as fast as recorded", "Limit", "Offset"]
+    assert names[14:16] == ["Headers", "Member with the time of sending"]

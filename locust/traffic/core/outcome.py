@@ -55,7 +55,8 @@ class Answer:
 
     `status` is the HTTP status, 0 if no answer was read. `sent` is False only if the request surely never reached the
     API, because no connection could be made. `retry_after` is in seconds. `reason` is for people. Without a status,
-    `fault` says whose fault that is, and `waited` how many seconds were waited for the answer.
+    `fault` says whose fault that is, and `waited` how many seconds were waited for the answer. `refreshable`: the API
+    refuses the credentials (401), and they come from a file that a person may replace.
     """
 
     status: int
@@ -64,6 +65,7 @@ class Answer:
     retry_after: float | None = None
     fault: Fault = "api"
     waited: float = 0.0
+    refreshable: bool = False
 
     @property
     def unknown(self) -> bool:
@@ -73,7 +75,7 @@ class Answer:
     @property
     def asks_to_wait(self) -> bool:
         """Whether the API asks by it for no further request for `retry_after` seconds."""
-        return self.status in QUOTA and self.retry_after is not None
+        return (self.status in QUOTA or self.refreshable) and self.retry_after is not None
 
     @property
     def is_no_attempt(self) -> bool:
@@ -123,8 +125,10 @@ def judged(rule: Rule, answer: Answer) -> tuple[Answer, Outcome, Exception | Non
     """Apply a rule to an answer. If it raises, or returns no Outcome, return the error and an answer that says so.
 
     Such a record is in doubt and not sent again, because the API has had it and its answer means nothing known. One
-    that surely was not sent is tried again.
+    that surely was not sent is tried again, and so is one whose credentials are `refreshable`, whatever the rule says.
     """
+    if answer.refreshable:
+        return answer, Outcome.RETRY, None
     try:
         outcome = rule.judge(answer)
         if not isinstance(outcome, Outcome):

@@ -16,8 +16,9 @@ from traffic.core.lease_terms import USUAL_TERMS, LeaseTerms
 from traffic.core.outcome import LONGEST_REASON, LONGEST_RETRY_AFTER_S
 from traffic.core.pace.measures import PaceMeasures
 from traffic.core.ranges import Range, RangeSet
+from traffic.core.reading import BODIES
 
-VERSION = 6
+VERSION = 7
 # Master to worker: register with Locust's own master again. {"run": the run of its test, empty if there is none}
 REGISTER = "traffic.register"
 # Seconds for an answer, if a run does not say how many.
@@ -32,6 +33,7 @@ class RunConfig:
 
     `paced`: each record has a time at which it is due. `catch_up`: how many times the planned rate overdue ones have.
     `holds`: if the API asks to wait (429 or 503 with Retry-After), the whole run does, and no attempt counts.
+    `records`: what they are, BODIES, which are sent by `method` to `path`, or REQUESTS, which say that themselves.
     """
 
     run: str
@@ -44,6 +46,7 @@ class RunConfig:
     paced: bool = False
     catch_up: float = CATCH_UP
     holds: bool = False
+    records: str = BODIES
 
     def to_wire(self) -> dict[str, Any]:
         """Return the configuration as a dict that msgpack can carry."""
@@ -53,7 +56,7 @@ class RunConfig:
     def from_wire(cls, data: Any) -> "RunConfig | None":
         """Read the configuration that `data` holds; None is no run. Raises ProtocolError if it holds neither.
 
-        The journal of a run that was begun by an older release has no timeout, no pace, and no holds.
+        The journal of a run that was begun by an older release has no timeout, no pace, no holds, and no requests.
         """
         if data is None:
             return None
@@ -69,6 +72,7 @@ class RunConfig:
             paced=wire.flag(data.get("paced", False)),
             catch_up=wire.number(data.get("catch_up", CATCH_UP)),
             holds=wire.flag(data.get("holds", False)),
+            records=wire.text(data.get("records", BODIES)),
         )
 
 

@@ -13,8 +13,8 @@ import numpy.typing as npt
 
 from traffic.dataset import diagnosis, scan
 from traffic.dataset.array_split import begins, cuts
-from traffic.dataset.csv_header import csv_doubt
 from traffic.dataset.diagnosis import DatasetError
+from traffic.dataset.from_csv.dialect import csv_doubt
 from traffic.dataset.scan import BOM, EXAMPLE, HEAD, LONGEST_TOKEN, MAX_DEPTH, Scan, decoded_end
 
 SHAPE = f"The file must hold one JSON array of objects, such as [{EXAMPLE}], or one object on each line, or CSV."

@@ -1,8 +1,8 @@
-"""What is known of traffic files, on disk: their indexes, and their JSON copies if they need one.
+"""What is known of traffic files, on disk: their indexes, and copies of their records if they need one.
 
 cache/<fingerprint>.seen         the digest of the file with this fingerprint
-cache/<digest>-<hint>.index      where each record of a file with this digest stands, if its name gives this hint
-cache/<digest>-<hint>.records    the JSON copy of the file, if it had to be decompressed or converted
+cache/<digest>-<hint>.index      where each record of a file with this digest stands, if it is read in this way
+cache/<digest>-<hint>.records    the records themselves, if the file had to be decompressed or converted
 cache/<digest>-<digest>.passed   its records pass the schema with the second digest
 cache/<digest>-<key>.times       the times of its records in their order, and with .order which record has each
 
@@ -20,11 +20,13 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from traffic.dataset.dataset import Index
+from traffic.dataset.facts import FileFacts
 from traffic.dataset.fingerprint import FileFingerprint
 from traffic.dataset.formats import BY_NAME
 from traffic.ownership import is_cached, is_folder
@@ -35,17 +37,17 @@ if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
 # Begins each index. It changes if the checks or the layout change.
-MAGIC = b"traffic index 1\n"
+MAGIC = b"traffic index 2\n"
 # More than a tick of any file system's clock, and more than two well kept clocks differ.
 SETTLED_S = 2.0
 KEPT = 10
 STALE_S = 86400.0
-_RECORD_BYTES = 12
+_RECORD_BYTES, _TIME_BYTES = 12, 8
 
 
 @dataclass(frozen=True, slots=True)
 class CachedIndex:
-    """A file's index, and the path of its JSON copy; None if the records are read from the file itself."""
+    """A file's index, and the path of its copy; None if the records are read from the file itself."""
 
     index: Index
     records: Path | None
@@ -58,7 +60,7 @@ class Cache:
         self.folder = folder
 
     def find(self, fingerprint: FileFingerprint, hint: str, may: Callable[[int], None]) -> CachedIndex | None:
-        """Return what is known of the file with this fingerprint; `may` as for `load`."""
+        """Return what is known of the file with this fingerprint; `hint` and `may` as for `load`."""
         try:
             digest = self._seen(fingerprint).read_text()
         except (OSError, ValueError):
@@ -66,7 +68,7 @@ class Cache:
         return self.load(digest, hint, may) if len(digest) == 64 and digest.isalnum() else None  # noqa: PLR2004 - SHA-256
 
     def load(self, digest: str, hint: str, may: Callable[[int], None]) -> CachedIndex | None:
-        """Return what is known of the file with this digest, if its name gives this hint of its format.
+        """Return what is known of the file with this digest, if it is read as the `hint` says.
 
         `may` is called with the number of records before the index is read; it may raise.
         """
@@ -100,7 +102,7 @@ class Cache:
         return False
 
     def store(self, size: int, hint: str, index: Index, copy: Path | None) -> Path | None:
-        """Write an index, and move the file's JSON copy here if there is one. Return where the copy is then."""
+        """Write an index, and move the file's copy here if there is one. Return where the copy is then."""
         self.folder.mkdir(parents=True, exist_ok=True)
         records = None
         if copy is not None:
@@ -112,12 +114,16 @@ class Cache:
             "records": len(index.starts),
             "checksum": _checksum(index),
             "copy": None if records is None else _identified(records),
+            "facts": index.facts.to_json(),
+            "placed": index.placed,
+            "timed": index.times is not None,
         }
         _write(
             self._path(index.digest, hint, "index"),
             MAGIC + json.dumps(head).encode() + b"\n",
             index.starts.data,
             index.lengths.data,
+            *([] if index.times is None else [index.times.data]),
         )
         self._prune()
         return records
@@ -157,7 +163,7 @@ class Cache:
         return [path for _, path in sorted(found, reverse=True)]
 
     def _checked_copy(self, digest: str, hint: str, identified: list[int] | None) -> Path | None:
-        """Return the path of the JSON copy. ValueError if it is not the one that was made."""
+        """Return the path of the copy. ValueError if it is not the one that was made."""
         if identified is None:
             return None
         path = self._path(digest, hint, "records")
@@ -186,26 +192,32 @@ class Cache:
 def _read_index(digest: str, head: dict[str, object], file: "BufferedReader", may: Callable[[int], None]) -> Index:
     """Read the rest of an index file. ValueError if it is damaged."""
     count = head["records"]
-    if not isinstance(count, int) or os.fstat(file.fileno()).st_size != file.tell() + count * _RECORD_BYTES:
+    timed = head["timed"] is True
+    size = _RECORD_BYTES + _TIME_BYTES * timed
+    if not isinstance(count, int) or os.fstat(file.fileno()).st_size != file.tell() + count * size:
         raise ValueError(digest)
     may(count)
     # Read in place: an index is large, and should not be in memory twice.
     starts, lengths = np.empty(count, np.uint64), np.empty(count, np.uint32)
-    for part in (starts, lengths):
+    times = np.empty(count, np.int64) if timed else None
+    parts: list[npt.NDArray[Any]] = [starts, lengths, *([] if times is None else [times])]
+    for part in parts:
         if file.readinto(part.data) != part.nbytes:
             raise ValueError(digest)
-    index = Index(BY_NAME[str(head["format"])], digest, starts, lengths)
+    facts = FileFacts.from_json(dict(head["facts"]))  # type: ignore[call-overload] # TypeError if it is no object
+    index = Index(BY_NAME[str(head["format"])], digest, starts, lengths, facts, bool(head["placed"]), times)
     if _checksum(index) != head["checksum"]:
         raise ValueError(digest)
     return index
 
 
 def _checksum(index: Index) -> int:
-    return zlib.crc32(index.lengths.data, zlib.crc32(index.starts.data))
+    checksum = zlib.crc32(index.lengths.data, zlib.crc32(index.starts.data))
+    return checksum if index.times is None else zlib.crc32(index.times.data, checksum)
 
 
 def _identified(path: Path) -> list[int]:
-    """Return by what the JSON copy is recognized: it may move with its folder to another device."""
+    """Return by what the copy is recognized: it may move with its folder to another device."""
     found = FileFingerprint.of(path.stat())
     return [found.inode, found.size, found.modified_ns]
 

@@ -14,7 +14,10 @@ import numpy as np
 import numpy.typing as npt
 
 from traffic.core.order import Indexes
+from traffic.core.reading import PLAIN, Reading
+from traffic.core.request_record import body_of
 from traffic.dataset.diagnosis import DatasetError
+from traffic.dataset.facts import NO_FACTS, FileFacts
 from traffic.dataset.fingerprint import FileFingerprint
 from traffic.dataset.formats import ARRAY, FormatReader, detect_format
 from traffic.dataset.head import read_head
@@ -34,6 +37,11 @@ class Index:
     digest: str
     starts: Indexes
     lengths: npt.NDArray[np.uint32]
+    facts: FileFacts = NO_FACTS
+    # Whether the records stand in the file itself, or its copy, as the file has them: then they have a line there.
+    placed: bool = True
+    # When each record was recorded, in nanoseconds since 1970 (UNTIMED: nobody says); None if no record has a time.
+    times: npt.NDArray[np.int64] | None = None
 
 
 class Dataset:
@@ -42,10 +50,14 @@ class Dataset:
     `file` is the path as given, `name` the same as text, `records` is N, `digest` the SHA-256 of the file's bytes in
     hexadecimal. Memory: 12 bytes a record. Open a file of JSON with `Dataset.open`; close it when no more records will
     be asked for. `fingerprint` is the file's from before it was read. `handle` is of the file itself, or of its copy.
+    `reading` is how the file was read, `facts` what was found out, and `label` its format for people.
     """
 
-    def __init__(self, file: Path, handle: int, index: Index, fingerprint: FileFingerprint) -> None:
+    def __init__(
+        self, file: Path, handle: int, index: Index, fingerprint: FileFingerprint, reading: Reading = PLAIN
+    ) -> None:
         self.file, self.name, self.digest, self.format = file, str(file), index.digest, index.format
+        self.reading, self.facts, self.label = reading, index.facts, index.facts.describe(index.format.label)
         self.records = len(index.starts)
         self._handle, self._index, self._fingerprint = handle, index, fingerprint
         self._of_handle = FileFingerprint.of(os.fstat(handle))
@@ -78,8 +90,10 @@ class Dataset:
         """Return the records' lengths in bytes, same shape as `indexes`."""
         return self._index.lengths[indexes]
 
-    def place(self, index: int) -> tuple[int, int]:
-        """Return the line and column, in characters from 1, where a record begins."""
+    def place(self, index: int) -> tuple[int, int] | tuple[None, None]:
+        """Return the line and column, in characters from 1, where a record begins; None if it was converted."""
+        if not self._index.placed:
+            return None, None
         return line_and_column(lambda at, length: os.pread(self._handle, length, at), int(self._index.starts[index]))
 
     def bodies(self, indexes: Indexes) -> list[bytes]:
@@ -99,6 +113,16 @@ class Dataset:
                 self._fail_reading(index, f"the file ends at byte {start + len(body)}", None)
             made.append(body)
         return made
+
+    def contents(self, indexes: Indexes) -> list[bytes]:
+        """Return the records' bodies: the records themselves, or without their heads if they are whole requests."""
+        records = self.bodies(indexes)
+        return [body_of(record) for record in records] if self.reading.makes_requests else records
+
+    @property
+    def times(self) -> npt.NDArray[np.int64] | None:
+        """When each record was recorded, in nanoseconds since 1970, if its format says so; UNTIMED if it does not."""
+        return self._index.times
 
     def check_unchanged(self) -> None:
         """Raise DatasetError if the file is not there any more, or is another, or was written to."""
@@ -132,6 +156,7 @@ def build_index(
 
     DatasetError if it is not good, or if its index might not fit into the memory of `budget`.
     """
+    assert reader.scan is not None, "a file that is converted is not scanned"
     scan = reader.scan(name, handle, fast_path, progress, budget)
     scan.run()
     starts, lengths = np.frombuffer(scan.starts, np.uint64), np.frombuffer(scan.lengths, np.uint32)

@@ -6,6 +6,7 @@ next is read as usual.
 
 import json
 import re
+from contextlib import suppress
 from typing import NoReturn
 
 import numpy as np
@@ -23,6 +24,7 @@ _LINE = re.compile(rb"[^ \t\r\n][^\n]*")
 ONE_A_LINE = "Write each record on one line of its own (jq -c . does that)."
 
 SPREAD = "JSON Lines has each record on one line: jq -c . FILE > NEW.jsonl writes it so. Only an array may be spread."
+CR_ALONE = "End each line with LF, or CR LF: tr '\\r' '\\n' < FILE > NEW.jsonl writes it so."
 WITHIN = " If the records are a list inside an object, jq -c '.NAME[]' FILE takes them out."
 
 
@@ -53,6 +55,10 @@ class LinesScan(Scan):
 
     def _grow(self) -> None:
         if len(self.data) > scan.MAX_RECORD:
+            text = self.data.lstrip(_WHITE).decode("latin-1")
+            self.at = len(self.data) - len(text)
+            with suppress(ValueError, RecursionError):
+                self._check_line_end(text, decoded_end(text, 0), len(self.starts))
             self._fail_long(len(self.starts))
         self.window *= 2
         self._begin_window()
@@ -108,11 +114,22 @@ class LinesScan(Scan):
         except ValueError as error:
             self._check_spread(body, record)
             self._fail_decoding(error, text, record)
+        self._check_line_end(text, stop, record)
         rest = text[stop:].lstrip()
         if rest:
             what = f"is followed by {diagnosis.describe(rest, 'line')} on the same line"
             self._fail_in(len(text) - len(rest), what, ONE_A_LINE, record)
         self._check_sizes(self.at, self.at + len(body), record)
+
+    def _check_line_end(self, text: str, stop: int, record: int) -> None:
+        """Raise DatasetError if CR alone stands between an object that ends at `stop` and what follows it.
+
+        Then the file is read no further: all of it is a single line.
+        """
+        rest = text[stop:].lstrip()
+        if rest and "\r" in text[stop : len(text) - len(rest)]:
+            self.fatal, self.faults.partial = True, self.faults.count > 0
+            self._fail_in(stop, "ends with a carriage return (CR) alone, which is no line end here", CR_ALONE, record)
 
     def _check_spread(self, body: bytes, record: int) -> None:
         """Raise DatasetError if the object that is not finished on this line goes on over the next ones.

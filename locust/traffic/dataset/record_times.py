@@ -17,8 +17,10 @@ import numpy.typing as npt
 
 from traffic.core.order import Indexes
 from traffic.core.pace.config import TimeFormat
+from traffic.core.reading import REQUESTS
 from traffic.dataset.dataset import Dataset, DatasetError
 from traffic.dataset.fault_list import FaultList
+from traffic.dataset.record_writer import UNTIMED
 from traffic.dataset.scan import Progress
 
 _BATCH = 1 << 14
@@ -84,7 +86,9 @@ class TimeReader:
         self._faults.raise_any()
 
     def _piece(self, indexes: Indexes) -> npt.NDArray[np.int64]:
-        values = [self._value(body) for body in self._dataset.bodies(indexes)]
+        if self._dataset.reading.records == REQUESTS:
+            return self._recorded(indexes)
+        values = [self._value(body) for body in self._dataset.contents(indexes)]
         if self.format == "auto":
             self.format = _format_of(values[0])
         fast = _whole_numbers(values, self.format, guessed=self._guessed)
@@ -96,6 +100,15 @@ class TimeReader:
                 made[at] = self._time(value)
             except ValueError as error:
                 self._add_fault(int(indexes[at]), str(error))
+        return made
+
+    def _recorded(self, indexes: Indexes) -> npt.NDArray[np.int64]:
+        """Return the times that whole requests have beside their records."""
+        self.format = "iso" if self.format == "auto" else self.format
+        times = self._dataset.times
+        made = np.full(len(indexes), UNTIMED, np.int64) if times is None else times[indexes]
+        for at in np.flatnonzero(made == UNTIMED).tolist():
+            self._add_fault(int(indexes[at]), "has no time")
         return made
 
     def _value(self, body: bytes) -> Any:
@@ -137,9 +150,7 @@ class TimeReader:
         return _in_range((at - _EPOCH) // _MICROSECOND * 1000)
 
     def _add_fault(self, index: int, what: str) -> None:
-        line = column = None
-        if not self._faults.full and self._dataset.format.convert is None:
-            line, column = self._dataset.place(index)
+        line, column = (None, None) if self._faults.full else self._dataset.place(index)
         remedy = "Correct the record, or name another member with --traffic-time (its kind: --traffic-time-format)."
         self._faults.add(DatasetError(self._dataset.file, what, remedy, index, line, column))
 

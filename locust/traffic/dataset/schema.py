@@ -11,6 +11,7 @@ import msgspec
 import numpy as np
 
 from traffic.core.order import Indexes
+from traffic.core.reading import Reading
 from traffic.dataset.dataset import Dataset, DatasetError
 from traffic.dataset.fault_list import FaultList
 from traffic.dataset.memory_budget import Budget
@@ -53,11 +54,15 @@ class Schema:
             raise SchemaError(f"{what}. Correct it, or leave --traffic-schema out.") from error
         self.digest = hashlib.sha256(_VERSION + text).hexdigest()
 
+    def digest_for(self, reading: Reading) -> str:
+        """Return a digest that also changes if the files are read in another way."""
+        return self.digest if not reading.key else hashlib.sha256(f"{self.digest} {reading.key}".encode()).hexdigest()
+
     def check(self, dataset: Dataset, progress: Progress, budget: Budget) -> None:
         """Raise DatasetError if a record does not pass, or may take more memory than the `budget` has."""
         faults = FaultList()
         for indexes in _batches(dataset):
-            for index, body in zip(indexes.tolist(), dataset.bodies(indexes), strict=True):
+            for index, body in zip(indexes.tolist(), dataset.contents(indexes), strict=True):
                 budget.check_values(dataset.file, body, index, _TIMES)
                 for what in self._faults(body):
                     faults.add(self._error(dataset, index, what, placed=not faults.full))
@@ -69,7 +74,11 @@ class Schema:
             record = msgspec.json.decode(body)
         except msgspec.DecodeError:
             # Lone surrogates: RFC 8259 allows them as escapes; no text has them.
-            text = json.dumps(json.loads(body), ensure_ascii=False)
+            try:
+                text = json.dumps(json.loads(body), ensure_ascii=False)
+            except ValueError:
+                yield "has no JSON as its body, which the schema is for"
+                return
             record = msgspec.json.decode(text.encode(errors="replace"))
         try:
             if self._validator.is_valid(record):
@@ -80,9 +89,7 @@ class Schema:
             yield f"cannot be held against the schema ({_first_line(error)})"
 
     def _error(self, dataset: Dataset, index: int, what: str, *, placed: bool) -> DatasetError:
-        line = column = None
-        if placed and dataset.format.convert is None:
-            line, column = dataset.place(index)
+        line, column = dataset.place(index) if placed else (None, None)
         return DatasetError(dataset.file, what, f"Correct the record, or the schema {self.file}.", index, line, column)
 
 

@@ -76,7 +76,7 @@ def open_times(
 
     DatasetError if a record has no time that can be used, or if the index cannot be written.
     """
-    wanted = json.dumps([pace.field, pace.format, first, count])
+    wanted = json.dumps([pace.field, pace.format, first, count, dataset.reading.key])
     stem = cache.folder / f"{dataset.digest}-{hashlib.sha256(wanted.encode()).hexdigest()[:16]}"
     try:
         if (known := _load(stem)) is None:

@@ -53,6 +53,7 @@ class Connection:
     def request(self, data: bytes, now: float) -> None:
         """Send a request; `answered` or `failed` of the handler is called later, once."""
         assert not self.busy, "one request at a time"
+        self._response_reader.bodiless = data.startswith(b"HEAD ")
         self.busy, self._any_sent = True, False
         if self._send is not None and now - self._idle_since > _IDLE_S:
             self._check_closed()

@@ -5,7 +5,7 @@ look into a dict. Nothing here opens a socket or knows the time.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
@@ -51,8 +51,8 @@ class ResponseHead:
         return self.status in _INFORMATIONAL
 
 
-def read_head(data: bytes) -> ResponseHead:
-    """Parse a whole head, its empty line included. BrokenAnswerError if it is not valid."""
+def read_head(data: bytes, *, bodiless: bool = False) -> ResponseHead:
+    """Parse a whole head, its empty line included; `bodiless`: the request was HEAD. BrokenAnswerError if not valid."""
     lines = [line.removesuffix(b"\r") for line in _FOLD.sub(b" ", data).split(b"\n")]
     found = _STATUS_LINE.match(lines[0])
     if not found:
@@ -60,7 +60,7 @@ def read_head(data: bytes) -> ResponseHead:
     status, fields = int(found[2]), tuple(_read_field(line) for line in lines[1:] if line)
     if status == _SWITCHING:
         raise BrokenAnswerError("the answer switches to a protocol that was not asked for")
-    length = _length(status, fields)
+    length = 0 if bodiless else _length(status, fields)
     said = _members(fields, "connection")
     keep_alive = "close" not in said and (found[1] != b"0" or "keep-alive" in said) and length != UNTIL_CLOSE
     if length == CHUNKED and (found[1] == b"0" or _values(fields, "content-length")):
@@ -101,17 +101,18 @@ def _length(status: int, fields: tuple[tuple[str, str], ...]) -> int:
     return int(lengths.pop())
 
 
-def request_prefix(method: str, path: str, host: str, headers: Mapping[str, str]) -> bytes:
+def request_prefix(method: str, path: str, host: str, headers: Iterable[tuple[str, str]]) -> bytes:
     """Return the bytes of every request of a run, up to the record's index, which ends the last header's value.
 
     ValueError if a name or value cannot stand in a head.
     """
-    for name, value in {**headers, "method": method, "path": path, "host": host}.items():
+    headers = list(headers)
+    for name, value in [*headers, ("method", method), ("path", path), ("host", host)]:
         if not _NAME.match(name) or re.search(r"[\x00-\x08\x0a-\x1f\x7f]", value):
             raise ValueError(f"{name!r}: {value!r} cannot stand in the head of a request")
     if not _NAME.match(method) or not re.fullmatch(r"[!-~]+", path):
         raise ValueError(f"{method!r} {path!r} cannot begin a request: percent-encode what is not ASCII")
-    lines = [f"{method} {path} HTTP/1.1", f"Host: {host}", *(f"{name}: {value}" for name, value in headers.items())]
+    lines = [f"{method} {path} HTTP/1.1", f"Host: {host}", *(f"{name}: {value}" for name, value in headers)]
     return "\r\n".join(lines).encode("latin-1")
 
 

@@ -22,14 +22,18 @@ _TRAILER = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[^\x00\r\n]*\Z")
 class ResponseReader:
     """Reads one connection's answers. `known` has heads by their bytes; connections to one server share it.
 
+    `bodiless`: the answer is to a HEAD, which has no content whatever its head says (RFC 9112 6.3); such heads are not
+    remembered. Set it before an answer begins.
+
     `head` is the head of the present answer, once it is whole; `body` is how many bytes of content have come;
     `surplus` is whether more came than the answer.
     """
 
-    __slots__ = ("_buffer", "_known", "_remaining", "_searched", "_step", "body", "head", "surplus")
+    __slots__ = ("_buffer", "_known", "_remaining", "_searched", "_step", "bodiless", "body", "head", "surplus")
 
     def __init__(self, known: dict[bytes, ResponseHead]) -> None:
         self._known = known
+        self.bodiless = False
         self.begin()
 
     def begin(self) -> None:
@@ -45,7 +49,9 @@ class ResponseReader:
 
         After a whole answer, call `begin` before the next, unless `feed` was given that answer in one piece.
         """
-        if self._step is None:
+        if self._step is None and self.bodiless:
+            self._step = self._read_head
+        elif self._step is None:
             end = data.find(b"\r\n\r\n") + 4
             head = self._known.get(data[:end])
             if head is not None and len(data) - end == head.length:
@@ -83,6 +89,8 @@ class ResponseReader:
         return True
 
     def _remember(self, data: bytes) -> ResponseHead:
+        if self.bodiless:
+            return read_head(data, bodiless=True)
         head = self._known.get(data)
         if head is None:
             head = read_head(data)

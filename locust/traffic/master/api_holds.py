@@ -17,6 +17,7 @@ logger = logging.getLogger(__name__)
 
 # So long after its end a wait is shown as such: the answer of the first attempt is on its way.
 TRIED_S = 2.0
+UNAUTHORIZED = 401
 _DAY_S = 86_400.0
 
 
@@ -80,8 +81,12 @@ class HoldFollower:
 
 def describe_hold(held: HeldRun) -> str:
     """Return `held by the API until 14:05:10 UTC (429, Retry-After)`, by the master's own clock and time zone."""
+    refused = held.status == UNAUTHORIZED
+    why = f"{held.status}, {'the credentials' if refused else 'Retry-After'}"
     if time.time() > held.until + TRIED_S:
-        return f"held by the API ({held.status}, Retry-After); its time is over, and one worker tries it"
+        return f"held by the API ({why}); its time is over, and one worker tries it"
+    if refused:
+        return f"the API refuses the credentials ({held.status}): renew the header file; the run then goes on by itself"
     until = time.localtime(held.until)
     day = "" if held.until - time.time() < _DAY_S / 2 else "%Y-%m-%d "
-    return f"held by the API until {time.strftime(f'{day}%H:%M:%S %Z', until)} ({held.status}, Retry-After)"
+    return f"held by the API until {time.strftime(f'{day}%H:%M:%S %Z', until)} ({why})"

@@ -9,6 +9,7 @@ from typing import Any
 import gevent
 
 from traffic.core.pace.config import RecordedPace
+from traffic.core.reading import PLAIN, Reading
 from traffic.dataset.cache import Cache
 from traffic.dataset.dataset import Dataset
 from traffic.dataset.loader import DatasetLoader
@@ -24,23 +25,29 @@ LOG_EVERY_S = 2.0
 
 
 class BackgroundLoader:
-    """Opens traffic files, one at a time. `status` is how far the present file is; None if no file is being read."""
+    """Opens traffic files, one at a time. `status` is how far the present file is; None if no file is being read.
 
-    def __init__(self) -> None:
+    `says_notes`: what is remarkable about a file is logged; else whoever opens it shows that.
+    """
+
+    def __init__(self, *, says_notes: bool = True) -> None:
         self.status: dict[str, Any] | None = None
+        self._says_notes = says_notes
 
-    def open(self, file: Path, state_dir: Path, schema: Path | None, called: str = "") -> Dataset:
+    def open(
+        self, file: Path, state_dir: Path, schema: Path | None, reading: Reading = PLAIN, called: str = ""
+    ) -> Dataset:
         """Check and index a file. DatasetError if the file is not as it should be, SchemaError if its schema is not.
 
-        `called` is the file's name in logs and on the page, if that is not its path.
+        `reading` is how the file is read, `called` its name in logs and on the page, if that is not its path.
         """
         with self._reading(called or str(file)) as progress:
-            dataset_loader = DatasetLoader(file, Cache(state_dir / "cache"), progress)
+            dataset_loader = DatasetLoader(file, Cache(state_dir / "cache"), progress, reading=reading)
             try:
                 rules = in_thread(Schema, schema) if schema is not None else None
                 return in_thread(dataset_loader.open, rules)
             finally:
-                for note in dataset_loader.notes:
+                for note in dataset_loader.notes if self._says_notes else ():
                     logger.warning("%s", note)
 
     def open_times(self, dataset: Dataset, state_dir: Path, pace: RecordedPace, first: int, count: int) -> TimeIndex:

@@ -9,13 +9,15 @@ from pathlib import Path
 from gevent.event import AsyncResult
 from locust.env import Environment
 
-from traffic.clock import timestamp
+from traffic.clock import timestamp, wall_ms
+from traffic.core.master.handed_out import HandedOut
 from traffic.core.master.pacer import Pacer
 from traffic.core.master.run import Run
 from traffic.core.order import Order
 from traffic.core.pace.config import PaceConfig, RecordedPace
 from traffic.core.pace.schedule import Schedule
 from traffic.core.protocol import RunConfig
+from traffic.core.reading import BODIES, PLAIN, REQUESTS
 from traffic.core.record_state import RecordState
 from traffic.core.text import count_records
 from traffic.dataset.dataset import Dataset, DatasetError
@@ -64,7 +66,17 @@ class PreparedStart:
     @property
     def intended(self) -> Intended:
         """The records that a new run would send, and to where."""
-        return Intended(self.dataset.digest, self.offset, self.chosen, self.host, self.settings.path)
+        return Intended(self.dataset.digest, self.offset, self.chosen, self.host, self.path)
+
+    @property
+    def path(self) -> str:
+        """Where the records are sent, perhaps a template; empty if each says that itself."""
+        return "" if self.settings.records == REQUESTS else self.settings.path
+
+    @property
+    def method(self) -> str:
+        """By which method; empty if each record says that itself."""
+        return "" if self.settings.records == REQUESTS else self.settings.method
 
     def close(self) -> None:
         """Close the file and the journal."""
@@ -154,8 +166,8 @@ class RunStarter:
         pace = settings.pace(chosen)
         config = RunConfig(
             run=_new_run_id(),
-            method=settings.method,
-            path=settings.path,
+            method=prepared.method,
+            path=prepared.path,
             wait=settings.wait if pace is None else (0.0, 0.0),
             max_attempts=settings.max_attempts,
             policy=settings.policy,
@@ -163,6 +175,7 @@ class RunStarter:
             paced=pace is not None,
             catch_up=settings.catch_up,
             holds=settings.retry_after == RUN,
+            records=REQUESTS if settings.reading.makes_requests else BODIES,
         )
         metadata = RunMetadata(
             terms=config,
@@ -179,6 +192,8 @@ class RunStarter:
             lease_s=settings.lease,
             pace=pace,
             hold_max_s=settings.hold_max,
+            reading=settings.reading,
+            stamp=settings.stamp,
         )
         try:
             if settings.resume == NONE:
@@ -195,6 +210,8 @@ class RunStarter:
         run = Run.of(config, dataset, Order(chosen, metadata.seed, metadata.order, prepared.offset, ranked))
         if (schedule := _schedule(metadata, prepared.times)) is not None:
             run.pacer = Pacer(schedule)
+        if settings.stamp is not None:
+            run.handed_out = HandedOut(settings.stamp, chosen, wall_ms)
         in_thread(prune, prepared.folder, settings.keep_runs, settings.keep_days, config.run)
         return ActiveRun(run, prepared.dataset, journal, prepared.folder, prepared.times)
 
@@ -235,7 +252,7 @@ class RunStarter:
                 f"run {cut_off.metadata.run} was cut off and is not finished. Go on with it: --traffic-resume last "
                 f"(TRAFFIC_RESUME=last), or {LEAVE_RUN}."
             )
-        dataset = self.loader.open(settings.file, settings.state_dir, settings.schema)
+        dataset = self.loader.open(settings.file, settings.state_dir, settings.schema, settings.reading)
         try:
             offset, chosen = _choice(settings, dataset)
             _check_pace(settings, chosen)
@@ -260,8 +277,8 @@ class RunStarter:
         try:
             StateFolder(settings.state_dir).prepare()
             host = journal.metadata.host if options is None else self._host_to_resume(settings, options, journal)
-            dataset = self.loader.open(file, settings.state_dir, None)
             metadata = journal.metadata
+            dataset = self.loader.open(file, settings.state_dir, None, metadata.reading or PLAIN)
             times = self._times(metadata.pace, dataset, settings, metadata.offset, metadata.records)
             ranked = times.order if times is not None else None
             to_resume = in_thread(recover, journal, dataset, ranked, resend=settings.resend)

@@ -6,8 +6,9 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import Any
 
-from traffic.clock import timestamp
+from traffic.clock import timestamp, wall_ms
 from traffic.core.master.decisions import Reopened
+from traffic.core.master.handed_out import HandedOut
 from traffic.core.master.recovery import Recovery, RecoveryError
 from traffic.core.master.run import Run
 from traffic.core.master.run_state import RunState
@@ -162,11 +163,18 @@ def recover(journal: Journal, dataset: Dataset, ranked: Indexes | None = None, *
         expected = f"{metadata.records}, {metadata.digest[:12]}..."
         remedy = f"Put {metadata.file} back as it was, or {LEAVE_RUN}."
         raise ResumeError(f"{what}: {found}, not {expected}. {remedy}")
+    if metadata.reading is None and (dataset.facts.delimiter or dataset.facts.left_out):
+        what = f"run {metadata.run} was begun by an older release, which read {dataset.file} as other records"
+        raise ResumeError(f"{what}: this one finds {dataset.label}. Finish it with that release, or {LEAVE_RUN}.")
     recovery = replay(journal)
     reopened = Reopened(recovery.ledger.dead_letters_to_send(metadata.terms.policy) if resend else RangeSet())
     recovery.take(reopened)
     order = Order(metadata.records, metadata.seed, metadata.order, metadata.offset, ranked)
-    return ToResume(journal, Run.recovered(metadata.terms, dataset, order, recovery), recovery.held(), reopened)
+    run = Run.recovered(metadata.terms, dataset, order, recovery)
+    if metadata.stamp is not None:
+        run.handed_out = HandedOut(metadata.stamp, metadata.records, wall_ms)
+        run.handed_out.restore(recovery.handed_out)
+    return ToResume(journal, run, recovery.held(), reopened)
 
 
 def replay(journal: Journal) -> Recovery:

@@ -23,11 +23,12 @@ from traffic.runs.journal_codec import entry_from_json, entry_to_json
 from traffic.runs.run_metadata import RunMetadata
 
 APPLICATION = int.from_bytes(b"TRAF")
-# In version 1 an entry has each dead letter by itself; since version 2, those of one cause together. Both are read.
+# In version 1 an entry has each dead letter by itself; since version 2, those of one cause together. Since version 3
+# the metadata says how the file was read, without which a run must not be resumed. All are read.
 # Only the latest is written; a release that does not know it refuses the journal. A new member of the metadata needs
 # no new version, because a release ignores the members that it does not know.
-VERSION = 2
-READ = (1, 2)
+VERSION = 3
+READ = (1, 2, 3)
 # Listing the runs opens each journal for a millisecond or so: wait for that before a journal counts as in use.
 LOCK_TIMEOUT_S = 0.5
 LEAVE_RUN = "leave that run and begin a new one: --traffic-resume no (TRAFFIC_RESUME=no)"

@@ -22,6 +22,7 @@ def entry_to_json(entry: Entry) -> str:
     else:
         kind = "leased" if isinstance(entry, Leased) else "returned"
         made = {kind: entry.positions.pairs, "lease": entry.lease, "worker": entry.worker}
+        made |= {"at": entry.at_ms} if isinstance(entry, Leased) and entry.at_ms else {}
     return json.dumps(made, separators=(",", ":"))
 
 
@@ -36,7 +37,7 @@ def entry_from_json(body: str) -> Entry:
     if "reopened" in data:
         return Reopened(_ranges(data["reopened"]))
     if "leased" in data:
-        return Leased(data["lease"], data["worker"], _ranges(data["leased"]))
+        return Leased(data["lease"], data["worker"], _ranges(data["leased"]), data.get("at", 0))
     return LeaseReturned(data["lease"], data["worker"], _ranges(data["returned"]))
 
 

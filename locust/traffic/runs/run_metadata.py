@@ -13,6 +13,8 @@ from traffic.core.master.run_state import RunState
 from traffic.core.order import Kind
 from traffic.core.pace.config import PaceConfig, RecordedPace, pace_from_json
 from traffic.core.protocol import RunConfig
+from traffic.core.reading import Reading
+from traffic.core.stamp import Stamp
 
 # What a run of an older release would have, which does not wait for its API.
 HOLD_MAX_S = 3600.0
@@ -85,6 +87,10 @@ class RunMetadata:
     held: HeldRun | None = None
     # How long the run waits for the API by itself, in seconds.
     hold_max_s: float = HOLD_MAX_S
+    # How the file was read. None: by an older release, which left that to the file.
+    reading: Reading | None = None
+    # The time that is put into each record; None: none is.
+    stamp: Stamp | None = None
 
     @property
     def run(self) -> str:
@@ -93,7 +99,9 @@ class RunMetadata:
 
     def to_json(self) -> str:
         """Return the metadata as a JSON object."""
-        return json.dumps({**asdict(self), "terms": self.terms.to_wire()})
+        reading = None if self.reading is None else json.loads(self.reading.to_json())
+        stamp = None if self.stamp is None else [self.stamp.member, self.stamp.form]
+        return json.dumps({**asdict(self), "terms": self.terms.to_wire(), "reading": reading, "stamp": stamp})
 
     @classmethod
     def from_json(cls, text: str) -> "RunMetadata":
@@ -107,7 +115,12 @@ class RunMetadata:
         resumed = tuple(Resumption(**_known(Resumption, one)) for one in data.pop("resumed", ()))
         held = data.pop("held", None)
         held = None if held is None else HeldRun(float(held["until"]), int(held["status"]))
-        return cls(terms=cast("RunConfig", terms), resumed=resumed, pace=pace, held=held, **data)
+        reading = data.pop("reading", None)
+        reading = None if reading is None else Reading.from_json(reading)
+        stamp = data.pop("stamp", None)
+        stamp = None if stamp is None else Stamp(*stamp)
+        made: dict[str, Any] = {"resumed": resumed, "pace": pace, "held": held, "reading": reading, "stamp": stamp}
+        return cls(terms=cast("RunConfig", terms), **made, **data)
 
 
 def _known(kind: type, data: dict[str, Any]) -> dict[str, Any]:

@@ -2,19 +2,9 @@
 
 from traffic.settings.host import UNIX, read_host
 from traffic.settings.option import Option, SettingsError
-from traffic.settings.options import (
-    BY_NAME,
-    DEAD_LETTERS,
-    DEFAULT_STATE_DIR,
-    LATEST,
-    NONE,
-    OPTIONS,
-    RUN,
-    Settings,
-    check_variables,
-    read_lease,
-)
+from traffic.settings.options import Settings, check_variables, read_lease
 from traffic.settings.parser import add_options
+from traffic.settings.table import BY_NAME, DEAD_LETTERS, DEFAULT_STATE_DIR, LATEST, NONE, OPTIONS, RUN
 
 __all__ = [
     "BY_NAME",

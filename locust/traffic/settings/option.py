@@ -31,6 +31,8 @@ class Option:
     called: str = ""
     # A value for .env.example; empty: the default.
     example: str = ""
+    # Whether the flag may be given several times; each value is a line of the option's text.
+    many: bool = False
 
     @property
     def flag(self) -> str:

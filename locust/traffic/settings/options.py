@@ -1,256 +1,27 @@
-"""The table of all options, and `Settings`, the values that a run is made of.
+"""`Settings`, the values that a run is made of.
 
 Locust's parser and the web form accept any text. The rule that this module guards: `Settings.read` checks every value,
-on the master, before a run. To add an option, add it to OPTIONS, add its field to `Settings`, and run
-`scripts/option_lists.py`.
+on the master, before a run.
 """
 
 import argparse
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from traffic.core.lease_terms import LEASE_S
+from traffic.core.headers import Field
 from traffic.core.order import Kind
 from traffic.core.outcome import Policy
-from traffic.core.pace.config import TIME_FORMATS, PaceConfig, RecordedPace, TimeFormat
+from traffic.core.pace.config import PaceConfig, RecordedPace, TimeFormat
 from traffic.core.pace.profile import Profile
-from traffic.core.protocol import CATCH_UP, TIMEOUT_S
+from traffic.core.reading import BODIES, REQUESTS, TIME, Reading
+from traffic.core.stamp import Stamp
 from traffic.environment import mistyped
 from traffic.settings import rate_text
-from traffic.settings.option import Option, SettingsError
-from traffic.settings.readers import (
-    LARGEST,
-    decimal,
-    file_path,
-    member,
-    one_of,
-    optional,
-    seed,
-    switch,
-    url_path,
-    wait,
-    whole,
-)
-
-DEFAULT_FILE = "data/traffic.json"
-DEFAULT_STATE_DIR = "state"
-ORDERS = ("random", "file")
-DEAD_LETTERS = "dead-letters"
-# What --traffic-retry-after is by default.
-RUN = "run"
-# What --traffic-resume may be besides a run's id.
-LATEST, NONE = "last", "no"
-# What --traffic-other-host and --traffic-again may be.
-YES = "yes"
-
-
-def _switch(name: str, word: str, help_text: str) -> Option:
-    """Make the option of a form's field that is empty, or is this word."""
-    choices = ("", word)
-    return Option(name, "", help_text, switch(word), in_form=True, choices=choices, bare=word, example=word)
-
-
-OPTIONS = (
-    Option(
-        "traffic_file",
-        DEFAULT_FILE,
-        "File of the records: a JSON array, JSON Lines or CSV",
-        file_path,
-        in_form=True,
-        called="Traffic file",
-    ),
-    Option(
-        "traffic_order",
-        "random",
-        "Order of the records: shuffled by the seed, or as in the file",
-        one_of(*ORDERS),
-        in_form=True,
-        choices=ORDERS,
-    ),
-    Option(
-        "traffic_seed",
-        "",
-        "Seed of the random order, a whole number; empty: a new one each run",
-        seed,
-        in_form=True,
-        example="1",
-    ),
-    Option(
-        "traffic_wait",
-        "0.1-0.9",
-        "Seconds a user waits between requests: MIN-MAX, 0 for none",
-        wait,
-        in_form=True,
-        called="Wait between requests",
-    ),
-    Option(
-        "traffic_rate",
-        "",
-        "Records a second in all, such as 500/s or 30/m, or a profile; empty: as fast as the users send",
-        optional(rate_text.rate),
-        in_form=True,
-        example="50/s",
-    ),
-    Option(
-        "traffic_duration",
-        "",
-        "How long the whole run takes, such as 10m, in the place of a rate; empty: as the rate says",
-        optional(rate_text.duration),
-        in_form=True,
-        example="10m",
-    ),
-    Option(
-        "traffic_time",
-        "",
-        "Member, or JSON Pointer, of each record that says when it is due; empty: none does",
-        optional(member),
-        in_form=True,
-        called="Member with the time",
-        example="timestamp",
-    ),
-    Option(
-        "traffic_time_format",
-        "auto",
-        "What these times are: iso, s, ms, us or ns since 1970; auto: as the first one looks",
-        one_of(*TIME_FORMATS),
-    ),
-    Option(
-        "traffic_speed",
-        "1",
-        "How many times as fast as recorded, such as 2 or 0.5",
-        rate_text.speed,
-        in_form=True,
-        called="Times as fast as recorded",
-        example="2",
-    ),
-    Option(
-        "traffic_max_gap",
-        "",
-        "Longest time between two records that follow recorded times, such as 5s; empty: as recorded",
-        optional(rate_text.duration),
-        example="5s",
-    ),
-    Option(
-        "traffic_arrivals",
-        "even",
-        "How a run with a rate spreads its records: even, or poisson, as independent people send them",
-        one_of("even", "poisson"),
-    ),
-    Option(
-        "traffic_catch_up",
-        f"{CATCH_UP:g}",
-        "How many times the rate is allowed for records that are overdue; 1: the rest of the run shifts",
-        decimal(1, 1000),
-    ),
-    Option(
-        "traffic_retry_after",
-        RUN,
-        "What waits if the API asks to (429 or 503 with Retry-After): the run, and no attempt counts, or each record",
-        one_of(RUN, "record"),
-    ),
-    Option(
-        "traffic_hold_max",
-        "1h",
-        "How long the run waits for the API by itself, such as 90s or 1h; longer: a person has to let it go on",
-        rate_text.duration,
-    ),
-    Option(
-        "traffic_limit",
-        "",
-        "Most records to send; empty: all of the file",
-        optional(whole(1, LARGEST)),
-        in_form=True,
-        example="1000",
-    ),
-    Option("traffic_offset", "0", "Records to skip at the beginning of the file", whole(0, LARGEST), in_form=True),
-    Option(
-        "traffic_schema",
-        "",
-        "File of a JSON Schema that every record must pass; empty: none",
-        optional(file_path),
-        example="data/schema.json",
-    ),
-    Option("traffic_path", "/", "Path that the records are sent to", url_path),
-    # These methods carry a body (RFC 9110 9.3).
-    Option(
-        "traffic_method",
-        "POST",
-        "HTTP method that the records are sent with: POST, PUT or PATCH",
-        one_of("POST", "PUT", "PATCH"),
-    ),
-    Option(
-        "traffic_timeout",
-        f"{TIMEOUT_S:g}",
-        "Seconds that a user waits for an answer, whole or decimal",
-        decimal(0.1, 3600),
-    ),
-    Option(
-        "traffic_lease",
-        f"{LEASE_S:g}",
-        "Seconds that a worker may be silent before the other workers get its records",
-        decimal(0.5, 300),
-    ),
-    Option("traffic_max_attempts", "5", "Attempts for one record before it becomes a dead letter", whole(1, 1000)),
-    Option(
-        "traffic_policy",
-        "at-least-once",
-        "Whether a record whose answer is unknown is sent again: at-least-once, or at-most-once",
-        one_of("at-least-once", "at-most-once"),
-    ),
-    Option(
-        "traffic_give_up",
-        "60",
-        "Seconds that a run without progress, such as without a worker or an API, waits before it ends",
-        whole(1, 86400),
-    ),
-    Option(
-        "traffic_resume",
-        "",
-        "Run to resume: last, or a run's id; no: leave a run that was cut off; empty: a new run",
-        str,
-        in_form=True,
-        bare=LATEST,
-        example=LATEST,
-    ),
-    _switch(
-        "traffic_resend",
-        DEAD_LETTERS,
-        "What to send again of the resumed run: dead-letters, with the same keys; empty: nothing",
-    ),
-    _switch(
-        "traffic_other_host",
-        YES,
-        "Whether the resumed run may go to another host than before: yes; empty: it is refused",
-    ),
-    _switch(
-        "traffic_again",
-        YES,
-        "Whether to send a whole file again although a run of it was stopped half way: yes; empty: it is refused",
-    ),
-    Option(
-        "traffic_keep_runs",
-        "100",
-        "How many runs to keep in the state folder; those cut off are always kept",
-        whole(1, 1_000_000),
-    ),
-    Option(
-        "traffic_keep_days",
-        "0",
-        "How many days to keep a run in the state folder; 0: any number",
-        whole(0, 36500),
-    ),
-    Option("traffic_state_dir", DEFAULT_STATE_DIR, "Folder for the journals, reports and dead letters", file_path),
-    Option(
-        "traffic_allowed_hosts",
-        "",
-        "Names of the web UI besides localhost and --web-host, with commas between them; *: any",
-        str,
-        example="load.example",
-    ),
-)
-BY_NAME = {option.name: option for option in OPTIONS}
+from traffic.settings.option import SettingsError
+from traffic.settings.table import BY_NAME, LATEST, NONE, OPTIONS
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,6 +32,12 @@ class Settings:
     """
 
     file: Path
+    records: str
+    methods: tuple[str, ...]
+    keep_host: bool
+    delimiter: str
+    csv_types: tuple[tuple[str, str], ...]
+    csv_body: str
     order: Kind
     seed: int
     wait: tuple[float, float]
@@ -279,6 +56,12 @@ class Settings:
     schema: Path | None
     path: str
     method: str
+    header: tuple[Field, ...]
+    header_file: Path | None
+    ca_file: str | None
+    client_cert: str | tuple[str, str] | None
+    insecure: bool
+    stamp: Stamp | None
     timeout: float
     lease: float
     max_attempts: int
@@ -307,10 +90,26 @@ class Settings:
             rule = "--traffic-resend sends the dead letters of an earlier run again, and --traffic-resume names none"
             remedy = f"Set --traffic-resume (TRAFFIC_RESUME) to {LATEST} or a run's id, or leave --traffic-resend empty"
             faults.append(f"{rule}. {remedy}.")
-        faults += _pace_faults(options, values)
+        faults += [*_reading_faults(values), *_pace_faults(options, values)]
         if faults:
             raise SettingsError(" ".join(faults))
         return cls(**values)
+
+    @property
+    def reading(self) -> Reading:
+        """How the traffic file is to be read."""
+        templated = self.records == BODIES and "{" in self.path
+        return Reading(
+            delimiter=self.delimiter,
+            csv_types=self.csv_types,
+            csv_body=self.csv_body,
+            records=self.records,
+            methods=self.methods,
+            keep_host=self.keep_host,
+            path=self.path if templated else "",
+            method=self.method if templated else "",
+            stamp="" if self.stamp is None else self.stamp.member,
+        )
 
     def pace(self, records: int) -> PaceConfig | RecordedPace | None:
         """Return the pace of a run of so many records; None if it goes as fast as its users send."""
@@ -320,6 +119,26 @@ class Settings:
             text = BY_NAME["traffic_duration"].flag
             return PaceConfig.of(f"{text} {self.duration:g}s", Profile.level(records / self.duration), self.arrivals)
         return None if self.rate is None else PaceConfig.of(self.rate, rate_text.profile(self.rate), self.arrivals)
+
+
+def _reading_faults(values: dict[str, Any]) -> Iterator[str]:
+    """Return what contradicts how the records are to be read."""
+    if values.get("csv_types") and values.get("csv_body"):
+        what = "--traffic-csv-body sends one cell as it stands, and --traffic-csv-types is for all cells of a row"
+        yield f"{what}. Leave one of them empty (TRAFFIC_CSV_BODY, TRAFFIC_CSV_TYPES)."
+    whole = values.get("records") == REQUESTS
+    for_requests = [BY_NAME[f"traffic_{name}"] for name in ("methods", "keep_host") if values.get(name)]
+    of_bodies = {"delimiter": "", "csv_types": (), "csv_body": "", "path": "/", "method": "POST"}
+    for_bodies = [BY_NAME[f"traffic_{name}"] for name, plain in of_bodies.items() if values.get(name, plain) != plain]
+    if not whole and for_requests:
+        names = " and ".join(one.flag for one in for_requests)
+        yield f"{names}: only of records that are whole requests. Say --traffic-records requests, or leave it out."
+    if whole and for_bodies:
+        names = " and ".join(one.flag for one in for_bodies)
+        yield f"{names}: only of records that are bodies; a whole request says that itself. Leave it out."
+    if whole and values.get("time") not in (None, TIME):
+        what = f"whole requests have one time each, and --traffic-time asks for {values['time']!r}"
+        yield f"{what}. Say --traffic-time {TIME} (TRAFFIC_TIME={TIME})."
 
 
 def _pace_faults(options: argparse.Namespace, values: dict[str, Any]) -> list[str]:

@@ -4,7 +4,7 @@ import argparse
 import os
 from typing import TYPE_CHECKING, Any
 
-from traffic.settings.options import OPTIONS
+from traffic.settings.table import OPTIONS
 
 if TYPE_CHECKING:
     from locust.argument_parser import LocustArgumentParser
@@ -17,6 +17,16 @@ class _Choices(list[str]):
         return True
 
 
+class Lines(argparse.Action):
+    """Makes lines of the values of a flag that is given several times."""
+
+    def __call__(  # noqa: D102 - as argparse.Action
+        self, parser: Any, namespace: argparse.Namespace, values: Any, option_string: Any = None
+    ) -> None:
+        before = getattr(namespace, self.dest, None)
+        setattr(namespace, self.dest, f"{before}\n{values}" if before else values)
+
+
 def add_options(parser: "LocustArgumentParser", **_: Any) -> None:
     """Add every option to Locust's parser (for its event `init_command_line_parser`)."""
     for option in OPTIONS:
@@ -25,6 +35,7 @@ def add_options(parser: "LocustArgumentParser", **_: Any) -> None:
             os.environ.pop(option.variable, None)
         extra: dict[str, Any] = {"choices": _Choices(option.choices)} if option.choices else {}
         extra |= {"nargs": "?", "const": option.bare} if option.bare else {}
+        extra |= {"action": Lines} if option.many else {}
         parser.add_argument(
             option.flag,
             type=str,

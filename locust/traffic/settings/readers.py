@@ -1,13 +1,21 @@
 """Readers: each turns the text of one value into the value, or raises BadValueError with the rule that it breaks."""
 
+import csv
 import re
 import secrets
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
+from traffic.core.headers import Field, read_lines
+from traffic.core.path_template import PathTemplate
+from traffic.core.reading import AUTO, CELL_TYPES, NULL
+from traffic.core.request_record import METHOD, REFUSED_METHODS
+from traffic.core.stamp import Stamp
+
 LARGEST = 2**63 - 1
 LONGEST_WAIT_S = 3600
+DELIMITERS = {"comma": ",", "semicolon": ";", "tab": "\t", "pipe": "|"}
 _WAIT = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(?:-\s*(\d+(?:\.\d+)?)\s*)?")
 
 T = TypeVar("T")
@@ -72,8 +80,13 @@ def seed(text: str) -> int:
 
 
 def url_path(text: str) -> str:
-    """Read the path of a URL, with its query."""
-    if not re.fullmatch(r"/[!-~]*", text):
+    """Read the path of a URL, with its query; it may have variables (RFC 6570), which are members of the records."""
+    if "{" in text or "}" in text:
+        try:
+            PathTemplate(text)
+        except ValueError as error:
+            raise BadValueError(str(error)) from error
+    elif not re.fullmatch(r"/[!-~]*", text):
         raise BadValueError("must begin with / and hold neither spaces nor characters outside ASCII")
     return text
 
@@ -98,3 +111,63 @@ def wait(text: str) -> tuple[float, float]:
 def file_path(text: str) -> Path:
     """Read the path of a file or a folder."""
     return Path(text)
+
+
+def delimiter(text: str) -> str:
+    """Read what stands between CSV's fields, by its name or as it is; empty: nobody says."""
+    made = DELIMITERS.get(text, "\t" if text == "\\t" else text)
+    if made not in ("", *DELIMITERS.values()):
+        raise BadValueError(f"must be one of {', '.join(DELIMITERS)}, or empty")
+    return made
+
+
+def column_types(text: str) -> tuple[tuple[str, str], ...]:
+    """Read pairs COLUMN=TYPE, with commas between them, and `auto` for all other columns. Quotes are as in CSV."""
+    known = {*CELL_TYPES, *(f"{kind}?" for kind in CELL_TYPES), NULL}
+    made: dict[str, str] = {}
+    try:
+        parts = next(csv.reader([text], strict=True, skipinitialspace=True), [])
+    except csv.Error as error:
+        raise BadValueError(f"must be pairs COLUMN=TYPE with commas between them ({error})") from error
+    for part in parts:
+        column, is_pair, kind = part.rpartition("=")
+        column, kind = (column, kind.strip()) if is_pair else ("", part.strip())
+        if kind not in known and not (kind == AUTO and not is_pair):
+            kinds = f"{', '.join(CELL_TYPES)} or {NULL}"
+            what = f"must be pairs COLUMN=TYPE with commas between them, TYPE one of {kinds}"
+            raise BadValueError(f"{what} (with a ? behind it, an empty cell is null), or {AUTO} for the other columns")
+        if column in made:
+            raise BadValueError(f"must name each column once, and names {column or AUTO!r} twice")
+        made[column] = kind
+    return tuple(made.items())
+
+
+def methods(text: str) -> tuple[str, ...]:
+    """Read methods of HTTP, with commas between them."""
+    made = tuple(part.strip().upper() for part in text.split(",") if part.strip())
+    if wrong := [one for one in made if not METHOD.fullmatch(one) or one in REFUSED_METHODS]:
+        raise BadValueError(f"must be methods of HTTP with commas between them, without {wrong[0]}")
+    return made
+
+
+def header_lines(text: str) -> tuple[Field, ...]:
+    """Read headers, one on each line."""
+    try:
+        return read_lines(text)
+    except ValueError as error:
+        raise BadValueError(f"must be headers, Name: value, one on each line ({error})") from error
+
+
+def certificate(text: str) -> str | tuple[str, str]:
+    """Read a certificate's file, or those of a certificate and its key."""
+    file, comma, key = text.partition(",")
+    return (file.strip(), key.strip()) if comma else text
+
+
+def stamp(text: str) -> Stamp:
+    """Read a member's name, and perhaps in which form the time stands there."""
+    member, is_pair, form = text.rpartition("=")
+    try:
+        return Stamp(member, form) if is_pair else Stamp(text)
+    except ValueError as error:
+        raise BadValueError(str(error)) from error

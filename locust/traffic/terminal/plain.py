@@ -72,7 +72,7 @@ def _target_lines(target: dict[str, str] | None, users: int | None, pace: dict[s
         return []
     by = f", by {users} user{'' if users == 1 else 's'}" if users else ""
     at = f", at {pace['profile']}" if pace else ""
-    return [f"  {target['method']} {target['host']}{target['path']}{by}{at}"]
+    return [f"  {target['method'] or 'whole requests to'} {target['host']}{target['path']}{by}{at}"]
 
 
 def rate(value: float) -> str:

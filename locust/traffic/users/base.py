@@ -5,12 +5,14 @@ from collections.abc import Callable
 
 import gevent
 from locust import User
+from locust.env import Environment
 from locust.exception import StopUser
 from locust.user.task import LOCUST_STATE_RUNNING, LOCUST_STATE_STOPPING, LOCUST_STATE_WAITING
 
 from traffic.core.outcome import Answer, Rule, judged
 from traffic.core.protocol import TIMEOUT_S, RunConfig
 from traffic.core.worker.feed import Record
+from traffic.users.at_stub import tasks_for
 from traffic.users.request_plan import rule_of
 from traffic.users.source import RecordSource, sources
 
@@ -32,6 +34,10 @@ class RecordUserBase(User):
     network_timeout: float | None = None
     _in_hand: Record | None = None
     _linked = False
+
+    def __init__(self, environment: Environment) -> None:
+        super().__init__(environment)
+        self.tasks = tasks_for(self.tasks, self.host)
 
     def wait_time(self) -> float:
         """Return the seconds until the next task, spread evenly over `--traffic-wait`."""

@@ -17,10 +17,13 @@ from traffic.core.worker.feed import Record
 from traffic.http.connection import Connection
 from traffic.http.endpoint import Endpoint
 from traffic.http.http1 import ResponseHead
-from traffic.http.resolver import Resolver, Target, tls_context
+from traffic.http.resolver import Resolver, Target
+from traffic.settings.request_options import RequestOptions
+from traffic.users.option_headers import option_headers_of
 from traffic.users.request_plan import RequestPlan, rule_of
 from traffic.users.source import RecordSource
 from traffic.users.stats import StatsBuffer, only_locust_listens
+from traffic.users.tls_options import tls_of
 
 # How late a timeout may be noticed.
 TICK_S = 0.1
@@ -71,7 +74,7 @@ class Dispatcher:
         self._idle: deque[BatchedSender] = deque()
         self._responded: list[BatchedSender] = []  # the next batch
         self._wanted = Event()
-        self._endpoints: dict[tuple[type, str], Endpoint] = {}
+        self._endpoints: dict[tuple[type, str, RequestOptions], Endpoint] = {}
         self._plans: dict[tuple[type, str, str, int], RequestPlan] = {}
         self._stats_buffers: dict[tuple[str, str], StatsBuffer] = {}
         self._unreported: deque[dict[str, Any]] = deque()
@@ -126,12 +129,11 @@ class Dispatcher:
 
     def endpoint(self, user: Any) -> Endpoint:
         """Return how a class's users reach their host. ValueError if it is no URL; OSError for an unusable file."""
-        key = type(user), user.host
+        options = RequestOptions.read(self.environment.parsed_options)
+        key = type(user), user.host, options
         if key not in self._endpoints:
             target = Target.of(user.host)
-            tls = None
-            if target.tls:
-                tls = tls_context(insecure=user.insecure, ca_file=user.ca_file, certificate=user.client_certificate)
+            tls = tls_of(user, options) if target.tls else None
             resolver = Resolver(target, gevent.spawn, now_s)  # other users may run meanwhile, and make one, too
             times = user.connection_timeout, user.network_timeout or TIMEOUT_S
             return self._endpoints.setdefault(key, Endpoint(target, resolver, self.loop, *times, tls))
@@ -143,14 +145,16 @@ class Dispatcher:
         assert run is not None, "a record was taken, so there is a run"
         key = type(user), user.host, run.run, id(user.rule)
         if key not in self._plans:
-            name = run.path, run.method
-            stats_buffer = self._stats_buffers.setdefault(name, StatsBuffer(*name))
-            headers, target = user.default_headers or {}, self.endpoint(user).target
-            plan = RequestPlan(run, rule_of(user.rule, run), target, self.source.name, headers, stats_buffer)
-            self.endpoint(user).answer_timeout = user.network_timeout or run.timeout
+            endpoint, rule, own = self.endpoint(user), rule_of(user.rule, run), user.default_headers or {}
+            told = option_headers_of(self.environment, run.run)
+            plan = RequestPlan(run, rule, endpoint.target, self.source.name, own, told, self._buffer_of)
+            endpoint.answer_timeout = user.network_timeout or run.timeout
             self._plans = {other: made for other, made in self._plans.items() if made.run == run.run}
             self._plans[key] = plan
         return self._plans[key]
+
+    def _buffer_of(self, name: tuple[str, str]) -> StatsBuffer:
+        return self._stats_buffers.setdefault(name, StatsBuffer(*name))
 
     def _serve_idle(self) -> None:
         """Let senders that wait take records as they come; they end when the run is over."""
@@ -175,6 +179,8 @@ class Dispatcher:
             now = now_s()
             for sender in [sender for sender in self._senders if sender.connection.due <= now]:
                 sender.expire(now)
+            for plan in self._plans.values():
+                plan.check_headers()
             self.bulk_stats = only_locust_listens(self.environment)
             if int(time.time()) != second:
                 second = int(time.time())
@@ -190,7 +196,7 @@ class Dispatcher:
     def report_request(
         self,
         user: Any,
-        plan: RequestPlan,
+        counted: StatsBuffer,
         head: ResponseHead | None,
         answer: Answer,
         outcome: Outcome,
@@ -203,15 +209,15 @@ class Dispatcher:
         error = None if outcome is Outcome.DELIVERED else CatchResponseError(answer.reason)
         self._unreported.append(
             {
-                "request_type": plan.stats_buffer.method,
-                "name": plan.stats_buffer.name,
+                "request_type": counted.method,
+                "name": counted.name,
                 "response_time": took * 1000,
                 "response_length": body,
                 "response": head,
                 "context": user.context(),
                 "exception": error,
                 "start_time": time.time() - took,
-                "url": f"{user.host}{plan.stats_buffer.name}",
+                "url": f"{user.host}{counted.name}",
             }
         )
         if self._reporting is None:

@@ -2,6 +2,7 @@
 
 import errno
 import socket
+from dataclasses import replace
 from datetime import UTC, datetime
 from traceback import walk_tb
 from typing import Any
@@ -11,11 +12,17 @@ from locust.env import Environment
 
 from traffic.clock import now_s
 from traffic.core.outcome import Answer, Outcome, judged, retry_after_s
+from traffic.core.protocol import RunConfig
 from traffic.core.worker.feed import Record
+from traffic.http.certificate_fault import certificate_fault
+from traffic.http.resolver import Target, tls_context
 from traffic.http.scheme_mismatch import WRITE_HTTP, WRITE_HTTPS, asks_for_tls, met_plain
 from traffic.machine_limits import own_fault
+from traffic.settings.request_options import RequestOptions
 from traffic.users.base import STOPPED, RecordUserBase
-from traffic.users.record_headers import record_headers
+from traffic.users.option_headers import OptionHeaders, option_headers_of
+from traffic.users.request_maker import Parts, RequestMaker
+from traffic.users.request_plan import UNAUTHORIZED
 
 # Errors after which no byte of the request can have left.
 _NOT_SENT = frozenset({errno.ECONNREFUSED, errno.EHOSTUNREACH, errno.ENETUNREACH})
@@ -27,8 +34,15 @@ class RecordUser(RecordUserBase, FastHttpUser):  # type: ignore[misc] # a FastHt
     abstract = True
     # Less than Locust's 60, as in a ReplayUser, so that a run whose API is gone pauses soon.
     connection_timeout = 10.0
+    _maker: tuple[tuple[str, int], RequestMaker] | None = None
 
     def __init__(self, environment: Environment) -> None:
+        options = RequestOptions.read(environment.parsed_options)
+        if options.ca_file or options.certificate or options.insecure:
+            self.insecure = options.insecure
+            self.ssl_context_factory = lambda: tls_context(
+                insecure=options.insecure, ca_file=options.ca_file, certificate=options.certificate
+            )
         super().__init__(environment)
         self._apply_timeout()
 
@@ -47,12 +61,21 @@ class RecordUser(RecordUserBase, FastHttpUser):  # type: ignore[misc] # a FastHt
         answer, outcome, started = Answer(0, STOPPED, fault="user"), None, now_s()
         try:
             self._apply_timeout()
-            headers = record_headers(record.run, source.name, record.index)
-            body: Any = record.body  # Locust's annotation forgets bytes
+            told = option_headers_of(self.environment, run.run)
+            told.refresh()
+            parts = self._parts(run, record, told)
+            body: Any = parts.body  # Locust's annotation forgets bytes
             with self.client.request(
-                run.method, run.path, data=body, headers=headers, catch_response=True, allow_redirects=False
+                *(parts.method, parts.path, parts.name),
+                data=body,
+                headers=parts.headers,
+                catch_response=True,
+                allow_redirects=False,
             ) as response:
-                answer, outcome, fault = judged(self._rule(run), read_answer(response, started, self.answer_timeout))
+                read = read_answer(response, started, self.answer_timeout)
+                if read.status == UNAUTHORIZED and told.refreshable:
+                    read = told.refused()
+                answer, outcome, fault = judged(self._rule(run), read)
                 if outcome is Outcome.DELIVERED:
                     response.success()
                 else:
@@ -70,6 +93,15 @@ class RecordUser(RecordUserBase, FastHttpUser):  # type: ignore[misc] # a FastHt
                 answer, outcome, _ = judged(self._rule(run), answer)
             source.record_outcome(record, answer, outcome)
         return answer
+
+    def _parts(self, run: RunConfig, record: Record, told: OptionHeaders) -> Parts:
+        """Return the request of a record; what its head has in common with others is made once."""
+        version = run.run, told.version
+        if self._maker is None or self._maker[0] != version:
+            # The client adds the class's own headers, and the credentials of the host.
+            target = replace(Target.of(self.host or ""), credentials=None)
+            self._maker = version, RequestMaker(run, target, self._source().name, {}, told.fields)
+        return self._maker[1].parts(record.index, record.body)
 
 
 def read_answer(response: Any, started: float | None = None, timeout: float | None = None) -> Answer:
@@ -96,7 +128,7 @@ def _reason(error: object, timeout: float | None) -> str:
         return WRITE_HTTP
     if timeout is not None and isinstance(error, TimeoutError):
         return f"TimeoutError: timed out after {timeout:g} s; a later answer is not waited for"
-    return f"{type(error).__name__}: {error}"
+    return certificate_fault(error) or f"{type(error).__name__}: {error}"
 
 
 def _surely_not_sent(error: object) -> bool:

@@ -10,11 +10,12 @@ from locust.user.task import LOCUST_STATE_STOPPING
 
 from traffic.core.outcome import Answer
 from traffic.core.worker.feed import Record
-from traffic.http.resolver import tls_context
+from traffic.settings.request_options import RequestOptions
 from traffic.users.base import RecordUserBase
 from traffic.users.continuous_sender import ContinuousSender
 from traffic.users.dispatcher import dispatcher_of
 from traffic.users.task_sender import TaskSender
+from traffic.users.tls_options import tls_of
 
 
 class ReplayUser(RecordUserBase):
@@ -59,7 +60,7 @@ class ReplayUser(RecordUserBase):
             base_url=self.host,
             request_event=self.environment.events.request,
             user=self,
-            insecure=self.insecure,
+            insecure=self.insecure or RequestOptions.read(self.environment.parsed_options).insecure,
             ssl_context_factory=self._tls_context,
             network_timeout=self.answer_timeout,
             connection_timeout=self.connection_timeout,
@@ -68,7 +69,7 @@ class ReplayUser(RecordUserBase):
         )
 
     def _tls_context(self) -> Any:
-        return tls_context(insecure=self.insecure, ca_file=self.ca_file, certificate=self.client_certificate)
+        return tls_of(self, RequestOptions.read(self.environment.parsed_options))
 
     def deliver(self, record: Record) -> Answer:
         """Send a record, as RecordUserBase describes, over this user's own connection."""

@@ -1,33 +1,39 @@
 """What all requests of one user class in one run share: how a record is sent, and what an answer means."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 
 from traffic.core.outcome import RULES, Answer, AtLeastOnce, AtMostOnce, Outcome, Rule, judged, retry_after_s
 from traffic.core.protocol import RunConfig
+from traffic.core.reading import REQUESTS
 from traffic.core.worker.feed import Record
-from traffic.http.http1 import REMEMBERED, ResponseHead, request_bytes, request_prefix
+from traffic.http.http1 import REMEMBERED, ResponseHead
 from traffic.http.resolver import Target
-from traffic.users.record_headers import KEY, REPLACEABLE, record_headers
+from traffic.users.option_headers import OptionHeaders
+from traffic.users.request_maker import RequestMaker
 from traffic.users.stats import StatsBuffer
 
-USER_AGENT = "traffic-replayer"
-# Headers that say where a request goes, how its body ends, and what becomes of the connection: no class sets them.
-FRAMING = frozenset({"host", "content-length", "transfer-encoding", "connection"})
 # Rules that always judge the same answer alike, so that their judgements can be remembered.
 _CONSTANT = (AtLeastOnce, AtMostOnce)
+UNAUTHORIZED = 401
 
 # The answer, its outcome, and what the rule raised instead of returning one.
 Judgement = tuple[Answer, Outcome, Exception | None]
+StatsBufferOf = Callable[[tuple[str, str]], StatsBuffer]
+"""Returns the statistics that a name and a method have."""
 
 
 class RequestPlan:
     """The run's settings as bytes and rules that are ready for use. ValueError if they cannot stand in a request.
 
-    `known` has judgements by the head that they are on.
+    `known` has judgements by the head that they are on. `stats_buffer` has all requests if the records are bodies;
+    None: `whole_request` says which has a record's.
     """
 
-    __slots__ = ("_constant", "_prefix", "known", "rule", "run", "stats_buffer", "wait")
+    __slots__ = (
+        *("_buffer_of", "_buffers", "_constant", "_maker", "_own", "_target", "_told", "_version", "_worker", "config"),
+        *("known", "rule", "run", "stats_buffer", "wait"),
+    )
 
     def __init__(
         self,
@@ -35,21 +41,46 @@ class RequestPlan:
         rule: Rule,
         target: Target,
         worker: str,
-        headers: Mapping[str, str],
-        stats: StatsBuffer,
+        own: Mapping[str, str],
+        told: OptionHeaders,
+        buffer_of: StatsBufferOf,
     ) -> None:
-        self.run, self.rule, self.stats_buffer = run.run, rule, stats
+        self.run, self.config, self.rule = run.run, run, rule
         self.wait = run.wait if run.wait[1] > 0 else None
-        self._prefix = _prefix(run, target, worker, headers)
+        self._target, self._worker, self._own, self._told, self._buffer_of = target, worker, own, told, buffer_of
         self._constant = type(rule) in _CONSTANT
         self.known: dict[ResponseHead, Judgement] = {}
+        self._buffers: dict[bytes, StatsBuffer] = {}
+        self._renew()
+        self.stats_buffer = None if run.records == REQUESTS else buffer_of(self._maker.counted_as(b""))
+
+    def _renew(self) -> None:
+        """Make requests with the headers of the options as they are now."""
+        self._version = self._told.version
+        self._maker = RequestMaker(self.config, self._target, self._worker, self._own, self._told.fields)
+
+    def check_headers(self) -> None:
+        """Take other headers if the header file has changed."""
+        self._told.refresh()
+        if self._told.version != self._version:
+            self._renew()
 
     def request(self, record: Record) -> bytes:
         """Return the bytes that send a record."""
-        return request_bytes(self._prefix, record.index, record.body)
+        return self._maker.request(record.index, record.body)
+
+    def whole_request(self, record: Record) -> tuple[bytes, StatsBuffer]:
+        """Return the bytes that send a record which is a whole request, and the statistics that have it."""
+        data, counted = self._maker.whole(record.index, record.body)
+        stats_buffer = self._buffers.get(counted)
+        if stats_buffer is None:
+            stats_buffer = self._buffers[counted] = self._buffer_of(self._maker.counted_as(record.body))
+        return data, stats_buffer
 
     def judge(self, head: ResponseHead) -> Judgement:
         """Judge a head that is not `known`."""
+        if head.status == UNAUTHORIZED and self._told.refreshable:
+            return self._refused()
         value = head.get("retry-after")
         answer = Answer(head.status, f"HTTP {head.status}", retry_after=retry_after_s(value, datetime.now(UTC)))
         judgement = judged(self.rule, answer)
@@ -60,24 +91,13 @@ class RequestPlan:
             self.known[head] = judgement
         return judgement
 
+    def _refused(self) -> Judgement:
+        answer = self._told.refused()
+        if self._told.version != self._version:
+            self._renew()
+        return judged(self.rule, answer)
+
 
 def rule_of(own: Rule | None, run: RunConfig) -> Rule:
     """Return a class's own rule, or that of the run's policy."""
     return own or RULES["at-most-once" if run.policy == "at-most-once" else "at-least-once"]
-
-
-def _prefix(run: RunConfig, target: Target, worker: str, own: Mapping[str, str]) -> bytes:
-    """Return the bytes of every request up to the record's index; `own` are the headers that the class adds."""
-    fixed = record_headers(run.run, worker, "")
-    refused = ({name.lower() for name in fixed} - REPLACEABLE | FRAMING) & {name.lower() for name in own}
-    if refused:
-        raise ValueError(f"the replay user sets {', '.join(sorted(refused))} itself: leave it out of default_headers")
-    replaced = {name.lower() for name in own}
-    headers = {
-        "User-Agent": USER_AGENT,
-        **({"Authorization": target.credentials} if target.credentials else {}),
-        **fixed,
-    }
-    kept = {name: value for name, value in headers.items() if name.lower() not in replaced}
-    key = kept.pop(KEY)
-    return request_prefix(run.method, target.base + run.path, target.host, {**kept, **own, KEY: key})

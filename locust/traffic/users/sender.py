@@ -4,19 +4,24 @@ Guarded here: the outcome of a record that was taken is reported exactly once, w
 failure, an error in the locustfile, or the user's end.
 """
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gevent.event import Event
 
 from traffic.clock import now_s
-from traffic.core.outcome import Answer, Outcome, judged
+from traffic.core.outcome import Answer, Fault, Outcome, judged
 from traffic.core.worker.feed import Record
+from traffic.http.certificate_fault import certificate_fault
 from traffic.http.connection import Connection
 from traffic.http.http1 import ResponseHead
 from traffic.machine_limits import own_fault
 from traffic.users.base import STOPPED
 from traffic.users.dispatcher import Dispatcher
+from traffic.users.header_file import HeaderFileError
 from traffic.users.request_plan import RequestPlan
+
+if TYPE_CHECKING:
+    from traffic.users.stats import StatsBuffer
 
 _DELIVERED = Outcome.DELIVERED  # saves one look-up for each record
 
@@ -27,12 +32,16 @@ class Sender:
     The loop calls all methods but `_send` and `_abandon`. `_done` wakes the user's greenlet.
     """
 
-    __slots__ = ("_dispatcher", "_done", "_error", "_plan", "_record", "_source", "_started", "_user", "connection")
+    __slots__ = (
+        *("_dispatcher", "_done", "_error", "_plan", "_record", "_source", "_started", "_stats", "_user"),
+        "connection",
+    )
 
     def __init__(self, dispatcher: Dispatcher, user: Any) -> None:
         self._dispatcher, self._user, self._source = dispatcher, user, dispatcher.source
         self.connection = Connection(dispatcher.endpoint(user), self)
         self._plan: RequestPlan | None = None
+        self._stats: StatsBuffer | None = None  # of the record that is under way
         self._record: Record | None = None
         self._started = 0.0
         self._done = Event()
@@ -50,6 +59,10 @@ class Sender:
         if plan is None or plan.run != record.run:
             self._plan = None  # if making a plan fails, nothing was sent
             plan = self._plan = self._dispatcher.plan(self._user)
+            self._stats = plan.stats_buffer
+        if plan.stats_buffer is None:
+            data, self._stats = plan.whole_request(record)
+            return data
         return plan.request(record)
 
     def _after_outcome(self, plan: RequestPlan, answer: Answer) -> None:
@@ -77,15 +90,16 @@ class Sender:
             return None
         answer, outcome, fault = plan.known.get(head) or plan.judge(head)
         self._source.record_outcome(record, answer, outcome, now)
+        stats_buffer = self._stats
+        assert stats_buffer is not None, "it was set as the request was made"
         if self._dispatcher.bulk_stats:
-            stats_buffer = plan.stats_buffer
             stats_buffer.log(now - (record.due or self._started))
             stats_buffer.content += body
             if outcome is not _DELIVERED:
                 stats_buffer.failures[answer.reason] += 1
         else:
             self._dispatcher.report_request(
-                self._user, plan, head, answer, outcome, body, record.due or self._started, now
+                self._user, stats_buffer, head, answer, outcome, body, record.due or self._started, now
             )
         if fault is None:
             return answer
@@ -101,12 +115,14 @@ class Sender:
         answer, outcome, fault = judged(plan.rule, unanswered(error, sent=sent, waited=now - self._started))
         self._record = None
         self._source.record_outcome(record, answer, outcome)
+        stats_buffer = self._stats
+        assert stats_buffer is not None, "it was set as the request was made"
         if self._dispatcher.bulk_stats:
-            plan.stats_buffer.log(now - (record.due or self._started))
-            plan.stats_buffer.failures[answer.reason] += 1
+            stats_buffer.log(now - (record.due or self._started))
+            stats_buffer.failures[answer.reason] += 1
         else:
             self._dispatcher.report_request(
-                self._user, plan, None, answer, outcome, 0, record.due or self._started, now
+                self._user, stats_buffer, None, answer, outcome, 0, record.due or self._started, now
             )
         if fault is not None:
             self.fail_user(fault)
@@ -125,7 +141,8 @@ class Sender:
         if record is None:
             return
         sent, reason = self._plan is not None, STOPPED if self._error is None else reason_of(self._error)
-        answer, outcome = Answer(0, reason, sent=sent, fault="user"), Outcome.RETRY
+        fault: Fault = "worker" if isinstance(self._error, HeaderFileError) else "user"
+        answer, outcome = Answer(0, reason, sent=sent, fault=fault), Outcome.RETRY
         if self._plan is not None:
             answer, outcome, _ = judged(self._plan.rule, answer)
         self._source.record_outcome(record, answer, outcome)
@@ -139,4 +156,4 @@ def unanswered(error: Exception, *, sent: bool, waited: float) -> Answer:
 
 def reason_of(error: BaseException) -> str:
     """Return an error as a report shows it."""
-    return f"{type(error).__name__}: {error}"
+    return certificate_fault(error) or f"{type(error).__name__}: {error}"

@@ -37,11 +37,12 @@ class OutcomesRecorded:
 
 @dataclass(frozen=True, slots=True)
 class Leased:
-    """These positions are leased to a worker from now on."""
+    """These positions are leased to a worker from now on; `at_ms`: since then, since 1970, if records get that time."""
 
     lease: int
     worker: str
     positions: RangeSet
+    at_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)

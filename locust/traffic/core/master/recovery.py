@@ -18,7 +18,7 @@ class Recovery:
     """Reads a journal's entries one after the other. Memory: what the ledger itself needs.
 
     `ledger` is right after each entry, and has no worker. `attempts`, `resent` and `maybe_resent` are what each worker
-    has counted.
+    has counted. `handed_out` has the leases in their order, with their times, if records get these.
     """
 
     def __init__(self, records: int) -> None:
@@ -26,6 +26,7 @@ class Recovery:
         self.attempts: dict[str, int] = {}
         self.resent: dict[str, int] = {}
         self.maybe_resent: dict[str, int] = {}
+        self.handed_out: list[tuple[RangeSet, int]] = []
         # By worker and lease, what that worker has neither settled nor returned.
         self._leased: dict[str, dict[int, RangeSet]] = {}
 
@@ -42,6 +43,8 @@ class Recovery:
         if isinstance(entry, Leased):
             self._leased.setdefault(entry.worker, {})[entry.lease] = entry.positions.copy()
             self.ledger.record_leased(entry.worker, entry.positions)
+            if entry.at_ms:
+                self.handed_out.append((entry.positions, entry.at_ms))
             self.ledger.leases.made = max(self.ledger.leases.made, entry.lease)
         else:
             self._close(entry.worker, entry.positions, entry.lease)

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from traffic.core.headers import masked
 from traffic.core.master.dead_letters import DeadLetters, PositionArray
 from traffic.core.master.progress import Progress
 from traffic.core.master.run import Run
@@ -15,8 +16,10 @@ from traffic.core.master.verdict import verdict
 from traffic.core.master.worker_table import WorkerRow
 from traffic.core.order import Indexes
 from traffic.core.ranges import RangeSet
+from traffic.core.reading import REQUESTS
 from traffic.core.record_state import DeadLetter, RecordState
 from traffic.core.records import UnreadableError
+from traffic.core.request_record import body_of, fields_of, split
 
 PIECE = 1 << 16
 BATCH = 500
@@ -162,7 +165,8 @@ def _workers(run: Run, context: RunContext) -> Iterator[WorkerRow]:
 def dead_letters(run: Run, dead: DeadLetters | None = None) -> Iterator[dict[str, Any]]:
     """Return dead letters as JSON objects, in the run's order; those of the run, if no others are given.
 
-    `record` is the body as text, None if it can no longer be read.
+    `record` is the body as text, None if it can no longer be read, or is no text. Of a whole request, `request` has the
+    rest: its method, its URL and its headers, secrets masked.
     """
     dead = run.ledger.dead if dead is None else dead
     places = dead.places()
@@ -179,12 +183,14 @@ def letters_at(run: Run, dead: DeadLetters, places: PositionArray) -> list[dict[
 
 
 def _letters(run: Run, dead: DeadLetters, places: PositionArray, indexes: Indexes) -> list[dict[str, Any]]:
-    letters = zip(dead.at(places), indexes.tolist(), _bodies(run, indexes), strict=True)
-    return [_dead_letter(run, letter, index, body) for letter, index, body in letters]
+    letters = zip(dead.at(places), indexes.tolist(), _records(run, indexes), strict=True)
+    return [_dead_letter(run, letter, index, record) for letter, index, record in letters]
 
 
-def _dead_letter(run: Run, letter: DeadLetter, index: int, body: str | None) -> dict[str, Any]:
-    return {
+def _dead_letter(run: Run, letter: DeadLetter, index: int, record: bytes | None) -> dict[str, Any]:
+    whole = run.config.records == REQUESTS and record is not None
+    body = body_of(record) if whole and record is not None else record
+    made = {
         "index": index,
         "outcome": letter.state.name.lower(),
         "attempts": letter.attempts,
@@ -192,18 +198,29 @@ def _dead_letter(run: Run, letter: DeadLetter, index: int, body: str | None) -> 
         "reason": letter.reason,
         "worker": letter.worker,
         "key": f"{run.config.run}-{index}",
-        "record": body,
+        "record": None if body is None else _text(body),
     }
+    return made | ({"request": _request(record)} if whole and record is not None else {})
 
 
-def _bodies(run: Run, indexes: Indexes) -> list[str | None]:
-    """Return the records as text, None for each that can no longer be read."""
+def _request(record: bytes) -> dict[str, Any]:
+    """Return the head of a whole request, as lines of requests have it."""
+    _, line, fields, _ = split(record)
+    method, _, path = line.decode("latin-1").partition(" ")
+    header: dict[str, list[str]] = {}
+    for name, value in fields_of(fields):
+        header.setdefault(name, []).append(masked(name, value))
+    return {"method": method, "url": path, "header": header}
+
+
+def _records(run: Run, indexes: Indexes) -> list[bytes | None]:
+    """Return the records, None for each that can no longer be read."""
     try:
-        return [_text(body) for body in run.dataset.bodies(indexes)]
+        return list(run.dataset.bodies(indexes))
     except UnreadableError:
         if len(indexes) == 1:
             return [None]
-    return [_bodies(run, indexes[at : at + 1])[0] for at in range(len(indexes))]
+    return [_records(run, indexes[at : at + 1])[0] for at in range(len(indexes))]
 
 
 def _text(body: bytes) -> str | None:

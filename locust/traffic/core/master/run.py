@@ -12,6 +12,7 @@ from traffic.core.master.decisions import (
     WorkerGone,
     WorkerJoined,
 )
+from traffic.core.master.handed_out import HandedOut
 from traffic.core.master.in_doubt import mark_in_doubt
 from traffic.core.master.ledger import Ledger
 from traffic.core.master.rate_backoff import RateBackoff
@@ -34,7 +35,8 @@ class Run:
     `maybe_resent` are what each worker has counted, by worker: requests that left it, those of them for records that
     the API had answered before, and those for records that it may have had. `refused_acks` counts acks that reported
     outcomes of positions that their worker was never leased. `hold` says whether the API has asked the run to wait,
-    and `backoff` how much slower than usual it sends because of the API.
+    and `backoff` how much slower than usual it sends because of the API. `handed_out` has the times that are put into
+    the records; None: none are.
     """
 
     config: RunConfig
@@ -48,6 +50,7 @@ class Run:
     pacer: "Pacer | None" = None
     hold: ApiHold = field(default_factory=ApiHold)
     backoff: RateBackoff = field(default_factory=RateBackoff)
+    handed_out: HandedOut | None = None
 
     @classmethod
     def of(cls, config: RunConfig, dataset: Records, order: Order) -> "Run":

@@ -136,7 +136,10 @@ class Session:
         indexes = run.order.indexes(positions.array())
         fits = records_that_fit(terms, run.dataset.lengths(indexes))
         positions, indexes = positions.head(fits), indexes[:fits]
-        bodies = tuple(run.dataset.bodies(indexes))
+        bodies, at_ms = run.dataset.bodies(indexes), 0
+        if run.handed_out is not None:
+            at_ms = run.handed_out.note(positions)
+            bodies = run.handed_out.stamped(positions, bodies)
         redelivered = ledger.prior_attempts.repeats_among(positions)
         lease = ledger.lease(self.worker, positions)
         seq = self.next_seq()
@@ -149,7 +152,7 @@ class Session:
             positions=tuple(lease.open),
             redelivered=tuple(redelivered),
             indexes=indexes.astype("<u8").tobytes(),
-            bodies=bodies,
+            bodies=tuple(bodies),
             tried=ledger.prior_attempts.tries_among(redelivered) if redelivered else (),
             due=run.pacer.due(positions) if run.pacer else b"",
             spacing=spacing,
@@ -157,4 +160,4 @@ class Session:
             probe=limits.probe,
             limit=limits.records_per_s,
         )
-        return [Leased(lease.number, self.worker, positions), Send(self.worker, grant)]
+        return [Leased(lease.number, self.worker, positions, at_ms), Send(self.worker, grant)]

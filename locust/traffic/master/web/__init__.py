@@ -9,6 +9,7 @@ from traffic.master.web.dead_letters import DeadLetterRoutes
 from traffic.master.web.files import Files
 from traffic.master.web.metrics import Metrics
 from traffic.master.web.pages import Pages
+from traffic.master.web.preview import Preview
 from traffic.master.web.reports import Reports
 from traffic.master.web.routes import MasterView, Routes
 from traffic.master.web.same_origin import SameOriginGuard
@@ -31,6 +32,7 @@ class Web:
         Pages(routes)
         files = Files(routes)
         status_routes = StatusRoutes(routes, checked_start, files.checking)
+        Preview(routes, checked_start.form, files)
         Controls(routes, checked_start)
         DeadLetterRoutes(routes)
         Reports(routes)

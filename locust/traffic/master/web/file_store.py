@@ -18,7 +18,7 @@ from typing import Any
 from traffic.dataset.cache import Cache
 from traffic.dataset.compression import plain_suffix
 from traffic.dataset.fingerprint import FileFingerprint
-from traffic.dataset.formats import SUFFIXES, name_hint
+from traffic.dataset.formats import SUFFIXES, cache_hint
 from traffic.master.web.file_reach import inside
 from traffic.ownership import is_file, is_folder
 
@@ -100,7 +100,7 @@ class FileStore:
             "name": path.name,
             "bytes": status.st_size,
             "modified": modified,
-            "records": self._cache.count(fingerprint, name_hint(path)) if known is None else known,
+            "records": self._cache.count(fingerprint, cache_hint(path)) if known is None else known,
             "uploaded": uploaded,
         }
 

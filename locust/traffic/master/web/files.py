@@ -1,15 +1,18 @@
 """Serve the traffic files: list, upload and delete them."""
 
+import argparse
 from pathlib import Path
 
 from flask import Response, request
 
+from traffic.core.reading import Reading
 from traffic.master.threads import in_thread
 from traffic.master.web.file_store import FileStore, NameRefusedError, plain_name
 from traffic.master.web.routes import Routes, answer, refuse
 from traffic.master.web.upload import Checking, Upload, UploadError
 from traffic.ownership import is_folder
-from traffic.settings import BY_NAME
+from traffic.settings import BY_NAME, SettingsError
+from traffic.settings.arguments import READING, settings_of
 
 
 class Files:
@@ -49,10 +52,18 @@ class Files:
 
         try:
             check_allowed()
-            upload = Upload(store, self.checking, self._routes.folder.path, check_allowed)
+            reading = self._reading()
+            upload = Upload(store, self.checking, self._routes.folder.path, check_allowed, reading)
             return answer(upload.store_file(kept_name, request.content_length, request.stream), 201)
+        except SettingsError as error:
+            return refuse(400, str(error))
         except UploadError as error:
             return refuse(error.status, str(error), **({"findings": error.findings} if error.findings else {}))
+
+    def _reading(self) -> Reading:
+        """Return how an upload is read: as its query says, else as the master was configured."""
+        given = {name: value for name, value in request.args.items() if name in READING}
+        return settings_of(argparse.Namespace(**{**vars(self._routes.options), **given})).reading
 
     def _delete(self, name: str) -> Response:
         try:

@@ -79,10 +79,11 @@ class Form:
             read_spawn_rate(form.get("spawn_rate", ""))
         _check_run_time(form.get("run_time", ""))
         if "traffic_file" in form:
-            in_thread(self.allowed_files.check, form["traffic_file"], self._uploads)
+            in_thread(self.allowed_files.check, form["traffic_file"], self.uploads)
 
     @property
-    def _uploads(self) -> Path:
+    def uploads(self) -> Path:
+        """The folder of the files that were uploaded."""
         return self._routes.folder.path / UPLOADS
 
     def _check_host(self, value: str) -> None:

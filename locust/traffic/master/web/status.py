@@ -112,6 +112,7 @@ class StatusRoutes:
                 "value": str(getattr(options, option.name, None) or ""),
                 "help": option.help,
                 "choices": list(option.choices) if option.choices else None,
+                "many": option.many,
             }
             for option in OPTIONS
             if option.in_form

@@ -10,6 +10,7 @@ import gevent
 from gevent.lock import BoundedSemaphore
 from werkzeug.exceptions import ClientDisconnected
 
+from traffic.core.reading import PLAIN, Reading
 from traffic.dataset.dataset import Dataset, DatasetError
 from traffic.dataset.fault_list import ManyFaultsError
 from traffic.dataset.schema import SchemaError
@@ -41,20 +42,31 @@ class Checking:
     """
 
     def __init__(self, schema: Path | None) -> None:
-        self.loader, self._schema = BackgroundLoader(), schema
+        self.loader, self._schema = BackgroundLoader(says_notes=False), schema
         self._one_at_a_time = BoundedSemaphore()
 
-    def open(self, draft: Path, state: Path) -> Dataset:
+    def open(self, file: Path, state: Path, reading: Reading, called: str) -> Dataset:
         """Open a file as `BackgroundLoader.open` does."""
         with self._one_at_a_time:
-            return self.loader.open(draft, state, self._schema, draft.name)
+            return self.loader.open(file, state, self._schema, reading, called)
 
 
 class Upload:
-    """Receives one file. `check_allowed` raises UploadError if the file of that name must not be replaced now."""
+    """Receives one file. `check_allowed` raises UploadError if the file of that name must not be replaced now.
 
-    def __init__(self, store: FileStore, checking: "Checking", state: Path, check_allowed: Callable[[], None]) -> None:
+    `reading` is how it is to be read.
+    """
+
+    def __init__(
+        self,
+        store: FileStore,
+        checking: "Checking",
+        state: Path,
+        check_allowed: Callable[[], None],
+        reading: Reading = PLAIN,
+    ) -> None:
         self._store, self._checking, self._state, self._check_allowed = store, checking, state, check_allowed
+        self._reading = reading
 
     def store_file(self, name: str, length: int, body: IO[bytes]) -> dict[str, Any]:
         """Write `length` bytes to disk, check them, put the file in its place; describe it. UploadError if refused."""
@@ -96,7 +108,7 @@ class Upload:
 
     def _check(self, draft: Path) -> dict[str, Any]:
         try:
-            dataset = self._checking.open(draft, self._state)
+            dataset = self._checking.open(draft, self._state, self._reading, draft.name)
         except DatasetError as error:
             listed = error.listed if isinstance(error, ManyFaultsError) else (error,)
             findings = [_named(one.without_file, draft) for one in listed]
@@ -105,7 +117,7 @@ class Upload:
             raise UploadError(500, f"The file cannot be checked: {error}") from error
         try:
             digest = f"sha256:{dataset.digest}"
-            return {"records": dataset.records, "format": dataset.format.label, "digest": digest}
+            return {"records": dataset.records, "format": dataset.label, "digest": digest}
         finally:
             dataset.close()
 

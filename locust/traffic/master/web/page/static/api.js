@@ -116,6 +116,16 @@ export async function get(path, query) {
   return parsed(await answer(address(path, query), {}, TIMEOUT_MS));
 }
 
+/**
+ * What a start with this form would send. The file is read for it, however large it is.
+ * @param {Record<string, string>} form
+ * @returns {Promise<import("./types.js").FilePreview>}
+ */
+export async function preview(form) {
+  const body = new URLSearchParams(form);
+  return parsed(await answer(address("preview"), { method: "POST", body }, START_TIMEOUT_MS));
+}
+
 /** @param {"pause" | "go-on" | "stop"} act */
 export async function act(act) {
   return parsed(await answer(address(act), { method: "POST" }, TIMEOUT_MS));

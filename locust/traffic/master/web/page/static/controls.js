@@ -186,7 +186,9 @@ function interruptedText({ run, state, ended, file, counts, target }) {
 
 /** @param {import("./types.js").PastRun} row */
 function targetText({ target }) {
-  return target ? `It goes to ${target.host}, as before (${target.method} ${target.path}).` : "";
+  if (!target) return "";
+  const how = target.method ? `${target.method} ${target.path}` : "whole requests";
+  return `It goes to ${target.host}, as before (${how}).`;
 }
 
 /**

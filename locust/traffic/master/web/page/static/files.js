@@ -9,7 +9,9 @@ import { bytes, plural } from "./format.js";
 const OTHER = "";
 
 export class FileChooser {
-  constructor() {
+  /** @param {() => void} onChosen called when another file is chosen */
+  constructor(onChosen) {
+    this._onChosen = onChosen;
     this._select = byId("file", HTMLSelectElement);
     this._files = /** @type {import("./types.js").TrafficFile[]} */ ([]);
     this._preset = "";
@@ -65,6 +67,7 @@ export class FileChooser {
     const file = this._files.find((one) => one.path === this._select.value);
     show(byId("file-other-field"), this._select.value === OTHER);
     show(byId("file-delete"), Boolean(file?.uploaded));
+    this._onChosen();
   }
 
   _askToDelete() {

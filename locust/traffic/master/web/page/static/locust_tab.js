@@ -3,6 +3,7 @@
 
 const PAGE = new URL("../../traffic", import.meta.url).href;
 const ID = "traffic-link";
+const NOTE = "traffic-note";
 
 /** @returns {HTMLAnchorElement} */
 function link() {
@@ -47,7 +48,24 @@ function inHeader(made, logo) {
   logo.after(made);
 }
 
+/** Above Locust's own form of a start: there is one that shows what will be sent. */
+function beside() {
+  const form = document.querySelector("form");
+  const starts = form?.querySelector('input[name="userCount"], input[name="user_count"]');
+  if (!form || !starts || document.getElementById(NOTE)) return;
+  const note = document.createElement("p");
+  note.id = NOTE;
+  note.style.cssText = "margin:0 0 16px;font:inherit";
+  const to = document.createElement("a");
+  to.href = PAGE;
+  to.textContent = "the Traffic page";
+  to.style.cssText = "color:inherit";
+  note.append("Start on ", to, ": it shows the first request before anything is sent, and takes uploads.");
+  form.prepend(note);
+}
+
 function place() {
+  beside();
   const tabs = document.querySelector('main [role="tablist"]');
   const logo = document.querySelector("header a:not(#traffic-link)");
   if (tabs) asTab(link(), tabs);

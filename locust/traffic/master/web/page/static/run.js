@@ -157,7 +157,7 @@ export class RunView {
     this._details.put("records", "Records", part ? chosen : count(file.records));
     this._details.put("run", "Run", status.run ?? "");
     const to = status.target;
-    this._details.put("target", "To", to ? `${to.method} ${to.host}${to.path}` : "–");
+    this._details.put("target", "To", to ? `${to.method || "Whole requests to"} ${to.host}${to.path}` : "–");
     const users = `${count(status.users)}, ${status.spawn_rate} started a second`;
     this._details.put("users", "Users", status.users ? users : "–");
     this._details.put("seed", "Seed", ORDERS[status.order ?? ""] ?? String(status.seed));

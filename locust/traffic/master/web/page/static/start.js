@@ -4,10 +4,16 @@ import { get, RefusedError, swarm } from "./api.js";
 import { setDisabledReason, whileBusy, showMessage } from "./buttons.js";
 import { byId, inputOf, make, show } from "./dom.js";
 import { FileChooser } from "./files.js";
+import { Preview } from "./preview.js";
 import { Upload } from "./upload.js";
 
 /** Fields that are not listed: the file has a place of its own, the others are set by dialogs. */
 const DIALOG_FIELDS = ["traffic_resume", "traffic_resend", "traffic_other_host", "traffic_again"];
+/** Fields that change what the first request looks like. */
+const SHOWN_FIELDS = new Set([
+  ...["traffic_file", "traffic_records", "traffic_delimiter", "traffic_csv_types", "traffic_csv_body"],
+  ...["traffic_header", "traffic_stamp", "traffic_offset", "host"],
+]);
 const PLACED_FIELDS = new Set(["traffic_file", ...DIALOG_FIELDS]);
 
 export class StartForm {
@@ -19,11 +25,19 @@ export class StartForm {
   constructor(refresh, askAboutInterrupted) {
     this._refresh = refresh;
     this._askAboutInterrupted = askAboutInterrupted;
-    this._file = new FileChooser();
-    this._upload = new Upload((file) => this._file.load(file.path));
+    this._preview = new Preview();
+    this._file = new FileChooser(() => this._showPreview());
+    this._upload = new Upload(
+      async (file) => {
+        this._preview.forget();
+        await this._file.load(file.path);
+      },
+      () => this._reading(),
+    );
     this._optionsRequested = false; // the options, which fill the form
     this._ready = false;
     this._shownFor = "";
+    byId("start-form").addEventListener("change", () => this._showPreview());
     byId("start-form").addEventListener("submit", (/** @type {Event} */ event) => {
       event.preventDefault();
       this._submit();
@@ -74,6 +88,7 @@ export class StartForm {
     const file = options.fields.find((one) => one.name === "traffic_file");
     await this._file.preset(file?.value ?? "");
     this._ready = true;
+    this._showPreview();
   }
 
   _submit() {
@@ -107,9 +122,19 @@ export class StartForm {
     await this._refresh();
   }
 
+  /** The fields that say how the file is read and sent. */
+  _reading() {
+    const form = this._form();
+    return Object.fromEntries(Object.entries(form).filter(([name]) => SHOWN_FIELDS.has(name)));
+  }
+
+  _showPreview() {
+    if (this._ready) this._preview.show(this._reading());
+  }
+
   _form() {
     const { users, rate, host } = this.settings;
-    const fields = /** @type {NodeListOf<HTMLInputElement | HTMLSelectElement>} */ (
+    const fields = /** @type {NodeListOf<HTMLInputElement | HTMLSelectElement | HTMLTextAreaElement>} */ (
       byId("more-fields").querySelectorAll("[name]")
     );
     const more = [...fields].map((one) => [one.name, one.value.trim()]);
@@ -141,9 +166,12 @@ function field(one) {
   const value = one.value ?? "";
   const option = (/** @type {string} */ choice) =>
     make("option", { value: choice, selected: choice === value }, choice);
+  const text = { value, autocomplete: "off", spellcheck: false };
   const input = one.choices
     ? make("select", {}, ...one.choices.map(option))
-    : make("input", { value, autocomplete: "off", spellcheck: false });
+    : one.many
+      ? make("textarea", { ...text, rows: 2 })
+      : make("input", text);
   input.id = id;
   input.name = one.name;
   input.setAttribute("aria-describedby", hint);

@@ -131,6 +131,7 @@
  * @property {string} value
  * @property {string} help
  * @property {string[] | null} choices
+ * @property {boolean} many whether each line of the value is one
  */
 
 /** @typedef {{host: string | null, users: number, spawn_rate: number, fields: Field[]}} StartOptions */
@@ -142,6 +143,17 @@
  * @property {boolean} uploaded
  * @property {number} bytes
  * @property {number | null} [records] null if that is not known without reading
+ */
+
+/**
+ * @typedef {object} FilePreview what a start would send
+ * @property {string} format
+ * @property {number} records
+ * @property {string} digest
+ * @property {string} modified
+ * @property {string[]} warnings
+ * @property {[string, string][]} types
+ * @property {{method: string, url: string, headers: [string, string][], body: string | null, bytes: number}} request
  */
 
 /**

@@ -7,9 +7,13 @@ import { byId, inputOf, make, setText, show } from "./dom.js";
 import { bytes, percent, plural } from "./format.js";
 
 export class Upload {
-  /** @param {(file: {path: string}) => Promise<void>} done called with the file that the master has accepted */
-  constructor(done) {
+  /**
+   * @param {(file: {path: string}) => Promise<void>} done called with the file that the master has accepted
+   * @param {() => Record<string, string>} reading how the file is read
+   */
+  constructor(done, reading) {
     this._done = done;
+    this._reading = reading;
     this._request = /** @type {XMLHttpRequest | null} */ (null);
     this._checking = false;
     const [input, drop] = [inputOf("upload-file"), byId("drop")];
@@ -74,7 +78,8 @@ export class Upload {
       this._progress("Checking…", null);
     };
     request.onloadend = () => void this._ended(request, file);
-    request.open("PUT", address(`files/${encodeURIComponent(file.name)}`));
+    const { traffic_file: _, host: __, ...reading } = this._reading();
+    request.open("PUT", address(`files/${encodeURIComponent(file.name)}`, reading));
     request.send(file);
   }
 

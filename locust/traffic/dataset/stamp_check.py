@@ -1,0 +1,45 @@
+"""Checks that a time can be put into each record: it is an object, and has no such member yet."""
+
+from collections.abc import Iterator
+
+import msgspec
+import numpy as np
+
+from traffic.dataset.dataset import Dataset, DatasetError
+from traffic.dataset.fault_list import FaultList
+from traffic.dataset.scan import DECODER, Progress
+
+_BATCH = 4096
+_MEMBERS = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
+
+def check_stamp(dataset: Dataset, member: str, progress: Progress) -> None:
+    """Raise DatasetError if a record has that member already, or cannot have one."""
+    faults = FaultList()
+    for first in range(0, dataset.records, _BATCH):
+        indexes = np.arange(first, min(first + _BATCH, dataset.records), dtype=np.uint64)
+        for index, body in zip(indexes.tolist(), dataset.contents(indexes), strict=True):
+            for what in _faults(body, member):
+                line, column = (None, None) if faults.full else dataset.place(index)
+                remedy = "Name another member with --traffic-stamp, or take it out of the records."
+                faults.add(DatasetError(dataset.file, what, remedy, index, line, column))
+        progress(first, dataset.records)
+    faults.raise_any()
+
+
+def _faults(body: bytes, member: str) -> Iterator[str]:
+    if not body.endswith(b"}"):
+        yield "has no JSON object as its body, so no time can be put into it"
+        return
+    try:
+        members = _MEMBERS.decode(body)
+    except msgspec.MsgspecError:
+        try:
+            # Lone surrogates, which RFC 8259 allows as escapes.
+            members = DECODER.decode(body.decode("utf-8", "surrogatepass"))
+        except (ValueError, RecursionError):
+            members = None
+    if not isinstance(members, dict):
+        yield "has no JSON object as its body, so no time can be put into it"
+    elif member in members:
+        yield f"has a member {member!r} already, and two of one name mean anything"

@@ -1,0 +1,53 @@
+"""Answer what a start with a form's file would send: what is known of the file, and its first request."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from flask import Response, request
+
+from traffic.dataset.dataset import DatasetError
+from traffic.dataset.fault_list import ManyFaultsError
+from traffic.dataset.schema import SchemaError
+from traffic.master.threads import in_thread
+from traffic.master.web.files import Files
+from traffic.master.web.form import Form
+from traffic.master.web.routes import Routes, answer, refuse
+from traffic.settings import SettingsError
+from traffic.settings.arguments import REQUESTS, settings_of
+from traffic.users.first_request import describe_file, first_request
+
+# What a form may say of it; the rest is as the master was configured.
+FIELDS = ("traffic_file", "traffic_offset", *REQUESTS)
+
+
+class Preview:
+    """Opens the file as a start does, with the loader of the uploads: a start's own progress is not disturbed."""
+
+    def __init__(self, routes: Routes, form: Form, files: Files) -> None:
+        self._routes, self._form, self._files = routes, form, files
+        routes.add("/traffic/preview", self._preview, "POST")  # so that no other site makes it read files
+
+    def _preview(self) -> Response:
+        given = {name: value for name, value in request.form.items() if name in FIELDS}
+        options = argparse.Namespace(**{**vars(self._routes.options), **given})
+        file = Path(str(options.traffic_file or "").strip())
+        try:
+            in_thread(self._form.allowed_files.check, str(file), self._form.uploads)
+            return answer(self._described(file, options, request.form.get("host", "").strip()))
+        except DatasetError as error:
+            listed = error.listed if isinstance(error, ManyFaultsError) else (error,)
+            return refuse(422, str(error), findings=[one.without_file for one in listed])
+        except (SettingsError, SchemaError, ValueError) as error:
+            return refuse(400, str(error))
+
+    def _described(self, file: Path, options: argparse.Namespace, host: str) -> dict[str, Any]:
+        settings = settings_of(options)
+        dataset = self._files.checking.open(file, self._routes.folder.path, settings.reading, str(file))
+        try:
+            users = self._routes.web_ui.environment.user_classes
+            own = next((own for one in users if (own := getattr(one, "default_headers", None))), None)
+            shown = in_thread(first_request, dataset, settings, host, own)
+            return {**in_thread(describe_file, dataset, file), "request": shown.to_json()}
+        finally:
+            dataset.close()

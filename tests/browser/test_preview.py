@@ -1,0 +1,72 @@
+"""What will be sent is shown before Start: the file as it is read, and its first request."""
+
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from support.cluster import Cluster
+from support.fake_api import FakeApi
+from support.traffic_page import SLOW_MS, TrafficPage, web_cluster
+
+SEMICOLONS = 'name;msg;price\nAna;Hola, Bo;1,50\n;;\nBo;"a ""b""";2\n'
+
+
+@pytest.fixture(scope="module")
+def cluster(api: FakeApi, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    with web_cluster(tmp_path_factory.mktemp("preview"), api.url) as made:
+        yield made
+
+
+@pytest.fixture
+def traffic(api: FakeApi, cluster: Cluster, page: Page) -> TrafficPage:
+    cluster.await_startable()
+    api.forget()
+    return TrafficPage(page, cluster.web).open()
+
+
+def test_a_csv_with_semicolons_is_shown_as_its_first_request_and_is_delivered_so(
+    traffic: TrafficPage, cluster: Cluster, api: FakeApi
+) -> None:
+    (cluster.folder / "data" / "excel.csv").write_text(SEMICOLONS)
+    page = traffic.open().page
+    page.locator("#file").select_option(str(cluster.folder / "data" / "excel.csv"))
+    facts, request = page.locator("#preview-facts"), page.locator("#preview-text")
+    expect(facts).to_contain_text("2 records, CSV with a header, semicolons, last written", timeout=SLOW_MS)
+    expect(page.locator("#preview-notes")).to_contain_text("1 row is empty in every field, and left out")
+    expect(request).to_contain_text(f"POST {api.url}/")
+    expect(request).to_contain_text('{"name":"Ana","msg":"Hola, Bo","price":"1,50"}')
+    traffic.section("Start a run").get_by_text("More", exact=True).click()
+    page.get_by_label("Headers", exact=True).fill("X-Tenant: 7\nX-Api-Key: s3cret")
+    page.get_by_label("Headers", exact=True).blur()
+    expect(request).to_contain_text("X-Tenant: 7", timeout=SLOW_MS)
+    expect(request).to_contain_text("X-Api-Key: •••")
+    page.get_by_label("Types of CSV's columns", exact=True).fill("price=number")
+    page.get_by_label("Types of CSV's columns", exact=True).blur()
+    expect(facts).to_contain_text("has '1,50', which is no number as JSON has it", timeout=SLOW_MS)
+    expect(request).to_be_hidden()
+    page.get_by_label("Types of CSV's columns", exact=True).fill("")
+    page.get_by_label("Types of CSV's columns", exact=True).blur()
+    expect(request).to_be_visible(timeout=SLOW_MS)
+    traffic.assert_no_violation()
+    traffic.begin(users=2)
+    traffic.await_state("completed")
+    bodies = sorted(post.body for post in api.posts())
+    assert bodies == [
+        '{"name":"Ana","msg":"Hola, Bo","price":"1,50"}',
+        '{"name":"Bo","msg":"a \\"b\\"","price":"2"}',
+    ]
+    assert traffic.alarms == []
+
+
+def test_a_file_that_cannot_be_read_is_said_so_before_start(traffic: TrafficPage, cluster: Cluster) -> None:
+    path = cluster.folder / "data" / "ambiguous.csv"
+    path.write_text("a,b;c\n1,2;3\n")
+    page = traffic.open().page
+    page.locator("#file").select_option(str(path))
+    facts = page.locator("#preview-facts")
+    expect(facts).to_contain_text("the file can be read as CSV in two ways", timeout=SLOW_MS)
+    traffic.section("Start a run").get_by_text("More", exact=True).click()
+    page.get_by_label("Delimiter of CSV", exact=True).select_option("semicolon")
+    expect(facts).to_contain_text("1 record, CSV with a header, semicolons", timeout=SLOW_MS)
+    traffic.assert_fits()

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 from playwright.sync_api import Browser
 
@@ -41,7 +42,7 @@ def test_what_chromium_recorded_is_sent_again(browser: Browser, tmp_path: Path) 
         page.evaluate(ACTS)
         context.close()
         recorded = [request for request in site.requests if "favicon" not in request.line]
-        more = {"TRAFFIC_FILE": har, "TRAFFIC_RECORDS": "requests", "TRAFFIC_ORDER": "file"}
+        more: dict[str, Any] = {"TRAFFIC_FILE": har, "TRAFFIC_RECORDS": "requests", "TRAFFIC_ORDER": "file"}
         with Cluster(tmp_path / "run", api.url, workers=1, users=1, locustfile=REPLAY, **more) as cluster:
             assert cluster.wait() == 0, cluster.master.log[-3000:]
             report = cluster.report

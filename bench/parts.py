@@ -118,3 +118,14 @@ def write_records(file: Path, count: int) -> Path:
                 out.write((",\n" if at else "[") + json.dumps(record))
             out.write("]")
     return file
+
+
+def write_requests(file: Path, count: int) -> Path:
+    """A file of `count` whole requests, with bodies as those of `write_records`, unless it is there."""
+    if not file.exists():
+        with file.open("w") as out:
+            for at in range(count):
+                record = {"name": "Ana Maria Nunez", "msg": f"a message of about fifty letters, as in the data, {at}"}
+                request = {"method": ("POST", "PUT", "PATCH")[at % 3], "url": f"/people/{at}?lang=es", "json": record}
+                out.write(json.dumps(request) + "\n")
+    return file

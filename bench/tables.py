@@ -35,6 +35,7 @@ LABELS = {
 }
 JOB_LABELS = {
     "replay": "ReplayUser",
+    "requests": "ReplayUser, whole requests",
     "record": "RecordUser",
     "distributor": "FastHttpUser, locust-plugins' Distributor",
     "static": "FastHttpUser, static slices",

@@ -9,7 +9,8 @@ by the server, from the first record to the last; the seconds from the start of 
 of the master and of all workers a record, start-up included; the peaks of their memory; how many came, and how many
 of them were distinct. A job of this project of which not every record came exactly once fails.
 
-replay: ReplayUser. record: RecordUser. distributor: FastHttpUser, which asks the master for each record by
+replay: ReplayUser. requests: the same, whose records are whole requests of three methods and a path each (it runs if
+--only names it). record: RecordUser. distributor: FastHttpUser, which asks the master for each record by
 locust-plugins' Distributor. static: FastHttpUser, its worker's slice dealt at the start in a custom message. k6: one
 process, a SharedArray. The last three know no acknowledgement: what a worker held that dies is lost, and they do not
 end by themselves; they are ended when all records have come, or none for some seconds.
@@ -40,10 +41,11 @@ from parts import (
     pinned,
     some_port,
     write_records,
+    write_requests,
 )
 
-OURS = ("replay", "record")
-KINDS = (*OURS, "distributor", "static", "k6")
+OURS = ("replay", "record", "requests")
+KINDS = ("replay", "record", "distributor", "static", "k6")
 MOST = {"record": 100_000, "distributor": 50_000, "static": 100_000}
 # So long nothing comes: then nothing more will.
 STALLED_S = 10.0
@@ -54,7 +56,10 @@ class Job:
 
     def __init__(self, folder: Path, kind: str, records: int, workers: int, users: int) -> None:
         self.folder, self.kind, self.records, self.workers, self.users = folder, kind, records, workers, users
-        self.file = write_records(folder / f"{records}.json", records)
+        if kind == "requests":
+            self.file = write_requests(folder / f"{records}.jsonl", records)
+        else:
+            self.file = write_records(folder / f"{records}.json", records)
         self.state = folder / f"state-{time.monotonic_ns()}"
 
     def _commands(self, url: str, peer: peers.Peer | None) -> list[list[str]]:
@@ -64,7 +69,8 @@ class Job:
             told = [part for one in given for part in ("-e", one)]
             return [pinned(LOAD_CORE, *peer.command, *told, ROOT / "bench/k6.js")]
         python, port = peer.command[0] if peer else sys.executable, some_port()
-        locust = (python, "-m", "locust", "-f", LOCUSTFILES / f"{self.kind}.py", "--host", url)
+        users = "replay" if self.kind == "requests" else self.kind
+        locust = (python, "-m", "locust", "-f", LOCUSTFILES / f"{users}.py", "--host", url)
         many = ("--headless", "--only-summary", "-u", self.users, "-r", 1000, "--expect-workers", self.workers)
         bind = ("--master", "--master-bind-host", "127.0.0.1", "--master-bind-port", port)
         file = ("--traffic-file", self.file) if self.kind in OURS else ()
@@ -73,7 +79,8 @@ class Job:
 
     def run(self, peer: peers.Peer | None) -> dict[str, Any]:
         """Do it; its figures."""
-        env = locust_env(TRAFFIC_STATE_DIR=self.state, RECORDS=self.file)
+        whole = {"TRAFFIC_RECORDS": "requests"} if self.kind == "requests" else {}
+        env = locust_env(TRAFFIC_STATE_DIR=self.state, RECORDS=self.file, **whole)
         with Server(self.folder) as server, (self.folder / f"{self.kind}.log").open("w") as log:
             began = time.monotonic()
             started = [

@@ -20,6 +20,7 @@ from traffic.core.pace.config import TimeFormat
 from traffic.core.reading import REQUESTS
 from traffic.dataset.dataset import Dataset, DatasetError
 from traffic.dataset.fault_list import FaultList
+from traffic.dataset.pointer import found_at
 from traffic.dataset.record_writer import UNTIMED
 from traffic.dataset.scan import Progress
 
@@ -54,14 +55,7 @@ class TimeField:
             found = msgspec.json.decode(body)
         except msgspec.DecodeError:
             found = json.loads(body)  # it allows lone surrogates, as the check of a file does
-        for name in self.path:
-            if isinstance(found, dict):
-                found = found.get(name)
-            elif isinstance(found, list) and name.isdigit() and int(name) < len(found):
-                found = found[int(name)]
-            else:
-                return None
-        return found
+        return found_at(found, self.path)
 
 
 class TimeReader:

@@ -1,7 +1,6 @@
 """Makes whole requests of bodies whose path is a template: each record says by its members where it goes."""
 
-from collections.abc import Sequence
-from typing import Any
+from functools import partial
 
 import numpy as np
 
@@ -12,6 +11,7 @@ from traffic.core.request_record import pack
 from traffic.dataset.dataset import Dataset, DatasetError
 from traffic.dataset.fault_list import FaultList
 from traffic.dataset.from_requests.builder import USER_AGENT
+from traffic.dataset.pointer import found_at
 from traffic.dataset.record_writer import RecordWriter
 from traffic.dataset.scan import DECODER, Progress
 
@@ -28,7 +28,9 @@ def convert_bodies(bodies: Dataset, reading: Reading, out: RecordWriter, progres
         made = []
         for index, body in zip(indexes.tolist(), bodies.bodies(indexes), strict=True):
             try:
-                path = template.expand(_Members(body).look)
+                # Numbers are as the file has them: no digit of an id is lost.
+                members = DECODER.decode(body.decode("utf-8", "surrogatepass"))
+                path = template.expand(partial(found_at, members))
                 made.append(pack(reading.path, reading.method, path, FIELDS, body))
             except ValueError as error:
                 line, column = (None, None) if faults.full else bodies.place(index)
@@ -38,22 +40,3 @@ def convert_bodies(bodies: Dataset, reading: Reading, out: RecordWriter, progres
             out.add(made, first + len(made), bodies.records)
         progress(first, bodies.records)
     faults.raise_any()
-
-
-class _Members:
-    """A record's members. Numbers are as the file has them: no digit of an id is lost."""
-
-    def __init__(self, body: bytes) -> None:
-        self._value = DECODER.decode(body.decode("utf-8", "surrogatepass"))
-
-    def look(self, path: Sequence[str]) -> Any:
-        """Return what stands at a path of members; None if nothing does."""
-        found: Any = self._value
-        for name in path:
-            if isinstance(found, dict):
-                found = found.get(name)
-            elif isinstance(found, list) and name.isdecimal() and int(name) < len(found):
-                found = found[int(name)]
-            else:
-                return None
-        return found

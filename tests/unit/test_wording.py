@@ -54,6 +54,14 @@ ELSEWHERE = {"health.py", "live.py", "wording.py", "__main__.py"}
             "Leave --host (the form's Host) empty; if this is meant: --traffic-other-host (TRAFFIC_OTHER_HOST=yes).",
             "Leave Host empty; if this is meant: confirm it, or set Traffic other host to yes in Locust's own form.",
         ),
+        (
+            "Say --traffic-records requests (TRAFFIC_RECORDS=requests).",
+            "Choose requests under What the records are.",
+        ),
+        (
+            "Say which with --traffic-delimiter (TRAFFIC_DELIMITER): a comma, a semicolon, a tab or |.",
+            "Say which under Delimiter of CSV: a comma, a semicolon, a tab or |.",
+        ),
         ("Put it there, or name another file with --traffic-file (looked for: /a/--traffic-b).", None),
         (
             "Name another with --traffic-state-dir, or make room.",

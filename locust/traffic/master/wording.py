@@ -40,6 +40,7 @@ _PHRASES: tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]], ..
         (rf"\badd --traffic-resend {_ID}", "press Send again under Past runs"),
         (r"--traffic-resume last\b", "press Resume under Past runs"),
         (rf"--traffic-resume {_ID} \({_VARIABLE}\)", "press Resume beside it under Past runs"),
+        (rf"Say --traffic-records {_ID} \({_VARIABLE}\)", "Choose requests under What the records are"),
         (rf"--traffic-again \({_VARIABLE}\)", "press Start anew, or set Traffic again to yes in Locust's own form"),
         (rf"--traffic-other-host \({_VARIABLE}\)", "confirm it, or set Traffic other host to yes in Locust's own form"),
         (r"--host \(the form's Host\)", "Host"),

@@ -58,7 +58,7 @@ class Files:
         except SettingsError as error:
             return refuse(400, str(error))
         except UploadError as error:
-            return refuse(error.status, str(error), **({"findings": error.findings} if error.findings else {}))
+            return refuse(error.status, str(error), error.findings or ())
 
     def _reading(self) -> Reading:
         """Return how an upload is read: as its query says, else as the master was configured."""

@@ -13,6 +13,7 @@ from traffic.master.threads import in_thread
 from traffic.master.web.files import Files
 from traffic.master.web.form import Form
 from traffic.master.web.routes import Routes, answer, refuse
+from traffic.master.wording import for_page
 from traffic.settings import SettingsError
 from traffic.settings.arguments import REQUESTS, settings_of
 from traffic.users.first_request import describe_file, first_request
@@ -37,7 +38,7 @@ class Preview:
             return answer(self._described(file, options, request.form.get("host", "").strip()))
         except DatasetError as error:
             listed = error.listed if isinstance(error, ManyFaultsError) else (error,)
-            return refuse(422, str(error), findings=[one.without_file for one in listed])
+            return refuse(422, str(error), [one.without_file for one in listed])
         except (SettingsError, SchemaError, ValueError) as error:
             return refuse(400, str(error))
 
@@ -48,6 +49,8 @@ class Preview:
             users = self._routes.web_ui.environment.user_classes
             own = next((own for one in users if (own := getattr(one, "default_headers", None))), None)
             shown = in_thread(first_request, dataset, settings, host, own)
-            return {**in_thread(describe_file, dataset, file), "request": shown.to_json()}
+            described = in_thread(describe_file, dataset, file)
+            notes = [for_page(note) for note in described["warnings"]]
+            return {**described, "warnings": notes, "request": shown.to_json()}
         finally:
             dataset.close()

@@ -3,7 +3,7 @@
 import argparse
 import json
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -150,9 +150,10 @@ def answer(value: dict[str, Any], status: int = 200) -> Response:
     return Response(text.encode(errors="backslashreplace"), status, content_type="application/json")
 
 
-def refuse(status: int, why: str, **more: Any) -> Response:
-    """Answer that a request is refused, and why, in the page's words."""
-    return answer({"error": for_page(why), **more}, status)
+def refuse(status: int, why: str, findings: Iterable[str] = (), **more: Any) -> Response:
+    """Answer that a request is refused, and why, in the page's words; `findings` are the faults of a file, if any."""
+    listed = {"findings": [for_page(one) for one in findings]} if findings else {}
+    return answer({"error": for_page(why), **listed, **more}, status)
 
 
 def pieces(file: Any) -> Iterator[bytes]:

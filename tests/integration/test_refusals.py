@@ -35,7 +35,7 @@ CASES = [
     Case("JSON Lines", ("line 2, column 1", "record 1", "a number (7)"), content=b'{"a": 1}\n7\n{"a": 2}\n'),
     Case("CSV", ("line 3, column 1", "record 1", "has 1 field, and the header names 2"), content=b"a,b\n1,2\n3\n"),
     Case("half a gzip file", ("ends before its gzip data does",), content=gzip.compress(b"[{}]", mtime=0)[:-5]),
-    Case("UTF-16", ("UTF-16", "save it as UTF-8"), content='[{"a": 1}]'.encode("utf-16")),
+    Case("UTF-32", ("UTF-32", "save it as UTF-8"), content='[{"a": 1}]'.encode("utf-32")),
     Case("nothing chosen", ("the file has 1 record", "--traffic-offset 1"), options={"TRAFFIC_OFFSET": "1"}),
     Case("limit 0", ("--traffic-limit", "'0'", "TRAFFIC_LIMIT"), options={"TRAFFIC_LIMIT": "0"}),
     Case("no schema", ("--traffic-schema", "cannot be read"), options={"TRAFFIC_SCHEMA": "nowhere.json"}),

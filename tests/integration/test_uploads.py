@@ -68,7 +68,7 @@ def start(cluster: Cluster, **form: Any) -> None:
         ("ñandú.json", GOOD, "a JSON array"),
         ("流量.jsonl", b'{"a":1}\n{"a":2}\n', "JSON Lines"),
         ("two.csv", b"name,msg\nAna,Hola\nBo,Hej\n", "CSV with a header"),
-        ("packed.json.gz", gzip.compress(GOOD, mtime=0), "a JSON array"),
+        ("packed.json.gz", gzip.compress(GOOD, mtime=0), "a JSON array, gzip"),
     ],
 )
 def test_a_good_file_is_there_to_be_chosen(

@@ -20,6 +20,10 @@ _FORBIDDEN = frozenset({errno.EACCES, errno.EPERM})
 _OWN = _NO_FILE | _NO_MEMORY | _FORBIDDEN | {errno.EADDRNOTAVAIL}
 
 
+class OwnFaultError(OSError):
+    """A file that this worker needs to send anything cannot be used; the text names it, and says why."""
+
+
 def open_files() -> int | None:
     """Return how many files this process may have open; None if there is no limit."""
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
@@ -49,6 +53,8 @@ def too_few_files(users: int) -> str:
 
 def own_fault(error: object) -> str:
     """Return what this worker lacks, and the remedy, if an error is due to that; else an empty text."""
+    if isinstance(error, OwnFaultError):
+        return str(error)
     # The number in an SSLError is OpenSSL's.
     code = error.errno if isinstance(error, OSError) and not isinstance(error, ssl.SSLError) else None
     if isinstance(error, socket.gaierror):

@@ -209,6 +209,25 @@ def test_a_token_that_expires_in_mid_run_is_replaced_in_its_file_and_no_record_i
     assert not any("s3cret" in text for text in (said, logs, state.decode("latin-1")))
 
 
+@pytest.mark.parametrize("locustfile", WAYS.values(), ids=WAYS)
+def test_a_worker_without_its_header_file_sends_nothing_says_so_and_goes_on_when_it_is_there(
+    tmp_path: Path, api: RawApi, locustfile: str
+) -> None:
+    secret, file = tmp_path / "headers", tmp_path / "bodies.json"
+    file.write_text(json.dumps([{"n": at} for at in range(20)]))
+    more: dict[str, Any] = {"TRAFFIC_FILE": file, "TRAFFIC_HEADER_FILE": secret, "TRAFFIC_MAX_ATTEMPTS": 1}
+    with Cluster(tmp_path, api.url, workers=1, locustfile=locustfile, web=True, **more) as cluster:
+        cluster.await_web(1)
+        assert cluster.swarm(2)["success"]
+        status = cluster.await_state("paused")
+        assert f"the header file {secret} cannot be read (No such file or directory)" in status["reason"]
+        assert (status["counts"]["attempts"], api.requests) == (0, [])
+        secret.write_text("X-Tenant: 7\n")
+        report = cluster.await_state("completed")
+    assert (report["counts"]["delivered"], report["counts"]["attempts"]) == (20, 20)
+    assert {request.get("X-Tenant") for request in api.requests} == {"7"}
+
+
 def test_an_nginx_log_is_replayed_as_it_was_made(tmp_path: Path, api: RawApi) -> None:
     asked = ["/", "/a%20b?x=%22y%22", "/ca%C3%B1a?q=1&r=2", "/missing/7"]
     served = "location / { return 200 'x'; } location /missing { return 404; }"

@@ -14,11 +14,10 @@ import pytest
 from gevent import ssl
 
 from support.certificates import Authority, self_signed
-from support.replay import OK, Books, Users, listening, server
+from support.replay import OK, Books, Users, listening, server, until
 from traffic.core.outcome import Outcome
 from traffic.http import resolver as resolver_module
 from traffic.http.resolver import FRESH_S, Resolver, Target
-from traffic.users.dispatcher import dispatcher_of
 
 RECORD = b'{"name": "n", "msg": "m"}'
 WITH_BODY = b"HTTP/1.1 201 Created\r\nX-A: b\r\nContent-Length: 4\r\n\r\nbody"
@@ -388,9 +387,10 @@ def test_a_server_that_refuses_the_client_certificate_was_sent_nothing(certifica
 )
 def test_a_certificate_that_cannot_be_read_is_told_by_its_name(setting, what):
     books = Books([RECORD])
-    environment = Users(books, "https://127.0.0.1:1", **setting)
-    with pytest.raises(OSError, match=re.escape(what)):
-        dispatcher_of(environment.environment, books).endpoint(environment.users[0])
+    assert not Users(books, "https://127.0.0.1:1", **setting).run().errors
+    (answer,) = books.answers
+    assert answer.reason.startswith(what)
+    assert (answer.sent, answer.fault) == (False, "worker")
 
 
 def test_an_encrypted_key_is_told_and_nobody_is_asked_for_its_password(certificate, tmp_path):
@@ -462,3 +462,20 @@ def test_a_certificate_that_is_not_accepted_says_why_and_what_cures_it(authority
         assert said[name].startswith(f"the API's certificate is not accepted ({word}"), (name, said[name])
         assert cure in said[name], (name, said[name])
         assert "--traffic-insecure accepts any" in said[name]
+
+
+def test_a_file_for_tls_that_is_not_there_is_this_workers_fault_and_is_read_once_it_is(authority, tmp_path):
+    missing = tmp_path / "ca.pem"
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*authority.leaf("late", chain=True))
+    books = Books([RECORD] * 2)
+    with server(lambda connection, _: connection.sendall(OK), ssl_context=context) as api:
+        users = Users(books, api.url.replace("http:", "https:"), ca_file=str(missing))
+        users.start()
+        until(lambda: books.booked, "the first is told")
+        shutil.copy(authority.root, missing)
+        users.join()
+    first, second = books.answers
+    assert first.reason == f"ca_file {str(missing)!r} cannot be used: [Errno 2] No such file or directory"
+    assert (first.sent, first.fault, second.status) == (False, "worker", 201)
+    assert not users.errors

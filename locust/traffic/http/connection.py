@@ -83,6 +83,12 @@ class Connection:
 
     def _connect(self, now: float) -> None:
         self.due = now + self._endpoint.connect_timeout
+        if self._endpoint.tls is None and self._endpoint.make_tls is not None:
+            try:
+                self._endpoint.tls = self._endpoint.make_tls()
+            except OSError as error:
+                self._fail(error, sent=False)
+                return
         self._connector = Connector(self._endpoint.resolver, self._endpoint.loop, self._on_connected)
         self._connector.begin()
 

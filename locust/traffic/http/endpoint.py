@@ -1,5 +1,6 @@
 """What connections to one API share, and what they call on their handlers."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from ssl import SSLContext
 from typing import Any, Protocol
@@ -25,13 +26,17 @@ class ResponseHandler(Protocol):
 
 @dataclass(slots=True)
 class Endpoint:
-    """What the connections to one API share. Timeouts are in seconds."""
+    """What the connections to one API share. Timeouts are in seconds.
+
+    `make_tls` makes the encryption of an https API when it is needed first; it raises OSError if a file cannot be used.
+    """
 
     target: Target
     resolver: Resolver
     loop: Any
     connect_timeout: float
     answer_timeout: float
+    make_tls: Callable[[], SSLContext] | None = None
     tls: SSLContext | None = None
     known: dict[bytes, ResponseHead] = field(default_factory=dict)
 

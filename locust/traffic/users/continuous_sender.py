@@ -6,9 +6,10 @@ from typing import Any
 from locust.user.task import LOCUST_STATE_STOPPING
 
 from traffic.clock import now_s
-from traffic.core.outcome import Answer
+from traffic.core.outcome import Answer, Outcome
 from traffic.core.worker.feed import Record
 from traffic.http.http1 import ResponseHead
+from traffic.machine_limits import OwnFaultError
 from traffic.users.dispatcher import Dispatcher
 from traffic.users.request_plan import RequestPlan
 from traffic.users.sender import Sender
@@ -55,8 +56,8 @@ class ContinuousSender(Sender):
         record = self._source.take(now)
         if record is None:
             self.wait_for_record()
-        else:
-            self._send(record, now)
+        elif self.prepare(record):
+            self.send()
 
     def _ends(self) -> bool:
         """Return whether the user takes no more records; if so, wake its greenlet."""
@@ -107,6 +108,11 @@ class ContinuousSender(Sender):
         """Make the request that sends a record; return whether that succeeded."""
         try:
             self._data = self._request(record)
+        except OwnFaultError as error:
+            self._record = None
+            self._source.record_outcome(record, Answer(0, str(error), sent=False, fault="worker"), Outcome.RETRY)
+            self._rest(OWN_FAULT_S)
+            return False
         except Exception as error:  # noqa: BLE001 - as above
             self.fail_user(error)
             return False
@@ -135,7 +141,10 @@ class ContinuousSender(Sender):
             seconds = self._user.wait_time()
         elif plan.wait:
             seconds = random.uniform(*plan.wait)  # noqa: S311 - spreads requests, keeps no secret
-        self._timer = self._dispatcher.loop.timer(max(least, seconds))
+        self._rest(max(least, seconds))
+
+    def _rest(self, seconds: float) -> None:
+        self._timer = self._dispatcher.loop.timer(seconds)
         self._timer.start(self._on_waited)
 
     def _on_waited(self) -> None:

@@ -2,6 +2,7 @@
 
 import time
 from collections import deque
+from functools import partial
 from typing import Any, Protocol
 from weakref import WeakKeyDictionary
 
@@ -128,15 +129,15 @@ class Dispatcher:
         self._wanted.set()
 
     def endpoint(self, user: Any) -> Endpoint:
-        """Return how a class's users reach their host. ValueError if it is no URL; OSError for an unusable file."""
+        """Return how a class's users reach their host. ValueError if it is no URL."""
         options = RequestOptions.read(self.environment.parsed_options)
         key = type(user), user.host, options
         if key not in self._endpoints:
             target = Target.of(user.host)
-            tls = tls_of(user, options) if target.tls else None
+            make_tls = partial(tls_of, user, options) if target.tls else None
             resolver = Resolver(target, gevent.spawn, now_s)  # other users may run meanwhile, and make one, too
             times = user.connection_timeout, user.network_timeout or TIMEOUT_S
-            return self._endpoints.setdefault(key, Endpoint(target, resolver, self.loop, *times, tls))
+            return self._endpoints.setdefault(key, Endpoint(target, resolver, self.loop, *times, make_tls))
         return self._endpoints[key]
 
     def plan(self, user: Any) -> RequestPlan:

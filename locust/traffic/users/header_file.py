@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from traffic.core.headers import Field, read_lines
+from traffic.machine_limits import OwnFaultError
 
 logger = logging.getLogger(__name__)
 
@@ -19,7 +20,7 @@ FIRST_WAIT_S, MOST_WAIT_S = 2.0, 16.0
 _LONGEST = 1 << 16
 
 
-class HeaderFileError(OSError):
+class HeaderFileError(OwnFaultError):
     """The file cannot be used; the text names it, and says why."""
 
 

@@ -11,18 +11,19 @@ from locust import FastHttpUser
 from locust.env import Environment
 
 from traffic.clock import now_s
-from traffic.core.outcome import Answer, Outcome, judged, retry_after_s
+from traffic.core.outcome import Answer, Fault, Outcome, judged, retry_after_s
 from traffic.core.protocol import RunConfig
 from traffic.core.worker.feed import Record
 from traffic.http.certificate_fault import certificate_fault
-from traffic.http.resolver import Target, tls_context
+from traffic.http.resolver import Target
 from traffic.http.scheme_mismatch import WRITE_HTTP, WRITE_HTTPS, asks_for_tls, met_plain
-from traffic.machine_limits import own_fault
+from traffic.machine_limits import OwnFaultError, own_fault
 from traffic.settings.request_options import RequestOptions
 from traffic.users.base import STOPPED, RecordUserBase
 from traffic.users.option_headers import OptionHeaders, option_headers_of
 from traffic.users.request_maker import Parts, RequestMaker
 from traffic.users.request_plan import UNAUTHORIZED
+from traffic.users.tls_options import made_tls
 
 # Errors after which no byte of the request can have left.
 _NOT_SENT = frozenset({errno.ECONNREFUSED, errno.EHOSTUNREACH, errno.ENETUNREACH})
@@ -40,7 +41,7 @@ class RecordUser(RecordUserBase, FastHttpUser):  # type: ignore[misc] # a FastHt
         options = RequestOptions.read(environment.parsed_options)
         if options.ca_file or options.certificate or options.insecure:
             self.insecure = options.insecure
-            self.ssl_context_factory = lambda: tls_context(
+            self.ssl_context_factory = lambda: made_tls(
                 insecure=options.insecure, ca_file=options.ca_file, certificate=options.certificate
             )
         super().__init__(environment)
@@ -58,12 +59,9 @@ class RecordUser(RecordUserBase, FastHttpUser):  # type: ignore[misc] # a FastHt
         source = self._source()
         run = source.run
         assert run is not None, "a record was taken, so there is a run"
+        told, parts = self._prepare(run, record)
         answer, outcome, started = Answer(0, STOPPED, fault="user"), None, now_s()
         try:
-            self._apply_timeout()
-            told = option_headers_of(self.environment, run.run)
-            told.refresh()
-            parts = self._parts(run, record, told)
             body: Any = parts.body  # Locust's annotation forgets bytes
             with self.client.request(
                 *(parts.method, parts.path, parts.name),
@@ -93,6 +91,21 @@ class RecordUser(RecordUserBase, FastHttpUser):  # type: ignore[misc] # a FastHt
                 answer, outcome, _ = judged(self._rule(run), answer)
             source.record_outcome(record, answer, outcome)
         return answer
+
+    def _prepare(self, run: RunConfig, record: Record) -> tuple[OptionHeaders, Parts]:
+        """Return the headers of the options, and the record's request. If that fails, nothing of it was sent."""
+        try:
+            self._apply_timeout()
+            told = option_headers_of(self.environment, run.run)
+            told.refresh()
+            return told, self._parts(run, record, told)
+        except Exception as error:
+            self._in_hand = None
+            own = own_fault(error)
+            fault: Fault = "worker" if own else "user"
+            answer = Answer(0, own or f"{type(error).__name__}: {error}", sent=False, fault=fault)
+            self._source().record_outcome(record, answer, Outcome.RETRY)
+            raise
 
     def _parts(self, run: RunConfig, record: Record, told: OptionHeaders) -> Parts:
         """Return the request of a record; what its head has in common with others is made once."""
@@ -132,7 +145,7 @@ def _reason(error: object, timeout: float | None) -> str:
 
 
 def _surely_not_sent(error: object) -> bool:
-    if isinstance(error, socket.gaierror) or (isinstance(error, OSError) and error.errno in _NOT_SENT):
+    if isinstance(error, socket.gaierror | OwnFaultError) or (isinstance(error, OSError) and error.errno in _NOT_SENT):
         return True
     # Any error while geventhttpclient made a connection, TLS included.
     trace = error.__traceback__ if isinstance(error, Exception) else None

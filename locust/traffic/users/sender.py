@@ -17,7 +17,6 @@ from traffic.http.http1 import ResponseHead
 from traffic.machine_limits import own_fault
 from traffic.users.base import STOPPED
 from traffic.users.dispatcher import Dispatcher
-from traffic.users.header_file import HeaderFileError
 from traffic.users.request_plan import RequestPlan
 
 if TYPE_CHECKING:
@@ -141,8 +140,9 @@ class Sender:
         if record is None:
             return
         sent, reason = self._plan is not None, STOPPED if self._error is None else reason_of(self._error)
-        fault: Fault = "worker" if isinstance(self._error, HeaderFileError) else "user"
-        answer, outcome = Answer(0, reason, sent=sent, fault=fault), Outcome.RETRY
+        own = own_fault(self._error)
+        fault: Fault = "worker" if own else "user"
+        answer, outcome = Answer(0, own or reason, sent=sent, fault=fault), Outcome.RETRY
         if self._plan is not None:
             answer, outcome, _ = judged(self._plan.rule, answer)
         self._source.record_outcome(record, answer, outcome)

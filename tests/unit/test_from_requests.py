@@ -306,6 +306,29 @@ def test_a_combined_log_is_sent_as_gets_and_heads_and_the_rest_is_counted(tmp_pa
     assert times == [AT, AT + 750_000_000, AT - 7 * 3_600_000_000_000 + 3_000_000_000]
 
 
+# As Apache 2.4 wrote it, of requests with bytes and quotes that need escapes, of a TLS handshake, and of a POST.
+APACHE = r"""
+127.0.0.1 - - [28/Nov/2026:00:53:42 +0000] "GET /a\"b\\c?q=\"x\" HTTP/1.1" 404 236 "-" "-"
+127.0.0.1 - - [28/Nov/2026:00:53:42 +0000] "GET /index?q=1&y=\xc3\xb1 HTTP/1.1" 200 3 "http://a/\xe9" "me \"it\" \\ x"
+127.0.0.1 - - [28/Nov/2026:00:53:42 +0000] "\x16\x03\x01\x02" 400 266 "-" "-"
+127.0.0.1 - - [28/Nov/2026:00:53:42 +0000] "GET /caf%C3%A9%20x HTTP/1.1" 404 236 "-" "curl/8"
+127.0.0.1 - - [28/Nov/2026:00:53:42 +0000] "POST /orders HTTP/1.1" 404 236 "-" "-"
+"""
+
+
+def test_what_apache_escapes_is_sent_as_it_was(tmp_path):
+    made, _, notes, _ = opened(tmp_path, APACHE.strip(), "access.log")
+    assert [(line, fields) for _, line, fields, _ in made] == [
+        ('GET /a"b\\c?q="x"', [UA]),
+        (
+            "GET /index?q=1&y=%C3%B1",
+            [("Referer", "http://a/\xe9"), ("User-Agent", 'me "it" \\ x')],
+        ),
+        ("GET /caf%C3%A9%20x", [("User-Agent", "curl/8")]),
+    ]
+    assert len(notes) == 2
+
+
 def test_other_methods_of_a_log_are_sent_if_a_person_names_them(tmp_path):
     made = requests(tmp_path, COMBINED.strip(), "access.log", methods=("POST",))
     assert [line for _, line, _, _ in made] == ["POST /orders"]

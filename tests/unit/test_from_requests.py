@@ -78,6 +78,16 @@ def test_lines_of_requests_are_vegetas_targets_and_more(tmp_path, pack):
     assert set(times[:1] + times[2:]) == {-(2**63)}
 
 
+def test_a_member_that_is_null_is_not_there_except_json(tmp_path):
+    nothing = {"header": None, "body": None, "text": None, "time": None, "name": None}
+    assert requests(
+        tmp_path, lines({"method": "GET", "url": "/a", **nothing}, {"method": "PUT", "url": "/b", "json": None})
+    ) == [
+        ("/a", "GET /a", [UA], b""),
+        ("/b", "PUT /b", [("Content-Type", "application/json"), UA], b"null"),
+    ]
+
+
 def test_the_bytes_of_json_are_those_of_the_file(tmp_path):
     assert requests(tmp_path, '{"method":"PUT","url":"/","json": {"a" : 1.50, "b":"\\u00e9"} }')[0][3] == (
         b'{"a" : 1.50, "b":"\\u00e9"}'

@@ -4,7 +4,8 @@
     {"method": "PATCH", "url": "/orders/7", "json": {"state": "paid"}, "time": "2026-11-22T17:22:28.375Z"}
 
 `body` is in base64; in its place stands `text`, or `json`, whose bytes are sent as they stand in the file. `time` is
-when the request was sent, `name` what it is counted as.
+when the request was sent, `name` what it is counted as. A member that is null is one that is not there, as to vegeta;
+`json` alone may be null.
 """
 
 import base64
@@ -49,6 +50,7 @@ def _request(line: bytes) -> RecordedRequest:
         raise ValueError(
             f"has the member {unknown[0][:40]!r}, which requests do not have ({', '.join(sorted(MEMBERS))})"
         )
+    members = {name: value for name, value in members.items() if name == "json" or bytes(value) != b"null"}
     for name in ("method", "url"):
         if name not in members:
             raise ValueError(f"has no {name!r}, which every request has")

@@ -14,7 +14,10 @@ SEMICOLONS = 'name;msg;price\nAna;Hola, Bo;1,50\n;;\nBo;"a ""b""";2\n'
 
 @pytest.fixture(scope="module")
 def cluster(api: FakeApi, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    with web_cluster(tmp_path_factory.mktemp("preview"), api.url) as made:
+    folder = tmp_path_factory.mktemp("preview")
+    secret = folder / "headers"
+    secret.write_text("Authorization: Bearer t0ken\n")
+    with web_cluster(folder, api.url, TRAFFIC_HEADER_FILE=secret) as made:
         yield made
 
 
@@ -36,6 +39,7 @@ def test_a_csv_with_semicolons_is_shown_as_its_first_request_and_is_delivered_so
     expect(page.locator("#preview-notes")).to_contain_text("1 row is empty in every field, and left out")
     expect(request).to_contain_text(f"POST {api.url}/")
     expect(request).to_contain_text('{"name":"Ana","msg":"Hola, Bo","price":"1,50"}')
+    expect(request).to_contain_text(f"(and the headers of {cluster.folder / 'headers'}, which each worker reads)")
     traffic.section("Start a run").get_by_text("More", exact=True).click()
     page.get_by_label("Headers", exact=True).fill("X-Tenant: 7\nX-Api-Key: s3cret")
     page.get_by_label("Headers", exact=True).blur()

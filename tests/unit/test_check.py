@@ -33,6 +33,16 @@ def test_a_good_file_is_described(tmp_path, capsys, data, form):
     ]
 
 
+def test_of_a_header_file_only_the_name_is_shown(tmp_path, capsys, monkeypatch):
+    secret = tmp_path / "headers"
+    secret.write_text("Authorization: Bearer abc\n")
+    monkeypatch.setenv("TRAFFIC_HEADER_FILE", str(secret))
+    assert main(["check", str(written(tmp_path, GOOD))]) == 0
+    shown = capsys.readouterr().out
+    assert f"    (and the headers of {secret}, which each worker reads)\n" in shown
+    assert "abc" not in shown
+
+
 def test_a_bad_file_is_reported_on_stderr(tmp_path, capsys):
     path = written(tmp_path, "[{},\n1]")
     assert main(["check", str(path)]) == 1

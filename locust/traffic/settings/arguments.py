@@ -12,7 +12,7 @@ READING = (
     *("traffic_records", "traffic_methods", "traffic_keep_host", "traffic_delimiter", "traffic_csv_types"),
     *("traffic_csv_body", "traffic_path", "traffic_method", "traffic_stamp"),
 )
-REQUESTS = (*READING, "traffic_header")
+REQUESTS = (*READING, "traffic_header", "traffic_header_file")
 
 
 def add_arguments(parser: argparse.ArgumentParser, names: tuple[str, ...]) -> None:

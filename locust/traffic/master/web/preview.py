@@ -16,10 +16,11 @@ from traffic.master.web.routes import Routes, answer, refuse
 from traffic.master.wording import for_page
 from traffic.settings import SettingsError
 from traffic.settings.arguments import REQUESTS, settings_of
+from traffic.settings.table import BY_NAME
 from traffic.users.first_request import describe_file, first_request
 
 # What a form may say of it; the rest is as the master was configured.
-FIELDS = ("traffic_file", "traffic_offset", *REQUESTS)
+FIELDS = ("traffic_file", "traffic_offset", *(name for name in REQUESTS if BY_NAME[name].in_form))
 
 
 class Preview:

@@ -75,10 +75,11 @@ export class Preview {
 
 /**
  * The request as it stands on the wire.
- * @param {import("./types.js").FilePreview["request"]} request
+ * @param {import("./types.js").FirstRequest} request
  */
 function requestText(request) {
   const head = [`${request.method} ${request.url}`, ...request.headers.map(([name, value]) => `${name}: ${value}`)];
+  if (request.header_file) head.push(`(and the headers of ${request.header_file}, which each worker reads)`);
   if (!request.bytes) return head.join("\n");
   return [...head, "", request.body ?? `(${request.bytes} bytes that are no text)`].join("\n");
 }

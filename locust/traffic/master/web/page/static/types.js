@@ -153,7 +153,17 @@
  * @property {string} modified
  * @property {string[]} warnings
  * @property {[string, string][]} types
- * @property {{method: string, url: string, headers: [string, string][], body: string | null, bytes: number}} request
+ * @property {FirstRequest} request
+ */
+
+/**
+ * @typedef {object} FirstRequest the first record as its whole request
+ * @property {string} method
+ * @property {string} url
+ * @property {[string, string][]} headers
+ * @property {string | null} header_file whose headers come on top
+ * @property {string | null} body null if it is no text
+ * @property {number} bytes
  */
 
 /**

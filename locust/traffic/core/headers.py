@@ -8,7 +8,12 @@ from collections.abc import Iterable
 
 Field = tuple[str, str]
 
+# A token of HTTP (RFC 9110 5.6.2), such as a method or the name of a header: its characters, one or more.
+TCHARS = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
 KEY, WORKER = "Idempotency-Key", "Traffic-Worker"
+# What a request says of itself if nobody else does.
+USER_AGENT = ("User-Agent", "traffic-replayer")
+JSON_CONTENT = ("Content-Type", "application/json")
 # The key that a recorded request had: the run's own stands in its place.
 RECORDED_KEY = "Recorded-Idempotency-Key"
 # What every request of a run has, and nobody else may set.
@@ -25,7 +30,7 @@ HOP_BY_HOP = frozenset(
 MASK = "•••"
 _SECRET = frozenset({"authorization", "proxy-authorization", "cookie", "x-csrf-token", "x-xsrf-token"})
 _SECRET_PART = re.compile(r"token|secret|password|api-?key|auth(?!or)|session|credential", re.IGNORECASE)
-_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_NAME = re.compile(TCHARS)
 # A value is Latin-1 to HTTP; control characters but the tab are none.
 _NO_VALUE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]|[^\x00-\xff]")
 
@@ -52,6 +57,12 @@ def masked(name: str, value: str) -> str:
         return value
     scheme, space, _ = value.partition(" ")
     return f"{scheme} {MASK}" if space and name.lower() == "authorization" else MASK
+
+
+def has_field(fields: Iterable[Field], name: str) -> bool:
+    """Whether one of the fields has this name."""
+    wanted = name.lower()
+    return any(own.lower() == wanted for own, _ in fields)
 
 
 def recorded(fields: Iterable[Field], *, keep_host: bool = False) -> list[Field]:

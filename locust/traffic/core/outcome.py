@@ -24,7 +24,7 @@ TRY_AGAIN = frozenset({408, 425, 429})
 # Of these, those by which it says that it did not act on this one.
 NOT_ACTED_ON = TRY_AGAIN | {503}
 
-TOO_MANY = 429
+UNAUTHORIZED, TOO_MANY = 401, 429
 # Of these, those that with a Retry-After say it of every request (RFC 6585 4, RFC 9110 15.6.4).
 QUOTA = frozenset({429, 503})
 

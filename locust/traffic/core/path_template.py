@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
+from traffic.core.pointer import read_pointer
+
 _EXPRESSION = re.compile(r"\{([+#./;?&]?)([^{}]*)\}")
 _RESERVED = "!#$&'()*+,/:;=?@[]"
 _UNRESERVED = "-._~"
@@ -79,7 +81,7 @@ def _literal(text: str) -> str:
 def _path(name: str) -> tuple[str, ...]:
     if not name or name.endswith("*") or re.search(r":\d+$", name):
         raise ValueError(f"must name a member in each {{...}}, without * and :N, not {name!r}")
-    return tuple(part.replace("~1", "/").replace("~0", "~") for part in name.split("/"))
+    return read_pointer(name)
 
 
 def _expand(part: _Part, look: Look) -> str:

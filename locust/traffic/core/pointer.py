@@ -1,7 +1,12 @@
-"""Finds a member within a JSON value, by the names of the members on the way (RFC 6901, split and unescaped)."""
+"""JSON Pointers (RFC 6901): the names of the members on the way to a value, and what stands there."""
 
 from collections.abc import Sequence
 from typing import Any
+
+
+def read_pointer(text: str) -> tuple[str, ...]:
+    """Return the names of the members on the way; `text` is a pointer without the slash that it begins with."""
+    return tuple(part.replace("~1", "/").replace("~0", "~") for part in text.split("/"))
 
 
 def found_at(value: Any, path: Sequence[str]) -> Any:

@@ -10,9 +10,9 @@ What only the sender knows (the host, the key, the body's length) is put in betw
 import re
 from collections.abc import Iterable
 
-from traffic.core.headers import Field, fault
+from traffic.core.headers import TCHARS, Field, fault
 
-METHOD = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_METHOD = re.compile(TCHARS)
 _PATH = re.compile(r"/[!-~]*")
 # Methods that make no request of an origin server that could be sent again (RFC 9110 9.3.6, 9.3.8).
 REFUSED_METHODS = frozenset({"CONNECT", "TRACE"})
@@ -21,10 +21,15 @@ _UUID = r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}"
 _VARIABLE = re.compile(rf"{_UUID}|[0-9]+|[0-9a-fA-F]{{16,}}|[0-9A-HJKMNP-TV-Z]{{26}}")
 
 
+def check_method(method: str) -> None:
+    """Raise ValueError, to follow "record 7", if this is no method of HTTP."""
+    if not _METHOD.fullmatch(method):
+        raise ValueError(f"has the method {method[:40]!r}, which is no token of HTTP")
+
+
 def pack(name: str, method: str, path: str, fields: Iterable[Field], body: bytes) -> bytes:
     """Return a request's record. ValueError, to follow "record 7", if it could not be sent as one request."""
-    if not METHOD.fullmatch(method):
-        raise ValueError(f"has the method {method[:40]!r}, which is no token of HTTP")
+    check_method(method)
     if not _PATH.fullmatch(path):
         raise ValueError(f"has the path {path[:80]!r}: it must begin with /, and be percent-encoded")
     lines = [f"{method} {path}"]
@@ -47,6 +52,12 @@ def split(record: bytes) -> tuple[bytes, bytes, bytes, bytes]:
 def body_of(record: bytes) -> bytes:
     """Return a record's body."""
     return record.partition(b"\r\n\r\n")[2]
+
+
+def method_and_path(line: bytes) -> tuple[str, str]:
+    """Return what a record's first line says."""
+    method, _, path = line.decode("latin-1").partition(" ")
+    return method, path
 
 
 def fields_of(fields: bytes) -> list[Field]:

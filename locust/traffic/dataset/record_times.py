@@ -17,10 +17,10 @@ import numpy.typing as npt
 
 from traffic.core.order import Indexes
 from traffic.core.pace.config import TimeFormat
+from traffic.core.pointer import found_at, read_pointer
 from traffic.core.reading import REQUESTS
 from traffic.dataset.dataset import Dataset, DatasetError
 from traffic.dataset.fault_list import FaultList
-from traffic.dataset.pointer import found_at
 from traffic.dataset.record_writer import UNTIMED
 from traffic.dataset.scan import Progress
 
@@ -45,9 +45,7 @@ class TimeField:
     @property
     def path(self) -> tuple[str, ...]:
         """The names of the members, from the outermost on."""
-        if not self.text.startswith("/"):
-            return (self.text,)
-        return tuple(part.replace("~1", "/").replace("~0", "~") for part in self.text[1:].split("/"))
+        return read_pointer(self.text[1:]) if self.text.startswith("/") else (self.text,)
 
     def value(self, body: bytes) -> Any:
         """Return what stands there in a record, None if nothing does."""

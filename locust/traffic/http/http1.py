@@ -8,12 +8,13 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
+from traffic.core.headers import TCHARS
+
 _STATUS_LINE = re.compile(rb"HTTP/1\.([0-9]) ([1-9][0-9]{2})(?: [\t \x21-\x7e\x80-\xff]*)?\Z")
-_FIELD = re.compile(rb"(" + TOKEN + rb"):[ \t]*([^\x00\r\n]*?)[ \t]*\Z")
+_FIELD = re.compile(rb"(" + TCHARS.encode() + rb"):[ \t]*([^\x00\r\n]*?)[ \t]*\Z")
 _FOLD = re.compile(rb"\r?\n[ \t]+")
 _LENGTH = re.compile(r"[0-9]{1,18}\Z")
-_NAME = re.compile(TOKEN.decode() + r"\Z")
+_NAME = re.compile(TCHARS + r"\Z")
 # So many heads are remembered at most, so that a server that numbers its answers does not fill the memory.
 REMEMBERED = 256
 

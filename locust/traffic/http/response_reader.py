@@ -6,6 +6,7 @@ Guarded here: the end of an answer is known to the byte, or the connection is no
 import re
 from typing import TYPE_CHECKING
 
+from traffic.core.headers import TCHARS
 from traffic.http.http1 import CHUNKED, REMEMBERED, UNTIL_CLOSE, BrokenAnswerError, ResponseHead, read_head
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ _MOST_LINE = 4096
 _HEAD_END = re.compile(rb"\n\r?\n")
 _BEGINNING = b"HTTP/1."
 _CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\x00-\x08\x0a-\x1f\x7f]*)?\Z")
-_TRAILER = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[^\x00\r\n]*\Z")
+_TRAILER = re.compile(TCHARS.encode() + rb":[^\x00\r\n]*\Z")
 
 
 class ResponseReader:

@@ -8,6 +8,7 @@ import time
 
 from traffic.clock import now_s
 from traffic.core.master.coordinator import LeaseCoordinator
+from traffic.core.outcome import UNAUTHORIZED
 from traffic.master.active_run import ActiveRun
 from traffic.master.finish import RunFinisher
 from traffic.master.outbox import Outbox
@@ -17,7 +18,6 @@ logger = logging.getLogger(__name__)
 
 # So long after its end a wait is shown as such: the answer of the first attempt is on its way.
 TRIED_S = 2.0
-UNAUTHORIZED = 401
 _DAY_S = 86_400.0
 
 

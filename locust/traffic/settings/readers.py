@@ -7,10 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from traffic.core.headers import Field, read_lines
+from traffic.core.headers import TCHARS, Field, read_lines
 from traffic.core.path_template import PathTemplate
 from traffic.core.reading import AUTO, CELL_TYPES, NULL
-from traffic.core.request_record import METHOD, REFUSED_METHODS
+from traffic.core.request_record import REFUSED_METHODS
 from traffic.core.stamp import Stamp
 
 LARGEST = 2**63 - 1
@@ -145,7 +145,7 @@ def column_types(text: str) -> tuple[tuple[str, str], ...]:
 def methods(text: str) -> tuple[str, ...]:
     """Read methods of HTTP, with commas between them."""
     made = tuple(part.strip().upper() for part in text.split(",") if part.strip())
-    if wrong := [one for one in made if not METHOD.fullmatch(one) or one in REFUSED_METHODS]:
+    if wrong := [one for one in made if not re.fullmatch(TCHARS, one) or one in REFUSED_METHODS]:
         raise BadValueError(f"must be methods of HTTP with commas between them, without {wrong[0]}")
     return made
 

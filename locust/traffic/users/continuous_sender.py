@@ -13,6 +13,7 @@ from traffic.machine_limits import OwnFaultError
 from traffic.users.dispatcher import Dispatcher
 from traffic.users.request_plan import RequestPlan
 from traffic.users.sender import Sender
+from traffic.users.unanswered import unanswered
 
 # How long to wait after a fault of this worker's own (no file, no port), which will not pass in a moment.
 OWN_FAULT_S = 1.0
@@ -110,7 +111,7 @@ class ContinuousSender(Sender):
             self._data = self._request(record)
         except OwnFaultError as error:
             self._record = None
-            self._source.record_outcome(record, Answer(0, str(error), sent=False, fault="worker"), Outcome.RETRY)
+            self._source.record_outcome(record, unanswered(error, sent=False), Outcome.RETRY)
             self._rest(OWN_FAULT_S)
             return False
         except Exception as error:  # noqa: BLE001 - as above

@@ -74,15 +74,18 @@ class HeaderFile:
         try:
             found = os.stat(self.path)
         except OSError as error:
-            raise HeaderFileError(f"the header file {self.path} cannot be read ({error.strerror})") from error
+            raise self._unreadable(error) from error
         return found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+
+    def _unreadable(self, error: OSError) -> HeaderFileError:
+        return HeaderFileError(f"the header file {self.path} cannot be read ({error.strerror})")
 
     def _read(self) -> tuple[Field, ...]:
         try:
             with self.path.open("rb") as file:
                 data = file.read(_LONGEST + 1)
         except OSError as error:
-            raise HeaderFileError(f"the header file {self.path} cannot be read ({error.strerror})") from error
+            raise self._unreadable(error) from error
         if len(data) > _LONGEST:
             raise HeaderFileError(f"the header file {self.path} is longer than {_LONGEST >> 10} KiB")
         try:

@@ -11,19 +11,18 @@ from locust import FastHttpUser
 from locust.env import Environment
 
 from traffic.clock import now_s
-from traffic.core.outcome import Answer, Fault, Outcome, judged, retry_after_s
+from traffic.core.outcome import UNAUTHORIZED, Answer, Outcome, judged, retry_after_s
 from traffic.core.protocol import RunConfig
 from traffic.core.worker.feed import Record
-from traffic.http.certificate_fault import certificate_fault
 from traffic.http.resolver import Target
 from traffic.http.scheme_mismatch import WRITE_HTTP, WRITE_HTTPS, asks_for_tls, met_plain
-from traffic.machine_limits import OwnFaultError, own_fault
+from traffic.machine_limits import OwnFaultError
 from traffic.settings.request_options import RequestOptions
 from traffic.users.base import STOPPED, RecordUserBase
 from traffic.users.option_headers import OptionHeaders, option_headers_of
 from traffic.users.request_maker import Parts, RequestMaker
-from traffic.users.request_plan import UNAUTHORIZED
 from traffic.users.tls_options import made_tls
+from traffic.users.unanswered import reason_of, unanswered
 
 # Errors after which no byte of the request can have left.
 _NOT_SENT = frozenset({errno.ECONNREFUSED, errno.EHOSTUNREACH, errno.ENETUNREACH})
@@ -101,9 +100,7 @@ class RecordUser(RecordUserBase, FastHttpUser):  # type: ignore[misc] # a FastHt
             return told, self._parts(run, record, told)
         except Exception as error:
             self._in_hand = None
-            own = own_fault(error)
-            fault: Fault = "worker" if own else "user"
-            answer = Answer(0, own or f"{type(error).__name__}: {error}", sent=False, fault=fault)
+            answer = unanswered(error, sent=False, otherwise="user")
             self._source().record_outcome(record, answer, Outcome.RETRY)
             raise
 
@@ -128,9 +125,8 @@ def read_answer(response: Any, started: float | None = None, timeout: float | No
         retry_after = retry_after_s((response.headers or {}).get("Retry-After"), datetime.now(UTC))
         return Answer(status, f"HTTP {status}", retry_after=retry_after)
     sent = not _surely_not_sent(error)
-    own = "" if sent else own_fault(error)
-    reason, waited = own or _reason(error, timeout if sent else None), now_s() - started if started is not None else 0.0
-    return Answer(0, reason, sent=sent, fault="worker" if own else "api", waited=waited)
+    waited = now_s() - started if started is not None else 0.0
+    return unanswered(error, sent=sent, waited=waited, reason=_reason(error, timeout if sent else None))
 
 
 def _reason(error: object, timeout: float | None) -> str:
@@ -141,7 +137,7 @@ def _reason(error: object, timeout: float | None) -> str:
         return WRITE_HTTP
     if timeout is not None and isinstance(error, TimeoutError):
         return f"TimeoutError: timed out after {timeout:g} s; a later answer is not waited for"
-    return certificate_fault(error) or f"{type(error).__name__}: {error}"
+    return reason_of(error)
 
 
 def _surely_not_sent(error: object) -> bool:

@@ -7,16 +7,15 @@ the options, those of the header file. The host, the framing and the key are the
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from traffic.core.headers import FRAMING, KEY, OURS, WORKER, Field, merged
+from traffic.core.headers import FRAMING, JSON_CONTENT, KEY, OURS, USER_AGENT, WORKER, Field, merged
 from traffic.core.protocol import RunConfig
 from traffic.core.reading import REQUESTS
-from traffic.core.request_record import fields_of, split
+from traffic.core.request_record import fields_of, method_and_path, split
 from traffic.core.worker.record import key_of
 from traffic.http.http1 import request_bytes, request_prefix
 from traffic.http.resolver import Target
 
-USER_AGENT = "traffic-replayer"
-OURS_BY_DEFAULT = (("User-Agent", USER_AGENT), ("Content-Type", "application/json"))
+OURS_BY_DEFAULT = (USER_AGENT, JSON_CONTENT)
 HOST = b"Host: "
 # Methods whose requests say how long their body is even if there is none (RFC 9110 8.6).
 _WITH_BODY = (b"POST ", b"PUT ", b"PATCH ")
@@ -94,10 +93,10 @@ class RequestMaker:
         """Return a record as a client of Locust's needs it."""
         last = [(WORKER, self._worker), (KEY, f"{self._key}{index}")]
         if not self._whole:
-            headers = merged(OURS_BY_DEFAULT[1:], self._over, last)
+            headers = merged([JSON_CONTENT], self._over, last)
             return Parts(self._run.method, self._run.path, _joined(headers), record, self._run.path)
         name, line, fields, body = split(record)
-        method, _, path = line.decode("latin-1").partition(" ")
+        method, path = method_and_path(line)
         headers = merged(fields_of(fields), self._over, last)
         return Parts(method, path, _joined(headers), body, name.decode("utf-8", "replace"))
 
@@ -106,7 +105,7 @@ class RequestMaker:
         if not self._whole:
             return self._run.path, self._run.method
         name, line, _, _ = split(record)
-        return name.decode("utf-8", "replace"), line.partition(b" ")[0].decode("ascii")
+        return name.decode("utf-8", "replace"), method_and_path(line)[0]
 
 
 def _without(fields: bytes, names: frozenset[bytes]) -> bytes:

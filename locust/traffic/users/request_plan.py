@@ -3,7 +3,17 @@
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 
-from traffic.core.outcome import RULES, Answer, AtLeastOnce, AtMostOnce, Outcome, Rule, judged, retry_after_s
+from traffic.core.outcome import (
+    RULES,
+    UNAUTHORIZED,
+    Answer,
+    AtLeastOnce,
+    AtMostOnce,
+    Outcome,
+    Rule,
+    judged,
+    retry_after_s,
+)
 from traffic.core.protocol import RunConfig
 from traffic.core.reading import REQUESTS
 from traffic.core.worker.feed import Record
@@ -15,7 +25,6 @@ from traffic.users.stats import StatsBuffer
 
 # Rules that always judge the same answer alike, so that their judgements can be remembered.
 _CONSTANT = (AtLeastOnce, AtMostOnce)
-UNAUTHORIZED = 401
 
 # The answer, its outcome, and what the rule raised instead of returning one.
 Judgement = tuple[Answer, Outcome, Exception | None]

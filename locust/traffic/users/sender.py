@@ -9,15 +9,14 @@ from typing import TYPE_CHECKING, Any
 from gevent.event import Event
 
 from traffic.clock import now_s
-from traffic.core.outcome import Answer, Fault, Outcome, judged
+from traffic.core.outcome import Answer, Outcome, judged
 from traffic.core.worker.feed import Record
-from traffic.http.certificate_fault import certificate_fault
 from traffic.http.connection import Connection
 from traffic.http.http1 import ResponseHead
-from traffic.machine_limits import own_fault
 from traffic.users.base import STOPPED
 from traffic.users.dispatcher import Dispatcher
 from traffic.users.request_plan import RequestPlan
+from traffic.users.unanswered import unanswered
 
 if TYPE_CHECKING:
     from traffic.users.stats import StatsBuffer
@@ -139,21 +138,8 @@ class Sender:
         record, self._record = self._record, None
         if record is None:
             return
-        sent, reason = self._plan is not None, STOPPED if self._error is None else reason_of(self._error)
-        own = own_fault(self._error)
-        fault: Fault = "worker" if own else "user"
-        answer, outcome = Answer(0, own or reason, sent=sent, fault=fault), Outcome.RETRY
+        sent, reason = self._plan is not None, STOPPED if self._error is None else ""
+        answer, outcome = unanswered(self._error, sent=sent, otherwise="user", reason=reason), Outcome.RETRY
         if self._plan is not None:
             answer, outcome, _ = judged(self._plan.rule, answer)
         self._source.record_outcome(record, answer, outcome)
-
-
-def unanswered(error: Exception, *, sent: bool, waited: float) -> Answer:
-    """Return the answer for an attempt that ended in an error after `waited` seconds. `sent` False: no byte left."""
-    own = "" if sent else own_fault(error)
-    return Answer(0, own or reason_of(error), sent=sent, fault="worker" if own else "api", waited=waited)
-
-
-def reason_of(error: BaseException) -> str:
-    """Return an error as a report shows it."""
-    return certificate_fault(error) or f"{type(error).__name__}: {error}"

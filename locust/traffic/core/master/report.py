@@ -19,7 +19,7 @@ from traffic.core.ranges import RangeSet
 from traffic.core.reading import REQUESTS
 from traffic.core.record_state import DeadLetter, RecordState
 from traffic.core.records import UnreadableError
-from traffic.core.request_record import body_of, fields_of, split
+from traffic.core.request_record import body_of, fields_of, method_and_path, split
 
 PIECE = 1 << 16
 BATCH = 500
@@ -188,9 +188,7 @@ def _letters(run: Run, dead: DeadLetters, places: PositionArray, indexes: Indexe
 
 
 def _dead_letter(run: Run, letter: DeadLetter, index: int, record: bytes | None) -> dict[str, Any]:
-    whole = run.config.records == REQUESTS and record is not None
-    body = body_of(record) if whole and record is not None else record
-    made = {
+    made: dict[str, Any] = {
         "index": index,
         "outcome": letter.state.name.lower(),
         "attempts": letter.attempts,
@@ -198,15 +196,19 @@ def _dead_letter(run: Run, letter: DeadLetter, index: int, record: bytes | None)
         "reason": letter.reason,
         "worker": letter.worker,
         "key": f"{run.config.run}-{index}",
-        "record": None if body is None else _text(body),
+        "record": None,
     }
-    return made | ({"request": _request(record)} if whole and record is not None else {})
+    if record is None:
+        return made
+    if run.config.records == REQUESTS:
+        return made | {"record": _text(body_of(record)), "request": _request(record)}
+    return made | {"record": _text(record)}
 
 
 def _request(record: bytes) -> dict[str, Any]:
     """Return the head of a whole request, as lines of requests have it."""
     _, line, fields, _ = split(record)
-    method, _, path = line.decode("latin-1").partition(" ")
+    method, path = method_and_path(line)
     header: dict[str, list[str]] = {}
     for name, value in fields_of(fields):
         header.setdefault(name, []).append(masked(name, value))

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from functools import partial
 from urllib.parse import unquote
 
-from traffic.core.headers import Field
+from traffic.core.headers import TCHARS, Field
 from traffic.dataset.from_requests.builder import LeftOutError, RecordedRequest, of_bytes
 from traffic.dataset.from_requests.convert import Found, Place, Source
 from traffic.dataset.from_requests.times import iso, nanoseconds
@@ -27,7 +27,7 @@ ALB = re.compile(r"(?:https?|h2|grpcs|wss?) \d{4}-\d\d-\d\dT[\d:.]+Z app/\S+ ")
 CLOUDFRONT = "#Version:"
 # As the logs have them, whatever the locale.
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-_REQUEST = re.compile(r"([!#$%&'*+\-.^_`|~0-9A-Za-z]+) (\S+)(?: HTTP/\d(?:\.\d)?)?")
+_REQUEST = re.compile(rf"({TCHARS}) (\S+)(?: HTTP/\d(?:\.\d)?)?")
 _TOOK = re.compile(r'\b(?:rt|request_time|urt)[=:]"?(\d+\.\d+)')
 _ESCAPE = re.compile(r'\\(?:x([0-9A-Fa-f]{2})|(["\\]))')
 _PART = re.compile(r'"((?:[^"\\]|\\.)*)"|(\S+)')

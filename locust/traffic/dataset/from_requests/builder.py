@@ -11,12 +11,11 @@ from dataclasses import dataclass
 from urllib.parse import quote, urlsplit
 
 from traffic.core import request_record
-from traffic.core.headers import Field, recorded
+from traffic.core.headers import USER_AGENT, Field, has_field, recorded
 from traffic.core.reading import Reading
-from traffic.core.request_record import METHOD, REFUSED_METHODS, Names
+from traffic.core.request_record import REFUSED_METHODS, Names, check_method
 
 _NOT_ASCII = re.compile(r"[\x80-\xff]")
-USER_AGENT = "traffic-replayer"
 # What stays as it is in a path: what is encoded, and all that may stand there by itself.
 _SAFE = "%/:?@!$&'()*+,;=-._~[]|\"<>\\^`{}"
 
@@ -55,16 +54,15 @@ class RequestBuilder:
     def record(self, request: RecordedRequest) -> bytes:
         """Return a request's record. LeftOutError if it is not sent; ValueError, for "record 7 ...", if it is none."""
         method = request.method.upper() if request.method.isascii() else request.method
-        if not METHOD.fullmatch(method):
-            raise ValueError(f"has the method {request.method[:40]!r}, which is no token of HTTP")
+        check_method(method)
         if method in REFUSED_METHODS:
             raise _of_method(method, "")
         if self._methods and method not in self._methods:
             raise _of_method(method, self._because)
         path = path_of(request.url)
         fields = recorded(request.fields, keep_host=self._keep_host)
-        if not any(name.lower() == "user-agent" for name, _ in fields):
-            fields.append(("User-Agent", USER_AGENT))
+        if not has_field(fields, "user-agent"):
+            fields.append(USER_AGENT)
         # The host comes first, if it is sent at all: there the sender looks for it.
         fields.sort(key=lambda field: field[0].lower() != "host")
         fields = [("Host" if name.lower() == "host" else name, value) for name, value in fields]
@@ -90,16 +88,14 @@ def path_of(url: str) -> str:
     """Return the path and query of a URL, percent-encoded; its host, if it has one, is left out. ValueError if none."""
     if any(char in url for char in "\r\n\0"):
         raise ValueError("has a line break or NUL in its URL")
-    if url.startswith("/") and not url.startswith("//"):
-        path, _, query = url.partition("#")[0].partition("?")
-        has_query = "?" in url.partition("#")[0]
-    else:
+    url = url.partition("#")[0]
+    path, mark, query = url.partition("?")
+    if not url.startswith("/") or url.startswith("//"):
         try:
             parts = urlsplit(url)
         except ValueError as error:
             raise ValueError(f"has the URL {url[:80]!r}, which is none ({error})") from error
         if parts.scheme not in ("http", "https", "ws", "wss") or not parts.netloc:
             raise ValueError(f"has the URL {url[:80]!r}: it must begin with /, http:// or https://")
-        path, query, has_query = parts.path or "/", parts.query, "?" in url.partition("#")[0]
-    made = quote(path, safe=_SAFE)
-    return made + ("?" + quote(query, safe=_SAFE) if has_query else "")
+        path, query = parts.path or "/", parts.query
+    return quote(path, safe=_SAFE) + mark + quote(query, safe=_SAFE)

@@ -4,20 +4,19 @@ from functools import partial
 
 import numpy as np
 
-from traffic.core.headers import Field
+from traffic.core.headers import JSON_CONTENT, USER_AGENT
 from traffic.core.path_template import PathTemplate
+from traffic.core.pointer import found_at
 from traffic.core.reading import Reading
 from traffic.core.request_record import pack
 from traffic.dataset.dataset import Dataset, DatasetError
 from traffic.dataset.fault_list import FaultList
-from traffic.dataset.from_requests.builder import USER_AGENT
-from traffic.dataset.pointer import found_at
 from traffic.dataset.record_writer import RecordWriter
 from traffic.dataset.scan import DECODER, Progress
 
 _BATCH = 4096
 # What stands in a request whose record says nothing of its head; the sender adds the rest.
-FIELDS: tuple[Field, ...] = (("User-Agent", USER_AGENT), ("Content-Type", "application/json"))
+FIELDS = (USER_AGENT, JSON_CONTENT)
 
 
 def convert_bodies(bodies: Dataset, reading: Reading, out: RecordWriter, progress: Progress) -> None:

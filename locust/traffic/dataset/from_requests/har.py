@@ -11,7 +11,7 @@ from urllib.parse import urlencode, urlsplit
 
 import msgspec
 
-from traffic.core.headers import Field
+from traffic.core.headers import Field, has_field
 from traffic.dataset.diagnosis import DatasetError
 from traffic.dataset.from_requests.builder import LeftOutError, RecordedRequest
 from traffic.dataset.from_requests.convert import Found, Place, Source
@@ -89,7 +89,7 @@ def _request(entry: _Entry) -> RecordedRequest:
     body = b""
     if asked.post_data is not None:
         body = _body(asked.post_data)
-        if body and asked.post_data.mime_type and not any(name.lower() == "content-type" for name, _ in fields):
+        if body and asked.post_data.mime_type and not has_field(fields, "content-type"):
             fields += (("Content-Type", asked.post_data.mime_type),)
     time_ns = None if entry.started is None else iso(entry.started)
     return RecordedRequest(asked.method, asked.url, fields, body, time_ns)

@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from traffic.core.headers import Field
+from traffic.core.headers import JSON_CONTENT, Field, has_field
 from traffic.dataset import diagnosis
 from traffic.dataset.from_requests.builder import RecordedRequest
 from traffic.dataset.from_requests.convert import Found, Place, Source
@@ -25,7 +25,6 @@ from traffic.dataset.scan import BOM, decoded_end
 MEMBERS = frozenset({"method", "url", "header", "body", "text", "json", "time", "name"})
 _BODIES = ("body", "text", "json")
 _DECODER = msgspec.json.Decoder(dict[str, msgspec.Raw])
-_JSON = ("Content-Type", "application/json")
 
 
 def parse(source: Source) -> Iterator[Found]:
@@ -104,8 +103,8 @@ def _fields(members: dict[str, msgspec.Raw]) -> tuple[Field, ...]:
             if not isinstance(value, str):
                 raise ValueError(f"has something else than texts as the header {name[:40]!r}")  # noqa: TRY004 - as above
             made.append((name, value))
-    if "json" in members and not any(name.lower() == "content-type" for name, _ in made):
-        made.append(_JSON)
+    if "json" in members and not has_field(made, "content-type"):
+        made.append(JSON_CONTENT)
     return tuple(made)
 
 

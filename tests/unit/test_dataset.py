@@ -191,3 +191,14 @@ def test_a_disk_that_fails_in_mid_run_is_an_error_with_the_record(tmp_path, monk
         with pytest.raises(DatasetError, match=r"record 1 .*can no longer be read: Input/output error"):
             dataset.bodies(np.array([1], np.uint64))
     dataset.close()
+
+
+def test_records_are_read_as_many_at_once_as_have_few_bytes_together(tmp_path, monkeypatch):
+    monkeypatch.setattr("traffic.dataset.dataset.BATCH", 3)
+    monkeypatch.setattr("traffic.dataset.dataset.BATCH_BYTES", 40)
+    sizes = [2, 2, 2, 2, 30, 90, 2, 30]
+    made = Dataset.open(written(tmp_path, json.dumps([{"x": "y" * (size - 9)} if size > 2 else {} for size in sizes])))
+    assert [batch.tolist() for batch in made.batches()] == [[0, 1, 2], [3, 4], [5], [6, 7]]
+    assert [batch.tolist() for batch in made.batches(2, 5)] == [[2, 3, 4], [5], [6]]
+    assert list(made.batches(0, 0)) == []
+    made.close()

@@ -10,25 +10,20 @@ import pytest
 
 from traffic.core.reading import PLAIN, Reading
 from traffic.dataset import formats
-from traffic.dataset.cache import Cache
 from traffic.dataset.dataset import DatasetError
 from traffic.dataset.fault_list import ManyFaultsError
 from traffic.dataset.from_csv.convert import convert
-from traffic.dataset.loader import DatasetLoader
 from traffic.dataset.memory_budget import Budget
 from traffic.dataset.record_writer import CopyFile, RecordWriter
-from unit.traffic_file import all_bodies, window, written
+from traffic.dataset.source import Source
+from unit.traffic_file import all_bodies, loaded, window, written
 
 
 def opened(tmp_path, text, name="traffic.csv", **reading):
     """What a file of CSV is read as: its records, how it was read, and what a person is told."""
-    loader = DatasetLoader(written(tmp_path, text, name), Cache(tmp_path / "cache"), reading=Reading(**reading))
-    dataset = loader.open()
-    try:
+    with loaded(tmp_path, text, name, Reading(**reading)) as (dataset, notes):
         assert dataset.format is formats.CSV
-        return all_bodies(dataset), dataset.label, loader.notes
-    finally:
-        dataset.close()
+        return all_bodies(dataset), dataset.label, notes
 
 
 def read(tmp_path, text, name="traffic.csv", **reading):
@@ -105,7 +100,7 @@ def test_a_reader_that_ends_takes_nothing_from_another_in_its_midst(tmp_path):
     def rows(text, name, progress):
         path, copy = written(tmp_path, text, name), tmp_path / f"{name}.rows"
         with path.open("rb") as file, CopyFile(path, copy, Budget()) as out:
-            convert(path, file.fileno(), PLAIN, RecordWriter(path, out, Budget()), progress)
+            convert(Source(path, file.fileno()), PLAIN, RecordWriter(path, out, Budget()), progress)
         made.append(copy.read_bytes())
 
     other = threading.Thread(target=rows, args=("a,b\n1,2\n", "first.csv", wait))

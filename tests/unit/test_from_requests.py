@@ -14,23 +14,18 @@ from traffic.dataset.dataset import DatasetError
 from traffic.dataset.fault_list import ManyFaultsError
 from traffic.dataset.from_requests.gor import SEPARATOR
 from traffic.dataset.loader import DatasetLoader
-from unit.traffic_file import all_bodies, window, written
+from unit.traffic_file import all_bodies, loaded, window, written
 
 UA = ("User-Agent", "traffic-replayer")
 
 
 def opened(tmp_path, data, name="requests.jsonl", **reading):
     """What a file is read as: for each request its name, line, fields and body; the label; the notes; the times."""
-    path = written(tmp_path, data, name)
-    loader = DatasetLoader(path, Cache(tmp_path / "cache"), reading=Reading(records="requests", **reading))
-    dataset = loader.open()
-    try:
+    with loaded(tmp_path, data, name, Reading(records="requests", **reading)) as (dataset, notes):
         parts = [split(record) for record in all_bodies(dataset)]
         times = None if dataset.times is None else dataset.times.tolist()
         made = [(name.decode(), line.decode(), fields_of(fields), body) for name, line, fields, body in parts]
-        return made, dataset.label, [note.removeprefix(f"{path}: ") for note in loader.notes], times
-    finally:
-        dataset.close()
+        return made, dataset.label, [note.removeprefix(f"{dataset.file}: ") for note in notes], times
 
 
 def requests(tmp_path, data, name="requests.jsonl", **reading):
@@ -132,6 +127,20 @@ def test_a_line_that_is_no_request_is_refused_with_its_place(tmp_path, name):
     error = refused(tmp_path, lines(LINES[3], "", text, LINES[3]))
     assert error.what.startswith(what)
     assert (error.record, error.line) == (1, 3)
+
+
+FAR = {
+    "lines.jsonl": lines({"method": "GET", "url": "/", "time": "9999-01-01T00:00:00Z"}),
+    "capture.gor": "1 ab 9999999999999999999\nGET / HTTP/1.1\r\n\r\n" + SEPARATOR.decode(),
+    "access.log": '1.1.1.1 - - [01/Jan/9999:00:00:00 +0000] "GET / HTTP/1.1" 200 1',
+}
+
+
+@pytest.mark.parametrize("name", FAR)
+def test_a_time_beyond_what_can_be_kept_is_refused_with_its_place(tmp_path, name):
+    error = refused(tmp_path, FAR[name], name)
+    assert error.what == "has a time that is more than 292 years from 1970"
+    assert (error.record, error.line) == (0, 1)
 
 
 def test_methods_can_be_chosen_and_those_that_nobody_sends_again_are_left_out(tmp_path):

@@ -9,9 +9,12 @@ from unittest.mock import patch
 
 import numpy as np
 
+from traffic.core.reading import Reading
 from traffic.dataset import scan
+from traffic.dataset.cache import Cache
 from traffic.dataset.dataset import Dataset, DatasetError
 from traffic.dataset.fast_path import element_lengths
+from traffic.dataset.loader import DatasetLoader
 
 MARK = "¦"
 
@@ -49,6 +52,17 @@ def opened(path: Path) -> Dataset:
     assert strict.bodies(everything) == fast.bodies(everything)
     strict.close()
     return fast
+
+
+@contextmanager
+def loaded(folder: Path, data: bytes | str, name: str, reading: Reading) -> Iterator[tuple[Dataset, list[str]]]:
+    """The dataset of a file that is read as `reading` says, for the length of a block, and what a person is told."""
+    loader = DatasetLoader(written(folder, data, name), Cache(folder / "cache"), reading=reading)
+    dataset = loader.open()
+    try:
+        yield dataset, loader.notes
+    finally:
+        dataset.close()
 
 
 def all_bodies(dataset: Dataset) -> list[bytes]:

@@ -6,6 +6,7 @@ stand in the file: they are never decoded and encoded again.
 
 import os
 import stat
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
@@ -26,6 +27,8 @@ from traffic.dataset.scan import FastPath, Progress, line_and_column
 
 __all__ = ["Dataset", "DatasetError"]
 
+# So many records are read at once, at most, and records of so many bytes, unless one is larger.
+BATCH, BATCH_BYTES = 4096, 1 << 20
 LEAVE_IT = "Leave the file as it is while a run reads it."
 
 
@@ -95,6 +98,21 @@ class Dataset:
         if not self._index.placed:
             return None, None
         return line_and_column(lambda at, length: os.pread(self._handle, length, at), int(self._index.starts[index]))
+
+    def fault(self, index: int, what: str, remedy: str, *, placed: bool = True) -> DatasetError:
+        """Return the error that a record is not good. Its place is searched for in the file if it is to be `placed`."""
+        line, column = self.place(index) if placed else (None, None)
+        return DatasetError(self.file, what, remedy, index, line, column)
+
+    def batches(self, first: int = 0, count: int | None = None) -> Iterator[Indexes]:
+        """Yield `count` indexes from `first` on, as many at a time as have few bytes together; at least one."""
+        end = self.records if count is None else first + count
+        while first < end:
+            indexes = np.arange(first, min(first + BATCH, end), dtype=np.uint64)
+            sizes = np.cumsum(self.lengths(indexes), dtype=np.uint64)
+            indexes = indexes[: max(1, int(np.searchsorted(sizes, BATCH_BYTES, side="right")))]
+            yield indexes
+            first += len(indexes)
 
     def bodies(self, indexes: Indexes) -> list[bytes]:
         """Return the records' bytes as they stand in the file, in the order of `indexes`.

@@ -1,8 +1,7 @@
 """The formats of traffic files: how each is detected, and how it is read.
 
 A file's content decides, and its name only if the content leaves it open. To add a format, write a module that scans
-it, or converts it to records, and add a row to BODY_FORMATS
-or RECORDED.
+it, or converts it to records, and add a row to BODY_FORMATS or RECORDED.
 """
 
 import re
@@ -20,15 +19,15 @@ from traffic.dataset.from_csv.convert import convert as convert_csv
 from traffic.dataset.from_csv.dialect import is_header
 from traffic.dataset.from_requests import access_log, gor, har, request_lines
 from traffic.dataset.from_requests.builder import RequestBuilder
-from traffic.dataset.from_requests.convert import Parse, Source, convert_requests
+from traffic.dataset.from_requests.convert import Parse, convert_requests
 from traffic.dataset.head import WHITE, Head
 from traffic.dataset.lines_scan import LinesScan
-from traffic.dataset.memory_budget import Budget
 from traffic.dataset.record_writer import RecordWriter
 from traffic.dataset.scan import DECODER, TO_UTF8, Progress, Scan
+from traffic.dataset.source import Source
 
-Convert = Callable[[Path, int, Reading, RecordWriter, Progress | None, Budget | None], FileFacts]
-"""Reads an open file, which people know by a path, and adds its records to a writer; returns what was found out."""
+Convert = Callable[[Source, Reading, RecordWriter, Progress], FileFacts]
+"""Reads an open file, and adds its records to a writer; returns what was found out."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -128,11 +127,8 @@ ARRAY = FormatReader("ARRAY", "a JSON array", _is_anything, ArrayScan, suffixes=
 def _requests(parse: Parse, allowed: tuple[str, ...] = (), because: str = "") -> Convert:
     """Return what converts a format of recorded requests."""
 
-    def convert(
-        name: Path, handle: int, reading: Reading, out: RecordWriter, progress: Progress | None, budget: Budget | None
-    ) -> FileFacts:
-        builder = RequestBuilder(reading, allowed, because)
-        return convert_requests(parse, Source(name, handle, budget), builder, out, progress)
+    def convert(source: Source, reading: Reading, out: RecordWriter, progress: Progress) -> FileFacts:
+        return convert_requests(parse, source, RequestBuilder(reading, allowed, because), out, progress)
 
     return convert
 

@@ -1,12 +1,12 @@
 """The first bytes of a file, by which its format is detected."""
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from traffic.dataset.compression import plain_suffix
 from traffic.dataset.diagnosis import DatasetError
 from traffic.dataset.scan import BOM, HEAD
+from traffic.dataset.source import Source
 
 WHITE = " \t\n\r"
 
@@ -37,11 +37,7 @@ class Head:
 
 def read_head(file: Path, handle: int) -> bytes:
     """Return the first bytes of a file. DatasetError if there are none."""
-    try:
-        read = os.pread(handle, HEAD, 0)
-    except OSError as error:
-        what = f"the file cannot be read ({error.strerror})"
-        raise DatasetError(file, what, "Copy it to a disk that can be read.") from error
+    read = Source(file, handle).read(0, HEAD)
     if not read:
         raise DatasetError(file, "the file is empty", "Put at least one record into it, or name another file.")
     return read

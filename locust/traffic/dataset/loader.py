@@ -98,10 +98,9 @@ class DatasetLoader:
         head = read_head(self.file, handle)
         compression = detect_compression(self.file, head)
         size = os.fstat(handle).st_size
-        if compression is not Compression.NONE or is_utf16(head):
-            return self._copy(size, lambda draft: self._copied(handle, compression, draft))
-        reader = detect_format(self.file, head, self.reading)
-        if reader.convert is not None:
+        plain = compression is Compression.NONE and not is_utf16(head)
+        reader = detect_format(self.file, head, self.reading) if plain else None
+        if reader is None or reader.convert is not None:
             return self._copy(size, lambda draft: self._copied(handle, compression, draft))
         made = build_index(self.file, handle, reader, element_lengths, self.progress, self.budget)
         self._try_to_cache(lambda: self._store(size, made, None))

@@ -22,6 +22,7 @@ from traffic.dataset.head import read_head
 from traffic.dataset.memory_budget import Budget
 from traffic.dataset.record_writer import CopyFile, RecordWriter
 from traffic.dataset.scan import TO_UTF8, Progress
+from traffic.dataset.source import Source
 
 _WHOLE = "Is the copy whole? Compress the file again."
 # Below the first, frames of any level but the highest would be refused; the second is zstd's own limit (RFC 8878).
@@ -48,9 +49,8 @@ class RecordCopy:
         budget: Budget | None = None,
     ) -> None:
         """Make `out` of `file`. DatasetError if that fails, or if the `budget` is too small."""
-        self.file, self._handle, self._reading, self._progress = file, handle, reading, progress
-        self._budget = budget or Budget()
-        self._size, self._hash = os.fstat(handle).st_size, hashlib.sha256()
+        self.file, self._source, self._reading, self._progress = file, Source(file, handle, budget), reading, progress
+        self._budget, self._hash = self._source.budget, hashlib.sha256()
         self.writer: RecordWriter | None = None
         self.facts = FileFacts()
         try:
@@ -66,16 +66,17 @@ class RecordCopy:
         if kind is Compression.NONE and not utf16:
             for _ in content:  # for the digest
                 pass
-            return self._convert(self._handle, out)
+            return self._convert(self._source, out)
         with CopyFile(self.file, out, self._budget) as file:
             for piece in self._in_utf8(content) if utf16 else content:
                 file.write(piece)
         handle = os.open(out, os.O_RDONLY | os.O_CLOEXEC)
         try:
-            if not os.fstat(handle).st_size:
+            unpacked = Source(self.file, handle, self._budget)
+            if not unpacked.size:
                 raise DatasetError(self.file, "the file is empty, once it is unpacked", "Name another file.")
             converted = out.with_name(out.name + ".rows.part")
-            reader = self._convert(handle, converted)
+            reader = self._convert(unpacked, converted)
             if reader.convert is not None:
                 converted.replace(out)
         finally:
@@ -83,15 +84,15 @@ class RecordCopy:
         self.facts = replace(self.facts, compression=kind.value, encoding=UTF_16 if utf16 else "")
         return reader
 
-    def _convert(self, handle: int, out: Path) -> FormatReader:
+    def _convert(self, source: Source, out: Path) -> FormatReader:
         """Detect the format of a file, and make `out` of it if the format has to be converted."""
-        reader = detect_format(self.file, read_head(self.file, handle), self._reading)
+        reader = detect_format(self.file, read_head(self.file, source.handle), self._reading)
         if reader.convert is None:
             return reader
         try:
             with CopyFile(self.file, out, self._budget) as file:
                 self.writer = RecordWriter(self.file, file, self._budget)
-                self.facts = reader.convert(self.file, handle, self._reading, self.writer, self._progress, self._budget)
+                self.facts = reader.convert(source, self._reading, self.writer, self._progress)
         except BaseException:
             out.unlink(missing_ok=True)
             raise
@@ -137,19 +138,11 @@ class RecordCopy:
     def _pieces(self) -> Iterator[bytes]:
         """Yield the file as it was given."""
         at = 0
-        while at < self._size:
-            try:
-                piece = os.pread(self._handle, min(PIECE, self._size - at), at)
-            except OSError as error:
-                what = f"the file cannot be read ({error.strerror})"
-                raise DatasetError(self.file, what, "Copy it to a disk that can be read.") from error
-            if not piece:
-                remedy = "Start again when nothing writes to it any more."
-                raise DatasetError(self.file, "the file became shorter while it was being read", remedy)
+        while piece := self._source.read(at, PIECE):
             self._hash.update(piece)
             at += len(piece)
             yield piece
-            self._progress(at, self._size)
+            self._progress(at, self._source.size)
 
 
 def _peeked(content: Iterator[bytes]) -> tuple[bytes, Iterator[bytes]]:

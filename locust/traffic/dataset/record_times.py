@@ -8,7 +8,7 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -19,20 +19,14 @@ from traffic.core.order import Indexes
 from traffic.core.pace.config import TimeFormat
 from traffic.core.pointer import found_at, read_pointer
 from traffic.core.reading import REQUESTS
-from traffic.dataset.dataset import Dataset, DatasetError
+from traffic.dataset.dataset import Dataset
 from traffic.dataset.fault_list import FaultList
 from traffic.dataset.record_writer import UNTIMED
 from traffic.dataset.scan import Progress
+from traffic.dataset.timestamps import MOST_NS, UNIT_NS, in_range, nanoseconds, scaled, unit_of
 
-_BATCH = 1 << 14
-_UNIT_NS = {"s": 1_000_000_000, "ms": 1_000_000, "us": 1_000, "ns": 1}
-# A number below the bound is of this unit, if nobody says of which: seconds until the year 5138, and so on.
-_UNITS_BY_SIZE: tuple[tuple[float, TimeFormat], ...] = ((1e11, "s"), (1e14, "ms"), (1e17, "us"), (float("inf"), "ns"))
 _NAMES = {"iso": "a text in ISO 8601", "s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
 _NUMBER = re.compile(r"[+-]?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?")
-_EPOCH, _MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
-# int64 holds 292 years around 1970 in nanoseconds.
-_MOST_NS = 2**63 - 1
 _SHOWN = 60
 
 
@@ -71,10 +65,9 @@ class TimeReader:
 
         DatasetError, after the last piece, if one of them has no time that can be used.
         """
-        for start in range(first, first + count, _BATCH):
-            indexes = np.arange(start, min(start + _BATCH, first + count), dtype=np.uint64)
+        for indexes in self._dataset.batches(first, count):
             yield self._piece(indexes)
-            progress(start - first, count)
+            progress(int(indexes[0]) - first, count)
         self._faults.raise_any()
 
     def _piece(self, indexes: Indexes) -> npt.NDArray[np.int64]:
@@ -129,22 +122,19 @@ class TimeReader:
         if self._guessed and kind != self.format:
             mixed = f"which looks like {_NAMES[kind]}, and the first time is in {_NAMES[self.format]}"
             raise ValueError(f"{shown}, {mixed}")
-        return _in_range(_scaled(value, _UNIT_NS[self.format]))
+        return in_range(scaled(_number(value), UNIT_NS[self.format]))
 
     def _iso(self, text: str) -> int:
         try:
             at = datetime.fromisoformat(text.strip())
         except ValueError as error:
             raise ValueError(f"has {_short(text)} as {self._field.text!r}, which is no {_NAMES['iso'][2:]}") from error
-        if at.tzinfo is None:
-            self.naive = True
-            at = at.replace(tzinfo=UTC)
-        return _in_range((at - _EPOCH) // _MICROSECOND * 1000)
+        self.naive = self.naive or at.tzinfo is None
+        return in_range(nanoseconds(at))
 
     def _add_fault(self, index: int, what: str) -> None:
-        line, column = (None, None) if self._faults.full else self._dataset.place(index)
         remedy = "Correct the record, or name another member with --traffic-time (its kind: --traffic-time-format)."
-        self._faults.add(DatasetError(self._dataset.file, what, remedy, index, line, column))
+        self._faults.add(self._dataset.fault(index, what, remedy, placed=not self._faults.full))
 
 
 def _decoder(path: tuple[str, ...]) -> Any:
@@ -166,7 +156,7 @@ def _format_of(value: Any) -> TimeFormat:
         value = float(text)
     if isinstance(value, bool) or not isinstance(value, int | float):
         return "iso"
-    return next((unit for bound, unit in _UNITS_BY_SIZE if abs(value) < bound), "ns")
+    return unit_of(value)
 
 
 def _whole_numbers(values: list[Any], unit: TimeFormat, *, guessed: bool) -> npt.NDArray[np.int64] | None:
@@ -179,28 +169,17 @@ def _whole_numbers(values: list[Any], unit: TimeFormat, *, guessed: bool) -> npt
         return None
     least, most = int(numbers.min()), int(numbers.max())
     alike = not guessed or _format_of(least) == _format_of(most) == unit
-    if not alike or max(abs(least), abs(most)) > _MOST_NS // _UNIT_NS[unit] or least < 0:
+    if not alike or max(abs(least), abs(most)) > MOST_NS // UNIT_NS[unit] or least < 0:
         return None
-    return numbers * _UNIT_NS[unit]
+    return numbers * UNIT_NS[unit]
 
 
-def _scaled(value: float | str, unit_ns: int) -> int:
-    """Return a number of units in nanoseconds, exactly where it is whole."""
-    if isinstance(value, str):
-        text = value.strip()
-        value = int(text) if re.fullmatch(r"[+-]?\d+", text) else float(text)
-    if isinstance(value, int):
-        return value * unit_ns
-    if value in (float("inf"), float("-inf")):
-        return _MOST_NS + 1
-    whole = int(value)
-    return whole * unit_ns + round((value - whole) * unit_ns)
-
-
-def _in_range(nanoseconds: int) -> int:
-    if abs(nanoseconds) > _MOST_NS:
-        raise ValueError("has a time that is more than 292 years from 1970")
-    return nanoseconds
+def _number(value: float | str) -> float:
+    """Return a number that may be written as a text."""
+    if not isinstance(value, str):
+        return value
+    text = value.strip()
+    return int(text) if re.fullmatch(r"[+-]?\d+", text) else float(text)
 
 
 def _short(value: Any) -> str:

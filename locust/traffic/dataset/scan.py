@@ -7,7 +7,6 @@ The rule that this module guards: every byte that was read is in the digest, and
 import gc
 import hashlib
 import json
-import os
 from array import array
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +19,7 @@ from traffic.dataset import diagnosis
 from traffic.dataset.diagnosis import DatasetError
 from traffic.dataset.fault_list import FaultList
 from traffic.dataset.memory_budget import SMALL, STEP, Budget
+from traffic.dataset.source import Source
 from traffic.dataset.utf8 import not_utf8
 
 # The C library reuses memory of this size and of twice it; a larger block would be new pages each time.
@@ -87,7 +87,8 @@ class Scan:
         progress: Progress | None = None,
         budget: Budget | None = None,
     ) -> None:
-        self.file, self.handle, self.size = name, handle, os.fstat(handle).st_size
+        self.file, self._source = name, Source(name, handle, budget)
+        self.size, self.budget = self._source.size, self._source.budget
         self.starts, self.lengths = array("Q"), array("I")
         self.digest = hashlib.sha256()
         self.data, self.base, self.at = b"", 0, 0
@@ -97,7 +98,6 @@ class Scan:
         self.fatal = False
         self._text: str | None = None
         self._fast_path, self._progress = fast_path, progress
-        self.budget = budget or Budget()
         # There was memory for an index of so many records.
         self._checked_for = STEP
 
@@ -154,18 +154,11 @@ class Scan:
 
     def _read(self, offset: int, length: int) -> bytes:
         """Return `length` bytes of the file, or those up to the end that it had when it was opened."""
-        length = min(length, self.size - offset)
         try:
-            piece = os.pread(self.handle, length, offset)
-        except OSError as error:
+            return self._source.read(offset, length)
+        except DatasetError:
             self.fatal = True
-            what = f"the file cannot be read ({error.strerror})"
-            raise DatasetError(self.file, what, "Copy it to a disk that can be read.") from error
-        if len(piece) < length:
-            self.fatal = True
-            remedy = "Start again when nothing writes to it any more."
-            raise DatasetError(self.file, "the file became shorter while it was being read", remedy)
-        return piece
+            raise
 
     def _peek(self, at: int, length: int = diagnosis.LOOKAHEAD) -> str:
         """Return what stands at a place of the window and behind it, also behind the window's end."""

@@ -8,18 +8,14 @@ from typing import Any
 
 import jsonschema_rs
 import msgspec
-import numpy as np
 
-from traffic.core.order import Indexes
 from traffic.core.reading import Reading
-from traffic.dataset.dataset import Dataset, DatasetError
+from traffic.dataset.dataset import Dataset
 from traffic.dataset.fault_list import FaultList
 from traffic.dataset.memory_budget import Budget
 from traffic.dataset.scan import Progress
 from traffic.errors import RefusedError
 
-BATCH = 2000
-BATCH_BYTES = 1 << 20
 # Part of the name under which passed records are cached. It changes if the checks change.
 _VERSION = b"traffic schema 2, formats checked\n"
 # The values of a record are in memory as Python's and as the validator's.
@@ -61,11 +57,12 @@ class Schema:
     def check(self, dataset: Dataset, progress: Progress, budget: Budget) -> None:
         """Raise DatasetError if a record does not pass, or may take more memory than the `budget` has."""
         faults = FaultList()
-        for indexes in _batches(dataset):
+        for indexes in dataset.batches():
             for index, body in zip(indexes.tolist(), dataset.contents(indexes), strict=True):
                 budget.check_values(dataset.file, body, index, _TIMES)
                 for what in self._faults(body):
-                    faults.add(self._error(dataset, index, what, placed=not faults.full))
+                    remedy = f"Correct the record, or the schema {self.file}."
+                    faults.add(dataset.fault(index, what, remedy, placed=not faults.full))
             progress(int(indexes[0]), dataset.records)
         faults.raise_any()
 
@@ -87,21 +84,6 @@ class Schema:
                 yield _describe(error)
         except ValueError as error:
             yield f"cannot be held against the schema ({_first_line(error)})"
-
-    def _error(self, dataset: Dataset, index: int, what: str, *, placed: bool) -> DatasetError:
-        line, column = dataset.place(index) if placed else (None, None)
-        return DatasetError(dataset.file, what, f"Correct the record, or the schema {self.file}.", index, line, column)
-
-
-def _batches(dataset: Dataset) -> Iterator[Indexes]:
-    """Yield all indexes of a dataset, as many at a time as have few bytes together; at least one."""
-    first = 0
-    while first < dataset.records:
-        indexes = np.arange(first, min(first + BATCH, dataset.records), dtype=np.uint64)
-        sizes = np.cumsum(dataset.lengths(indexes), dtype=np.uint64)
-        indexes = indexes[: max(1, int(np.searchsorted(sizes, BATCH_BYTES, side="right")))]
-        yield indexes
-        first += len(indexes)
 
 
 def _object(value: Any) -> Any:

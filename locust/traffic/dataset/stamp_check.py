@@ -3,27 +3,23 @@
 from collections.abc import Iterator
 
 import msgspec
-import numpy as np
 
-from traffic.dataset.dataset import Dataset, DatasetError
+from traffic.dataset.dataset import Dataset
 from traffic.dataset.fault_list import FaultList
 from traffic.dataset.scan import DECODER, Progress
 
-_BATCH = 4096
 _MEMBERS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 def check_stamp(dataset: Dataset, member: str, progress: Progress) -> None:
     """Raise DatasetError if a record has that member already, or cannot have one."""
     faults = FaultList()
-    for first in range(0, dataset.records, _BATCH):
-        indexes = np.arange(first, min(first + _BATCH, dataset.records), dtype=np.uint64)
+    for indexes in dataset.batches():
         for index, body in zip(indexes.tolist(), dataset.contents(indexes), strict=True):
             for what in _faults(body, member):
-                line, column = (None, None) if faults.full else dataset.place(index)
                 remedy = "Name another member with --traffic-stamp, or take it out of the records."
-                faults.add(DatasetError(dataset.file, what, remedy, index, line, column))
-        progress(first, dataset.records)
+                faults.add(dataset.fault(index, what, remedy, placed=not faults.full))
+        progress(int(indexes[0]), dataset.records)
     faults.raise_any()
 
 

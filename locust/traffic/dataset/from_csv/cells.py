@@ -79,11 +79,11 @@ class Cells:
         self._names = names
         self._keys = [("," if nth else "{") + encode_basestring(name) + ":" for nth, name in enumerate(names)]
         self._encoders = [_ENCODERS[types.get(name, "string")] for name in names]
-        self.plain = all(encode is encode_basestring for encode in self._encoders)
+        self._plain = all(encode is encode_basestring for encode in self._encoders)
 
     def record(self, row: list[str]) -> bytes:
         """Return a row as an object. CellError if a cell is not of its type."""
-        if self.plain:
+        if self._plain:
             # The names and the row's strings, in turn.
             return ("".join(map(add, self._keys, map(encode_basestring, row))) + "}").encode()
         made = []

@@ -5,9 +5,7 @@ Rows that are empty in every field, as spreadsheets leave them behind a table, a
 
 import csv
 import io
-import os
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import NoReturn
 
 from traffic.core.reading import AUTO, Reading
@@ -18,9 +16,10 @@ from traffic.dataset.fault_list import FaultList
 from traffic.dataset.from_csv.cells import CellError, Cells, TypesFound, chosen, json_value, shown
 from traffic.dataset.from_csv.dialect import Dialect, DialectError, decide
 from traffic.dataset.from_csv.text import Reader, count_lines, cut_behind_line, reader
-from traffic.dataset.memory_budget import SMALL, Budget
+from traffic.dataset.memory_budget import SMALL
 from traffic.dataset.record_writer import RecordWriter
 from traffic.dataset.scan import BOM, HEAD, TO_UTF8, Progress
+from traffic.dataset.source import Source
 from traffic.dataset.utf8 import not_utf8
 
 _BATCH = 4096
@@ -36,40 +35,18 @@ _IN_QUOTES = {",": "a comma", ";": "a semicolon", "\t": "a tab", "|": "a |"}
 MakeRecord = Callable[[list[str]], bytes]
 
 
-def convert(
-    name: Path,
-    handle: int,
-    reading: Reading,
-    out: RecordWriter,
-    progress: Progress | None,
-    budget: Budget | None = None,
-) -> FileFacts:
-    """Read the CSV of `handle`, and add its records to `out`. DatasetError if it is not good."""
-    return CsvConversion(name, handle, reading, out, progress, budget).run()
+def convert(source: Source, reading: Reading, out: RecordWriter, progress: Progress) -> FileFacts:
+    """Read the CSV of `source`, and add its records to `out`. DatasetError if it is not good."""
+    return CsvConversion(source, reading, out, progress).run()
 
 
 class CsvConversion:
-    """Reads the CSV of `handle`, which people know as `name`, and adds its records to `out`.
+    """Reads the CSV of `source`, and adds its records to `out`. Its budget limits how much memory a long row takes."""
 
-    `budget` limits how much memory a long row may take.
-    """
-
-    def __init__(
-        self,
-        name: Path,
-        handle: int,
-        reading: Reading,
-        out: RecordWriter,
-        progress: Progress | None,
-        budget: Budget | None = None,
-    ) -> None:
-        self.file, self._handle, self._reading, self._out, self._progress = name, handle, reading, out, progress
-        self._budget = budget or Budget()
-        self._size = os.fstat(handle).st_size
-        self._read_to = 0
-        self._faults = FaultList()
-        self._lines_before, self._record, self._line, self._empty = 1, 0, 0, 0
-        self._begin_row()
+    def __init__(self, source: Source, reading: Reading, out: RecordWriter, progress: Progress) -> None:
+        self.file, self._source, self._reading, self._out, self._progress = source.name, source, reading, out, progress
+        self._size = source.size
+        self._begin()
         self._dialect = self._decide()
 
     def run(self) -> FileFacts:
@@ -83,7 +60,7 @@ class CsvConversion:
         return facts
 
     def _decide(self) -> Dialect:
-        head = self._read(0, HEAD).removeprefix(BOM).decode("utf-8", "replace")
+        head = self._source.read(0, HEAD).removeprefix(BOM).decode("utf-8", "replace")
         try:
             return decide(head, cut=self._size > HEAD, asked=self._reading.delimiter)
         except DialectError as error:
@@ -93,7 +70,7 @@ class CsvConversion:
         found: dict[str, str] = {}
         if ("", AUTO) in self._reading.csv_types:
             found = self._find_types()
-            self._start_again()
+            self._begin()  # faults that were found on the way are found again
         rows, names = self._open()
         hints = JsonInCells(names)
         batch: list[bytes] = []
@@ -129,10 +106,10 @@ class CsvConversion:
         seen.see(self._rows(rows, names))
         return seen.types(names)
 
-    def _start_again(self) -> None:
-        """Read from the beginning. Faults that were found on the way are found again."""
+    def _begin(self) -> None:
+        """Be at the file's beginning."""
         self._faults = FaultList()
-        self._lines_before, self._record, self._line, self._empty = 1, 0, 0, 0
+        self._read_to, self._lines_before, self._record, self._line, self._empty = 0, 1, 0, 0, 0
         self._begin_row()
 
     def _open(self) -> tuple[Reader, list[str]]:
@@ -230,9 +207,9 @@ class CsvConversion:
 
     def _text(self) -> Iterator[str]:
         """Yield the file's lines, with their line breaks."""
-        at = len(BOM) if self._read(0, len(BOM)) == BOM else 0
+        at = len(BOM) if self._source.read(0, len(BOM)) == BOM else 0
         window = scan.WINDOW
-        while data := self._read(at, window):
+        while data := self._source.read(at, window):
             # If the window had to grow for a long line, the block ends with that line.
             stop = cut_behind_line(data, scan.WINDOW, whole=at + len(data) >= self._size)
             if not stop and at + len(data) < self._size:
@@ -250,8 +227,7 @@ class CsvConversion:
             self._lines_before += count_lines(data)
             at, window = at + len(data), scan.WINDOW
             self._read_to = at
-            if self._progress is not None:
-                self._progress(at, self._size)
+            self._progress(at, self._size)
 
     def _begin_row(self) -> None:
         self._row_line = self._line + 1
@@ -271,7 +247,7 @@ class CsvConversion:
 
     def _check_memory(self) -> None:
         try:
-            self._budget.check_memory(self.file, self._checked_for, "takes", self._record)
+            self._source.budget.check_memory(self.file, self._checked_for, "takes", self._record)
         except DatasetError:
             self._faults.partial = self._faults.count > 0
             raise
@@ -288,13 +264,6 @@ class CsvConversion:
         column = len(before[max(before.rfind(b"\n"), before.rfind(b"\r")) + 1 :].decode()) + 1
         what = f"the file holds bytes that are not UTF-8 (0x{data[bad.start]:02x}: {bad.reason})"
         raise DatasetError(self.file, what, TO_UTF8, None, line, column)
-
-    def _read(self, at: int, length: int) -> bytes:
-        try:
-            return os.pread(self._handle, min(length, self._size - at), at)
-        except OSError as error:
-            what = f"the file cannot be read ({error.strerror})"
-            raise DatasetError(self.file, what, "Copy it to a disk that can be read.") from error
 
 
 class JsonInCells:

@@ -13,8 +13,9 @@ from urllib.parse import unquote
 
 from traffic.core.headers import TCHARS, Field
 from traffic.dataset.from_requests.builder import LeftOutError, RecordedRequest, of_bytes
-from traffic.dataset.from_requests.convert import Found, Place, Source
-from traffic.dataset.from_requests.times import iso, nanoseconds
+from traffic.dataset.from_requests.convert import Found, Place
+from traffic.dataset.source import Source
+from traffic.dataset.timestamps import iso, nanoseconds
 
 SENT = ("GET", "HEAD")
 BECAUSE = " (a log has no bodies)"

@@ -1,20 +1,18 @@
 """Drives the reading of recorded requests: makes their records, counts what is left out, and reports faults."""
 
-import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from pathlib import Path
 
 from traffic.dataset.diagnosis import DatasetError
 from traffic.dataset.facts import FileFacts
 from traffic.dataset.fault_list import FaultList
 from traffic.dataset.from_requests.builder import LeftOutError, RecordedRequest, RequestBuilder
-from traffic.dataset.memory_budget import Budget
 from traffic.dataset.record_writer import RecordWriter
 from traffic.dataset.scan import MAX_RECORD, Progress
+from traffic.dataset.source import Source
+from traffic.dataset.timestamps import in_range
 
 _BATCH, _BATCH_BYTES = 4096, 1 << 20
-_PIECE = 1 << 20
 REMEDY = "Correct it, or take it out of the file."
 
 
@@ -30,49 +28,11 @@ Found = tuple[Place, RecordedRequest | Exception]
 """A request, a ValueError that says why it is none (to follow "record 7"), or a LeftOutError."""
 
 
-class Source:
-    """An open file, which people know as `name`, read piece by piece."""
-
-    def __init__(self, name: Path, handle: int, budget: Budget | None) -> None:
-        self.name, self.budget, self.size = name, budget or Budget(), os.fstat(handle).st_size
-        self._handle = handle
-
-    def read(self, at: int, length: int) -> bytes:
-        """Return up to `length` bytes from a place on. DatasetError if they cannot be read."""
-        try:
-            return os.pread(self._handle, min(length, self.size - at), at)
-        except OSError as error:
-            what = f"the file cannot be read ({error.strerror})"
-            raise DatasetError(self.name, what, "Copy it to a disk that can be read.") from error
-
-    def lines(self, longest: int = 2 * MAX_RECORD) -> Iterator[tuple[int, int, bytes]]:
-        """Yield each line without its end: its number from 1, where the next begins, and itself.
-
-        DatasetError if one is longer than `longest` bytes.
-        """
-        number, at, rest = 0, 0, b""
-        while piece := self.read(at, _PIECE):
-            at += len(piece)
-            *whole, rest = (rest + piece).split(b"\n")
-            for line in whole:
-                number += 1
-                yield number, at, line.removesuffix(b"\r")
-            if len(rest) > longest:
-                what = f"the file has a line of more than {longest >> 20} MiB"
-                raise DatasetError(self.name, what, "No request that can be sent is as long.", None, number + 1, 1)
-        if rest:
-            yield number + 1, at, rest.removesuffix(b"\r")
-
-
 Parse = Callable[[Source], Iterable[Found]]
 
 
 def convert_requests(
-    parse: Parse,
-    source: Source,
-    builder: RequestBuilder,
-    out: RecordWriter,
-    progress: Progress | None,
+    parse: Parse, source: Source, builder: RequestBuilder, out: RecordWriter, progress: Progress
 ) -> FileFacts:
     """Add the records of all requests to `out`, with their times. DatasetError if one of them is not good."""
     faults, record, batch, times, size = FaultList(), 0, list[bytes](), list[int | None](), 0
@@ -81,6 +41,8 @@ def convert_requests(
             if isinstance(found, Exception):
                 raise found
             made = builder.record(found)
+            if found.time_ns is not None:
+                in_range(found.time_ns)
             if len(made) > MAX_RECORD:
                 raise ValueError(f"is longer than {MAX_RECORD >> 20} MiB")  # noqa: TRY301 - as above
         except LeftOutError as error:
@@ -100,8 +62,7 @@ def convert_requests(
         if len(batch) >= _BATCH or size >= _BATCH_BYTES:
             out.add(batch, place.done, source.size, times)
             batch, times, size = [], [], 0
-            if progress is not None:
-                progress(place.done, source.size)
+            progress(place.done, source.size)
     faults.raise_any()
     out.add(batch, source.size, source.size, times)
     left_out = tuple((many, one, count) for (many, one), count in builder.left_out.most_common())

@@ -11,8 +11,9 @@ from collections.abc import Iterator
 
 from traffic.core.headers import Field
 from traffic.dataset.from_requests.builder import LeftOutError, RecordedRequest, of_bytes
-from traffic.dataset.from_requests.convert import Found, Place, Source
+from traffic.dataset.from_requests.convert import Found, Place
 from traffic.dataset.scan import MAX_RECORD
+from traffic.dataset.source import Source
 
 SEPARATOR = "\n🐵🙈🙉\n".encode()
 META = re.compile(rb"([123]) ([0-9a-fA-F]+) (\d{1,19})(?: -?\d+)?\n")

@@ -6,6 +6,7 @@ W. Odvarko et al., "HTTP Archive (HAR) format", W3C Web Performance Group, 2012:
 import base64
 import binascii
 from collections.abc import Iterator
+from operator import itemgetter
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
@@ -14,8 +15,9 @@ import msgspec
 from traffic.core.headers import Field, has_field
 from traffic.dataset.diagnosis import DatasetError
 from traffic.dataset.from_requests.builder import LeftOutError, RecordedRequest
-from traffic.dataset.from_requests.convert import Found, Place, Source
-from traffic.dataset.from_requests.times import iso
+from traffic.dataset.from_requests.convert import Found, Place
+from traffic.dataset.source import Source
+from traffic.dataset.timestamps import iso
 
 _FORM = "application/x-www-form-urlencoded"
 _SCHEMES = ("http", "https")
@@ -62,10 +64,9 @@ def parse(source: Source) -> Iterator[Found]:
         what = f"the file begins like a HAR, and is none ({error})"
         raise DatasetError(source.name, what, "Export it again.") from error
     found = [_found(entry) for entry in entries]
-    if all(isinstance(one, RecordedRequest) and one.time_ns is not None for one in found):
-        found.sort(key=lambda one: one.time_ns)  # type: ignore[union-attr, arg-type, return-value] # see above
-    elif any(isinstance(one, LeftOutError) for one in found):
-        found.sort(key=lambda one: getattr(one, "time_ns", None) or 0)
+    times = [0 if isinstance(one, LeftOutError) else getattr(one, "time_ns", None) for one in found]
+    if None not in times:  # else there is a fault, or the file's order is all that is known
+        found = [one for _, one in sorted(zip(times, found, strict=True), key=itemgetter(0))]
     for nth, one in enumerate(found, 1):
         yield Place(None, source.size * nth // len(found)), one
 

@@ -18,9 +18,10 @@ import msgspec
 from traffic.core.headers import JSON_CONTENT, Field, has_field
 from traffic.dataset import diagnosis
 from traffic.dataset.from_requests.builder import RecordedRequest
-from traffic.dataset.from_requests.convert import Found, Place, Source
-from traffic.dataset.from_requests.times import read_time
-from traffic.dataset.scan import BOM, decoded_end
+from traffic.dataset.from_requests.convert import Found, Place
+from traffic.dataset.scan import BOM, MAX_RECORD, decoded_end
+from traffic.dataset.source import Source
+from traffic.dataset.timestamps import read_time
 
 MEMBERS = frozenset({"method", "url", "header", "body", "text", "json", "time", "name"})
 _BODIES = ("body", "text", "json")
@@ -29,7 +30,7 @@ _DECODER = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 def parse(source: Source) -> Iterator[Found]:
     """Yield the request of each line that is not blank."""
-    for number, done, line in source.lines():
+    for number, done, line in source.lines(2 * MAX_RECORD):
         text = line.removeprefix(BOM) if number == 1 else line
         if not text.strip():
             continue

@@ -33,6 +33,13 @@ def test_a_good_file_is_described(tmp_path, capsys, data, form):
     ]
 
 
+def test_the_first_request_is_that_of_the_first_record_that_is_sent(tmp_path, capsys):
+    assert main(["check", str(written(tmp_path, GOOD)), "--offset", "1"]) == 0
+    shown = capsys.readouterr().out
+    assert "    Idempotency-Key: RUN-1\n" in shown
+    assert shown.endswith('    {"a": 2}\n')
+
+
 def test_of_a_header_file_only_the_name_is_shown(tmp_path, capsys, monkeypatch):
     secret = tmp_path / "headers"
     secret.write_text("Authorization: Bearer abc\n")

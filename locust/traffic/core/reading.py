@@ -9,6 +9,8 @@ import json
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+# What may stand between CSV's fields, and what people call it.
+DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "pipe"}
 # What the cells of a CSV column may be; with a `?`, an empty cell is null.
 CELL_TYPES = ("string", "number", "boolean", "json")
 NULL, AUTO = "null", "auto"

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "pipes"}
+from traffic.core.reading import DELIMITERS
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class FileFacts:
 
     def describe(self, label: str) -> str:
         """Return the format for people, such as "CSV with a header, semicolons, gzip"."""
-        delimiter = DELIMITERS.get(self.delimiter, f"{self.delimiter!r}") if self.delimiter else ""
+        delimiter = f"{DELIMITERS[self.delimiter]}s" if self.delimiter else ""
         return ", ".join(part for part in (label, delimiter, self.encoding, self.compression) if part)
 
     def warnings(self, file: Path | str) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+from collections.abc import Mapping
 from typing import Any
 
 from traffic.settings.options import Settings
@@ -12,7 +13,7 @@ READING = (
     *("traffic_records", "traffic_methods", "traffic_keep_host", "traffic_delimiter", "traffic_csv_types"),
     *("traffic_csv_body", "traffic_path", "traffic_method", "traffic_stamp"),
 )
-REQUESTS = (*READING, "traffic_header", "traffic_header_file")
+REQUESTS = (*READING, "traffic_offset", "traffic_header", "traffic_header_file")
 
 
 def add_arguments(parser: argparse.ArgumentParser, names: tuple[str, ...]) -> None:
@@ -32,6 +33,10 @@ def add_arguments(parser: argparse.ArgumentParser, names: tuple[str, ...]) -> No
         )
 
 
-def settings_of(wanted: argparse.Namespace) -> Settings:
-    """Return the settings of a run with these arguments. SettingsError if one cannot be used."""
-    return Settings.read(argparse.Namespace(**{name: getattr(wanted, name, None) for name in REQUESTS}))
+def settings_of(wanted: argparse.Namespace, given: Mapping[str, str] | None = None) -> Settings:
+    """Return the settings of a run with these arguments, or those that are `given` in their place.
+
+    SettingsError if one cannot be used.
+    """
+    chosen: dict[str, Any] = {name: getattr(wanted, name, None) for name in REQUESTS}
+    return Settings.read(argparse.Namespace(**{**chosen, **(given or {})}))

@@ -9,13 +9,12 @@ from typing import TypeVar
 
 from traffic.core.headers import TCHARS, Field, read_lines
 from traffic.core.path_template import PathTemplate
-from traffic.core.reading import AUTO, CELL_TYPES, NULL
+from traffic.core.reading import AUTO, CELL_TYPES, DELIMITERS, NULL
 from traffic.core.request_record import REFUSED_METHODS
 from traffic.core.stamp import Stamp
 
 LARGEST = 2**63 - 1
 LONGEST_WAIT_S = 3600
-DELIMITERS = {"comma": ",", "semicolon": ";", "tab": "\t", "pipe": "|"}
 _WAIT = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(?:-\s*(\d+(?:\.\d+)?)\s*)?")
 
 T = TypeVar("T")
@@ -115,9 +114,10 @@ def file_path(text: str) -> Path:
 
 def delimiter(text: str) -> str:
     """Read what stands between CSV's fields, by its name or as it is; empty: nobody says."""
-    made = DELIMITERS.get(text, "\t" if text == "\\t" else text)
-    if made not in ("", *DELIMITERS.values()):
-        raise BadValueError(f"must be one of {', '.join(DELIMITERS)}, or empty")
+    named = {name: one for one, name in DELIMITERS.items()}
+    made = named.get(text, "\t" if text == "\\t" else text)
+    if made not in ("", *DELIMITERS):
+        raise BadValueError(f"must be one of {', '.join(named)}, or empty")
     return made
 
 

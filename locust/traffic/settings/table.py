@@ -6,7 +6,7 @@ To add one, add a row here and its field to `Settings`, and run `scripts/option_
 from traffic.core.lease_terms import LEASE_S
 from traffic.core.pace.config import TIME_FORMATS
 from traffic.core.protocol import CATCH_UP, TIMEOUT_S
-from traffic.core.reading import BODIES, REQUESTS
+from traffic.core.reading import BODIES, DELIMITERS, REQUESTS
 from traffic.settings import rate_text
 from traffic.settings.option import Option
 from traffic.settings.readers import (
@@ -86,7 +86,7 @@ OPTIONS = (
         "What stands between the fields of CSV: comma, semicolon, tab or pipe; empty: as the file looks",
         delimiter,
         in_form=True,
-        choices=("", "comma", "semicolon", "tab", "pipe"),
+        choices=("", *DELIMITERS.values()),
         called="Delimiter of CSV",
         example="semicolon",
     ),

@@ -8,7 +8,7 @@ import io
 from collections.abc import Callable, Iterator
 from typing import NoReturn
 
-from traffic.core.reading import AUTO, Reading
+from traffic.core.reading import AUTO, DELIMITERS, Reading
 from traffic.dataset import scan
 from traffic.dataset.diagnosis import DatasetError
 from traffic.dataset.facts import FileFacts
@@ -29,8 +29,7 @@ _CHARACTER_COST, _FIELD_COST = 16, 256
 # So many rows are looked at for JSON in their cells.
 _LOOKED_AT = 100
 EMPTY_ROWS = ("rows are empty in every field, and left out", "row is empty in every field, and left out")
-QUOTES = 'Put a field that holds {0}, a quote or a line break in quotes, and write a quote in it as "".'
-_IN_QUOTES = {",": "a comma", ";": "a semicolon", "\t": "a tab", "|": "a |"}
+QUOTES = 'Put a field that holds a {0}, a quote or a line break in quotes, and write a quote in it as "".'
 
 MakeRecord = Callable[[list[str]], bytes]
 
@@ -202,7 +201,7 @@ class CsvConversion:
         self._faults.add(DatasetError(self.file, what, remedy, self._record, self._yielded_line, 1))
 
     def _fault(self, what: str, line: int) -> DatasetError:
-        remedy = QUOTES.format(_IN_QUOTES.get(self._dialect.delimiter, repr(self._dialect.delimiter)))
+        remedy = QUOTES.format(DELIMITERS[self._dialect.delimiter])
         return DatasetError(self.file, what, remedy, self._record, line, 1)
 
     def _text(self) -> Iterator[str]:

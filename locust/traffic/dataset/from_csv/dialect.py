@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from traffic.dataset.facts import DELIMITERS
+from traffic.core.reading import DELIMITERS
 from traffic.dataset.from_csv.text import reader
 
 # So many rows decide, at most.
@@ -126,11 +126,11 @@ def _splits_rows(one: Sample) -> bool:
 def _one_column(samples: list[Sample]) -> str:
     """Return the option with a delimiter that the file does not have."""
     free = next((one.delimiter for one in samples if all(len(row) == 1 for row in one.rows)), ",")
-    return f"--traffic-delimiter {DELIMITERS[free].removesuffix('s')}"
+    return f"--traffic-delimiter {DELIMITERS[free]}"
 
 
 def _readings(samples: list[Sample]) -> str:
-    return "; ".join(f"read with {DELIMITERS[one.delimiter]}, {one.described}" for one in samples)
+    return "; ".join(f"read with {DELIMITERS[one.delimiter]}s, {one.described}" for one in samples)
 
 
 def sample(text: str, delimiter: str, *, cut: bool) -> Sample:

@@ -1,6 +1,5 @@
 """Serve the traffic files: list, upload and delete them."""
 
-import argparse
 from pathlib import Path
 
 from flask import Response, request
@@ -63,7 +62,7 @@ class Files:
     def _reading(self) -> Reading:
         """Return how an upload is read: as its query says, else as the master was configured."""
         given = {name: value for name, value in request.args.items() if name in READING}
-        return settings_of(argparse.Namespace(**{**vars(self._routes.options), **given})).reading
+        return settings_of(self._routes.options, given).reading
 
     def _delete(self, name: str) -> Response:
         try:

@@ -1,6 +1,5 @@
 """Answer what a start with a form's file would send: what is known of the file, and its first request."""
 
-import argparse
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +13,13 @@ from traffic.master.web.files import Files
 from traffic.master.web.form import Form
 from traffic.master.web.routes import Routes, answer, refuse
 from traffic.master.wording import for_page
-from traffic.settings import SettingsError
+from traffic.settings import Settings, SettingsError
 from traffic.settings.arguments import REQUESTS, settings_of
 from traffic.settings.table import BY_NAME
 from traffic.users.first_request import describe_file, first_request
 
 # What a form may say of it; the rest is as the master was configured.
-FIELDS = ("traffic_file", "traffic_offset", *(name for name in REQUESTS if BY_NAME[name].in_form))
+FIELDS = tuple(name for name in REQUESTS if BY_NAME[name].in_form)
 
 
 class Preview:
@@ -32,19 +31,18 @@ class Preview:
 
     def _preview(self) -> Response:
         given = {name: value for name, value in request.form.items() if name in FIELDS}
-        options = argparse.Namespace(**{**vars(self._routes.options), **given})
-        file = Path(str(options.traffic_file or "").strip())
+        file = Path(request.form.get("traffic_file", self._routes.options.traffic_file or "").strip())
         try:
             in_thread(self._form.allowed_files.check, str(file), self._form.uploads)
-            return answer(self._described(file, options, request.form.get("host", "").strip()))
+            settings = settings_of(self._routes.options, given)
+            return answer(self._described(file, settings, request.form.get("host", "").strip()))
         except DatasetError as error:
             listed = error.listed if isinstance(error, ManyFaultsError) else (error,)
             return refuse(422, str(error), [one.without_file for one in listed])
         except (SettingsError, SchemaError, ValueError) as error:
             return refuse(400, str(error))
 
-    def _described(self, file: Path, options: argparse.Namespace, host: str) -> dict[str, Any]:
-        settings = settings_of(options)
+    def _described(self, file: Path, settings: Settings, host: str) -> dict[str, Any]:
         dataset = self._files.checking.open(file, self._routes.folder.path, settings.reading, str(file))
         try:
             users = self._routes.web_ui.environment.user_classes

@@ -2,6 +2,8 @@
 
 import re
 
+import pytest
+
 import traffic
 from support.stack import ROOT
 from traffic import ownership
@@ -27,3 +29,13 @@ def test_the_page_on_versions_has_the_numbers_of_the_code() -> None:
         "index": cache.MAGIC.decode().split()[-1],
         "state folder": str(ownership.VERSION),
     }
+
+
+@pytest.mark.parametrize("document", ["CONTRIBUTING.md", "docs/architecture.md"])
+def test_the_files_that_maintainers_are_sent_to_are_there(document: str) -> None:
+    package = ROOT / "locust" / "traffic"
+    named = re.findall(r"`([a-z_]+/[\w./]*)`", (ROOT / document).read_text())
+    assert len(named) > 9
+    roots = (ROOT, package, package / "core")
+    lost = [one for one in named if not any((root / f"{one}{end}").exists() for root in roots for end in ("", ".py"))]
+    assert lost == []

@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 
 from support.cluster import Cluster
+from support.golden import ALB, APACHE, CLOUDFRONT, http, message
 from support.nginx import running_nginx
 from support.plain_http import get
 from support.raw_api import OK, RawApi, RawRequest, raw_api
+from traffic.dataset.from_requests.gor import SEPARATOR
 
 REPLAY = """
 from traffic import ReplayUser
@@ -241,6 +243,44 @@ def test_an_nginx_log_is_replayed_as_it_was_made(tmp_path: Path, api: RawApi) ->
     assert sorted(request.line for request in api.requests) == sorted(f"GET {path} HTTP/1.1" for path in asked)
     assert {request.get("User-Agent") for request in api.requests} == {'me "x"'}
     assert {request.get("Referer") for request in api.requests} == {"http://a.example/"}
+
+
+TWO = SEPARATOR + b"1 ab 5\nGET /smuggled HTTP/1.1\r\n\r\n" + SEPARATOR
+UA = ("User-Agent", "traffic-replayer")
+# Of each format: a file, and for each request its line, fields and body on the wire, in the order of the lines.
+GOLDEN: dict[str, tuple[bytes, list[tuple[str, list[tuple[str, str]], bytes]]]] = {
+    "capture.gor": (
+        message(http("PUT /a?b=c HTTP/1.1", TWO, Host="shop.example", Content_Length=len(TWO), Cookie="id=7"))
+        + message(http(Host="x", Transfer_Encoding="chunked", body=b"3\r\nabc\r\n0\r\n\r\n"))
+        + message(b"HTTP/1.1 200 OK\r\n\r\n", kind=2),
+        [("POST /a", [UA], b"abc"), ("PUT /a?b=c", [("Cookie", "id=7"), UA], TWO)],
+    ),
+    "alb.log": (ALB.encode(), [("GET /a/7?b=c", [("User-Agent", "curl/7.46.0")], b"")]),
+    "cloudfront.log": (
+        CLOUDFRONT.encode(),
+        [("GET /index%20x.html?a=b%20c", [("User-Agent", "Mozilla/5.0 (X11)"), ("Cookie", "zip=98101")], b"")],
+    ),
+    "apache.log": (
+        APACHE.strip().encode(),
+        [
+            ('GET /a"b\\c?q="x"', [UA], b""),
+            ("GET /caf%C3%A9%20x", [("User-Agent", "curl/8")], b""),
+            ("GET /index?q=1&y=%C3%B1", [("Referer", "http://a/\xe9"), ("User-Agent", 'me "it" \\ x')], b""),
+        ],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", GOLDEN)
+def test_what_each_tool_recorded_is_on_the_wire_byte_for_byte(tmp_path: Path, api: RawApi, name: str) -> None:
+    data, wanted = GOLDEN[name]
+    (tmp_path / name).write_bytes(data)
+    report = replayed(tmp_path, api, tmp_path / name, TRAFFIC_RECORDS="requests", workers=1)
+    assert report["counts"]["delivered"] == report["counts"]["attempts"] == len(wanted)
+    seen = sorted(api.requests, key=lambda request: request.line)
+    assert [(request.line, request.recorded(), request.body) for request in seen] == [
+        (f"{line} HTTP/1.1", fields, body) for line, fields, body in wanted
+    ]
 
 
 def test_recorded_times_of_requests_are_followed(tmp_path: Path, api: RawApi) -> None:

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from traffic.dataset import formats
+from traffic.dataset import formats, scan
 from traffic.dataset.fault_list import ManyFaultsError
 from unit.traffic_file import bodies, opened, place, refusal, window, written
 
@@ -69,6 +69,21 @@ def test_a_bad_line_is_reported_with_its_place(tmp_path, name, size):
     assert error.what == what
     assert error.remedy.startswith(remedy)
     assert (error.record, error.line, error.column) == (1, 3, text.index("¦") + 1)
+
+
+@pytest.mark.parametrize("longest", [scan.MAX_RECORD, 40])
+@pytest.mark.parametrize("size", WINDOWS)
+@pytest.mark.parametrize("before", ["", '{"ok": 1}\n'])
+def test_lines_that_end_with_cr_alone_are_refused_with_words_for_it_whatever_their_size(
+    tmp_path, monkeypatch, longest, size, before
+):
+    monkeypatch.setattr(scan, "MAX_RECORD", longest)
+    with window(size):
+        error = refusal(lines(tmp_path, before + '{"a":1}\r{"a":2}\r' + '{"a":3}\r' * 10))
+    assert error.what == "ends with a carriage return (CR) alone, which is no line end here"
+    assert error.remedy.startswith("End each line with LF, or CR LF: tr '\\r' '\\n' < FILE > NEW.jsonl writes it so.")
+    number = 1 if before else 0
+    assert (error.record, error.line, error.column) == (number, number + 1, 8)
 
 
 # A file printed for people, with ¦ at the place; over how many lines its record is spread.

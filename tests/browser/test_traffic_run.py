@@ -45,7 +45,7 @@ def test_a_run_that_is_started_here_moves_the_bar_to_its_end(
     traffic.assert_no_violation()
     traffic.await_state("completed")
     expect(traffic.count("delivered")).to_have_text(str(RECORDS))
-    expect(traffic.page.get_by_text("100 %")).to_be_visible()
+    expect(traffic.page.locator("#glance-settled")).to_have_text("100 %")
     assert traffic.widths() | {"delivered": 1} == dict.fromkeys(seen, 0) | {"delivered": 1}
     assert api.count == RECORDS
     for chart in ("#chart-rate", "#chart-remaining"):

@@ -12,6 +12,7 @@ from gevent.server import StreamServer
 from locust.env import Environment
 
 from support.deadlines import stretched
+from traffic.clock import now_s
 from traffic.core.outcome import Answer, Outcome
 from traffic.core.protocol import RunConfig
 from traffic.core.worker.feed import Record
@@ -26,7 +27,7 @@ DEADLINE_S = 30.0
 class Books:
     """A source of records that notes what came of each; an attempt that asks for another gets none.
 
-    `held_back` of them are not there yet.
+    `held_back` of them are not there yet. Each was due `late_s` before it is taken, unless that is 0: then at no time.
     """
 
     bodies: list[bytes]
@@ -37,6 +38,7 @@ class Books:
     name: str = "worker-1"
     held_back: int = 0
     timeout_s: float = 60.0
+    late_s: float = 0.0
 
     @property
     def run(self) -> RunConfig:
@@ -50,7 +52,9 @@ class Books:
         if self.taken >= len(self.bodies) - self.held_back:
             return None
         self.taken += 1
-        return Record("run-1", 1, self.taken - 1, self.taken - 1, self.bodies[self.taken - 1], redelivered=False)
+        due = now_s() - self.late_s if self.late_s else 0.0
+        at = self.taken - 1
+        return Record("run-1", 1, at, at, self.bodies[at], redelivered=False, due=due)
 
     def take_batch(self, now: float, most: int) -> list[Record]:
         taken = (self.take(now) for _ in range(most))

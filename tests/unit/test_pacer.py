@@ -1,5 +1,6 @@
 """What comes due is dealt to those who are heard of, in turns by their users, and not far ahead."""
 
+import numpy as np
 import pytest
 
 from traffic.core.master.assignment import Assignment
@@ -7,6 +8,7 @@ from traffic.core.master.pacer import AHEAD_S, LEAD_S, SILENT_S, Pacer
 from traffic.core.master.session import Session
 from traffic.core.pace.arrivals import EvenArrivals
 from traffic.core.pace.profile import Piece, Profile
+from traffic.core.pace.recorded import RecordedSchedule
 from traffic.core.pace.schedule import RateSchedule
 from traffic.core.ranges import RangeSet
 
@@ -172,3 +174,21 @@ def test_the_spacing_of_a_worker_is_that_of_its_share():
     sessions = list(dealt.sessions.values())
     assert dealt.pacer.spacing("b", sessions, 0.0) == pytest.approx(1 / 80)
     assert dealt.pacer.spacing("nobody", sessions, 0.0) == 0.0
+
+
+def test_what_is_sent_again_after_the_end_of_recorded_times_goes_at_their_average_rate():
+    dealt = Dealt(a=3, b=1)
+    times = np.arange(41, dtype=np.int64) * 250_000_000
+    dealt.pacer = Pacer.resumed(RecordedSchedule(times, speed=2), RangeSet([(3, 9)]), 41)
+    assert dealt.pacer.clock.read(0.0) == 5.0 - AHEAD_S - LEAD_S
+    dealt.pacer.clock.set(0.0, "")
+    sessions = list(dealt.sessions.values())
+    assert dealt.pacer.spacing("a", sessions, 0.0) == pytest.approx(1 / 8 / 0.75)
+    assert dealt.pacer.schedule.rate(dealt.pacer.clock.read(60.0)) == 0
+    assert dealt.pacer.spacing("a", sessions, 60.0) == pytest.approx(5.0 / 41 / 0.75)
+
+
+def test_records_of_one_moment_have_no_distance():
+    dealt = Dealt(a=1)
+    dealt.pacer = Pacer(RecordedSchedule(np.zeros(3, np.int64)))
+    assert dealt.pacer.spacing("a", list(dealt.sessions.values()), 60.0) == 0

@@ -1,5 +1,6 @@
 """The life of a replay user: it ends, is stopped or killed, its locustfile fails, and each outcome is reported once."""
 
+import time
 from functools import partial
 from ssl import CERT_REQUIRED
 
@@ -15,10 +16,14 @@ from support.replay import OK, Books, Users, server, until
 from traffic.core.outcome import AtLeastOnce, AtMostOnce, Outcome
 from traffic.http.resolver import Target
 from traffic.users.dispatcher import MOST_IN_A_BATCH, Dispatcher
+from traffic.users.record_user import RecordUser
 from traffic.users.replay_user import ReplayUser
 from traffic.users.stats import StatsBuffer, only_locust_listens
 
 RECORD = b'{"name": "n", "msg": "m"}'
+
+
+CLOSE = "Connection: close"
 
 
 def post(user):
@@ -401,6 +406,26 @@ def test_who_listens_to_requests_hears_each_one(crew):
     assert first["response"].status == 201
     assert all(request["response_time"] > 0 for request in heard)
     assert not users.environment.stats.entries, "Locust's own listener would count them"
+
+
+@pytest.mark.parametrize("kind", [ReplayUser, RecordUser])
+def test_who_listens_hears_how_long_it_took_since_the_record_was_due(kind):
+    books, heard, began = Books([RECORD] * 6, late_s=1000.0), [], time.time()
+    with server(answering(status(201, CLOSE), status(503, CLOSE))) as api:
+        users = Users(books, api.url, kind=kind, tasks=(post,))
+        users.environment.events.request.add_listener(lambda **request: heard.append(request))
+        users.run()
+        until(lambda: len(heard) == 6, "all are heard")
+    took = time.time() - began
+    assert all(1000 <= request["response_time"] / 1000 < 1000 + took for request in heard)
+    assert all(began - 1000.1 <= request["start_time"] <= began + took - 1000 for request in heard)
+
+
+def test_the_statistics_count_from_when_a_record_was_due(crew):
+    books, began = Books([RECORD] * 6, late_s=1000.0), time.time()
+    with server(answering(OK, status(503))) as api:
+        total = crew(books, api.url).run().environment.stats.total
+    assert 1000 <= total.min_response_time / 1000 <= total.max_response_time / 1000 < 1000 + time.time() - began
 
 
 TIMES_MS = [0.0, 0.4, 0.5, 1.5, 2.5, 99.4, 99.5, 99.9, 100.0, 104.9, 105.0, 994.0, 995.1, 1449.0, 1450.0, 60000.0]

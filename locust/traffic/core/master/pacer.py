@@ -128,8 +128,14 @@ class Pacer:
         return self.schedule.due(positions.array()).astype("<f8").tobytes()
 
     def spacing(self, worker: str, sessions: list[Session], now: float) -> float:
-        """Return the planned seconds between two records of a worker, at the present rate."""
+        """Return the planned seconds between two records of a worker, at the present rate.
+
+        If nothing is planned at present, because the schedule has a break or has ended, the rate is the average one:
+        what is overdue then, or is sent again, must not go out in a burst.
+        """
         rate, users = self.schedule.rate(self.clock.read(now)), {one.worker: one.users for one in sessions}
+        if not rate and self.planned_s:
+            rate = self.schedule.records / self.planned_s
         share = users.get(worker, 0) / max(1, sum(users.values()))
         return 1 / (rate * share) if rate * share > 0 else 0.0
 

@@ -18,39 +18,14 @@ import sys
 import tempfile
 import threading
 import time
-import urllib.error
-import urllib.parse
-import urllib.request
-from collections.abc import Callable
 from pathlib import Path
 
 import make_data
 from parts import LOAD_CORE, LOCUSTFILES, SERVER_CORE, Server, peak_mb, pinned
+from web import fetch, until
 
-LOOK_S = 0.002
-DEADLINE_S = 120.0
 # A file written to within the last 2 s is not known again by its times.
 SETTLED_S = 3.0
-
-
-def until(condition: Callable[[], bool], what: str, log: Path) -> None:
-    """Wait for a condition; end the bench, with the log, if it does not come."""
-    deadline = time.monotonic() + DEADLINE_S
-    while not condition():
-        if time.monotonic() > deadline:
-            raise SystemExit(f"not in {DEADLINE_S:g} s: {what}\n{log.read_text()[-3000:]}")
-        time.sleep(LOOK_S)
-
-
-def fetch(url: str, form: dict[str, object] | None = None) -> str:
-    """Return the answer to a GET, or to a form; empty if nobody answers yet."""
-    data = urllib.parse.urlencode(form).encode() if form is not None else None
-    try:
-        with urllib.request.urlopen(url, data, timeout=DEADLINE_S) as answer:
-            said: bytes = answer.read()
-            return said.decode()
-    except urllib.error.URLError:
-        return ""
 
 
 def start(folder: Path, file: Path, state: Path, seconds: float) -> tuple[float, float, float]:

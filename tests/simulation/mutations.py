@@ -52,6 +52,7 @@ PACE_MUTATIONS = _by_name(
     pace_mutations.deal_to_the_silent,
     pace_mutations.let_the_schedule_run_in_a_pause,
     pace_mutations.work_off_a_backlog_at_once,
+    pace_mutations.forget_the_rate_in_a_break,
     pace_mutations.deal_what_comes_due_to_one,
     pace_mutations.forget_another_rate,
     pace_mutations.move_what_is_dealt,

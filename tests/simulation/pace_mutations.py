@@ -62,6 +62,16 @@ def work_off_a_backlog_at_once(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(PacedQueue, "_distance", lambda self, due: 0.0)
 
 
+def forget_the_rate_in_a_break(patch: pytest.MonkeyPatch) -> None:
+    """While nothing is planned, what is overdue has no distance."""
+    spacing = pacer.Pacer.spacing
+
+    def of_the_plan(self: pacer.Pacer, worker: str, sessions: Any, now: float) -> float:
+        return spacing(self, worker, sessions, now) if self.schedule.rate(self.clock.read(now)) else 0.0
+
+    patch.setattr(pacer.Pacer, "spacing", of_the_plan)
+
+
 def deal_what_comes_due_to_one(patch: pytest.MonkeyPatch) -> None:
     """Turns do not count: all that comes due goes to one worker."""
     patch.setattr(pacer.Pacer, "_next", lambda self, able, size: min(able))

@@ -8,7 +8,7 @@ from simulation.schedule import GRACE_S, live
 from simulation.world import World
 from traffic.core.master.pacer import AHEAD_S, SILENT_S
 from traffic.core.pace.config import PaceConfig
-from traffic.core.pace.profile import Profile
+from traffic.core.pace.profile import Piece, Profile
 from traffic.core.protocol import CATCH_UP
 
 # A user looks for records so often in the simulation, at the latest.
@@ -19,8 +19,13 @@ USERS = 5
 def run_paced_schedule(seed: int) -> World:
     """Live through the paced schedule of `seed`. Returns the world at its end; raises BrokenPromiseError."""
     chance = random.Random(f"paced {seed}")
-    act = (None, _nothing, _freeze, _pause, _slow_api, _change_rate)[seed % 6]
-    world = _hostile(seed, chance) if act is None else _quiet(seed, chance)
+    act = (None, _nothing, _freeze, _pause, _slow_api, _change_rate, _lose_a_worker_in_a_break)[seed % 7]
+    if act is None:
+        world = _hostile(seed, chance)
+    elif act is _lose_a_worker_in_a_break:
+        world = _with_a_break(seed)
+    else:
+        world = _quiet(seed, chance)
     try:
         if act is None:
             live(world, chance, random.Random(f"more {seed}"))
@@ -44,6 +49,13 @@ def _quiet(seed: int, chance: random.Random) -> World:
     world = World(seed, records, pace=PaceConfig.of(f"{rate}/s", Profile.level(rate), "even"))
     world.master.slow_disk_s = chance.choice([0.0, 0.02, 0.4])
     return world
+
+
+def _with_a_break(seed: int) -> World:
+    rate, until_s, break_s = 40.0, 9.0, 60.0
+    pieces = [Piece(rate, rate, until_s), Piece(0, 0, break_s), Piece(rate, rate, 1.0)]
+    profile = Profile(pieces)
+    return World(seed, round(rate * (until_s + 1)), pace=PaceConfig.of("a break", profile, "even"))
 
 
 def _live_quietly(world: World, chance: random.Random, act: Callable[[World, random.Random], None]) -> None:
@@ -107,3 +119,13 @@ def _change_rate(world: World, chance: random.Random) -> None:
     world.run_for(chance.choice([0.0, 2.0]))
     world.person.change_rate(40.0)
     world.run_until_settled(GRACE_S)
+
+
+def _lose_a_worker_in_a_break(world: World, chance: random.Random) -> None:
+    """Lose a worker with a backlog while nothing is planned: the others, who get it, work it off at a bounded rate."""
+    usual, world.api.behaviour = world.api.behaviour, Behaviour(slow_s=8.0)
+    world.run_for(6.5)
+    world.crash(chance.choice(world.alive()))
+    world.api.behaviour = usual
+    world.run_until_settled(GRACE_S)
+    world.promises.check_catch_up(CATCH_UP * _rate(world) + 3 * len(world.hosts), window_s=1.0)

@@ -10,11 +10,12 @@ BLOCK = 10
 SEARCH = 400
 # The schedule in which each mutation was noticed first; the search begins there.
 NOTICED = {
-    "hand_out_before_it_is_due": 1,
-    "stamp_before_the_journal": 37,
+    "hand_out_before_it_is_due": 0,
+    "stamp_before_the_journal": 43,
     "deal_to_the_silent": 2,
     "let_the_schedule_run_in_a_pause": 3,
     "work_off_a_backlog_at_once": 4,
+    "forget_the_rate_in_a_break": 6,
     "deal_what_comes_due_to_one": 1,
     "forget_another_rate": 5,
     "move_what_is_dealt": 5,

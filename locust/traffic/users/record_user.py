@@ -116,7 +116,7 @@ class RecordUser(RecordUserBase, FastHttpUser):  # type: ignore[misc] # a FastHt
 
 
 def _count_from_due(request_meta: dict[str, Any], record: Record, started: float) -> None:
-    """Have Locust count the response time of an attempt `started` by `now_s` from when its record was due, if it was."""
+    """Have Locust count an attempt that was `started` (by `now_s`) from when its record was due, in a paced run."""
     if record.due:
         late = started - record.due
         request_meta["response_time"] += 1000 * late

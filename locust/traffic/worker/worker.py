@@ -27,6 +27,7 @@ from traffic.locust_patches.worker_tests import (
 )
 from traffic.machine_limits import raise_open_files, too_few_files
 from traffic.worker import health
+from traffic.worker.alarm import Alarm
 
 logger = logging.getLogger(__name__)
 
@@ -44,6 +45,7 @@ class Worker:
         self._feed = Feed(random.Random())  # noqa: S311 - spreads retries, keeps no secret
         self._lease_client = LeaseClient(self._feed, LeaseTerms())
         self._poll_now = Event()
+        self._alarm = Alarm(self._poll_now.set)
         self._waiters: deque[Event] = deque()
         self._users_checked = 0  # for how many users the limit of open files was last checked
         self._registered_at = -REGISTER_ONCE_IN_S
@@ -164,7 +166,9 @@ class Worker:
             self._check_open_files(max(self.runner.user_count, self.runner.target_user_count))
             self._send(self._lease_client.poll(now_s()))
             self._wake_waiters()
-            self._poll_now.wait(self._lease_client.sleep_s(now_s(), TICK_S) if self._waiters else TICK_S)
+            if self._waiters and (sleep_s := self._lease_client.sleep_s(now_s(), TICK_S)) < TICK_S:
+                self._alarm.set(sleep_s)
+            self._poll_now.wait(TICK_S)
             self._poll_now.clear()
 
     def _check_open_files(self, users: int) -> None:

@@ -81,6 +81,20 @@ def test_a_head_that_is_remembered_is_read_as_at_the_first_time(data: bytes, cut
     assert read([data], known) == read([data], known) == read(pieces(data, cuts), known)
 
 
+@given(st.lists(st.tuples(answers(), st.lists(st.integers(0, 500), max_size=3)), max_size=5))
+def test_answers_over_one_connection_are_each_read_as_if_it_were_alone(come: list[tuple[bytes, list[int]]]) -> None:
+    reader = ResponseReader({})
+    for data, cuts in [*come, *come]:  # the second time each head is remembered
+        alone = read([data])
+        heads = [head for part in pieces(data, cuts) if (head := reader.feed(part)) is not None]
+        if alone[1] and reader.head is not None and reader.head.length == UNTIL_CLOSE:
+            heads.append(reader.head)
+        assert [head.status for head in heads] == [alone[1]]
+        assert reader.body == alone[2]
+        if reader.head is not None:
+            reader.begin()
+
+
 class _Heard:
     """A socket to http.client."""
 

@@ -85,6 +85,7 @@ class ResponseReader:
         self._searched = 0
         if head.informational:
             return bool(self._buffer)
+        self.body = 0  # an answer that came in one piece leaves its own
         self.head, self._remaining = head, head.length
         self._step = {CHUNKED: self._read_size, UNTIL_CLOSE: self._read_all}.get(head.length, self._read_body)
         return True

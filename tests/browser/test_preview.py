@@ -3,9 +3,10 @@
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from support.cluster import Cluster
+from support.deadlines import until
 from support.fake_api import FakeApi
 from support.traffic_page import SLOW_MS, TrafficPage, web_cluster
 
@@ -65,6 +66,19 @@ def test_a_csv_with_semicolons_is_shown_as_its_first_request_and_is_delivered_so
         '{"name":"Bo","msg":"a \\"b\\"","price":"2"}',
     ]
     assert traffic.alarms == []
+
+
+def test_nothing_moves_under_a_persons_hand_when_the_preview_comes(traffic: TrafficPage) -> None:
+    page = traffic.page
+    held: list[Route] = []
+    page.route("**/traffic/preview", lambda route: held.append(route))  # noqa: PLW0108 - Playwright counts the parameters
+    traffic.open()
+    expect(page.locator("#file option").nth(1)).to_be_attached()
+    until(lambda: (page.wait_for_timeout(50), held)[1], "the preview is asked for")
+    before = traffic.button("Start").bounding_box()
+    held[-1].continue_()
+    expect(page.locator("#preview-request")).to_be_visible(timeout=SLOW_MS)
+    assert traffic.button("Start").bounding_box() == before
 
 
 def test_a_file_that_cannot_be_read_is_said_so_before_start(traffic: TrafficPage, cluster: Cluster) -> None:

@@ -72,7 +72,7 @@ class TrafficPage:
         for label, value in {"Rate": "", **more}.items():
             field = form.get_by_label(label, exact=True)
             if not field.is_visible():
-                form.get_by_text("More", exact=True).click()
+                form.get_by_text("More", exact=True).press("Enter")
             field.fill(value)
         self.button("Start").click()
 

@@ -1,10 +1,11 @@
 /* The least that can be asked of an HTTP API: reads requests with a Content-Length, answers each 201, or --status.
  *
- *     cc -O2 -o answers_201 answers_201.c && ./answers_201 [--delay-ms N] [--status N] [--log FILE]
+ *     cc -O2 -o answers_201 answers_201.c && ./answers_201 [--delay-ms N] [--status N] [--names 1] [--log FILE]
  *
  * Prints its port. One thread, one epoll. SIGUSR1 prints how many requests with an Idempotency-Key came, how many
  * distinct numbers these ended in (<run>-<number>), the seconds from the first of them to the last, and the mean
  * milliseconds from their arrival to their answer (0 where it answers at once). So does its end, by SIGTERM.
+ * --names 1: each answer's body names the number of its request, so that no two are alike.
  * --log: at its end it writes, for each request, its number (uint64) and when it came (double, CLOCK_MONOTONIC).
  * It believes what its bench sends: heads below 8 KiB, requests below 64 KiB. Not for any other use.
  */
@@ -28,8 +29,10 @@
 #define ROOM 65536
 #define NUMBERS (1u << 24)
 
-static char answer_text[128];
+static char answer_text[256];
 static size_t answer_size;
+static int names, answer_status;
+static unsigned long latest; /* the number of the request that is answered */
 
 struct connection { size_t got; char buffer[ROOM]; };
 struct late { int fd; uint32_t age; double came, due; };
@@ -67,12 +70,20 @@ static void note(const char *head) {
     last_s = now_s();
     if (!posts++) first_s = last_s;
     const char *end = strstr(key + 2, "\r\n"), *dash = memrchr(key, '-', end - key);
-    unsigned long number = strtoul(dash + 1, NULL, 10) % NUMBERS;
+    unsigned long number = latest = strtoul(dash + 1, NULL, 10) % NUMBERS;
     if (arrivals && logged < NUMBERS) arrivals[logged++] = (struct arrival){number, last_s};
     if (!(seen[number / 8] & (1 << number % 8))) { seen[number / 8] |= 1 << number % 8; distinct++; }
 }
 
-static void answer(int fd) { if (write(fd, answer_text, answer_size) < 0 && errno != EPIPE && errno != ECONNRESET) perror("write"); }
+static void compose(void) {
+    char body[96] = "{}";
+    if (names) snprintf(body, sizeof body, "{\"error\": \"invalid email\", \"of\": \"user%lu@example.org\"}", latest);
+    answer_size = snprintf(answer_text, sizeof answer_text,
+                           "HTTP/1.1 %d %s\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n\r\n%s",
+                           answer_status, answer_status == 201 ? "Created" : "Status", strlen(body), body);
+}
+
+static void answer(int fd) { if (names) compose(); if (write(fd, answer_text, answer_size) < 0 && errno != EPIPE && errno != ECONNRESET) perror("write"); }
 
 static void answer_later(int fd) {
     double now = now_s();
@@ -106,18 +117,17 @@ static int serve(int fd, struct connection *it) {
 }
 
 int main(int argc, char **argv) {
-    int status = 201;
+    answer_status = 201;
     for (int at = 1; at + 1 < argc; at += 2) {
         if (!strcmp(argv[at], "--delay-ms")) delay_s = atof(argv[at + 1]) / 1000;
-        if (!strcmp(argv[at], "--status")) status = atoi(argv[at + 1]);
+        if (!strcmp(argv[at], "--status")) answer_status = atoi(argv[at + 1]);
+        if (!strcmp(argv[at], "--names")) names = atoi(argv[at + 1]);
         if (!strcmp(argv[at], "--log")) {
             log_path = argv[at + 1];
             arrivals = calloc(NUMBERS, sizeof *arrivals);
         }
     }
-    answer_size = snprintf(answer_text, sizeof answer_text,
-                           "HTTP/1.1 %d %s\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}",
-                           status, status == 201 ? "Created" : "Status");
+    compose();
     struct sigaction act = {.sa_handler = on_signal};
     sigaction(SIGUSR1, &act, NULL); sigaction(SIGTERM, &act, NULL); sigaction(SIGINT, &act, NULL);
     signal(SIGPIPE, SIG_IGN);

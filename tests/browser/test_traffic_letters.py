@@ -28,7 +28,9 @@ def cluster(api: FakeApi, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         bodies[42] = BIG
         file.write_text("[" + ",\n".join(bodies) + "]")
         api.forget()
-        api.script({index: [Step(404)] for index in DEAD})
+        said = {42: json.dumps({"error": ATTACK, "n": 12345678901234567890})}
+        gone = json.dumps({"error": "no such person {n}"})
+        api.script({index: [Step(404, body=said.get(index, gone))] for index in DEAD})
         assert made.swarm(traffic_file=file, host=api.url, traffic_order="file")["success"]
         made.await_state("completed")
         made.until(lambda: not made.live["ending"], "the run has wound up")
@@ -47,7 +49,7 @@ def letters(traffic: TrafficPage) -> Locator:
 
 
 def test_a_dead_letter_is_found_by_what_its_record_says_and_opened(traffic: TrafficPage) -> None:
-    traffic.page.get_by_label("Search in records, reasons, workers and keys").fill("needle")
+    traffic.page.get_by_label("Search in records, answers, reasons, workers and keys").fill("needle")
     expect(letters(traffic)).to_have_count(1)
     expect(traffic.page.get_by_text("1 dead letter of 60 found.")).to_be_visible()
     summary = letters(traffic).locator("summary")
@@ -63,14 +65,37 @@ def test_a_dead_letter_is_found_by_what_its_record_says_and_opened(traffic: Traf
 
 
 def test_html_in_a_record_or_in_a_search_is_text_and_does_not_run(traffic: TrafficPage) -> None:
-    traffic.page.get_by_label("Search in records, reasons, workers and keys").fill("<script>")
+    traffic.page.get_by_label("Search in records, answers, reasons, workers and keys").fill("<script>")
     expect(letters(traffic)).to_have_count(1)
     letters(traffic).locator("summary").click()
-    expect(letters(traffic).locator("pre")).to_contain_text("<script>document.title = 2</script>")
+    for shown in ("Body of record 42", "The API's answer to record 42"):
+        text = traffic.page.get_by_role("region", name=shown)
+        expect(text).to_contain_text("<script>document.title = 2</script>")
+        expect(text).to_contain_text("12345678901234567890")
     assert letters(traffic).locator("pre > *").count() == 0
     assert traffic.page.locator("main script, main img, main iframe").count() == 0
     assert traffic.page.title() == f"{traffic.state.inner_text()} · Traffic"
     assert traffic.alarms == []
+
+
+def test_a_group_is_shown_by_itself_and_offered_to_be_sent_again(traffic: TrafficPage) -> None:
+    groups = traffic.page.get_by_role("list", name="Groups of dead letters").get_by_role("button")
+    expect(groups).to_have_count(2)
+    common, attack = groups.nth(0), groups.nth(1)
+    expect(common).to_contain_text("59 ×")
+    expect(common).to_contain_text('{"error": "no such person …"}')
+    expect(attack).to_contain_text("<script>document.title = …</script>")
+    expect(traffic.button("Send them again")).to_be_visible()
+    attack.press("Enter")
+    expect(letters(traffic)).to_have_count(1)
+    expect(attack).to_be_focused()
+    expect(attack).to_have_attribute("aria-pressed", "true")
+    expect(traffic.page.get_by_text("1 dead letter of 60 found.")).to_be_visible()
+    expect(traffic.button("Send these 1 again")).to_be_visible()
+    traffic.assert_no_violation()
+    attack.press("Enter")
+    expect(letters(traffic)).to_have_count(25)
+    expect(traffic.button("Send them again")).to_be_visible()
 
 
 def test_dead_letters_come_in_pages_which_the_keyboard_turns(traffic: TrafficPage) -> None:
@@ -95,7 +120,7 @@ def test_one_question_is_asked_for_what_is_typed_at_once(cluster: Cluster, page:
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url) if "/search" in request.url else None)
     page.clock.pause_at(page.evaluate("Date.now() + 5000"))
-    search = traffic.page.get_by_label("Search in records, reasons, workers and keys")
+    search = traffic.page.get_by_label("Search in records, answers, reasons, workers and keys")
     for typed in ("nee", "dle"):
         search.press_sequentially(typed)
         page.clock.run_for(200)

@@ -110,7 +110,7 @@ SPOILED: dict[Callable[[CutOff], None], str] = {
     lose_an_entry: "journal.sqlite is damaged",
     change_an_entry: "journal.sqlite is damaged",
     be_no_journal: "journal.sqlite is damaged or cannot be read (file is not a database)",
-    be_of_another_version: "journal.sqlite is of version 99, and this release knows versions 1 to 3",
+    be_of_another_version: "journal.sqlite is of version 99, and this release knows versions 1 to 4",
     have_another_dataset: "is not the file that run",
 }
 

@@ -149,6 +149,8 @@ def test_attempts_that_are_used_up_leave_a_dead_letter(at_least_once: Outcomes) 
         "worker": posts[-1].worker,
         "key": posts[-1].key,
         "record": json.dumps({"name": f"n{EXHAUSTED}", "msg": f"m{EXHAUSTED}"}),
+        "answer": {"content_type": "application/json", "fields": {}, "text": "{}", "bytes": 2},
+        "group": letter["group"],
     }
 
 

@@ -265,7 +265,10 @@ def test_what_cannot_be_done_is_refused_with_a_remedy(tmp_path: Path, api: FakeA
         cluster.await_web(2)
         assert "no run in" in refused(traffic_resume="last", **AGAIN)
         run = run_with_dead_letters(cluster)
-        assert "must be dead-letters or empty, not 'all'" in refused(traffic_resume=run, traffic_resend="all")
+        assert (
+            "must be dead-letters, a status such as 422, a group such as 422-0a1b2c3d, or empty, not 'all'"
+            in refused(traffic_resume=run, traffic_resend="all")
+        )
         assert "Resume names none" in refused(**AGAIN)
         assert "Resume names none" in refused(traffic_resume="no", **AGAIN)
         assert "sent again by Send again under Past runs" in refused(traffic_resume=run)

@@ -10,9 +10,10 @@ from concurrent.futures import ProcessPoolExecutor
 from simulation.paced import run_paced_schedule
 from simulation.quota import run_quota_schedule
 from simulation.schedule import run_schedule
+from simulation.storms import run_storm_schedule
 
-# One of so many seeds makes a schedule with a pace, too, or one with a quota.
-PACED, QUOTA = 4, 16
+# One of so many seeds makes a schedule with a pace, too, or one with a quota, or with a storm.
+PACED, QUOTA, STORM = 4, 16, 16
 
 
 def _try(seed: int) -> tuple[int, str]:
@@ -22,6 +23,8 @@ def _try(seed: int) -> tuple[int, str]:
             run_paced_schedule(seed // PACED)
         if seed % QUOTA == 0:
             run_quota_schedule(seed // QUOTA)
+        if seed % STORM == 1:
+            run_storm_schedule(seed // STORM)
     except Exception:  # noqa: BLE001 - whatever goes wrong is reported with its seed
         return seed, traceback.format_exc()
     return seed, ""

@@ -55,6 +55,8 @@ class Master:
         # Whether the run is paused by the journal, and what is to be written there next, if anything.
         self._journaled_paused = False
         self._note_to_journal: bool | None = None
+        # The statuses of the storms that the journal knows of.
+        self._journaled_storms: set[int] = set()
         # Until when the run waits for the API by the journal, and what is to be written there next.
         self._journaled_hold: float | None = None
         # The pace of the run: as it is now, as the journal has it, and how many of its changes a worker has felt.
@@ -85,7 +87,12 @@ class Master:
         if self.up:
             if isinstance(message, Ack):
                 self._acks[worker, message.session, message.seq] = message
-            self.carry_out(self.coordinator.receive(worker, message, now))
+            decisions = self.coordinator.receive(worker, message, now)
+            run = self.coordinator.run
+            if run is not None and run.storm.status and not self.wanted_paused:
+                self.wanted_paused, self.pause_reported, self._note_to_journal = True, False, True
+                decisions += self.coordinator.pause()
+            self.carry_out(decisions)
 
     def crash(self) -> None:
         """Kill -9: what was not on disk is lost, and what waited for it is not done."""
@@ -131,6 +138,7 @@ class Master:
 
     def _resume(self, run: Run, recovery: Recovery, now: float) -> Run:
         recovered = Run.recovered(run.config, run.dataset, run.order, recovery)
+        recovered.storm.restore(self._journaled_storms)
         recovered.handed_out = self._new_times()
         recovered.handed_out.restore(recovery.handed_out)
         if run.pacer is not None:
@@ -211,6 +219,8 @@ class Master:
         self.journal += entries
         self._journaled_hold, self._journaled_pace = hold, pace
         self._journaled_paused = self._journaled_paused if note is None else note
+        if note and self.coordinator.run is not None and self.coordinator.run.storm.status:
+            self._journaled_storms.add(self.coordinator.run.storm.status)
         for decision in batch:
             if isinstance(decision, Send):
                 self._note_confirmed(decision)

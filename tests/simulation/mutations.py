@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from simulation import master_mutations, pace_mutations, quota_mutations, worker_mutations
+from simulation import master_mutations, pace_mutations, quota_mutations, storm_mutations, worker_mutations
 
 Mutation = Callable[[pytest.MonkeyPatch], None]
 
@@ -72,9 +72,19 @@ QUOTA_MUTATIONS = _by_name(
 )
 
 
+# These show in schedules with a storm only.
+STORM_MUTATIONS = _by_name(
+    storm_mutations.go_on_until_the_master_says_otherwise,
+    storm_mutations.keep_a_storm_to_oneself,
+    storm_mutations.trip_on_any_rejections,
+    storm_mutations.stop_again_for_the_same_reason,
+    storm_mutations.forget_the_storm,
+)
+
+
 @contextmanager
 def mutated(name: str) -> Iterator[None]:
     """Break the protocol in that way within this block."""
     with pytest.MonkeyPatch.context() as patch:
-        (MUTATIONS | PACE_MUTATIONS | QUOTA_MUTATIONS)[name](patch)
+        (MUTATIONS | PACE_MUTATIONS | QUOTA_MUTATIONS | STORM_MUTATIONS)[name](patch)
         yield

@@ -56,6 +56,7 @@ class World:
         pace: PaceConfig | None = None,
         *,
         holds: bool = False,
+        brake: int = 0,
     ) -> None:
         self.chance = random.Random(seed)
         self.now = 1000.0
@@ -75,7 +76,7 @@ class World:
         self.run: Run | None = None
         self.faults = False
         # Whether the run waits if the API asks for it; and whether it can be said when a record may be handed out.
-        self.holds, self.strict_about_waits = holds, False
+        self.holds, self.strict_about_waits, self._brake = holds, False, brake
         self._forger = Forger(seed)
         # What the master needs for each outcome in an ack, in seconds; and when it will have read what has come.
         self.reading_s = 0.0
@@ -95,6 +96,7 @@ class World:
         """Begin a run with the hosts there are."""
         paced = self.schedule is not None
         terms = RunConfig("run", "POST", "/", (0.0, 0.0), self.max_attempts, self.policy, paced=paced, holds=self.holds)
+        terms = replace(terms, brake=self._brake)
         data = dataset(self.records)
         self.run = Run.of(terms, data, Order(data.records, self.chance.randrange(1 << 32), "random"))
         if self.schedule is not None:

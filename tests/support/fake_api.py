@@ -24,7 +24,7 @@ class Step:
 
     `act` is "answer"; "hang" (read it, never answer); "close" (read it, then cut the connection); "cut" (cut the
     connection as soon as the head is there). `retry_after` is sent as it stands, `retry_date_s` as the HTTP date
-    so many seconds from now. `delay` is in seconds.
+    so many seconds from now. `delay` is in seconds. `body` is JSON text; `{n}` in it is the record's index.
     """
 
     status: int = 201
@@ -33,6 +33,7 @@ class Step:
     retry_after: str | None = None
     retry_date_s: float | None = None
     location: str | None = None
+    body: str | None = None
 
 
 @dataclass(frozen=True)
@@ -237,11 +238,13 @@ class _Serving:
             date = int(time.time() + step.retry_date_s)
             extra["Retry-After"] = formatdate(date, usegmt=True)
             post["not_before"] = post["done"] + date - time.time()
-        return await _answer(writer, step.status, {name: value for name, value in extra.items() if value is not None})
+        headers = {name: value for name, value in extra.items() if value is not None}
+        body = None if step.body is None else step.body.replace("{n}", str(post["index"]))
+        return await _answer(writer, step.status, headers, body)
 
 
-async def _answer(writer: asyncio.StreamWriter, status: int, extra: Mapping[str, str]) -> bool:
-    body = b"" if status in (204, 304) else b"{}"
+async def _answer(writer: asyncio.StreamWriter, status: int, extra: Mapping[str, str], text: str | None = None) -> bool:
+    body = b"" if status in (204, 304) else b"{}" if text is None else text.encode()
     lines = [f"HTTP/1.1 {status} Scripted", "Content-Type: application/json", f"Content-Length: {len(body)}"]
     lines += [f"{name}: {value}" for name, value in extra.items()]
     writer.write("\r\n".join([*lines, "", ""]).encode("latin-1") + body)

@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import gevent
@@ -28,6 +28,7 @@ class Books:
     """A source of records that notes what came of each; an attempt that asks for another gets none.
 
     `held_back` of them are not there yet. Each was due `late_s` before it is taken, unless that is 0: then at no time.
+    Another worker may have sent those of `repeats`. `reject_if` is the run's.
     """
 
     bodies: list[bytes]
@@ -39,10 +40,13 @@ class Books:
     held_back: int = 0
     timeout_s: float = 60.0
     late_s: float = 0.0
+    repeats: set[int] = field(default_factory=set)
+    reject_if: str = ""
 
     @property
     def run(self) -> RunConfig:
-        return RunConfig("run-1", "POST", "/in", self.wait_s, 3, self.policy, self.timeout_s)
+        terms = RunConfig("run-1", "POST", "/in", self.wait_s, 3, self.policy, self.timeout_s)
+        return replace(terms, reject_if=self.reject_if)
 
     @property
     def over(self) -> bool:
@@ -54,7 +58,7 @@ class Books:
         self.taken += 1
         due = now_s() - self.late_s if self.late_s else 0.0
         at = self.taken - 1
-        return Record("run-1", 1, at, at, self.bodies[at], redelivered=False, due=due)
+        return Record("run-1", 1, at, at, self.bodies[at], redelivered=at in self.repeats, due=due)
 
     def take_batch(self, now: float, most: int) -> list[Record]:
         taken = (self.take(now) for _ in range(most))

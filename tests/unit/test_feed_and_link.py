@@ -8,11 +8,12 @@ import pytest
 
 from support.dead_letters import failed
 from support.feed import next_retry, take
+from traffic.core.excerpt import MOST_BODY, Excerpt
 from traffic.core.lease_terms import LeaseTerms
 from traffic.core.outcome import LONGEST_REASON, Answer, Outcome
 from traffic.core.protocol import Ack, AckReply, Failure, Hello, Hold, LeaseGrant, RunConfig, Welcome
 from traffic.core.wire import ProtocolError
-from traffic.core.worker.failures import MOST_KINDS, Failures
+from traffic.core.worker.failures import MOST_ANSWERS, MOST_KINDS, Failures
 from traffic.core.worker.feed import Feed
 from traffic.core.worker.link import LeaseClient
 from traffic.core.worker.reach import DEAD_AFTER, PROBE_S
@@ -371,24 +372,37 @@ def test_while_outcomes_wait_for_an_answer_they_are_said_again_once_a_second(lin
 def test_what_fails_alike_is_said_together_and_what_does_not_in_pieces() -> None:
     failures = Failures()
     for position in (5, 3, 4, 9):
-        failures.add(position, (False, 1, 400, "HTTP 400"))
-    failures.add(6, (True, 1, 0, "x" * 2 * LONGEST_REASON))
+        failures.add(position, (False, 1, 400, "HTTP 400", None))
+    failures.add(6, (True, 1, 0, "x" * 2 * LONGEST_REASON, None))
     assert failures.take() == (
         Failure(((3, 6), (9, 10)), False, 1, 400, "HTTP 400"),
         Failure(((6, 7),), True, 1, 0, "x" * LONGEST_REASON),
     )
     for position in range(MOST_KINDS + 7):
-        failures.add(position, (False, 1, 400, f"record {position}"))
+        failures.add(position, (False, 1, 400, f"record {position}", None))
     first = failures.take()
     assert (len(first), len(failures)) == (MOST_KINDS, 7)
     failures.restore(first)
     assert failures.members() == set(range(MOST_KINDS + 7))
 
 
+def test_a_report_has_room_for_so_many_bytes_of_answers() -> None:
+    failures = Failures()
+    fit = MOST_ANSWERS // MOST_BODY
+    for position in range(2 * fit):
+        body = (b"%d " % position).ljust(MOST_BODY)
+        failures.add(position, (False, 1, 400, "HTTP 400", Excerpt("text/plain", (), body, MOST_BODY)))
+    first, rest = failures.take(), len(failures)
+    assert 0 < len(first) < fit < rest + len(first)
+    assert sum(one.answer.size for one in first if one.answer) <= MOST_ANSWERS
+    failures.restore(first)
+    assert failures.members() == set(range(2 * fit))
+
+
 def test_a_worker_asks_for_no_more_while_it_has_more_to_say_than_a_report_has_room_for(link: LeaseClient) -> None:
     joined(link)
     for position in range(2 * MOST_KINDS):
-        link.feed._failed.add(position, (False, 1, 400, f"record {position}"))
+        link.feed._failed.add(position, (False, 1, 400, f"record {position}", None))
     first = link.poll(1.0)
     assert isinstance(first, Ack)
     assert (len(first.failed), first.wants) == (MOST_KINDS, 0)

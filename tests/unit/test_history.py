@@ -22,6 +22,7 @@ from traffic.runs.journal import Journal, JournalError, JournalInUseError
 from traffic.runs.retention import DAY_S, prune
 from traffic.runs.run_metadata import Resumption, RunMetadata
 from traffic.runs.state_dir import StateFolder
+from traffic.settings import DEAD_LETTERS
 from unit.test_journal import METADATA, read
 from unit.traffic_file import written
 
@@ -194,12 +195,25 @@ def test_dead_letters_are_pending_in_a_run_that_is_recovered_for_them(folder, da
         folder, FIRST, replace(booked, letters=(*booked.letters, doubt)), digest=dataset.digest, terms=terms
     )
     with closing(Journal.open(path)) as journal:
-        left = recover(journal, dataset, resend=True)
+        left = recover(journal, dataset, resend=DEAD_LETTERS)
         assert len(list(journal.entries())) == 1, "the journal is told when the run goes on"
     check_ledger(left.run.ledger)
     assert set(left.reopened.positions.members()) == set(left.run.ledger.prior_attempts.former) == again
     assert left.run.ledger.unsettled == 10 - 3 - 3 + len(again)
     assert left.held == {}
+
+
+@pytest.mark.parametrize(("which", "again"), [("422", {3, 4}), ("409", {5}), ("422-dc2240b4", {3, 4})])
+def test_the_dead_letters_of_a_status_or_of_a_group_are_recovered_by_themselves(folder, dataset, which, again):
+    other = letter_group(DeadLetter(5, RecordState.REJECTED, 1, 409, "HTTP 409", "b"))
+    booked = replace(letters(3, 4), delivered=RangeSet([(0, 3)]))
+    path = leave_with(folder, FIRST, replace(booked, letters=(*booked.letters, other)), digest=dataset.digest)
+    with closing(Journal.open(path)) as journal:
+        left = recover(journal, dataset, resend=which)
+        assert set(left.reopened.positions.members()) == again
+        check_ledger(left.run.ledger)
+        with pytest.raises(ResumeError, match=r"nothing of the dead letters 499 .* there are none. Its groups: 422-"):
+            recover(journal, dataset, resend="499")
 
 
 def test_the_past_runs_say_how_many_dead_letters_can_be_sent_again(folder):

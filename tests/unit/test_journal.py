@@ -16,6 +16,8 @@ from typing import Any
 import pytest
 
 from support.dead_letters import letter_group
+from traffic.core.excerpt import Excerpt
+from traffic.core.master.answer_book import NumberedAnswer
 from traffic.core.master.decisions import Entry, Leased, LeaseReturned, OutcomesRecorded, Reopened
 from traffic.core.protocol import RunConfig
 from traffic.core.ranges import RangeSet
@@ -65,6 +67,57 @@ def written(path: Path) -> Path:
         for number in range(3):
             journal.write(group(number))
     return path
+
+
+ANSWERS = [
+    NumberedAnswer(1, "no name", Excerpt("application/json", (("x-request-id", "a1"),), b'{"error": "no name"}', 20)),
+    NumberedAnswer(2, "(no text)", Excerpt("", (), b"\xff\x00", 5000)),
+]
+
+
+def with_answers(*answers: NumberedAnswer) -> OutcomesRecorded:
+    letter = DeadLetter(11, RecordState.REJECTED, 1, 422, "HTTP 422", "w1", answers[0].number)
+    return OutcomesRecorded("w1", RangeSet(), (letter_group(letter),), 4, answers=answers)
+
+
+def test_answers_are_kept_beside_the_entries_that_refer_to_them(written):
+    with closing(Journal.open(written)) as journal:
+        assert (journal.last_answer, journal.answers([1, 2]), list(journal.answer_patterns())) == (0, {}, [])
+        journal.write([with_answers(*ANSWERS)])
+        assert journal.last_answer == 2
+    entries, _ = read(written)
+    assert entries[-1] == replace(with_answers(*ANSWERS), answers=())
+    with closing(Journal.open(written)) as journal:
+        assert journal.last_answer == 2
+        assert journal.answers([*range(2000), 2]) == {one.number: one.excerpt for one in ANSWERS}
+        assert [row[:2] for row in journal.answer_patterns()] == [(1, "no name"), (2, "(no text)")]
+
+
+def test_an_answer_that_cannot_be_read_is_left_out_and_the_run_goes_on(written, caplog):
+    with closing(Journal.open(written)) as journal:
+        journal.write([with_answers(*ANSWERS)])
+    with closing(sqlite3.connect(written)) as database, database:
+        database.execute("UPDATE answer SET head = 'no JSON' WHERE number = 2")
+    with closing(Journal.open(written)) as journal:
+        assert journal.answers([1]) == {1: ANSWERS[0].excerpt}
+        assert journal.answers([1, 2]) == {}
+        assert "dead letters lack them" in caplog.text
+        assert len(list(journal.entries())) == 13
+
+
+def test_a_write_that_fails_keeps_no_answer(written, monkeypatch):
+    with closing(Journal.open(written)) as journal:
+        monkeypatch.setattr(journal_module, "_insert_metadata", _disk_is_full)
+        with pytest.raises(JournalWriteError):
+            journal.write([with_answers(*ANSWERS)], METADATA)
+        assert (journal.last_answer, journal.answers([1, 2])) == (0, {})
+        monkeypatch.undo()
+        journal.write([with_answers(*ANSWERS)], METADATA)
+        assert journal.last_answer == 2
+
+
+def _disk_is_full(*_):
+    raise sqlite3.OperationalError("the disk is full")
 
 
 def test_a_journal_holds_what_was_written_in_its_order_over_several_masters(path):

@@ -9,7 +9,7 @@ from traffic.core.master.dead_letters import DeadLetters
 from traffic.core.master.invariants import check_ledger
 from traffic.core.master.ledger import Ledger
 from traffic.core.ranges import RangeSet
-from traffic.core.record_state import Cause, DeadLetterGroup, RecordState
+from traffic.core.record_state import Cause, RecordState
 
 
 def a_ledger(records: int = 20) -> Ledger:
@@ -89,8 +89,8 @@ def test_dead_letters_are_a_mapping_by_position() -> None:
     kept = dead.copy()
     assert dict(dead) == {2: cause.of(2), 3: cause.of(3), 4: other.of(4), 9: cause.of(9)}
     assert dead.by_cause(RangeSet([(0, 10)])) == [
-        DeadLetterGroup(RangeSet([(2, 4), (9, 10)]), cause),
-        DeadLetterGroup(RangeSet([(4, 5)]), other),
+        (RangeSet([(2, 4), (9, 10)]), cause),
+        (RangeSet([(4, 5)]), other),
     ]
     dead.drop(RangeSet([(0, 3), (4, 6)]))
     assert (len(dead), dead) == (2, {3: cause.of(3), 9: cause.of(9)})

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from traffic.core.excerpt import Excerpt
 from traffic.core.lease_terms import LeaseTerms
 from traffic.core.pace.histogram import Histogram
 from traffic.core.pace.measures import PaceMeasures
@@ -32,10 +33,11 @@ REPLY_NAMES = {"session", "seq", "answers", "over", "paused", "stamp", "probe", 
 ACK_NAMES = {
     *("session", "seq", "heard", "run", "delivered", "failed", "holds", "wants", "attempts", "resent"),
     *("users", "trouble", "leaving", "maybe_resent", "fault", "tried"),
-    *("pace", "busy", "overdue", "hold", "put_off", "probed", "slowed"),
+    *("pace", "busy", "overdue", "hold", "put_off", "probed", "slowed", "refused"),
 }
 MEASURES = PaceMeasures(7, 3.5, Histogram([(3, 7)], 0.5), Histogram([(40, 7)], 1.5), [3, 2, 1], [1, 1, 1, 0, 0])
-FAILURE = Failure(((3, 5),), False, 2, 422, "HTTP 422")
+EXCERPT = Excerpt("application/json", (("x-request-id", "a1"),), b'{"error":"no"}', 14)
+FAILURE = Failure(((3, 5),), False, 2, 422, "HTTP 422", EXCERPT)
 MESSAGES: tuple[tuple[Message, set[str]], ...] = (
     (Hello(5, 1), {"version", "hello"}),
     (

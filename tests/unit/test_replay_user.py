@@ -464,3 +464,54 @@ def test_only_locusts_own_listener_counts_as_nobody():
     environment.events.request.add_listener(print)
     assert not only_locust_listens(environment)
     runner.quit()
+
+
+# Rules that look at the body, or at whether the record was sent before.
+
+
+class Polite:
+    """Rejects what says no, and asks for the body."""
+
+    needs_body = True
+
+    def judge(self, answer):
+        return Outcome.REJECTED if b"no" in answer.body else Outcome.DELIVERED
+
+
+@pytest.mark.parametrize("kind", ["written", "python"])
+@pytest.mark.parametrize(
+    ("user", "tasks"),
+    [(ReplayUser, ()), (ReplayUser, (post,)), (RecordUser, (post,))],
+    ids=["without tasks", "with a task", "RecordUser"],
+)
+def test_an_answer_is_judged_by_its_body_in_whatever_pieces_it_comes(user, tasks, kind):
+    said = [b'{"errors": ["no"]}', b"{}", b'{"errors": []}'] * 4
+
+    def answer(connection, request):
+        body = said[request.index]
+        head = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n" % len(body)
+        if request.index < 6:
+            connection.sendall(head + body)
+        else:
+            connection.sendall(head + body[:1])
+            gevent.sleep(0.01)
+            connection.sendall(body[1:])
+        return False
+
+    books = Books([RECORD] * len(said), reject_if="/errors" if kind == "written" else "")
+    with server(answer) as api:
+        Users(books, api.url, kind=user, tasks=tasks, rule=None if kind == "written" else Polite()).run()
+    outcomes = [outcome for _, _, outcome in sorted(books.booked, key=lambda one: one[0])]
+    assert outcomes == [Outcome.REJECTED, Outcome.DELIVERED, Outcome.DELIVERED] * 4
+    for at, found in enumerate(books.answers):
+        assert (found.excerpt.body if found.excerpt else None) == (None if at % 3 else said[at])
+        if at % 3 == 0 and kind == "written":
+            assert found.reason == "HTTP 200, and /errors is there"
+
+
+def test_409_is_judged_anew_for_each_record():
+    books = Books([RECORD] * 4, repeats={1, 3})
+    with server(answering(status(409))) as api:
+        Users(books, api.url).run()
+    outcomes = [outcome for _, _, outcome in sorted(books.booked, key=lambda one: one[0])]
+    assert outcomes == [Outcome.REJECTED, Outcome.RETRY] * 2

@@ -130,6 +130,8 @@ def test_a_dead_letter_says_all_that_is_known_of_it(run):
             "worker": "a",
             "key": "20260102-030405-abcd-2",
             "record": '{"n": 2, "msg": "ñ2"}',
+            "answer": None,
+            "group": "422-dc2240b4",
         },
         {
             "index": 6,
@@ -140,6 +142,8 @@ def test_a_dead_letter_says_all_that_is_known_of_it(run):
             "worker": "b",
             "key": "20260102-030405-abcd-6",
             "record": '{"n": 6, "msg": "ñ6"}',
+            "answer": None,
+            "group": "in-doubt-1db0b789",
         },
     ]
 

@@ -103,7 +103,8 @@ def test_a_good_value_is_read(option, value, name, read):
 
 
 BAD = [
-    ("traffic_resend", "all", "must be dead-letters or empty, not 'all'"),
+    ("traffic_resend", "all", "must be dead-letters, a status such as 422, a group such as 422-0a1b2c3d, or empty"),
+    ("traffic_resend", "422-0a1b", "must be dead-letters, a status such as 422"),
     ("traffic_order", "sorted", "must be one of random, file, not 'sorted'"),
     ("traffic_order", "Random", "must be one of random, file"),
     ("traffic_seed", "-1", "must be a whole number from 0 to 9223372036854775807, not '-1'"),
@@ -232,7 +233,8 @@ def test_resume_without_a_value_means_the_last_run(arguments, resume):
 
 @pytest.mark.parametrize("resume", ["last", "20260102-030405-abcd"])
 def test_dead_letters_are_sent_again_of_a_run_that_is_resumed(resume):
-    assert settings(traffic_resume=resume, traffic_resend="dead-letters").resend
+    for which in ("dead-letters", "422", "422-0a1b2c3d", "in-doubt-0a1b2c3d"):
+        assert settings(traffic_resume=resume, traffic_resend=which).resend == which
     assert not settings(traffic_resume=resume).resend
     assert Settings.read(parsed("--traffic-resume", resume, "--traffic-resend")).resend
 
@@ -298,12 +300,13 @@ def test_the_web_form_shows_what_a_person_would_change_there():
     shown = {name: extra for name, extra in ui_extra_args_dict([]).items() if name.startswith("traffic")}
     asked = ["file", "records", "delimiter", "csv_types", "csv_body"]
     asked += ["order", "seed", "wait", "rate", "duration", "time", "speed", "limit", "offset"]
-    asked += ["header", "stamp", "resume", "resend", "other_host", "again"]
+    asked += ["header", "stamp", "outcomes", "reject_if", "deliver_if", "brake"]
+    asked += ["resume", "resend", "other_host", "again"]
     assert list(shown) == [f"traffic_{name}" for name in asked]
     assert shown["traffic_order"]["choices"] == ["random", "file"]
-    assert shown["traffic_resend"]["choices"] == ["", "dead-letters"]
+    assert shown["traffic_other_host"]["choices"] == ["", "yes"]
     defaults = ["data/traffic.json", "bodies", "", "", "", "random", "", "0.1-0.9", "", "", "", "1", "", "0"]
-    defaults += ["", "", "", "", "", ""]
+    defaults += ["", "", "", "", "", "50", "", "", "", ""]
     assert [extra["default_value"] for extra in shown.values()] == defaults
     assert all(extra["help_text"] for extra in shown.values())
 

@@ -79,9 +79,13 @@ def test_of_many_dead_letters_the_first_are_shown_and_all_are_counted(tmp_path) 
     many = SHOWN + 50
     (tmp_path / "dead-letters.jsonl").write_text((json.dumps(letter) + "\n") * many)
     report["counts"]["rejected"] = many
+    group = {"group": "422-1", "outcome": "rejected", "status": 422, "says": "<b>no</b>", "count": many, "example": 2}
+    report["dead_letters"] = {"groups": [group], "others": {"groups": 1, "count": 7}, "answers_not_kept": 0}
     page = printable(report, tmp_path)
     assert page.count("<code>{&#34;n&#34;") == SHOWN
     assert f'<td class="n">{many}</td>' in page
+    assert "&lt;b&gt;no&lt;/b&gt;" in page
+    assert "7 more in smaller groups" in page
     assert f"the first {SHOWN}" in page
 
 

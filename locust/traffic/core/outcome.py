@@ -12,6 +12,8 @@ from email.utils import parsedate_to_datetime
 from enum import StrEnum
 from typing import Literal, Protocol
 
+from traffic.core.excerpt import Excerpt
+
 Policy = Literal["at-least-once", "at-most-once"]
 # Whose fault a missing answer is: the API's or the way to it, this worker's, or a user's that was stopped.
 Fault = Literal["api", "worker", "user"]
@@ -24,7 +26,7 @@ TRY_AGAIN = frozenset({408, 425, 429})
 # Of these, those by which it says that it did not act on this one.
 NOT_ACTED_ON = TRY_AGAIN | {503}
 
-UNAUTHORIZED, TOO_MANY = 401, 429
+UNAUTHORIZED, CONFLICT, TOO_MANY = 401, 409, 429
 # Of these, those that with a Retry-After say it of every request (RFC 6585 4, RFC 9110 15.6.4).
 QUOTA = frozenset({429, 503})
 
@@ -56,7 +58,9 @@ class Answer:
     `status` is the HTTP status, 0 if no answer was read. `sent` is False only if the request surely never reached the
     API, because no connection could be made. `retry_after` is in seconds. `reason` is for people. Without a status,
     `fault` says whose fault that is, and `waited` how many seconds were waited for the answer. `refreshable`: the API
-    refuses the credentials (401), and they come from a file that a person may replace.
+    refuses the credentials (401), and they come from a file that a person may replace. `excerpt` is what a dead letter
+    keeps of it; None if it was delivered, or if there is no answer. `repeat`: the API may have had the record before.
+    `body` is what came, the first MiB of it, for a rule that `needs_body`; otherwise it is empty.
     """
 
     status: int
@@ -66,6 +70,9 @@ class Answer:
     fault: Fault = "api"
     waited: float = 0.0
     refreshable: bool = False
+    excerpt: Excerpt | None = None
+    repeat: bool = False
+    body: bytes = b""
 
     @property
     def unknown(self) -> bool:
@@ -84,7 +91,7 @@ class Answer:
 
 
 class Rule(Protocol):
-    """Decides what answers mean."""
+    """Decides what answers mean. A rule with an attribute `needs_body` that is true gets their bodies, too."""
 
     def judge(self, answer: Answer) -> Outcome:
         """Return the outcome of the attempt that got this answer."""
@@ -92,7 +99,11 @@ class Rule(Protocol):
 
 
 class AtLeastOnce:
-    """2xx is delivered. A missing answer, 5xx, 408, 425 and 429 are tried again. Any other answer is rejected."""
+    """2xx is delivered. A missing answer, 5xx, 408, 425 and 429 are tried again. Any other answer is rejected.
+
+    409 is tried again if the API may have had the record before, or says when to come back: it may still be at work on
+    the request with the same key (draft-ietf-httpapi-idempotency-key-header-07, 2.6).
+    """
 
     def judge(self, answer: Answer) -> Outcome:
         """Return the outcome of the attempt that got this answer."""
@@ -101,6 +112,8 @@ class AtLeastOnce:
             return Outcome.DELIVERED
         if status == 0 or status >= _SERVER_ERROR or status in TRY_AGAIN:
             return Outcome.RETRY
+        if status == CONFLICT and (answer.repeat or answer.retry_after is not None):
+            return Outcome.RETRY
         return Outcome.REJECTED
 
 
@@ -108,10 +121,13 @@ class AtMostOnce:
     """As AtLeastOnce, but tried again only if the API surely did not act; otherwise in doubt.
 
     500, 502 and 504 are in doubt: a server that failed, or one behind a gateway that got no answer, may have acted.
+    409 is rejected: nothing was sent twice, so it is not about an earlier request with this key.
     """
 
     def judge(self, answer: Answer) -> Outcome:
         """Return the outcome of the attempt that got this answer."""
+        if answer.status == CONFLICT:
+            return Outcome.REJECTED
         outcome = AtLeastOnce().judge(answer)
         if outcome is not Outcome.RETRY or not answer.sent or answer.status in NOT_ACTED_ON:
             return outcome
@@ -133,6 +149,8 @@ def judged(rule: Rule, answer: Answer) -> tuple[Answer, Outcome, Exception | Non
         outcome = rule.judge(answer)
         if not isinstance(outcome, Outcome):
             raise TypeError(f"judge returned {outcome!r}, which is no Outcome")  # noqa: TRY301 - handled like what the rule raises
+        if outcome is Outcome.REJECTED and (why := getattr(rule, "reason", None)) is not None and answer.body:
+            answer = replace(answer, reason=why(answer) or answer.reason)
     except Exception as error:  # noqa: BLE001 - a locustfile's own rule may raise anything; the caller reports it
         reason = f"{answer.reason}; the rule that should judge it raised {type(error).__name__}: {error}"
         return replace(answer, reason=reason), Outcome.IN_DOUBT if answer.sent else Outcome.RETRY, error

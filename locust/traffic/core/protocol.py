@@ -12,13 +12,14 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from traffic.core import wire
+from traffic.core.excerpt import Excerpt
 from traffic.core.lease_terms import USUAL_TERMS, LeaseTerms
 from traffic.core.outcome import LONGEST_REASON, LONGEST_RETRY_AFTER_S
 from traffic.core.pace.measures import PaceMeasures
 from traffic.core.ranges import Range, RangeSet
 from traffic.core.reading import BODIES
 
-VERSION = 7
+VERSION = 8
 # Master to worker: register with Locust's own master again. {"run": the run of its test, empty if there is none}
 REGISTER = "traffic.register"
 # Seconds for an answer, if a run does not say how many.
@@ -34,6 +35,8 @@ class RunConfig:
     `paced`: each record has a time at which it is due. `catch_up`: how many times the planned rate overdue ones have.
     `holds`: if the API asks to wait (429 or 503 with Retry-After), the whole run does, and no attempt counts.
     `records`: what they are, BODIES, which are sent by `method` to `path`, or REQUESTS, which say that themselves.
+    `outcomes`, `reject_if`, `deliver_if`: what answers mean, as a person wrote it (see `outcome_rules`).
+    `brake`: a worker stops if nearly all of so many latest answers refuse the record with one status; 0: never.
     """
 
     run: str
@@ -47,6 +50,10 @@ class RunConfig:
     catch_up: float = CATCH_UP
     holds: bool = False
     records: str = BODIES
+    outcomes: str = ""
+    reject_if: str = ""
+    deliver_if: str = ""
+    brake: int = 0
 
     def to_wire(self) -> dict[str, Any]:
         """Return the configuration as a dict that msgpack can carry."""
@@ -56,7 +63,7 @@ class RunConfig:
     def from_wire(cls, data: Any) -> "RunConfig | None":
         """Read the configuration that `data` holds; None is no run. Raises ProtocolError if it holds neither.
 
-        The journal of a run that was begun by an older release has no timeout, no pace, no holds, and no requests.
+        The journal of a run that was begun by an older release lacks the later members.
         """
         if data is None:
             return None
@@ -73,33 +80,43 @@ class RunConfig:
             catch_up=wire.number(data.get("catch_up", CATCH_UP)),
             holds=wire.flag(data.get("holds", False)),
             records=wire.text(data.get("records", BODIES)),
+            outcomes=wire.text(data.get("outcomes", "")),
+            reject_if=wire.text(data.get("reject_if", "")),
+            deliver_if=wire.text(data.get("deliver_if", "")),
+            brake=wire.whole(data.get("brake", 0)),
         )
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Records that ended alike as failures: their positions as ranges, whether they are in doubt, and why."""
+    """Records that ended alike as failures: their positions as ranges, whether they are in doubt, and why.
+
+    `answer` is what they keep of the latest answer, which was the same for all; None if there was none.
+    """
 
     positions: tuple[Range, ...]
     in_doubt: bool
     attempts: int
     status: int
     reason: str
+    answer: Excerpt | None = None
 
     def to_wire(self) -> list[Any]:
         """Return the fields in their order."""
-        return [wire.plain(self.positions), self.in_doubt, self.attempts, self.status, self.reason]
+        made = [wire.plain(self.positions), self.in_doubt, self.attempts, self.status, self.reason]
+        return [*made, self.answer.to_wire() if self.answer is not None else None]
 
     @classmethod
     def from_wire(cls, data: Any) -> "Failure":
         """Read the fields in their order; a long reason is cut. Raises ProtocolError or ValueError for others."""
-        positions, in_doubt, attempts, status, reason = wire.many(data)
+        positions, in_doubt, attempts, status, reason, answer = wire.many(data)
         return cls(
             wire.ranges(positions),
             wire.flag(in_doubt),
             wire.whole(attempts),
             wire.whole(status),
             wire.text(reason)[:LONGEST_REASON],
+            Excerpt.from_wire(answer),
         )
 
 
@@ -229,6 +246,8 @@ class Ack(Message):
     `hold`: the API asks the run to wait; the worker has stopped already. `put_off` counts such answers, and `probed`
     says that an attempt was answered otherwise since the worker was to try the API. `slowed` counts the answers 429
     that do not say for how long.
+
+    `refused`: the API refuses nearly everything with this status, so the worker has stopped; 0: it does not.
     """
 
     type = "traffic.ack"
@@ -256,6 +275,7 @@ class Ack(Message):
         "put_off": wire.whole,
         "probed": wire.flag,
         "slowed": wire.whole,
+        "refused": wire.whole,
     }
 
     session: int
@@ -281,6 +301,7 @@ class Ack(Message):
     put_off: int = 0
     probed: bool = False
     slowed: int = 0
+    refused: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,14 +32,17 @@ class Cause:
     reason: str
     worker: str
 
-    def of(self, position: int) -> "DeadLetter":
-        """Return the dead letter of one record that ended so."""
-        return DeadLetter(position, self.state, self.attempts, self.status, self.reason, self.worker)
+    def of(self, position: int, answer: int = 0) -> "DeadLetter":
+        """Return the dead letter of one record that ended so; `answer` is the number of its answer."""
+        return DeadLetter(position, self.state, self.attempts, self.status, self.reason, self.worker, answer)
 
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """One record that ended rejected or in doubt, and its cause's members."""
+    """One record that ended rejected or in doubt, and its cause's members.
+
+    `answer` is the number of the answer that it keeps (see `answer_book`); 0: none.
+    """
 
     position: int
     state: RecordState
@@ -47,15 +50,17 @@ class DeadLetter:
     status: int
     reason: str
     worker: str
+    answer: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class DeadLetterGroup:
-    """Records that ended as dead letters by one cause: a thousand rejected alike cost little more than one."""
+    """Records that ended as dead letters by one cause and one answer: a thousand alike cost little more than one."""
 
     positions: RangeSet
     cause: Cause
+    answer: int = 0
 
     def letters(self) -> Iterator[DeadLetter]:
         """Return the dead letter of each, in their order."""
-        return map(self.cause.of, self.positions.members())
+        return (self.cause.of(position, self.answer) for position in self.positions.members())

@@ -18,3 +18,8 @@ def count_records(count: int) -> str:
 def count_users(count: int) -> str:
     """Return `1 user`, `40 users`."""
     return f"{count} user{'' if count == 1 else 's'}"
+
+
+def printable(text: str) -> str:
+    """Return a text that a terminal can show: what is not printable, such as an escape sequence's first, is a space."""
+    return "".join(char if char.isprintable() else " " for char in text)

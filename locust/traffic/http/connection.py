@@ -64,6 +64,14 @@ class Connection:
             self.due = now + self._endpoint.answer_timeout
             self._write(data)
 
+    def keep_content(self, from_status: int, most: int) -> None:
+        """Keep the beginning of the content, `most` bytes, of answers whose status is `from_status` or higher."""
+        self._response_reader.keep_from, self._response_reader.most = from_status, most
+
+    def content_of(self, head: ResponseHead) -> bytes:
+        """Return what is kept of the latest answer's content; `head` is that answer's."""
+        return self._response_reader.content if head.status >= self._response_reader.keep_from else b""
+
     def expire(self, now: float) -> None:
         """End the wait for the response, or for the connection: its timeout is over."""
         head = self._response_reader.head

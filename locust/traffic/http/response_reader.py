@@ -1,11 +1,13 @@
 """Reads the answers that come in over one connection, in whatever pieces they come.
 
-Guarded here: the end of an answer is known to the byte, or the connection is not used again.
+Guarded here: the end of an answer is known to the byte, or the connection is not used again. The beginning of its
+content is kept, where somebody may want to read it, and no more than was asked for.
 """
 
 import re
 from typing import TYPE_CHECKING
 
+from traffic.core.excerpt import MOST_BODY
 from traffic.core.headers import TCHARS
 from traffic.http.http1 import CHUNKED, REMEMBERED, UNTIL_CLOSE, BrokenAnswerError, ResponseHead, read_head
 
@@ -13,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 MOST_HEAD = 1 << 16
+# From this status on an answer is kept for a dead letter: what is successful is nothing to be explained.
+KEPT_FROM = 300
 _MOST_LINE = 4096
 _HEAD_END = re.compile(rb"\n\r?\n")
 _BEGINNING = b"HTTP/1."
@@ -27,14 +31,20 @@ class ResponseReader:
     remembered. Set it before an answer begins.
 
     `head` is the head of the present answer, once it is whole; `body` is how many bytes of content have come;
-    `surplus` is whether more came than the answer.
+    `surplus` is whether more came than the answer. `content` is the beginning of its content: `most` bytes of it, if
+    its status is `keep_from` or higher. It stays until the next answer begins.
     """
 
-    __slots__ = ("_buffer", "_known", "_remaining", "_searched", "_step", "bodiless", "body", "head", "surplus")
+    __slots__ = (
+        *("_buffer", "_known", "_remaining", "_searched", "_step", "bodiless", "body", "content", "head", "keep_from"),
+        *("most", "surplus"),
+    )
 
     def __init__(self, known: dict[bytes, ResponseHead]) -> None:
         self._known = known
         self.bodiless = False
+        self.keep_from, self.most = KEPT_FROM, MOST_BODY
+        self.content = b""
         self.begin()
 
     def begin(self) -> None:
@@ -57,6 +67,8 @@ class ResponseReader:
             head = self._known.get(data[:end])
             if head is not None and len(data) - end == head.length:
                 self.body = head.length
+                if head.status >= self.keep_from:
+                    self.content = data[end : end + self.most]
                 return head
             self._step = self._read_head
         self._buffer += data
@@ -85,6 +97,7 @@ class ResponseReader:
         self._searched = 0
         if head.informational:
             return bool(self._buffer)
+        self.content = b""
         self.body = 0  # an answer that came in one piece leaves its own
         self.head, self._remaining = head, head.length
         self._step = {CHUNKED: self._read_size, UNTIL_CLOSE: self._read_all}.get(head.length, self._read_body)
@@ -105,9 +118,16 @@ class ResponseReader:
     def _skip(self) -> None:
         """Drop and count the content that has come."""
         taken = min(self._remaining, len(self._buffer))
+        self._keep(taken)
         del self._buffer[:taken]
         self.body += taken
         self._remaining -= taken
+
+    def _keep(self, taken: int) -> None:
+        """Keep what the content's beginning lacks, of the next `taken` bytes."""
+        assert self.head is not None
+        if self.head.status >= self.keep_from and len(self.content) < self.most:
+            self.content += bytes(self._buffer[: min(taken, self.most - len(self.content))])
 
     def _read_body(self) -> bool:
         self._skip()
@@ -117,6 +137,7 @@ class ResponseReader:
         return True
 
     def _read_all(self) -> bool:
+        self._keep(len(self._buffer))
         self.body += len(self._buffer)
         self._buffer.clear()
         return False

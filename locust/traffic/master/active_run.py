@@ -13,7 +13,7 @@ from gevent.event import Event
 from traffic.clock import ever_greater, now_s, timestamp, timestamp_of
 from traffic.core.master.pace_report import pace_status
 from traffic.core.master.progress import Progress
-from traffic.core.master.report import RunContext, dead_letters, run_status, unsent_indexes
+from traffic.core.master.report import RunContext, dead_letter_groups, dead_letters, run_status, unsent_indexes
 from traffic.core.master.run import Run
 from traffic.core.master.run_state import RunState
 from traffic.core.master.stall import StallDetector, StallState
@@ -27,7 +27,7 @@ from traffic.dataset.dataset import Dataset
 from traffic.dataset.time_index import TimeFacts, TimeIndex
 from traffic.master.audit import reconcile
 from traffic.master.lifecycle import Lifecycle, Phase
-from traffic.master.threads import in_thread
+from traffic.master.threads import in_thread, thread_lock
 from traffic.runs.journal import Journal, JournalError, JournalWriteError, mark_reported
 from traffic.runs.run_metadata import HeldRun, RunMetadata, ended
 from traffic.runs.state_dir import StateFolder
@@ -53,6 +53,8 @@ class ActiveRun:
     ) -> None:
         self.run, self.dataset, self.journal, self.folder, self._times = run, dataset, journal, folder, times
         self.metadata = journal.metadata
+        run.answers.store, journal.lock = journal, thread_lock()
+        run.storm.restore(self.metadata.storms)
         self.stall = StallDetector(self.metadata.give_up_s)
         paused = self.metadata.paused
         self._life = Lifecycle(Phase.PAUSED, self.pause_reason) if paused else Lifecycle(Phase.RUNNING)
@@ -103,6 +105,12 @@ class ActiveRun:
         """
         self.metadata = replace(self.metadata, paused=True, pause_reason=reason)
         self._life.transition(Phase.PAUSED, self.pause_reason)
+        return self.metadata
+
+    def note_storm(self, status: int, reason: str) -> RunMetadata:
+        """Pause the run because the API refuses nearly everything with a status; return the changed metadata."""
+        self.pause(reason)
+        self.metadata = replace(self.metadata, storms=(*self.metadata.storms, status))
         return self.metadata
 
     def unpause(self) -> RunMetadata:
@@ -237,6 +245,7 @@ class ActiveRun:
         report = run_status(self.run, context, self._progress) | self._describe()
         rate = (self.settled - self._settled_before) / seconds if seconds > 0 else 0.0
         report |= {"seconds": round(seconds, 3), "rate": round(rate, 1)}
+        report["dead_letters"] = in_thread(dead_letter_groups, self.run)
         # Records that were settled before the run moved to this target may be stored by the former target alone.
         elsewhere = max((one.settled for one in self.metadata.resumed if one.host), default=0)
         report["audit"] = reconcile(self.metadata.host, self.run.config.run, report["counts"], elsewhere)

@@ -1,6 +1,7 @@
 """Follow the waits that the API asks for: journal them, say them, and leave one that is too long to a person.
 
-Guarded here: a wait is in the journal before any worker is told of it, so that a restarted master keeps it.
+Guarded here: a wait is in the journal before any worker is told of it, so that a restarted master keeps it; and an
+answer that confirms an ack is never put before what that ack has told.
 """
 
 import logging
@@ -8,6 +9,7 @@ import time
 
 from traffic.clock import now_s
 from traffic.core.master.coordinator import LeaseCoordinator
+from traffic.core.master.decisions import Decision
 from traffic.core.outcome import UNAUTHORIZED
 from traffic.master.active_run import ActiveRun
 from traffic.master.finish import RunFinisher
@@ -29,17 +31,19 @@ class HoldFollower:
         self._headless = headless
         self._settled, self._settled_at = -1, 0.0
 
-    def follow(self, active_run: ActiveRun) -> None:
-        """Note a change. Call it after each message, before its decisions are put; and on each tick."""
+    def follow(self, active_run: ActiveRun) -> list[Decision]:
+        """Note a change. Call it after each message, before its decisions are put; and on each tick.
+
+        Returns what is to be put after them.
+        """
         hold, before = self._coordinator.hold, active_run.metadata.held
         if self._coordinator.over:
-            return
+            return []
         if not hold.held:
             if before is not None:
                 self._outbox.note(active_run.note_held(None))
                 logger.info("the API takes requests again: run %s goes on", active_run.metadata.run)
-            self._follow_backoff(active_run, now_s())
-            return
+            return self._follow_backoff(active_run, now_s())
         until = time.time() + hold.until - now_s()
         held_now = before
         if held_now is None or abs(held_now.until - until) > 1.0:
@@ -47,7 +51,8 @@ class HoldFollower:
             self._outbox.note(active_run.note_held(held_now))
             logger.warning("the API has asked the run to wait: %s", describe_hold(held_now))
         if hold.until - hold.since > active_run.metadata.hold_max_s:
-            self._leave_to_a_person(active_run, describe_hold(held_now))
+            return self._leave_to_a_person(active_run, describe_hold(held_now))
+        return []
 
     def restore(self, active_run: ActiveRun) -> None:
         """Go on to hold a resumed run that was held."""
@@ -56,27 +61,29 @@ class HoldFollower:
             self._outbox.put(self._coordinator.restore_hold(held.until - time.time(), held.status, now_s()))
             logger.warning("run %s is %s", active_run.metadata.run, describe_hold(held))
 
-    def _follow_backoff(self, active_run: ActiveRun, now: float) -> None:
+    def _follow_backoff(self, active_run: ActiveRun, now: float) -> list[Decision]:
         """Leave a run to a person that the API has slowed down, and of which it takes nothing any more."""
         if active_run.settled != self._settled or not active_run.run.backoff.slowed or active_run.paused_by_person:
             self._settled, self._settled_at = active_run.settled, now
         elif now - self._settled_at > active_run.metadata.hold_max_s:
             self._settled_at = now
-            self._leave_to_a_person(active_run, "the API answers 429, and takes nothing however slowly it is sent")
+            why = "the API answers 429, and takes nothing however slowly it is sent"
+            return self._leave_to_a_person(active_run, why)
+        return []
 
-    def _leave_to_a_person(self, active_run: ActiveRun, why: str) -> None:
+    def _leave_to_a_person(self, active_run: ActiveRun, why: str) -> list[Decision]:
         """Pause a run that would wait longer than it may by itself; without a page, end it: it can be resumed."""
         if active_run.paused_by_person:
-            return
+            return []
         longest = f"{active_run.metadata.hold_max_s:g} s (--traffic-hold-max)"
         reason = f"{why}, and the run waits {longest} at most by itself"
         if self._headless:
             resume = f"--traffic-resume {active_run.metadata.run}"
             self._finisher.fail(active_run, f"{reason}. Resume it when the API takes requests again: {resume}")
-            return
+            return []
         self._outbox.note(active_run.pause(reason))
-        self._outbox.put(self._coordinator.pause())
         logger.warning("run %s is paused until a person lets it go on: %s", active_run.metadata.run, reason)
+        return self._coordinator.pause()
 
 
 def describe_hold(held: HeldRun) -> str:

@@ -37,6 +37,7 @@ from traffic.master.outbox import Outbox
 from traffic.master.run_acts import RunActs
 from traffic.master.run_events import RunEventRecorder
 from traffic.master.start import PreparedStart, RunStarter
+from traffic.master.storms import StormFollower
 from traffic.master.watch import USERS_START, RunWatcher
 from traffic.settings import read_lease
 from traffic.terminal import plain
@@ -79,10 +80,10 @@ class Master:
             self._live_line,
             self._on_crash,
         )
-        self._holds = HoldFollower(
-            self._coordinator, self._outbox, self._finisher, headless=self.locust_session.headless
-        )
-        self._watcher = RunWatcher(runner, self.locust_session, self._coordinator, self._outbox, self._finisher)
+        to_follow = self._coordinator, self._outbox, self._finisher
+        self._holds = HoldFollower(*to_follow, headless=self.locust_session.headless)
+        self._storms = StormFollower(*to_follow, headless=self.locust_session.headless)
+        self._watcher = RunWatcher(runner, self.locust_session, *to_follow)
         self._inbox = Inbox(runner, self._read, self._tick)
         environment.events.test_start.add_listener(self._on_test_start)
         environment.events.test_stopping.add_listener(self._on_test_stopping)
@@ -228,18 +229,20 @@ class Master:
         except DatasetError as error:
             self._finisher.fail(self.active_run, str(error))
             return
-        self._follow_hold()
+        decisions += self._follow_api()
         self._outbox.put(decisions)
 
-    def _follow_hold(self) -> None:
-        if self.active_run is not None and self.active_run.live:
-            self._holds.follow(self.active_run)
+    def _follow_api(self) -> list[Decision]:
+        """Note in the journal what the API wants. Returns what is to be put after the decisions of the moment."""
+        if self.active_run is None or not self.active_run.live:
+            return []
+        return [*self._holds.follow(self.active_run), *self._storms.follow(self.active_run)]
 
     def _tick(self, now: float) -> None:
         if self._outbox.trouble:
             self._coordinator.excuse_silence(now)  # `_read` reads nothing meanwhile
         decisions = self._coordinator.expire(now)
-        self._follow_hold()
+        decisions += self._follow_api()
         self._outbox.put(decisions)
         # A worker that Locust reports missing keeps its leases until they expire, at most 2 s later: it may be alive,
         # and would go on sending records that are leased to another by then. A worker without a session holds none.

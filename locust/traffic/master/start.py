@@ -130,7 +130,7 @@ class RunStarter:
         if settings.resume in ("", NONE):
             self._prepared = self._open_new(settings, options)
         else:
-            journal = in_thread(find_to_resume, folder, settings.resume, resend=settings.resend)
+            journal = in_thread(find_to_resume, folder, settings.resume, resend=bool(settings.resend))
             self._prepared = self._open_to_resume(settings, options, journal)
         return self._prepared
 
@@ -153,7 +153,8 @@ class RunStarter:
         if settings.resume == NONE:
             return None
         if settings.resume:
-            journal: Journal | None = in_thread(find_to_resume, folder, settings.resume, resend=settings.resend)
+            resend = bool(settings.resend)
+            journal: Journal | None = in_thread(find_to_resume, folder, settings.resume, resend=resend)
         else:
             journal = in_thread(find_cut_off, folder, unattended=self.unattended)
         if journal is None:
@@ -176,6 +177,10 @@ class RunStarter:
             catch_up=settings.catch_up,
             holds=settings.retry_after == RUN,
             records=REQUESTS if settings.reading.makes_requests else BODIES,
+            outcomes=settings.outcomes,
+            reject_if=settings.reject_if,
+            deliver_if=settings.deliver_if,
+            brake=settings.brake,
         )
         metadata = RunMetadata(
             terms=config,

@@ -1,12 +1,20 @@
 """Run blocking work in a thread while the other greenlets go on."""
 
 from collections.abc import Callable
-from typing import ParamSpec, TypeVar, cast
+from contextlib import AbstractContextManager
+from typing import Any, ParamSpec, TypeVar, cast
 
 import gevent
+from gevent.monkey import get_original
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+
+def thread_lock() -> AbstractContextManager[Any]:
+    """Return a lock between such threads: Python's own, although gevent has put another in its place."""
+    lock: AbstractContextManager[Any] = get_original("threading", "Lock")()
+    return lock
 
 
 def in_thread(act: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

@@ -7,8 +7,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from traffic.clock import timestamp, wall_ms
+from traffic.core.master.answer_book import AnswerBook
 from traffic.core.master.decisions import Reopened
 from traffic.core.master.handed_out import HandedOut
+from traffic.core.master.ledger import Ledger
+from traffic.core.master.letter_groups import in_group, letter_groups, with_status
 from traffic.core.master.recovery import Recovery, RecoveryError
 from traffic.core.master.run import Run
 from traffic.core.master.run_state import RunState
@@ -149,12 +152,13 @@ def leave_cut_off(folder: StateFolder) -> None:
                 journal.write(metadata=replace(left, told=left.state == RunState.COMPLETED))
 
 
-def recover(journal: Journal, dataset: Dataset, ranked: Indexes | None = None, *, resend: bool = False) -> ToResume:
-    """Rebuild a run from its journal; `resend`: have those dead letters sent again that may be.
+def recover(journal: Journal, dataset: Dataset, ranked: Indexes | None = None, *, resend: str = "") -> ToResume:
+    """Rebuild a run from its journal; `resend`: have those dead letters sent again that it names, and that may be.
 
     `ranked` is the order of a run that follows recorded times, if that is not the file's.
 
-    ResumeError if `dataset` is not what the run began with, JournalError if the journal is damaged.
+    ResumeError if `dataset` is not what the run began with, or if no such dead letters are there; JournalError if the
+    journal is damaged.
     """
     metadata = journal.metadata
     if dataset.digest != metadata.digest or dataset.records < metadata.offset + metadata.records:
@@ -166,15 +170,36 @@ def recover(journal: Journal, dataset: Dataset, ranked: Indexes | None = None, *
     if metadata.reading is None and (dataset.facts.delimiter or dataset.facts.left_out):
         what = f"run {metadata.run} was begun by an older release, which read {dataset.file} as other records"
         raise ResumeError(f"{what}: this one finds {dataset.label}. Finish it with that release, or {LEAVE_RUN}.")
-    recovery = replay(journal)
-    reopened = Reopened(recovery.ledger.dead_letters_to_send(metadata.terms.policy) if resend else RangeSet())
+    recovery, answers = replay(journal), AnswerBook()
+    answers.restore(journal.answer_patterns())
+    reopened = Reopened(_to_send_again(recovery.ledger, answers, metadata, resend))
     recovery.take(reopened)
     order = Order(metadata.records, metadata.seed, metadata.order, metadata.offset, ranked)
     run = Run.recovered(metadata.terms, dataset, order, recovery)
+    run.answers = answers
     if metadata.stamp is not None:
         run.handed_out = HandedOut(metadata.stamp, metadata.records, wall_ms)
         run.handed_out.restore(recovery.handed_out)
     return ToResume(journal, run, recovery.held(), reopened)
+
+
+def _to_send_again(ledger: Ledger, answers: AnswerBook, metadata: RunMetadata, which: str) -> RangeSet:
+    """Return the positions of the dead letters that are to be sent again. ResumeError if there are none."""
+    if not which:
+        return RangeSet()
+    may = ledger.dead_letters_to_send(metadata.terms.policy)
+    if which == DEAD_LETTERS:
+        return may
+    asked = with_status(ledger.dead, int(which)) if which.isdecimal() else in_group(ledger.dead, answers, which)
+    if found := asked.common(may):
+        return found
+    groups = letter_groups(ledger.dead, answers)
+    there = ", ".join(f"{one.id} ({one.count}: {one.says[:60]})" for one in groups[:5])
+    why = "they are in doubt, and under at-most-once nothing is sent twice" if asked else "there are none"
+    raise ResumeError(
+        f"nothing of the dead letters {which} of run {metadata.run} can be sent again: {why}. "
+        f"Its groups: {there or 'none'}. To send all of its dead letters again, add --traffic-resend {DEAD_LETTERS}."
+    )
 
 
 def replay(journal: Journal) -> Recovery:

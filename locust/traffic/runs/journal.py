@@ -8,27 +8,33 @@ stored with their count, so that an entry that was changed, or is gone, is notic
 docs/adr/0004 says why.
 """
 
+import logging
 import os
 import sqlite3
 import zlib
-from collections.abc import Iterable, Iterator
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-from traffic.core.master.decisions import Entry
+from traffic.core.excerpt import Excerpt
+from traffic.core.master.decisions import Entry, OutcomesRecorded
 from traffic.core.wire import ProtocolError
 from traffic.errors import RefusedError
-from traffic.runs.journal_codec import entry_from_json, entry_to_json
+from traffic.runs.journal_codec import answer_from_row, answer_to_row, entry_from_json, entry_to_json
 from traffic.runs.run_metadata import RunMetadata
+
+logger = logging.getLogger(__name__)
 
 APPLICATION = int.from_bytes(b"TRAF")
 # In version 1 an entry has each dead letter by itself; since version 2, those of one cause together. Since version 3
-# the metadata says how the file was read, without which a run must not be resumed. All are read.
+# the metadata says how the file was read, without which a run must not be resumed. Since version 4 dead letters refer
+# to the answers that they keep. All are read.
 # Only the latest is written; a release that does not know it refuses the journal. A new member of the metadata needs
 # no new version, because a release ignores the members that it does not know.
-VERSION = 3
-READ = (1, 2, 3)
+VERSION = 4
+READ = (1, 2, 3, 4)
 # Listing the runs opens each journal for a millisecond or so: wait for that before a journal counts as in use.
 LOCK_TIMEOUT_S = 0.5
 LEAVE_RUN = "leave that run and begin a new one: --traffic-resume no (TRAFFIC_RESUME=no)"
@@ -41,6 +47,13 @@ _SCHEMA = (
     "CREATE TABLE facts (body TEXT NOT NULL, checksum INTEGER NOT NULL)",
     "INSERT INTO head VALUES (0, 0)",
 )
+# A journal of an older version gets it with the first answer. Answers are for people: no entry is checked against them.
+_ANSWERS = (
+    "CREATE TABLE IF NOT EXISTS answer "
+    "(number INTEGER PRIMARY KEY, pattern TEXT NOT NULL, head TEXT NOT NULL, body BLOB NOT NULL)"
+)
+# How many numbers one statement may name: SQLite takes 999 in its older releases.
+_MOST_NUMBERS = 900
 # What reading a file raises that is not as it was written. (Text that is not UTF-8 raises ValueError.)
 _SPOILT = (sqlite3.Error, ValueError, KeyError, TypeError, ProtocolError)
 
@@ -58,12 +71,17 @@ class JournalWriteError(Exception):
 
 
 class Journal:
-    """One run's journal, open for writing, and locked against others. Use it from one thread at a time."""
+    """One run's journal, open for writing, and locked against others.
+
+    Use it from one thread at a time. With a `lock` of threads, `answers` may be called from any, while another writes.
+    """
 
     def __init__(self, path: Path, database: sqlite3.Connection, metadata: RunMetadata, head: tuple[int, int]) -> None:
         self.path, self.metadata = path, metadata
+        self.lock: AbstractContextManager[Any] = nullcontext()
         self._database = database
         self._entries, self._chain = head
+        self.last_answer = self._last_answer()
 
     @classmethod
     def create(cls, path: Path, metadata: RunMetadata) -> "Journal":
@@ -132,13 +150,18 @@ class Journal:
         Either all of it is on disk then, or none and JournalWriteError says why.
         """
         count, chain = self._entries, self._chain
-        rows = []
+        rows, answers = [], []
         for entry in entries:
             body = entry_to_json(entry)
             count, chain = count + 1, zlib.crc32(body.encode(), chain)
             rows.append((count, body))
+            if isinstance(entry, OutcomesRecorded):
+                answers += [(one.number, one.pattern, *answer_to_row(one.excerpt)) for one in entry.answers]
         try:
-            with _transaction(self._database):
+            with self.lock, _transaction(self._database):
+                if answers:
+                    self._database.execute(_ANSWERS)
+                    self._database.executemany("INSERT INTO answer VALUES (?, ?, ?, ?)", answers)
                 if rows:
                     self._database.execute(f"PRAGMA user_version = {VERSION}")
                     self._database.executemany("INSERT INTO entry VALUES (?, ?)", rows)
@@ -149,6 +172,41 @@ class Journal:
             raise JournalWriteError(_reason(error)) from error
         self._entries, self._chain = count, chain
         self.metadata = metadata or self.metadata
+        self.last_answer = max([self.last_answer, *(number for number, *_ in answers)])
+
+    def answers(self, numbers: Sequence[int]) -> dict[int, Excerpt]:
+        """Return the answers of these numbers that the journal has; those that it cannot read are left out, and logged.
+
+        So a dead letter may be without its answer, and a report is made nevertheless.
+        """
+        found: dict[int, Excerpt] = {}
+        if not self.last_answer:
+            return found
+        try:
+            for low in range(0, len(numbers), _MOST_NUMBERS):
+                some = numbers[low : low + _MOST_NUMBERS]
+                asked = f"SELECT number, head, body FROM answer WHERE number IN ({','.join('?' * len(some))})"  # noqa: S608 - it has no values but numbers
+                with self.lock:
+                    rows = self._database.execute(asked, some).fetchall()
+                found |= {number: answer_from_row(head, body) for number, head, body in rows}
+        except _SPOILT as error:
+            logger.warning("answers in the journal %s cannot be read (%s): dead letters lack them", self.path, error)
+        return found
+
+    def answer_patterns(self) -> Iterator[tuple[int, str, int]]:
+        """Return number, pattern and size of each answer, by their numbers. JournalError if that cannot be read."""
+        try:
+            if self.last_answer:
+                asked = "SELECT number, pattern, length(head) + length(body) FROM answer ORDER BY number"
+                yield from self._database.execute(asked)
+        except _SPOILT as error:
+            raise _unusable(self.path, error) from error
+
+    def _last_answer(self) -> int:
+        found = self._database.execute("SELECT 1 FROM sqlite_master WHERE name = 'answer'").fetchone()
+        if found is None:
+            return 0
+        return int(self._database.execute("SELECT coalesce(max(number), 0) FROM answer").fetchone()[0])
 
     def close(self) -> None:
         """Close the file; another process may open it then."""

@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+from traffic.core.excerpt import Excerpt
 from traffic.core.master.decisions import Entry, Leased, LeaseReturned, OutcomesRecorded, Reopened
 from traffic.core.ranges import RangeSet
 from traffic.core.record_state import Cause, DeadLetterGroup, RecordState
@@ -12,8 +13,8 @@ def entry_to_json(entry: Entry) -> str:
     """Encode an entry as a JSON object."""
     made: dict[str, Any]
     if isinstance(entry, OutcomesRecorded):
-        causes = ((one.positions.pairs, one.cause) for one in entry.letters)
-        letters = [[at, int(why.state), why.attempts, why.status, why.reason, why.worker] for at, why in causes]
+        causes = ((one.positions.pairs, one.cause, one.answer) for one in entry.letters)
+        letters = [[at, int(why.state), why.attempts, why.status, why.reason, why.worker, n] for at, why, n in causes]
         made = {"booked": entry.delivered.pairs, "letters": letters}
         made |= {"worker": entry.worker, "attempts": entry.attempts, "resent": entry.resent}
         made |= {"maybe_resent": entry.maybe_resent}
@@ -42,12 +43,29 @@ def entry_from_json(body: str) -> Entry:
 
 
 def _letter_group(
-    at: int | list[list[int]], state: int, attempts: int, status: int, reason: str, worker: str
+    at: int | list[list[int]], state: int, attempts: int, status: int, reason: str, worker: str, answer: int = 0
 ) -> DeadLetterGroup:
-    """Read the letters of one cause; in a journal of version 1 each letter stands alone, and `at` is its position."""
+    """Read the letters of one cause; in a journal of version 1 each letter stands alone, and `at` is its position.
+
+    Before version 4 no letter has an answer.
+    """
     positions = RangeSet([(at, at + 1)]) if isinstance(at, int) else _ranges(at)
-    return DeadLetterGroup(positions, Cause(RecordState(state), attempts, status, reason, worker))
+    return DeadLetterGroup(positions, Cause(RecordState(state), attempts, status, reason, worker), answer)
 
 
 def _ranges(pairs: list[list[int]]) -> RangeSet:
     return RangeSet((start, stop) for start, stop in pairs)
+
+
+def answer_to_row(answer: Excerpt) -> tuple[str, bytes]:
+    """Encode what a dead letter keeps of an answer: its head as a JSON array, and its body."""
+    content_type, fields, body, length = answer.to_wire()
+    return json.dumps([content_type, fields, length], separators=(",", ":")), body
+
+
+def answer_from_row(head: str, body: bytes) -> Excerpt:
+    """Decode what `answer_to_row` made. TypeError, ValueError or ProtocolError if it is something else."""
+    content_type, fields, length = json.loads(head)
+    answer = Excerpt.from_wire([content_type, fields, body, length])
+    assert answer is not None
+    return answer

@@ -91,6 +91,8 @@ class RunMetadata:
     reading: Reading | None = None
     # The time that is put into each record; None: none is.
     stamp: Stamp | None = None
+    # Statuses with which the API has refused nearly everything, so that the run was paused; until it ends.
+    storms: tuple[int, ...] = ()
 
     @property
     def run(self) -> str:
@@ -120,6 +122,7 @@ class RunMetadata:
         stamp = data.pop("stamp", None)
         stamp = None if stamp is None else Stamp(*stamp)
         made: dict[str, Any] = {"resumed": resumed, "pace": pace, "held": held, "reading": reading, "stamp": stamp}
+        made["storms"] = tuple(map(int, data.pop("storms", ())))
         return cls(terms=cast("RunConfig", terms), **made, **data)
 
 
@@ -131,7 +134,7 @@ def _known(kind: type, data: dict[str, Any]) -> dict[str, Any]:
 
 def ended(metadata: RunMetadata, state: RunState, at: str) -> RunMetadata:
     """Return the metadata of a run that has ended so."""
-    return replace(metadata, state=state, ended=at, paused=False, pause_reason="", held=None)
+    return replace(metadata, state=state, ended=at, paused=False, pause_reason="", held=None, storms=())
 
 
 def resumed(metadata: RunMetadata, settled: int, host: str, first_session: int, reopened: int = 0) -> RunMetadata:

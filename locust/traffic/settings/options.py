@@ -66,9 +66,13 @@ class Settings:
     lease: float
     max_attempts: int
     policy: Policy
+    outcomes: str
+    reject_if: str
+    deliver_if: str
+    brake: int
     give_up: int
     resume: str
-    resend: bool
+    resend: str
     other_host: bool
     again: bool
     keep_runs: int

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from traffic.core.headers import TCHARS, Field, read_lines
+from traffic.core.outcome_rules import OutcomesError, read_outcomes
 from traffic.core.path_template import PathTemplate
 from traffic.core.reading import AUTO, CELL_TYPES, DELIMITERS, NULL
 from traffic.core.request_record import REFUSED_METHODS
@@ -18,6 +19,10 @@ LONGEST_WAIT_S = 3600
 _WAIT = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(?:-\s*(\d+(?:\.\d+)?)\s*)?")
 
 T = TypeVar("T")
+
+
+# A status, or the id of a group (`core/master/letter_groups`).
+_SOME_LETTERS = re.compile(r"[1-9][0-9]{2}|(?:[1-9][0-9]{2}|rejected|in-doubt)-[0-9a-f]{8}")
 
 
 class BadValueError(ValueError):
@@ -47,6 +52,17 @@ def switch(word: str) -> Callable[[str], bool]:
         if text not in ("", word):
             raise BadValueError(f"must be {word} or empty")
         return bool(text)
+
+    return read
+
+
+def dead_letters(word: str) -> Callable[[str], str]:
+    """Make a reader of which dead letters are meant: all, by a word, those of a status, or a group; empty: none."""
+
+    def read(text: str) -> str:
+        if text not in ("", word) and not _SOME_LETTERS.fullmatch(text):
+            raise BadValueError(f"must be {word}, a status such as 422, a group such as 422-0a1b2c3d, or empty")
+        return text
 
     return read
 
@@ -94,6 +110,37 @@ def member(text: str) -> str:
     """Read the name of a record's member, or a JSON Pointer to one (RFC 6901), which begins with /."""
     if text.startswith("/") and re.search(r"~(?![01])", text):
         raise BadValueError("must be a member's name, or a JSON Pointer, in which ~ is written ~0, and / in a name ~1")
+    return text
+
+
+def whole_or_off(least: int, most: int) -> Callable[[str], int]:
+    """Make a reader of a whole number within bounds, or of "off", which is 0."""
+    read_whole = whole(least, most)
+
+    def read(text: str) -> int:
+        if text == "off":
+            return 0
+        try:
+            return read_whole(text)
+        except BadValueError as error:
+            raise BadValueError(f"{error}, or off") from error
+
+    return read
+
+
+def pointer(text: str) -> str:
+    """Read a JSON Pointer (RFC 6901), or nothing."""
+    if text and not text.startswith("/"):
+        raise BadValueError("must be a JSON Pointer, which begins with /, such as /errors, or empty")
+    return member(text)
+
+
+def outcomes(text: str) -> str:
+    """Read what statuses mean, and leave it as it is written."""
+    try:
+        read_outcomes(text)
+    except OutcomesError as error:
+        raise BadValueError(f"must be STATUS=OUTCOME with commas between them, and {error}") from error
     return text
 
 

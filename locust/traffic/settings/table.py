@@ -13,6 +13,7 @@ from traffic.settings.readers import (
     LARGEST,
     certificate,
     column_types,
+    dead_letters,
     decimal,
     delimiter,
     file_path,
@@ -21,12 +22,15 @@ from traffic.settings.readers import (
     methods,
     one_of,
     optional,
+    outcomes,
+    pointer,
     seed,
     stamp,
     switch,
     url_path,
     wait,
     whole,
+    whole_or_off,
 )
 
 DEFAULT_FILE = "data/traffic.json"
@@ -300,6 +304,39 @@ OPTIONS = (
         one_of("at-least-once", "at-most-once"),
     ),
     Option(
+        "traffic_outcomes",
+        "",
+        "What statuses mean, with commas between them: delivered, rejected or retry; empty: as --traffic-policy says",
+        outcomes,
+        in_form=True,
+        example="409=delivered, 3xx=rejected",
+    ),
+    Option(
+        "traffic_reject_if",
+        "",
+        "JSON Pointer into the answer, such as /errors: if something stands there, the record is not delivered",
+        pointer,
+        in_form=True,
+        called="Rejected if the answer has",
+        example="/errors",
+    ),
+    Option(
+        "traffic_deliver_if",
+        "",
+        "JSON Pointer into the answer, such as /saved: only if something stands there, the record is delivered",
+        pointer,
+        in_form=True,
+        called="Delivered if the answer has",
+        example="/saved",
+    ),
+    Option(
+        "traffic_brake",
+        "50",
+        "Pause the run if nearly all of so many latest answers refuse the record with one status; off: never",
+        whole_or_off(10, 100_000),
+        in_form=True,
+    ),
+    Option(
         "traffic_give_up",
         "60",
         "Seconds that a run without progress, such as without a worker or an API, waits before it ends",
@@ -314,10 +351,15 @@ OPTIONS = (
         bare=LATEST,
         example=LATEST,
     ),
-    _switch(
+    Option(
         "traffic_resend",
-        DEAD_LETTERS,
-        "What to send again of the resumed run: dead-letters, with the same keys; empty: nothing",
+        "",
+        "What to send again of the resumed run, with the same keys: dead-letters, those of a status (422), or of a "
+        "group (422-0a1b2c3d); empty: nothing",
+        dead_letters(DEAD_LETTERS),
+        in_form=True,
+        bare=DEAD_LETTERS,
+        example=DEAD_LETTERS,
     ),
     _switch(
         "traffic_other_host",

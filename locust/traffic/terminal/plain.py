@@ -5,11 +5,13 @@ from typing import Any
 
 from traffic.core.master.verdict import disagreement, verdict
 from traffic.core.master.worker_table import REPORT_FIGURES, WORKER
-from traffic.core.text import count_records
+from traffic.core.text import count_records, printable
 
 # Marks a log record that repeats what the live line shows. The record of the report has the report as `report`.
 ON_LIVE_LINE = {"on_live_line": True}
 FIGURE_WIDTH = 9
+# A report lists so many groups of dead letters, each with so many characters of what the API said.
+MOST_GROUPS, SAID = 5, 100
 
 
 def not_on_live_line(record: logging.LogRecord) -> bool:
@@ -59,11 +61,27 @@ def report_table(report: dict[str, Any]) -> str:
         f"  {attempts}; {report['seconds']} s, {rate(report['rate'])}",
         *_target_lines(report.get("target"), report.get("users"), report.get("pace")),
         *map(_resumption_line, report["resumed"]),
+        *_dead_letter_lines(report.get("dead_letters")),
         *_worker_lines(report["workers"]),
         *(f"  {row['id']}: {row['trouble']}" for row in report["workers"] if row.get("trouble")),
         _audit_line(report["audit"], counts),
     ]
     return "\n".join(lines)
+
+
+def _dead_letter_lines(dead: dict[str, Any] | None) -> list[str]:
+    """Return the largest groups of dead letters, a line each; none if the report is of a release without groups."""
+    if not dead or not dead["groups"]:
+        return []
+    lines = [_group_line(one) for one in dead["groups"][:MOST_GROUPS]]
+    left = sum(one["count"] for one in dead["groups"][MOST_GROUPS:]) + dead["others"]["count"]
+    return [*lines, f"  {left} more dead letters in smaller groups"] if left else lines
+
+
+def _group_line(one: dict[str, Any]) -> str:
+    what = one["status"] or one["outcome"].replace("_", " ")
+    says = f" {printable(one['says'][:SAID])}" if one["says"] else ""
+    return f"  {one['count']} x {what}{says} (group {one['group']}; one of them is record {one['example']})"
 
 
 def _target_lines(target: dict[str, str] | None, users: int | None, pace: dict[str, Any] | None) -> list[str]:

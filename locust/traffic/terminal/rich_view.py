@@ -15,7 +15,7 @@ from rich.text import Text
 from traffic.core.master.run_state import RunState
 from traffic.core.master.verdict import verdict
 from traffic.core.master.worker_table import REPORT_FIGURES, WORKER, Column
-from traffic.core.text import count_records
+from traffic.core.text import count_records, printable
 from traffic.terminal import plain
 
 GAP = "  "
@@ -59,7 +59,7 @@ def live_line(status: dict[str, Any], width: int, strokes: str = "━─") -> Te
     if (counts := status.get("counts")) is not None:
         _add_counts(line, status, counts, width, strokes)
     if status["reason"]:
-        line.append(GAP + "".join(char if char.isprintable() else " " for char in status["reason"]))
+        line.append(GAP + printable(status["reason"]))
     line.truncate(width, overflow="ellipsis")
     return line
 

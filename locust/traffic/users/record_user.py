@@ -11,7 +11,9 @@ from locust import FastHttpUser
 from locust.env import Environment
 
 from traffic.clock import now_s
+from traffic.core.excerpt import Excerpt
 from traffic.core.outcome import UNAUTHORIZED, Answer, Outcome, judged, retry_after_s
+from traffic.core.outcome_rules import MOST_JUDGED
 from traffic.core.protocol import RunConfig
 from traffic.core.worker.feed import Record
 from traffic.http.resolver import Target
@@ -70,10 +72,15 @@ class RecordUser(RecordUserBase, FastHttpUser):  # type: ignore[misc] # a FastHt
                 allow_redirects=False,
             ) as response:
                 _count_from_due(response.request_meta, record, started)
+                rule = self._rule(run)
                 read = read_answer(response, started, self.answer_timeout)
+                content = response.content if getattr(rule, "needs_body", False) else None
+                read = replace(read, repeat=record.repeat, body=(content or b"")[:MOST_JUDGED])
                 if read.status == UNAUTHORIZED and told.refreshable:
                     read = told.refused()
-                answer, outcome, fault = judged(self._rule(run), read)
+                answer, outcome, fault = judged(rule, read)
+                excerpt = _excerpt(response) if read.status and outcome is not Outcome.DELIVERED else None
+                answer = replace(answer, excerpt=excerpt, body=b"")
                 if outcome is Outcome.DELIVERED:
                     response.success()
                 else:
@@ -136,6 +143,12 @@ def read_answer(response: Any, started: float | None = None, timeout: float | No
     sent = not _surely_not_sent(error)
     waited = now_s() - started if started is not None else 0.0
     return unanswered(error, sent=sent, waited=waited, reason=_reason(error, timeout if sent else None))
+
+
+def _excerpt(response: Any) -> Excerpt:
+    """Return what a dead letter would keep of an answer."""
+    content = bytes(getattr(response, "content", None) or b"")
+    return Excerpt.of((getattr(response, "headers", None) or {}).items(), content, len(content))
 
 
 def _reason(error: object, timeout: float | None) -> str:

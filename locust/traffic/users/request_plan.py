@@ -3,8 +3,9 @@
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 
+from traffic.core.excerpt import MOST_BODY
 from traffic.core.outcome import (
-    RULES,
+    CONFLICT,
     UNAUTHORIZED,
     Answer,
     AtLeastOnce,
@@ -14,17 +15,19 @@ from traffic.core.outcome import (
     judged,
     retry_after_s,
 )
+from traffic.core.outcome_rules import MOST_JUDGED, WrittenRule, rule_for
 from traffic.core.protocol import RunConfig
 from traffic.core.reading import REQUESTS
 from traffic.core.worker.feed import Record
 from traffic.http.http1 import REMEMBERED, ResponseHead
 from traffic.http.resolver import Target
+from traffic.http.response_reader import KEPT_FROM
 from traffic.users.option_headers import OptionHeaders
 from traffic.users.request_maker import RequestMaker
 from traffic.users.stats import StatsBuffer
 
 # Rules that always judge the same answer alike, so that their judgements can be remembered.
-_CONSTANT = (AtLeastOnce, AtMostOnce)
+_CONSTANT = (AtLeastOnce, AtMostOnce, WrittenRule)
 
 # The answer, its outcome, and what the rule raised instead of returning one.
 Judgement = tuple[Answer, Outcome, Exception | None]
@@ -35,13 +38,14 @@ StatsBufferOf = Callable[[tuple[str, str]], StatsBuffer]
 class RequestPlan:
     """The run's settings as bytes and rules that are ready for use. ValueError if they cannot stand in a request.
 
-    `known` has judgements by the head that they are on. `stats_buffer` has all requests if the records are bodies;
-    None: `whole_request` says which has a record's.
+    `known` has judgements by the head that they are on. `keep_from` is the status from which on an answer's content may
+    be wanted: with a rule that may reject anything, from the lowest; `most_kept` is how many bytes of it.
+    `stats_buffer` has all requests if the records are bodies; None: `whole_request` says which has a record's.
     """
 
     __slots__ = (
-        *("_buffer_of", "_buffers", "_constant", "_maker", "_own", "_target", "_told", "_version", "_worker", "config"),
-        *("known", "rule", "run", "stats_buffer", "wait"),
+        *("_buffer_of", "_buffers", "_by_body", "_constant", "_maker", "_own", "_target", "_told", "_version"),
+        *("_worker", "config", "keep_from", "known", "most_kept", "rule", "run", "stats_buffer", "wait"),
     )
 
     def __init__(
@@ -57,7 +61,10 @@ class RequestPlan:
         self.run, self.config, self.rule = run.run, run, rule
         self.wait = run.wait if run.wait[1] > 0 else None
         self._target, self._worker, self._own, self._told, self._buffer_of = target, worker, own, told, buffer_of
-        self._constant = type(rule) in _CONSTANT
+        self._by_body = bool(getattr(rule, "needs_body", False))
+        self._constant = type(rule) in _CONSTANT and not self._by_body
+        self.keep_from = 0 if self._by_body or type(rule) not in (AtLeastOnce, AtMostOnce) else KEPT_FROM
+        self.most_kept = MOST_JUDGED if self._by_body else MOST_BODY
         self.known: dict[ResponseHead, Judgement] = {}
         self._buffers: dict[bytes, StatsBuffer] = {}
         self._renew()
@@ -86,15 +93,21 @@ class RequestPlan:
             stats_buffer = self._buffers[counted] = self._buffer_of(self._maker.counted_as(record.body))
         return data, stats_buffer
 
-    def judge(self, head: ResponseHead) -> Judgement:
-        """Judge a head that is not `known`."""
+    def judge(self, head: ResponseHead, record: Record, content: bytes) -> Judgement:
+        """Judge an answer whose head is not `known`; `content` is the beginning of its body, if that is kept."""
         if head.status == UNAUTHORIZED and self._told.refreshable:
             return self._refused()
         value = head.get("retry-after")
-        answer = Answer(head.status, f"HTTP {head.status}", retry_after=retry_after_s(value, datetime.now(UTC)))
+        answer = Answer(
+            head.status,
+            f"HTTP {head.status}",
+            retry_after=retry_after_s(value, datetime.now(UTC)),
+            repeat=record.repeat,
+            body=content if self._by_body else b"",
+        )
         judgement = judged(self.rule, answer)
-        # A Retry-After that is a date means a shorter wait each time it is read.
-        if self._constant and (value is None or value.isdigit()):
+        # A Retry-After that is a date means a shorter wait each time it is read; 409 is judged by the record, too.
+        if self._constant and head.status != CONFLICT and (value is None or value.isdigit()):
             if len(self.known) >= REMEMBERED:
                 self.known.clear()
             self.known[head] = judgement
@@ -108,5 +121,5 @@ class RequestPlan:
 
 
 def rule_of(own: Rule | None, run: RunConfig) -> Rule:
-    """Return a class's own rule, or that of the run's policy."""
-    return own or RULES["at-most-once" if run.policy == "at-most-once" else "at-least-once"]
+    """Return a class's own rule, or that of the run."""
+    return own or rule_for(run.policy, run.outcomes, run.reject_if, run.deliver_if)

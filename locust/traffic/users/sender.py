@@ -4,11 +4,13 @@ Guarded here: the outcome of a record that was taken is reported exactly once, w
 failure, an error in the locustfile, or the user's end.
 """
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from gevent.event import Event
 
 from traffic.clock import now_s
+from traffic.core.excerpt import Excerpt
 from traffic.core.outcome import Answer, Outcome, judged
 from traffic.core.worker.feed import Record
 from traffic.http.connection import Connection
@@ -57,6 +59,7 @@ class Sender:
         if plan is None or plan.run != record.run:
             self._plan = None  # if making a plan fails, nothing was sent
             plan = self._plan = self._dispatcher.plan(self._user)
+            self.connection.keep_content(plan.keep_from, plan.most_kept)
             self._stats = plan.stats_buffer
         if plan.stats_buffer is None:
             data, self._stats = plan.whole_request(record)
@@ -86,7 +89,11 @@ class Sender:
         record, self._record = self._record, None
         if record is None:
             return None
-        answer, outcome, fault = plan.known.get(head) or plan.judge(head)
+        known = plan.known.get(head)
+        answer, outcome, fault = known or plan.judge(head, record, self.connection.content_of(head))
+        if outcome is not _DELIVERED:
+            excerpt = Excerpt.of(head.fields, self.connection.content_of(head), body)
+            answer = replace(answer, excerpt=excerpt, body=b"")
         self._source.record_outcome(record, answer, outcome, now)
         stats_buffer = self._stats
         assert stats_buffer is not None, "it was set as the request was made"

@@ -155,6 +155,8 @@ class LeaseCoordinator:
     def unpause(self) -> list[Decision]:
         """Let records be handed out again, unless the API has asked to wait longer."""
         self.paused = False
+        if self.run is not None:
+            self.run.storm.accept()
         return self._notify_all()
 
     def restore_hold(self, seconds: float, status: int, now: float) -> list[Decision]:
@@ -235,6 +237,7 @@ class LeaseCoordinator:
         session.heard_at = now
         self.members.note_users(session, ack.users)
         session.busy, session.overdue = ack.busy, ack.overdue
+        self._note_storm(session, ack)
         session.note_attempts(ack.attempts, now)
         made = [*joined, *self._update_trouble(session, ack), *self._note_wishes(session, ack, now)]
         made += [*self._record_outcomes(worker, ack), *self._return_unheld(session, ack)]
@@ -244,6 +247,14 @@ class LeaseCoordinator:
         made += self._pace(now)
         made += self._grant(session, ack, now) or [self._ack_reply(session)]
         return [*made, *self._end_if_settled()]
+
+    def _note_storm(self, session: Session, ack: Ack) -> None:
+        """Pause the run if the API refuses nearly everything that a worker sends; a person lets it go on."""
+        run = self.run
+        if run is None or self._over or ack.run != run.config.run or session.worker not in run.ledger.ever_leased:
+            return
+        run.storm.note(ack.refused, session.worker)
+        self.paused |= run.storm.status != 0
 
     def _note_wishes(self, session: Session, ack: Ack, now: float) -> list[Decision]:
         """Heed what the API has asked of a worker."""

@@ -6,6 +6,7 @@ An `Event` is shown to people, in one line. `LeaseReturned` is both.
 
 from dataclasses import dataclass
 
+from traffic.core.master.answer_book import NumberedAnswer
 from traffic.core.protocol import Message
 from traffic.core.ranges import RangeSet
 from traffic.core.record_state import DeadLetterGroup
@@ -24,7 +25,8 @@ class Send:
 class OutcomesRecorded:
     """These positions were not settled so before, and are now. `worker` saw the deliveries; each letter names its own.
 
-    Letters of one cause are grouped. `attempts`, `resent` and `maybe_resent` are what the worker has counted so far.
+    Letters of one cause and one answer are grouped. `attempts`, `resent` and `maybe_resent` are what the worker has
+    counted so far. `answers` are those to which the letters refer, and that the journal does not have yet.
     """
 
     worker: str
@@ -33,6 +35,7 @@ class OutcomesRecorded:
     attempts: int = 0
     resent: int = 0
     maybe_resent: int = 0
+    answers: tuple[NumberedAnswer, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -136,18 +136,19 @@ class Ledger:
         self.prior_attempts.forget(newly)
         return newly
 
-    def record_failure(self, positions: RangeSet, cause: Cause, *, stale: bool = False) -> RangeSet:
+    def record_failure(self, positions: RangeSet, cause: Cause, answer: int = 0, *, stale: bool = False) -> RangeSet:
         """Record positions as rejected or in doubt. Returns those that this settled or overruled.
 
         A position that is leased to another worker by now is ignored: that worker will report its outcome. So is a
-        report that repeats an attempt from before the position was reopened. `stale`: a former session reports it.
+        report that repeats an attempt from before the position was reopened. `answer` is the number of the answer;
+        `stale`: a former session reports it.
         """
         if self.prior_attempts.former:
             in_hand = RangeSet() if stale else self.leases.held(cause.worker, positions)
             positions = positions.minus(self.prior_attempts.stale_reports(cause.worker, positions, in_hand))
         newly = self._settle_open(cause.worker, cause.state, positions)
         newly.update(self._settle_late(cause.worker, cause.state, positions.minus(newly)))
-        self.dead.put(newly, cause)
+        self.dead.put(newly, cause, answer)
         self.prior_attempts.forget(newly)
         return newly
 
@@ -183,8 +184,7 @@ class Ledger:
         """
         if (wrong := self._states.first_outside(positions, *_DEAD)) is not None:
             raise ValueError(f"positions {wrong[0]}-{wrong[1] - 1} cannot have been dead letters just then")
-        for group in self.dead.by_cause(positions):
-            self.prior_attempts.former.put(group.positions, group.cause)
+        self.prior_attempts.former.copy_from(self.dead, positions)
         self._unsettle(positions)
 
     def return_former(self) -> tuple[DeadLetterGroup, ...]:
@@ -193,11 +193,11 @@ class Ledger:
         if not former:
             return ()
         waiting = former.among(self.positions(RecordState.PENDING))
-        groups = tuple(former.by_cause(waiting))
-        for group in groups:
-            self.shares.move_from(self.assignment.discard(group.positions))
-            self._credit_late(group.cause.worker, RecordState.PENDING, group.cause.state, group.positions)
-            self.dead.put(group.positions, group.cause)
+        groups = tuple(former.groups(waiting))
+        for alike, cause in former.by_cause(waiting):
+            self.shares.move_from(self.assignment.discard(alike))
+            self._credit_late(cause.worker, RecordState.PENDING, cause.state, alike)
+        self.dead.copy_from(former, waiting)
         former.drop(waiting)
         return groups
 
@@ -215,7 +215,7 @@ class Ledger:
             self._check_possible(group.cause.state, group.positions)
             self._unsettle(self.dead.among(group.positions))
             self._restore(group.cause.worker, group.cause.state, group.positions)
-            self.dead.put(group.positions, group.cause)
+            self.dead.put(group.positions, group.cause, group.answer)
 
     def _check_possible(self, state: RecordState, positions: RangeSet) -> None:
         if (wrong := self._states.first_outside(positions, *_UNDELIVERED)) is not None:
@@ -234,9 +234,9 @@ class Ledger:
 
     def _unsettle(self, positions: RangeSet) -> None:
         """Make dead letters pending and unassigned."""
-        for group in self._retract(positions):
-            self.shares[group.cause.worker].slice -= group.positions.count
-            self._states.change(group.positions, group.cause.state, RecordState.PENDING)
+        for alike, cause in self._retract(positions):
+            self.shares[cause.worker].slice -= alike.count
+            self._states.change(alike, cause.state, RecordState.PENDING)
         self.assignment.unassigned.update(positions)
 
     def dead_letters_to_send(self, policy: str) -> RangeSet:
@@ -289,14 +289,14 @@ class Ledger:
         if state is RecordState.LEASED:
             return dict(self.leases.discard(positions).items())
         sizes: dict[str | None, int] = {}
-        for group in self._retract(positions):
-            sizes[group.cause.worker] = sizes.get(group.cause.worker, 0) + group.positions.count
+        for alike, cause in self._retract(positions):
+            sizes[cause.worker] = sizes.get(cause.worker, 0) + alike.count
         return sizes
 
-    def _retract(self, positions: RangeSet) -> list[DeadLetterGroup]:
-        """Retract that dead letters ended so. Returns what they were."""
-        groups = self.dead.by_cause(positions)
-        for group in groups:
-            self.shares[group.cause.worker].credit(group.cause.state, -group.positions.count)
+    def _retract(self, positions: RangeSet) -> list[tuple[RangeSet, Cause]]:
+        """Retract that dead letters ended so. Returns what they were, by cause."""
+        causes = self.dead.by_cause(positions)
+        for alike, cause in causes:
+            self.shares[cause.worker].credit(cause.state, -alike.count)
         self.dead.drop(positions)
-        return groups
+        return causes

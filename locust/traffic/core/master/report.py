@@ -7,8 +7,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from traffic.core.excerpt import Excerpt
 from traffic.core.headers import masked
 from traffic.core.master.dead_letters import DeadLetters, PositionArray
+from traffic.core.master.letter_groups import group_names, groups_to_json, letter_groups
 from traffic.core.master.progress import Progress
 from traffic.core.master.run import Run
 from traffic.core.master.run_state import RunState
@@ -166,7 +168,8 @@ def dead_letters(run: Run, dead: DeadLetters | None = None) -> Iterator[dict[str
     """Return dead letters as JSON objects, in the run's order; those of the run, if no others are given.
 
     `record` is the body as text, None if it can no longer be read, or is no text. Of a whole request, `request` has the
-    rest: its method, its URL and its headers, secrets masked.
+    rest: its method, its URL and its headers, secrets masked. `answer` is what the API said; None if it said nothing.
+    `group` is the letter's group (see `letter_groups`).
     """
     dead = run.ledger.dead if dead is None else dead
     places = dead.places()
@@ -177,14 +180,32 @@ def dead_letters(run: Run, dead: DeadLetters | None = None) -> Iterator[dict[str
             yield from _letters(run, dead, piece[low : low + BATCH], indexes[low : low + BATCH])
 
 
+def dead_letter_groups(run: Run, dead: DeadLetters | None = None) -> dict[str, Any]:
+    """Return the groups of a run's dead letters, and how many answers were not kept, as a JSON object."""
+    groups = letter_groups(run.ledger.dead if dead is None else dead, run.answers)
+    made = groups_to_json(groups, lambda position: int(run.order.indexes([position])[0]))
+    return made | {"answers_not_kept": run.answers.not_kept}
+
+
 def letters_at(run: Run, dead: DeadLetters, places: PositionArray) -> list[dict[str, Any]]:
     """Return the dead letters at these positions, as JSON objects."""
     return _letters(run, dead, places, run.order.indexes(places))
 
 
 def _letters(run: Run, dead: DeadLetters, places: PositionArray, indexes: Indexes) -> list[dict[str, Any]]:
-    letters = zip(dead.at(places), indexes.tolist(), _records(run, indexes), strict=True)
-    return [_dead_letter(run, letter, index, record) for letter, index, record in letters]
+    letters = dead.at(places)
+    answers = run.answers.read(sorted({letter.answer for letter in letters}))
+    groups = group_names(letters, run.answers)
+    rows = zip(letters, groups, indexes.tolist(), _records(run, indexes), strict=True)
+    return [
+        _dead_letter(run, letter, index, record) | {"answer": _answer(answers, letter), "group": group}
+        for letter, group, index, record in rows
+    ]
+
+
+def _answer(answers: dict[int, Excerpt], letter: DeadLetter) -> dict[str, Any] | None:
+    answer = answers.get(letter.answer)
+    return answer.to_json() if answer is not None else None
 
 
 def _dead_letter(run: Run, letter: DeadLetter, index: int, record: bytes | None) -> dict[str, Any]:

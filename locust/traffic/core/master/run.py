@@ -4,6 +4,7 @@ from collections.abc import Container
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from traffic.core.master.answer_book import AnswerBook
 from traffic.core.master.api_hold import ApiHold
 from traffic.core.master.decisions import (
     LeaseReclaimed,
@@ -17,6 +18,7 @@ from traffic.core.master.in_doubt import mark_in_doubt
 from traffic.core.master.ledger import Ledger
 from traffic.core.master.rate_backoff import RateBackoff
 from traffic.core.master.recovery import Recovery
+from traffic.core.master.storm import Storm
 from traffic.core.order import Order
 from traffic.core.protocol import Ack, Failure, RunConfig
 from traffic.core.ranges import Range, RangeSet
@@ -36,7 +38,8 @@ class Run:
     the API had answered before, and those for records that it may have had. `refused_acks` counts acks that reported
     outcomes of positions that their worker was never leased. `hold` says whether the API has asked the run to wait,
     and `backoff` how much slower than usual it sends because of the API. `handed_out` has the times that are put into
-    the records; None: none are.
+    the records; None: none are. `answers` are those that its dead letters keep.
+    `storm` says whether the API refuses nearly everything.
     """
 
     config: RunConfig
@@ -51,6 +54,8 @@ class Run:
     hold: ApiHold = field(default_factory=ApiHold)
     backoff: RateBackoff = field(default_factory=RateBackoff)
     handed_out: HandedOut | None = None
+    answers: AnswerBook = field(default_factory=AnswerBook)
+    storm: Storm = field(default_factory=Storm)
 
     @classmethod
     def of(cls, config: RunConfig, dataset: Records, order: Order) -> "Run":
@@ -90,10 +95,13 @@ class Run:
         delivered = self.ledger.record_delivered(worker, self._believable(worker, ack.delivered, refused))
         letters = []
         for failure in ack.failed:
-            cause = _cause(worker, failure)
-            newly = self.ledger.record_failure(self._believable(worker, failure.positions, refused), cause, stale=stale)
+            believed = self._believable(worker, failure.positions, refused)
+            if not believed:
+                continue
+            cause, answer = _cause(worker, failure), self.answers.number(failure.answer)
+            newly = self.ledger.record_failure(believed, cause, answer, stale=stale)
             if newly:
-                letters.append(DeadLetterGroup(newly, cause))
+                letters.append(DeadLetterGroup(newly, cause, answer))
         made: list[OutcomesRecorded | OutcomesRefused] = []
         if self.pacer is not None:
             self.pacer.monitor.note(worker, ack.pace)
@@ -101,7 +109,7 @@ class Run:
             self.note_attempts(worker, ack.attempts, ack.resent, ack.maybe_resent)
         if delivered or letters:
             counted = self.attempts[worker], self.resent[worker], self.maybe_resent[worker]
-            made.append(OutcomesRecorded(worker, delivered, tuple(letters), *counted))
+            made.append(OutcomesRecorded(worker, delivered, tuple(letters), *counted, answers=self.answers.take_new()))
         return [*made, *self._report_refused(worker, refused)]
 
     def _believable(self, worker: str, ranges: tuple[Range, ...], refused: RangeSet) -> RangeSet:

@@ -1,20 +1,23 @@
 """Group a worker's failed records for its reports: those that failed alike are reported together.
 
-Guarded here: a thousand rejections with one reason are reported in one entry, so they cost neither side more than a
-thousand deliveries. If each has a reason of its own, a report has room for a limited number.
+Guarded here: a thousand rejections with one reason and one answer are reported in one entry, so they cost neither side
+more than a thousand deliveries. If each has its own, a report has room for a limited number, and for so many bytes.
 """
 
 from collections.abc import Iterable
-from itertools import chain, islice
+from itertools import chain
 
+from traffic.core.excerpt import Excerpt
 from traffic.core.outcome import LONGEST_REASON
 from traffic.core.protocol import Failure
 from traffic.core.ranges import RangeSet
 
 # The master reads so many kinds in a few hundredths of a second.
 MOST_KINDS = 1000
-# What failures of one kind have in common: whether in doubt, attempts, status, reason.
-Kind = tuple[bool, int, int, str]
+# And so many bytes of what the API answered: an ack may be sent several times until it is confirmed.
+MOST_ANSWERS = 1 << 18
+# What failures of one kind have in common: whether in doubt, attempts, status, reason, answer.
+Kind = tuple[bool, int, int, str, Excerpt | None]
 
 
 class Failures:
@@ -28,8 +31,8 @@ class Failures:
 
     def add(self, position: int, kind: Kind) -> None:
         """Add a failure; a long reason is cut."""
-        in_doubt, attempts, status, reason = kind
-        self._positions.setdefault((in_doubt, attempts, status, reason[:LONGEST_REASON]), []).append(position)
+        in_doubt, attempts, status, reason, answer = kind
+        self._positions.setdefault((in_doubt, attempts, status, reason[:LONGEST_REASON], answer), []).append(position)
 
     def members(self) -> set[int]:
         """Return the positions of all failures."""
@@ -37,7 +40,13 @@ class Failures:
 
     def take(self) -> tuple[Failure, ...]:
         """Remove and return as many as the next ack has room for."""
-        kinds = list(islice(self._positions, MOST_KINDS))
+        kinds: list[Kind] = []
+        size = 0
+        for kind in self._positions:
+            size += kind[-1].size if kind[-1] is not None else 0
+            if kinds and (size > MOST_ANSWERS or len(kinds) == MOST_KINDS):
+                break
+            kinds.append(kind)
         return tuple(Failure(tuple(RangeSet.of(self._positions.pop(kind))), *kind) for kind in kinds)
 
     def restore(self, failures: Iterable[Failure]) -> None:
@@ -60,4 +69,4 @@ def merged(failures: Iterable[Failure]) -> tuple[Failure, ...]:
 
 
 def _kind(failure: Failure) -> Kind:
-    return failure.in_doubt, failure.attempts, failure.status, failure.reason
+    return failure.in_doubt, failure.attempts, failure.status, failure.reason, failure.answer

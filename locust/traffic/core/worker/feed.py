@@ -13,6 +13,7 @@ from traffic.core.pace.measures import LATE_S
 from traffic.core.protocol import Failure, LeaseGrant, RunConfig, Tried
 from traffic.core.ranges import RangeSet
 from traffic.core.wire import ProtocolError
+from traffic.core.worker.brake import Brake
 from traffic.core.worker.failures import Failures, positions_of
 from traffic.core.worker.lease_queue import LeasedRecords, LeaseQueue
 from traffic.core.worker.pace_meter import PaceMeter
@@ -62,7 +63,7 @@ class Feed:
         self._former_counts: dict[str, Counts] = {}
         # Why nothing gets done, by the latest attempt; empty if something does.
         self.trouble = ""
-        self.reach, self.put_off, self.limit = Reach(), PutOff(), RateLimit()
+        self.reach, self.put_off, self.limit, self.brake = Reach(), PutOff(), RateLimit(), Brake()
         self._hand_back_now = False  # records that wait must be handed back
         self._hand_back_due = _NEVER  # when, in trouble, the first record whose backoff is over must be handed back
         self._tried: list[Tried] = []  # records that were handed back, and may have been sent
@@ -74,7 +75,7 @@ class Feed:
 
     def ready(self, now: float) -> int:
         """Return how many users to wake; in a paced run one after the other."""
-        if self.paused or self.put_off.stops(now, len(self._in_flight)):
+        if self.paused or self.brake.stops or self.put_off.stops(now, len(self._in_flight)):
             return 0
         if isinstance(self._leased, PacedQueue) or self.put_off.probing:
             return int(self.next_due() <= now)
@@ -115,6 +116,7 @@ class Feed:
         self.counts = self._former_counts.get(run.run, Counts()) if run is not None else Counts()
         self.trouble, self.reach, self._hand_back_due = "", Reach(), _NEVER
         self.meter, self.put_off, self.limit = PaceMeter(), PutOff(), RateLimit()
+        self.brake = Brake(run.brake if run is not None else 0)
 
     def add_lease(self, grant: LeaseGrant, now: float) -> None:
         """Add the records of a lease, which came at `now`. ProtocolError if it contradicts itself, or without a run."""
@@ -165,7 +167,7 @@ class Feed:
         """Return how many of `most` records may be handed out now, whatever there is."""
         if self.closed or self.paused or now >= self.deadline or (self.trouble and not self._may_probe(now)):
             return 0
-        if self.put_off.stops(now, len(self._in_flight)):
+        if self.brake.stops or self.put_off.stops(now, len(self._in_flight)):
             return 0
         if self.trouble or self.put_off.probing:
             most = min(most, 1)
@@ -368,8 +370,10 @@ class Feed:
             self._retries.add(record, now + wait)
 
     def _fail(self, record: Record, answer: Answer, *, in_doubt: bool) -> None:
+        if not in_doubt and self.brake.note_rejection(answer.status, self.counts.answered(len(self._in_flight))):
+            self.needs_poll = True
         reason = answer.reason or f"HTTP {answer.status}"
-        self._failed.add(record.position, (in_doubt, record.attempts, answer.status, reason))
+        self._failed.add(record.position, (in_doubt, record.attempts, answer.status, reason, answer.excerpt))
 
     def _drop_waiting(self) -> None:
         settled = self._failed.members()

@@ -37,6 +37,7 @@ class _Sent:
     failed: tuple[Failure, ...]
     tried: tuple[Tried, ...] = ()
     hold: int = 0  # the number of the request to wait that it carried, if any
+    refused: int = 0  # the status that has tripped the brake, if one has
 
 
 class LeaseClient:
@@ -92,7 +93,7 @@ class LeaseClient:
     def sleep_s(self, now: float, tick: float) -> float:
         """Return how long users that wait need not be looked after: `tick` seconds, or less if a record comes due."""
         feed = self.feed
-        waits = feed.paused or feed.trouble or feed.put_off.stops(now, feed.in_hand)
+        waits = feed.paused or feed.trouble or feed.brake.stops or feed.put_off.stops(now, feed.in_hand)
         if feed.run is None or not feed.run.paced or waits:
             return tick
         return min(tick, max(LEAST_SLEEP_S, feed.next_due() - now))
@@ -146,6 +147,7 @@ class LeaseClient:
             if sent.seq == message.answers and stamp is not None:
                 self.feed.schedule.note_round_trip(sent.at, stamp.read, stamp.left, now)
             self.feed.put_off.confirm(sent.hold)
+            self.feed.brake.confirm(sent.refused)
             if sent.seq == message.answers:
                 self.feed.deadline = self._expires = sent.at + self.terms.lease_s
         # A lease means that the run is not paused.
@@ -173,19 +175,27 @@ class LeaseClient:
             return True
         if paced and not self.feed.closed and now >= self._acked_at + self.terms.ack_s:
             return True  # it is dealt what comes due soon, so it asks all the time
-        request = self.feed.put_off.request(now)
-        if request is not None and not any(sent.hold == request[0] for sent in self._unconfirmed):
-            return True
-        if self.feed.put_off.probed and not self._told_probed:
+        if self._has_news(now):
             return True
         if self._unconfirmed_outcomes:
             return now >= self._acked_at + self.terms.idle_ack_s
         drained = bool(self.feed.unreported) and not self.feed.in_hand and not self.feed.waiting
         return drained or now >= self._ack_due
 
+    def _has_news(self, now: float) -> bool:
+        """Return whether the master must know at once what the API has said."""
+        request = self.feed.put_off.request(now)
+        if request is not None and not any(sent.hold == request[0] for sent in self._unconfirmed):
+            return True
+        if self.feed.brake.stops and not any(sent.refused for sent in self._unconfirmed):
+            return True
+        return self.feed.put_off.probed and not self._told_probed
+
     def _wants(self, now: float) -> int:
         """Return how many records to ask for now."""
         if self.feed.closed or self.feed.paused or self.feed.run is None or self.leaving or not self.users:
+            return 0
+        if self.feed.brake.stops:
             return 0
         if self.feed.trouble or self.feed.put_off.probing:
             return int(self.feed.wants_probe(now))
@@ -205,7 +215,8 @@ class LeaseClient:
         self._seq += 1
         request = self.feed.put_off.request(now)
         number, hold = request if request is not None else (0, None)
-        self._unconfirmed.append(_Sent(self._seq, now, delivered, failed, self.feed.drain_tried(), number))
+        refused = self.feed.brake.tripped
+        self._unconfirmed.append(_Sent(self._seq, now, delivered, failed, self.feed.drain_tried(), number, refused))
         self._told_probed = self.feed.put_off.probed
         every = RangeSet()
         for sent in self._unconfirmed:
@@ -244,6 +255,7 @@ class LeaseClient:
             put_off=self.feed.counts.put_off,
             probed=self.feed.put_off.probed,
             slowed=self.feed.counts.slowed,
+            refused=refused,
         )
 
 

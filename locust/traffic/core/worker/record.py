@@ -51,6 +51,11 @@ class Record:
             self.outcome_unknown, self.answered = tried.outcome_unknown, not tried.outcome_unknown
 
     @property
+    def repeat(self) -> bool:
+        """Whether the API has had the record before the present attempt, or may have."""
+        return self.redelivered or self.attempts > 1 or self.answered or self.outcome_unknown
+
+    @property
     def maybe_resent(self) -> bool:
         """Whether the API may have had the record before, and nobody knows."""
         return not self.answered and (self.redelivered or self.outcome_unknown)

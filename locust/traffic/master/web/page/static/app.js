@@ -7,7 +7,7 @@ import { prepareDialog } from "./dialog.js";
 import { ChartsView } from "./charts.js";
 import { byId, setText, show } from "./dom.js";
 import { EventsView } from "./events.js";
-import { clock, plural } from "./format.js";
+import { clock, count, plural } from "./format.js";
 import { DeadLettersView } from "./dead_letters.js";
 import { PaceView } from "./pace.js";
 import { Poll } from "./poll.js";
@@ -22,27 +22,31 @@ class Page {
     this._timeline = new Timeline();
     this._events = new EventsView();
     this._charts = new ChartsView(this._timeline);
-    this._letters = new DeadLettersView();
+    this._letters = new DeadLettersView(() => this._offerLetters());
     const refresh = () => this._poll.now();
     this._start = new StartForm(refresh, (run, startAgain) => this._controls.askAboutInterrupted(run, startAgain));
     this._controls = new Controls(refresh, () => this._start.settings);
     this._runs = new RunsView({
       resume: (row) => this._controls.resume(row),
-      resend: (row) => this._controls.resend(row),
+      resend: (row) => this._controls.resend(row, null),
       letters: (run) => void this._letters.showRun(run),
     });
     this._run = new RunView();
     this._views = [this._run, new PaceView(), new WorkersView(), this._controls, this._events, this._start];
     this._loadedFor = ""; // the run and its state when the list of runs was last loaded
     this._lost = false;
+    this._mayResend = false; // no run is under way
+    this._pausedRun = /** @type {string | null} */ (null); // a live run that waits for a person, and has dead letters
     this._answeredAt = /** @type {Date | null} */ (null); // when the master last answered
     this._poll = new Poll(() => ({ event: this._events.next, ...this._timeline.known }), {
       answered: (live) => this._answered(live),
       silent: (seconds, error) => this._showLost(seconds, error),
     });
     byId("letters-again").onclick = () => {
-      const row = this._runs.of(this._letters.run);
-      if (row) this._controls.resend(row);
+      const { run, group } = this._letters;
+      const row = this._runs.of(run);
+      if (row && run === this._pausedRun) this._controls.stopAndResend(row, group);
+      else if (row) this._controls.resend(row, group);
     };
   }
 
@@ -72,7 +76,7 @@ class Page {
    * Load the list of runs when one begins or ends, and offer what it allows for the present one.
    * @param {import("./types.js").LiveAnswer} live
    */
-  async _followRuns({ status, ended: over, ending }) {
+  async _followRuns({ status, ended: over, ending, dead_letters: dead }) {
     const ended = over && !ending;
     const loadedFor = `${status.run} ${ended} ${status.resumed?.length ?? 0}`;
     if (loadedFor !== this._loadedFor) {
@@ -85,8 +89,18 @@ class Page {
     this._controls.offer(ended ? row : resumable);
     this._start.offerToLeave(this._runs.rows.some((one) => one.state === "cut off" || one.state === "unknown"));
     this._offerReport(ended ? status.run : null);
-    const shown = this._runs.of(this._letters.run);
-    show(byId("letters-again"), (shown?.resendable ?? 0) > 0 && (ended || status.run === null));
+    this._mayResend = ended || status.run === null;
+    this._pausedRun = status.paused_by_person && dead > 0 ? status.run : null;
+    this._offerLetters();
+  }
+
+  /** Offer to send the dead letters that are shown again, if that is possible: once the run is over, or paused. */
+  _offerLetters() {
+    const { run, group } = this._letters;
+    const paused = run !== null && run === this._pausedRun;
+    const which = group ? `these ${count(group.count)}` : "them";
+    setText(byId("letters-again"), paused ? `Stop, and send ${which} again` : `Send ${which} again`);
+    show(byId("letters-again"), paused || (this._mayResend && (this._runs.of(run)?.resendable ?? 0) > 0));
   }
 
   /** @param {string | null} run */

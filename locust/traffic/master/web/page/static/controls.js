@@ -1,6 +1,6 @@
 // The acts on a run: pause, go on, change the rate, stop, resume, and send its dead letters again.
 
-import { act, changeRate, RefusedError, swarm } from "./api.js";
+import { act, changeRate, get, RefusedError, swarm } from "./api.js";
 import { openDialog } from "./dialog.js";
 import { setDisabledReason, onPress, showMessage } from "./buttons.js";
 import { byId, show } from "./dom.js";
@@ -12,6 +12,10 @@ const ACTS = /** @type {const} */ ([
   { id: "go-on", route: "go-on", name: "go_on", doing: "Going on…" },
   { id: "stop", route: "stop", name: "stop", doing: "Stopping…" },
 ]);
+
+const KEYS =
+  "They are sent with the same keys as before: an API that honours the Idempotency-Key stores none twice.";
+const LOOK_MS = 300;
 
 export class Controls {
   /**
@@ -93,15 +97,43 @@ export class Controls {
     });
   }
 
-  /** @param {import("./types.js").PastRun} row */
-  resend(row) {
+  /**
+   * @param {import("./types.js").PastRun} row
+   * @param {import("./types.js").LetterGroup | null} group the letters that are sent; null: all that may be
+   */
+  resend(row, group) {
     openDialog({
-      title: `Send ${plural(row.resendable ?? 0, "dead letter")} again?`,
+      title: `Send ${plural(group?.count ?? row.resendable ?? 0, "dead letter")} again?`,
       text: `${targetText(row)} ${resendText(row)}`.trim(),
       yes: "Send again",
       doing: "Sending…",
       settings: this._settingsOf(row),
-      act: (settings) => this._goOn(row, settings, { traffic_resume: row.run, traffic_resend: "dead-letters" }),
+      act: (settings) => {
+        const which = group?.group ?? "dead-letters";
+        return this._goOn(row, settings, { traffic_resume: row.run, traffic_resend: which });
+      },
+      after: () => byId("run-title").focus(),
+    });
+  }
+
+  /**
+   * Stop a paused run, and let it go on at once with dead letters that are sent again, and with what it has not sent.
+   * @param {import("./types.js").PastRun} row
+   * @param {import("./types.js").LetterGroup | null} group the letters that are sent; null: all that may be
+   */
+  stopAndResend(row, group) {
+    const which = group ? `these ${plural(group.count, "dead letter")}` : "its dead letters";
+    openDialog({
+      title: `Stop the run, and send ${which} again?`,
+      text: `The run goes on at once, with them and with what it has not sent yet. ${KEYS}`,
+      yes: "Stop and send again",
+      doing: "Stopping…",
+      act: async () => {
+        await act("stop");
+        await untilEnded(row.run);
+        const form = { traffic_resume: row.run, traffic_resend: group?.group ?? "dead-letters" };
+        await this._begin(this._settingsOf(row), form);
+      },
       after: () => byId("run-title").focus(),
     });
   }
@@ -166,6 +198,19 @@ export class Controls {
   }
 }
 
+/**
+ * Wait until a run that was stopped has its report, and the next start is possible.
+ * @param {string} run
+ */
+async function untilEnded(run) {
+  for (;;) {
+    const { status, ended, ending, acts } = await get("live");
+    if (status.run !== run) throw new RefusedError(`Another run has begun: ${status.run}.`);
+    if (ended && !ending && !acts.start) return;
+    await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
+  }
+}
+
 /** @param {import("./types.js").Counts} counts */
 function remainingText({ unsent, pending, leased, records }) {
   return `${count(unsent + pending + leased)} of ${count(records)} records are left.`;
@@ -217,11 +262,10 @@ function otherHostText({ run, target, counts }, host) {
 
 /** @param {import("./types.js").PastRun} row */
 function resendText({ run, policy, counts }) {
-  const keys = "They are sent with the same keys as before: an API that honours the Idempotency-Key stores none twice.";
   const unsent = counts?.unsent ?? 0;
   const rest = unsent > 0
     ? `The ${plural(unsent, "record")} that run ${run} had not sent yet go out, too.`
     : `Nothing else of run ${run} is sent.`;
   const only = "The run was at-most-once, so only the rejected ones are sent: one in doubt may have arrived.";
-  return [keys, rest, ...(policy === "at-most-once" ? [only] : [])].join(" ");
+  return [KEYS, rest, ...(policy === "at-most-once" ? [only] : [])].join(" ");
 }

@@ -32,6 +32,7 @@
  * @property {string | null} run null before the first
  * @property {string} state ready, reading, running, paused, stopping, completed, stopped, failed
  * @property {string} reason
+ * @property {boolean} [paused_by_person] whether it waits for a person
  * @property {Verdict} verdict
  * @property {{file: string, records: number | null, digest: string | null, offset?: number, chosen?: number}} dataset
  * @property {string} [order]
@@ -176,6 +177,38 @@
  * @property {string | null} worker
  * @property {string} key
  * @property {string | null} record
+ * @property {Answer | null} [answer] what the API said; an earlier release did not keep it
+ * @property {string} [group] the id of its group
+ */
+
+/**
+ * @typedef {object} Answer the beginning of what the API answered
+ * @property {string} content_type
+ * @property {Record<string, string>} fields
+ * @property {string} [text]
+ * @property {string} [base64] if it is no text
+ * @property {number} bytes of the whole answer
+ */
+
+/**
+ * @typedef {object} LetterGroup dead letters that ended alike
+ * @property {string} group its id
+ * @property {string} outcome
+ * @property {number} status
+ * @property {string} says
+ * @property {number} count
+ * @property {number} example the index of one of its records
+ */
+
+/**
+ * @typedef {object} FoundLetters
+ * @property {string} run
+ * @property {number} total
+ * @property {number} matched
+ * @property {Letter[]} letters
+ * @property {LetterGroup[]} groups
+ * @property {{groups: number, count: number}} others
+ * @property {number} answers_not_kept
  */
 
 export {};

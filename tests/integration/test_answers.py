@@ -1,0 +1,96 @@
+"""What the API said stands in every dead letter, and in groups; a group is sent again by itself."""
+
+import csv
+from collections import Counter
+from collections.abc import Iterator
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from support import plain_http
+from support.cluster import WAYS, Cluster, records_file
+from support.fake_api import FakeApi, Step, fake_api
+
+pytestmark = pytest.mark.timeout(180)
+
+RECORDS = 120
+NO_EMAIL = Step(422, body='{"error": "invalid email user{n}@x.org", "id": 123456789012345678{n}}')
+FORMULA = Step(400, body="=1+{n}")
+MOVED = Step(308, location="/v2/messages", body="")
+REFUSED = {0: NO_EMAIL, 1: FORMULA, 2: MOVED}  # by the last figure of a record's index
+SAID = [
+    ("rejected", 308, "Location: /v2/messages"),
+    ("rejected", 400, "=…"),
+    ("rejected", 422, '{"error": "invalid email …", "id": …}'),
+]
+
+
+@pytest.fixture
+def api() -> Iterator[FakeApi]:
+    with fake_api() as api:
+        api.script({index: [REFUSED[index % 10]] for index in range(RECORDS) if index % 10 in REFUSED})
+        yield api
+
+
+def begin(folder: Path, api: FakeApi, **more: Any) -> Cluster:
+    return Cluster(folder, api.url, users=4, TRAFFIC_FILE=records_file(folder, RECORDS), **more)
+
+
+def search(cluster: Cluster, **asked: Any) -> dict[str, Any]:
+    answer = plain_http.get(f"{cluster.web}/traffic/dead-letters/search", params={"most": 100} | asked)
+    assert answer.status_code == 200, answer.text
+    return dict(answer.json())
+
+
+@pytest.mark.parametrize("locustfile", WAYS.values(), ids=WAYS)
+def test_every_dead_letter_has_the_answer_whoever_sent_it(tmp_path: Path, api: FakeApi, locustfile: str) -> None:
+    with begin(tmp_path, api, locustfile=locustfile) as cluster:
+        assert cluster.wait() == 3, cluster.master.log[-3000:]
+        report, letters, log = cluster.report, cluster.dead_letters, cluster.master.log
+    dead = report["dead_letters"]
+    found = [(one["outcome"], one["status"], one["says"], one["count"]) for one in dead["groups"]]
+    assert sorted(found) == [(*said, RECORDS // 10) for said in SAID]
+    assert (dead["others"], dead["answers_not_kept"]) == ({"groups": 0, "count": 0}, 0)
+    groups = {one["group"]: one for one in dead["groups"]}
+    assert Counter(letter["group"] for letter in letters) == dict.fromkeys(groups, RECORDS // 10)
+    for letter in letters:
+        step = REFUSED[letter["index"] % 10]
+        assert letter["answer"]["text"] == (step.body or "").replace("{n}", str(letter["index"]))
+        assert letter["answer"]["bytes"] == len(letter["answer"]["text"])
+        assert letter["answer"]["fields"] == ({"location": "/v2/messages"} if step is MOVED else {})
+        assert groups[letter["group"]]["status"] == step.status
+    assert '12 x 422 {"error": "invalid email …", "id": …} (group 422-' in log
+
+
+def test_a_group_outlives_the_master_is_found_and_is_sent_again_by_itself(tmp_path: Path, api: FakeApi) -> None:
+    with begin(tmp_path, api, web=True, TRAFFIC_WAIT="0.1-0.1") as cluster:
+        cluster.await_web(2)
+        assert cluster.swarm(4)["success"]
+        cluster.until(lambda: search(cluster)["total"] > 8, "some are dead letters")
+        cluster.master.kill()
+        cluster.restart_master()
+        cluster.await_log("is resumed: ")
+        before = search(cluster)
+        assert all(letter["answer"] is not None for letter in before["letters"])
+        run = cluster.await_state("completed")["run"]
+        cluster.await_web(2)
+        groups = {one["status"]: one for one in search(cluster)["groups"]}
+        assert {one["status"]: one["count"] for one in groups.values()} == dict.fromkeys(groups, RECORDS // 10)
+        assert search(cluster, q="invalid email user10@")["matched"] == 1
+        assert search(cluster, group=groups[400]["group"])["matched"] == RECORDS // 10
+        table = plain_http.get(f"{cluster.web}/traffic/dead-letters", params={"format": "csv"}).content
+        rows = csv.DictReader(StringIO(table.decode("utf-8-sig")))
+        answers = [row["answer"] for row in rows if row["status"] == "400"]
+        assert len(answers) == RECORDS // 10
+        assert all(answer.startswith("'=1+") for answer in answers), "a spreadsheet must not compute it"
+        sent = api.count
+        refused = cluster.swarm(4, traffic_resume=run, traffic_resend="499")
+        assert "nothing of the dead letters 499" in refused["message"]
+        assert cluster.swarm(4, traffic_resume=run, traffic_resend=groups[422]["group"])["success"]
+        cluster.until(lambda: api.count == sent + RECORDS // 10, "the group is sent again")
+        report = cluster.await_state("completed")
+        assert {post.index % 10 for post in api.posts(since=sent)} == {0}
+        assert report["counts"]["delivered"] == RECORDS - 2 * RECORDS // 10
+        assert {one["status"]: one["count"] for one in cluster.report["dead_letters"]["groups"]} == {400: 12, 308: 12}

@@ -4,7 +4,7 @@ import random
 from collections.abc import Callable
 
 from simulation.api import Behaviour
-from simulation.schedule import GRACE_S, live
+from simulation.schedule import GRACE_S, live, settle, start_with
 from simulation.world import World
 from traffic.core.master.pacer import AHEAD_S, SILENT_S
 from traffic.core.pace.config import PaceConfig
@@ -59,15 +59,10 @@ def _with_a_break(seed: int) -> World:
 
 
 def _live_quietly(world: World, chance: random.Random, act: Callable[[World, random.Random], None]) -> None:
-    for _ in range(chance.randint(2, 4)):
-        world.join(users=USERS)
-    world.run_for(1.0)
-    world.start()
+    start_with(world, [USERS] * chance.randint(2, 4))
     world.run_for(4.0)
     act(world, chance)
-    world.run_until_settled(GRACE_S)
-    world.end()
-    world.promises.check_end()
+    settle(world)
 
 
 def _rate(world: World) -> float:

@@ -7,7 +7,7 @@ import random
 from collections.abc import Callable
 
 from simulation.api import Quota
-from simulation.schedule import GRACE_S, live
+from simulation.schedule import live, settle, start_with
 from simulation.world import World
 from traffic.core.pace.config import PaceConfig
 from traffic.core.pace.profile import Profile
@@ -37,14 +37,9 @@ def run_quota_schedule(seed: int) -> World:
 
 def _live_quietly(world: World, chance: random.Random, act: Callable[[World, random.Random], None]) -> None:
     world.master.slow_disk_s = chance.choice([0.0, 0.02])
-    for _ in range(chance.randint(2, 4)):
-        world.join(users=chance.choice([2, 5]))
-    world.run_for(1.0)
-    world.start()
+    start_with(world, (chance.choice([2, 5]) for _ in range(chance.randint(2, 4))))
     act(world, chance)
-    world.run_until_settled(GRACE_S)
-    world.end()
-    world.promises.check_end()
+    settle(world)
     assert world.run
     delivered = world.run.ledger.counts[RecordState.DELIVERED]
     world.promises.promise(delivered == RECORDS, f"the quota: {RECORDS - delivered} records are dead letters")

@@ -1,6 +1,7 @@
 """One seed, one schedule: which faults happen when. The same seed makes the same world, to the last message."""
 
 import random
+from collections.abc import Iterable
 
 from simulation.api import Behaviour
 from simulation.world import World
@@ -51,9 +52,7 @@ def _run_busy(seed: int, chance: random.Random) -> World:
         most = len(hosts) * (world.terms.window_records + world.terms.lease_records)
         world.reading_s = chance.uniform(0.5, 0.9) / most
         world.start()
-        world.run_until_settled(GRACE_S)
-        world.end()
-        world.promises.check_end()
+        settle(world)
     finally:
         world.close()
     return world
@@ -64,17 +63,12 @@ def _run_leaving(seed: int, chance: random.Random) -> World:
     world = World(seed, records=100, policy=chance.choice(["at-most-once", "at-least-once"]))
     world.network.slow_s = chance.choice([0.05, 0.2, 0.5])
     try:
-        for _ in range(chance.randint(2, 4)):
-            world.join(users=chance.choice([2, 5]))
-        world.run_for(1.0)
-        world.start()
+        start_with(world, (chance.choice([2, 5]) for _ in range(chance.randint(2, 4))))
         for _ in range(6):
             world.run_for(chance.uniform(0.0, 0.5))
             world.leave(chance.choice(world.not_leaving()))
             world.join(users=chance.choice([2, 5]))
-        world.run_until_settled(GRACE_S)
-        world.end()
-        world.promises.check_end()
+        settle(world)
     finally:
         world.close()
     return world
@@ -173,3 +167,18 @@ def _end_faults(world: World) -> None:
     net.lose = net.double = 0.0
     net.slow_s = 0.01
     world.api.behaviour = Behaviour()
+
+
+def start_with(world: World, users: Iterable[int]) -> None:
+    """Let workers with so many users each join, and begin the run a second later."""
+    for many in users:
+        world.join(users=many)
+    world.run_for(1.0)
+    world.start()
+
+
+def settle(world: World) -> None:
+    """Let the run come to its end by itself, and check what must hold then."""
+    world.run_until_settled(GRACE_S)
+    world.end()
+    world.promises.check_end()

@@ -3,7 +3,7 @@
 import random
 from math import ceil
 
-from simulation.schedule import GRACE_S, live
+from simulation.schedule import GRACE_S, live, settle, start_with
 from simulation.world import World
 from traffic.core.record_state import RecordState
 from traffic.core.worker.brake import SHARE
@@ -23,14 +23,9 @@ def run_storm_schedule(seed: int) -> World:
             live(world, chance, random.Random(f"more {seed}"))
         else:
             world.master.slow_disk_s = chance.choice([0.0, 0.02])
-            for _ in range(chance.randint(1, 4)):
-                world.join(users=USERS)
-            world.run_for(1.0)
-            world.start()
+            start_with(world, [USERS] * chance.randint(1, 4))
             act(world, chance)
-            world.run_until_settled(GRACE_S)
-            world.end()
-            world.promises.check_end()
+            settle(world)
     finally:
         world.close()
     return world

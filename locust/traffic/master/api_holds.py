@@ -1,7 +1,6 @@
 """Follow the waits that the API asks for: journal them, say them, and leave one that is too long to a person.
 
-Guarded here: a wait is in the journal before any worker is told of it, so that a restarted master keeps it; and an
-answer that confirms an ack is never put before what that ack has told.
+Guarded here: a wait is in the journal before any worker is told of it, so that a restarted master keeps it.
 """
 
 import logging
@@ -12,7 +11,7 @@ from traffic.core.master.coordinator import LeaseCoordinator
 from traffic.core.master.decisions import Decision
 from traffic.core.outcome import UNAUTHORIZED
 from traffic.master.active_run import ActiveRun
-from traffic.master.finish import RunFinisher
+from traffic.master.for_a_person import ForAPerson
 from traffic.master.outbox import Outbox
 from traffic.runs.run_metadata import HeldRun
 
@@ -24,11 +23,10 @@ _DAY_S = 86_400.0
 
 
 class HoldFollower:
-    """Compares the coordinator's hold with what the live run's journal says. `headless`: there is no page."""
+    """Compares the coordinator's hold with what the live run's journal says."""
 
-    def __init__(self, coordinator: LeaseCoordinator, outbox: Outbox, finisher: RunFinisher, *, headless: bool) -> None:
-        self._coordinator, self._outbox, self._finisher = coordinator, outbox, finisher
-        self._headless = headless
+    def __init__(self, coordinator: LeaseCoordinator, outbox: Outbox, for_a_person: ForAPerson) -> None:
+        self._coordinator, self._outbox, self._for_a_person = coordinator, outbox, for_a_person
         self._settled, self._settled_at = -1, 0.0
 
     def follow(self, active_run: ActiveRun) -> list[Decision]:
@@ -73,17 +71,11 @@ class HoldFollower:
 
     def _leave_to_a_person(self, active_run: ActiveRun, why: str) -> list[Decision]:
         """Pause a run that would wait longer than it may by itself; without a page, end it: it can be resumed."""
-        if active_run.paused_by_person:
-            return []
         longest = f"{active_run.metadata.hold_max_s:g} s (--traffic-hold-max)"
         reason = f"{why}, and the run waits {longest} at most by itself"
-        if self._headless:
-            resume = f"--traffic-resume {active_run.metadata.run}"
-            self._finisher.fail(active_run, f"{reason}. Resume it when the API takes requests again: {resume}")
-            return []
-        self._outbox.note(active_run.pause(reason))
-        logger.warning("run %s is paused until a person lets it go on: %s", active_run.metadata.run, reason)
-        return self._coordinator.pause()
+        resume = f"--traffic-resume {active_run.metadata.run}"
+        at_end = f"{reason}. Resume it when the API takes requests again: {resume}"
+        return self._for_a_person.leave(active_run, reason, at_end, active_run.pause)
 
 
 def describe_hold(held: HeldRun) -> str:

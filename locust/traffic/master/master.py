@@ -31,6 +31,7 @@ from traffic.master.active_run import ActiveRun
 from traffic.master.api_holds import HoldFollower
 from traffic.master.file_loading import BackgroundLoader, reading_line
 from traffic.master.finish import EXIT_BROKEN, EXIT_REFUSED, RunFinisher
+from traffic.master.for_a_person import ForAPerson
 from traffic.master.inbox import Inbox
 from traffic.master.locust_session import LocustSession, spawn_watched
 from traffic.master.outbox import Outbox
@@ -80,10 +81,11 @@ class Master:
             self._live_line,
             self._on_crash,
         )
-        to_follow = self._coordinator, self._outbox, self._finisher
-        self._holds = HoldFollower(*to_follow, headless=self.locust_session.headless)
-        self._storms = StormFollower(*to_follow, headless=self.locust_session.headless)
-        self._watcher = RunWatcher(runner, self.locust_session, *to_follow)
+        acts_on = self._coordinator, self._outbox, self._finisher
+        for_a_person = ForAPerson(*acts_on, headless=self.locust_session.headless)
+        self._holds = HoldFollower(self._coordinator, self._outbox, for_a_person)
+        self._storms = StormFollower(self._coordinator, for_a_person)
+        self._watcher = RunWatcher(runner, self.locust_session, *acts_on)
         self._inbox = Inbox(runner, self._read, self._tick)
         environment.events.test_start.add_listener(self._on_test_start)
         environment.events.test_stopping.add_listener(self._on_test_stopping)

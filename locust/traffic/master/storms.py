@@ -1,18 +1,12 @@
-"""Say that the API refuses nearly everything, and leave the run to a person: by itself it would only go on in vain.
+"""Say that the API refuses nearly everything, and leave the run to a person."""
 
-Guarded here: the pause is in the journal before any worker is told of it, so that a restarted master keeps it.
-"""
-
-import logging
+from functools import partial
 
 from traffic.core.master.coordinator import LeaseCoordinator
 from traffic.core.master.decisions import Decision
 from traffic.core.master.letter_groups import letter_groups
 from traffic.master.active_run import ActiveRun
-from traffic.master.finish import RunFinisher
-from traffic.master.outbox import Outbox
-
-logger = logging.getLogger(__name__)
+from traffic.master.for_a_person import ForAPerson
 
 _WHAT_TO_DO = {
     401: "Renew the credentials",
@@ -26,11 +20,10 @@ _REDIRECTS = range(300, 400)
 
 
 class StormFollower:
-    """Compares the coordinator's storm with what the live run's journal says. `headless`: there is no page."""
+    """Leaves a run to a person to which the API refuses nearly everything."""
 
-    def __init__(self, coordinator: LeaseCoordinator, outbox: Outbox, finisher: RunFinisher, *, headless: bool) -> None:
-        self._coordinator, self._outbox, self._finisher = coordinator, outbox, finisher
-        self._headless = headless
+    def __init__(self, coordinator: LeaseCoordinator, for_a_person: ForAPerson) -> None:
+        self._coordinator, self._for_a_person = coordinator, for_a_person
 
     def follow(self, active_run: ActiveRun) -> list[Decision]:
         """Pause the run, or end it, if there is a storm. Call it after each message, before its decisions are put.
@@ -41,13 +34,9 @@ class StormFollower:
         if not storm.status or self._coordinator.over or active_run.paused_by_person:
             return []
         reason = _describe(active_run, storm.status, storm.worker)
-        if self._headless:
-            resume = f"--traffic-resume {active_run.metadata.run} --traffic-resend {storm.status}"
-            self._finisher.fail(active_run, f"{reason} Nothing more was sent. When it is corrected: {resume}")
-            return []
-        self._outbox.note(active_run.note_storm(storm.status, reason))
-        logger.warning("run %s is paused until a person lets it go on: %s", active_run.metadata.run, reason)
-        return self._coordinator.pause()
+        resume = f"--traffic-resume {active_run.metadata.run} --traffic-resend {storm.status}"
+        at_end = f"{reason} Nothing more was sent. When it is corrected: {resume}"
+        return self._for_a_person.leave(active_run, reason, at_end, partial(active_run.note_storm, storm.status))
 
 
 def _describe(active_run: ActiveRun, status: int, worker: str) -> str:

@@ -63,7 +63,7 @@ class RequestPlan:
         self._target, self._worker, self._own, self._told, self._buffer_of = target, worker, own, told, buffer_of
         self._by_body = bool(getattr(rule, "needs_body", False))
         self._constant = type(rule) in _CONSTANT and not self._by_body
-        self.keep_from = 0 if self._by_body or type(rule) not in (AtLeastOnce, AtMostOnce) else KEPT_FROM
+        self.keep_from = KEPT_FROM if type(rule) in (AtLeastOnce, AtMostOnce) else 0
         self.most_kept = MOST_JUDGED if self._by_body else MOST_BODY
         self.known: dict[ResponseHead, Judgement] = {}
         self._buffers: dict[bytes, StatsBuffer] = {}

@@ -115,20 +115,18 @@ class DeadLetters(Mapping[int, DeadLetter]):
         made = []
         for alike, cause in self.by_cause(positions):
             places = alike.array()
-            answers = self._answer_of[places] if len(self._answer_of) else np.zeros(len(places), np.uint32)
-            made += [
-                DeadLetterGroup(RangeSet.of_array(piece), cause, number) for number, piece in _split(places, answers)
-            ]
+            parts = _split(places, self._answers_at(places))
+            made += [DeadLetterGroup(RangeSet.of_array(piece), cause, number) for number, piece in parts]
         return made
 
     def answers_by_cause(self) -> list[tuple[Cause, PositionArray, npt.NDArray[np.uint32]]]:
         """Return, for each cause, the positions of its letters and the numbers of their answers: shape (letters,)."""
         places = self.places()
-        made = []
-        for number, piece in _split(places, self._cause_of[places]):
-            answers = self._answer_of[piece] if len(self._answer_of) else np.zeros(len(piece), np.uint32)
-            made.append((self._causes[number - 1], piece, answers))
-        return made
+        parts = _split(places, self._cause_of[places])
+        return [(self._causes[number - 1], piece, self._answers_at(piece)) for number, piece in parts]
+
+    def _answers_at(self, places: PositionArray) -> npt.NDArray[np.uint32]:
+        return self._answer_of[places] if len(self._answer_of) else np.zeros(len(places), np.uint32)
 
     def places(self) -> PositionArray:
         """Return the positions of all dead letters, ascending, as an array of shape (count,)."""
@@ -138,11 +136,6 @@ class DeadLetters(Mapping[int, DeadLetter]):
         """Return the dead letters at `places`, each of which must be one."""
         numbers = self._cause_of[places].tolist()
         return [self._letter(position, number) for position, number in zip(places.tolist(), numbers, strict=True)]
-
-    def answer_numbers(self, places: PositionArray) -> list[int]:
-        """Return the numbers of the answers of the dead letters at `places`; 0: none."""
-        made: list[int] = self._answer_of[places].tolist() if len(self._answer_of) else [0] * len(places)
-        return made
 
     def matching(self, places: PositionArray, test: Callable[[Cause], bool]) -> npt.NDArray[np.bool_]:
         """Return which of the dead letters at `places` have a cause that passes a test."""

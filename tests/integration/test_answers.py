@@ -10,15 +10,10 @@ from typing import Any
 import pytest
 
 from support import plain_http
-from support.cluster import REPLAY, WAYS, Cluster, records_file
+from support.cluster import Cluster, records_file, slow_but
 from support.fake_api import FakeApi, Step, fake_api
 
 pytestmark = pytest.mark.timeout(180)
-
-# The unit tests have what each kind of user makes of an answer.
-SOME_WAYS = [
-    pytest.param(text, id=name, marks=() if text == REPLAY else pytest.mark.slow) for name, text in WAYS.items()
-]
 
 RECORDS = 120
 NO_EMAIL = Step(422, body='{"error": "invalid email user{n}@x.org", "id": 123456789012345678{n}}')
@@ -49,7 +44,8 @@ def search(cluster: Cluster, **asked: Any) -> dict[str, Any]:
     return dict(answer.json())
 
 
-@pytest.mark.parametrize("locustfile", SOME_WAYS)
+# The unit tests have what each kind of user makes of an answer.
+@pytest.mark.parametrize("locustfile", slow_but("ReplayUser"))
 def test_every_dead_letter_has_the_answer_whoever_sent_it(tmp_path: Path, api: FakeApi, locustfile: str) -> None:
     with begin(tmp_path, api, locustfile=locustfile) as cluster:
         assert cluster.wait() == 3, cluster.master.log[-3000:]

@@ -9,15 +9,10 @@ from typing import Any
 import pytest
 
 from support import plain_http
-from support.cluster import REPLAY, WAYS, Cluster, records_file
+from support.cluster import Cluster, records_file, slow_but
 from support.fake_api import FakeApi, Step, fake_api
 
 pytestmark = pytest.mark.timeout(180)
-
-# The unit tests have what each kind of user makes of an answer.
-SOME_WAYS = [
-    pytest.param(text, id=name, marks=() if text == REPLAY else pytest.mark.slow) for name, text in WAYS.items()
-]
 
 RECORDS, LOOKED_AT, USERS, WORKERS = 600, 20, 4, 2
 EXPIRED = Step(401, body='{"error": "token expired"}')
@@ -67,7 +62,8 @@ def test_a_token_that_expires_pauses_the_run_and_a_corrected_api_gets_everything
     assert Counter(post.index for post in api.posts() if post.status == 201) == Counter(range(RECORDS))
 
 
-@pytest.mark.parametrize("locustfile", SOME_WAYS)
+# The unit tests have what each kind of user makes of an answer.
+@pytest.mark.parametrize("locustfile", slow_but("ReplayUser"))
 def test_without_a_page_the_run_ends_with_what_to_do_and_is_resumed(
     tmp_path: Path, api: FakeApi, locustfile: str
 ) -> None:

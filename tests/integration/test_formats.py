@@ -83,8 +83,15 @@ def table_in_zstd(path: Path, count: int) -> list[bytes]:
 FORMATS = [array, lines, table, gzipped_lines, array_in_zstd, table_in_zstd]
 
 
-@pytest.mark.parametrize("records", [FEW, pytest.param(MANY, marks=pytest.mark.slow)])
-@pytest.mark.parametrize("write", FORMATS, ids=lambda write: write.__name__)
+USUAL = (array, lines, table_in_zstd)
+SIZES = [
+    pytest.param(write, records, id=f"{write.__name__}-{records}", marks=pytest.mark.slow if slow else ())
+    for write in FORMATS
+    for records, slow in ((FEW, write not in USUAL), (MANY, True))
+]
+
+
+@pytest.mark.parametrize(("write", "records"), SIZES)
 def test_each_of_many_records_arrives_once_as_it_is(
     tmp_path: Path, api: CountingApi, write: Callable[[Path, int], list[bytes]], records: int
 ) -> None:

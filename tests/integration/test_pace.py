@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from support import plain_http
-from support.cluster import REPLAY, WAYS, Cluster, records_file
+from support.cluster import REPLAY, Cluster, records_file, slow_but
 from support.fake_api import FakeApi, Step, fake_api
 
 pytestmark = pytest.mark.timeout(180)
@@ -36,7 +36,7 @@ def check_once(api: FakeApi) -> None:
     assert Counter(Counter(post.index for post in api.posts()).values()) == {1: RECORDS}
 
 
-@pytest.mark.parametrize("locustfile", WAYS.values(), ids=WAYS)
+@pytest.mark.parametrize("locustfile", slow_but("ReplayUser"))
 def test_records_are_sent_no_sooner_than_planned_and_by_all_workers_in_turns(
     tmp_path: Path, api: FakeApi, locustfile: str
 ) -> None:

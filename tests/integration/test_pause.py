@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from support import plain_http
-from support.cluster import WAYS, Cluster, records_file
+from support.cluster import LOCUSTFILE, Cluster, records_file, slow_but
 from support.deadlines import tries
 from support.fake_api import FakeApi, Step, fake_api
 
@@ -62,9 +62,9 @@ def api() -> Iterator[FakeApi]:
         yield api
 
 
-def begin(folder: Path, api: FakeApi, user: str = "RecordUser", **more: Any) -> Cluster:
+def begin(folder: Path, api: FakeApi, locustfile: str = LOCUSTFILE, **more: Any) -> Cluster:
     file = records_file(folder, RECORDS)
-    return Cluster(folder, api.url, workers=3, web=True, locustfile=PRESSABLE + WAYS[user], TRAFFIC_FILE=file, **more)
+    return Cluster(folder, api.url, workers=3, web=True, locustfile=PRESSABLE + locustfile, TRAFFIC_FILE=file, **more)
 
 
 def run_under_way(cluster: Cluster, api: FakeApi) -> str:
@@ -131,11 +131,11 @@ def check_once(cluster: Cluster, api: FakeApi, run: str) -> None:
     assert report["paused_by_person"] is False
 
 
-@pytest.mark.parametrize("user", WAYS)
+@pytest.mark.parametrize("locustfile", slow_but("RecordUser"))
 def test_nothing_is_sent_in_a_pause_leases_stay_and_each_record_is_posted_once(
-    user: str, tmp_path: Path, api: FakeApi
+    locustfile: str, tmp_path: Path, api: FakeApi
 ) -> None:
-    with begin(tmp_path, api, user) as cluster:
+    with begin(tmp_path, api, locustfile) as cluster:
         run = run_under_way(cluster, api)
         sent = pause_holding(cluster, api)
         leased = cluster.status["counts"]["leased"]

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from support import plain_http
-from support.cluster import REPLAY, WAYS, Cluster, records_file
+from support.cluster import REPLAY, Cluster, records_file, slow_but
 from support.fake_api import FakeApi, Post, Step, fake_api
 
 pytestmark = pytest.mark.timeout(180)
@@ -45,10 +45,7 @@ def first_after_waits(posts: list[Post]) -> list[tuple[Post, Post]]:
     return [(posts[at + 1], posts[at + 2]) for at in ends]
 
 
-@pytest.mark.parametrize(
-    "locustfile",
-    [pytest.param(text, id=way, marks=[] if text == REPLAY else pytest.mark.slow) for way, text in WAYS.items()],
-)
+@pytest.mark.parametrize("locustfile", slow_but("ReplayUser"))
 def test_the_run_waits_as_long_as_the_api_asks_and_delivers_all_though_a_record_has_one_attempt(
     tmp_path: Path, api: FakeApi, locustfile: str
 ) -> None:

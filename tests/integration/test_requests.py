@@ -31,6 +31,7 @@ class Posting(RecordUser):
         self.deliver_next()
 """
 WAYS = {"ReplayUser": REPLAY, "RecordUser": RECORD}
+SOME_WAYS = [pytest.param(REPLAY, id="ReplayUser"), pytest.param(RECORD, id="RecordUser", marks=pytest.mark.slow)]
 
 
 @pytest.fixture
@@ -175,7 +176,7 @@ def test_the_time_of_a_record_is_the_same_at_every_attempt_and_after_a_kill_of_e
     assert max(seen.values()) > 1
 
 
-@pytest.mark.parametrize("locustfile", WAYS.values(), ids=WAYS)
+@pytest.mark.parametrize("locustfile", SOME_WAYS)
 def test_a_token_that_expires_in_mid_run_is_replaced_in_its_file_and_no_record_is_lost(
     tmp_path: Path, api: RawApi, locustfile: str
 ) -> None:
@@ -211,7 +212,7 @@ def test_a_token_that_expires_in_mid_run_is_replaced_in_its_file_and_no_record_i
     assert not any("s3cret" in text for text in (said, logs, state.decode("latin-1")))
 
 
-@pytest.mark.parametrize("locustfile", WAYS.values(), ids=WAYS)
+@pytest.mark.parametrize("locustfile", SOME_WAYS)
 def test_a_worker_without_its_header_file_sends_nothing_says_so_and_goes_on_when_it_is_there(
     tmp_path: Path, api: RawApi, locustfile: str
 ) -> None:
@@ -271,7 +272,12 @@ GOLDEN: dict[str, tuple[bytes, list[tuple[str, list[tuple[str, str]], bytes]]]] 
 }
 
 
-@pytest.mark.parametrize("name", GOLDEN)
+SLOW = ("alb.log", "cloudfront.log")
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow if name in SLOW else ()) for name in GOLDEN]
+)
 def test_what_each_tool_recorded_is_on_the_wire_byte_for_byte(tmp_path: Path, api: RawApi, name: str) -> None:
     data, wanted = GOLDEN[name]
     (tmp_path / name).write_bytes(data)

@@ -2,6 +2,7 @@
 
 import pytest
 
+from simulation.blocks import blocks
 from simulation.mutations import PACE_MUTATIONS
 from simulation.paced import run_paced_schedule
 from simulation.search import check_noticed
@@ -22,7 +23,7 @@ NOTICED = {
 }
 
 
-@pytest.mark.parametrize("block", [0, *(pytest.param(block, marks=pytest.mark.thorough) for block in range(1, 4))])
+@pytest.mark.parametrize("block", blocks(4))
 def test_the_promises_hold_in_every_schedule_with_a_pace(block: int) -> None:
     for seed in range(block * BLOCK, (block + 1) * BLOCK):
         run_paced_schedule(seed)

@@ -2,6 +2,7 @@
 
 import pytest
 
+from simulation.blocks import blocks
 from simulation.mutations import QUOTA_MUTATIONS
 from simulation.quota import run_quota_schedule
 from simulation.search import check_noticed
@@ -16,7 +17,7 @@ NOTICED = dict.fromkeys(QUOTA_MUTATIONS, 0) | {
 }
 
 
-@pytest.mark.parametrize("block", [0, *(pytest.param(block, marks=pytest.mark.thorough) for block in range(1, 4))])
+@pytest.mark.parametrize("block", blocks(4))
 def test_the_promises_hold_in_every_schedule_with_a_quota(block: int) -> None:
     for seed in range(block * BLOCK, (block + 1) * BLOCK):
         run_quota_schedule(seed)

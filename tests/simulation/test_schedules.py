@@ -2,6 +2,7 @@
 
 import pytest
 
+from simulation.blocks import blocks
 from simulation.mutations import MUTATIONS
 from simulation.schedule import run_schedule
 from simulation.search import check_noticed
@@ -44,10 +45,7 @@ NOTICED = {
 }
 
 
-MORE = pytest.mark.thorough
-
-
-@pytest.mark.parametrize("block", [0, *(pytest.param(block, marks=MORE) for block in range(1, BLOCKS))])
+@pytest.mark.parametrize("block", blocks(BLOCKS))
 def test_the_promises_hold_in_every_schedule(block: int) -> None:
     for seed in range(block * SEEDS // BLOCKS, (block + 1) * SEEDS // BLOCKS):
         run_schedule(seed)

@@ -2,6 +2,7 @@
 
 import pytest
 
+from simulation.blocks import blocks
 from simulation.mutations import STORM_MUTATIONS
 from simulation.search import check_noticed
 from simulation.storms import run_storm_schedule
@@ -16,7 +17,7 @@ NOTICED = dict.fromkeys(STORM_MUTATIONS, 0) | {
 }
 
 
-@pytest.mark.parametrize("block", [0, *(pytest.param(block, marks=pytest.mark.thorough) for block in range(1, 4))])
+@pytest.mark.parametrize("block", blocks(4))
 def test_the_promises_hold_in_every_schedule_with_a_storm(block: int) -> None:
     for seed in range(block * BLOCK, (block + 1) * BLOCK):
         run_storm_schedule(seed)

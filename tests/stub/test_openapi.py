@@ -18,7 +18,7 @@ from support.stub_process import StubProcess, running_stub
 HOOKS = Path(__file__).parent / "schemathesis_hooks.py"
 
 
-FEW = 10
+FEW = 5
 MANY = pytest.param(50, marks=pytest.mark.slow)
 
 

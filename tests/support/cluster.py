@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import httpx
+import pytest
 
 from support import plain_http
 from support.deadlines import USUAL_S, stretched, until
@@ -45,6 +46,13 @@ class Posting(ReplayUser):
 """
 # A locustfile for each way in which users send.
 WAYS = {"RecordUser": LOCUSTFILE, "ReplayUser": REPLAY, "ReplayUser with a task": TASKS}
+
+
+def slow_but(usual: str) -> list[Any]:
+    """All ways, as parameters of a test: those other than the `usual` one are slow."""
+    return [pytest.param(text, id=name, marks=() if name == usual else pytest.mark.slow) for name, text in WAYS.items()]
+
+
 # By it a test knows which process is which worker.
 SAY_ID = """
 from locust import events

@@ -1,7 +1,7 @@
 """What an API may answer, and what becomes of the record: by whole runs against an API that answers by a script."""
 
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,6 +91,19 @@ def test_the_report_adds_up_and_the_exit_code_says_that_not_all_was_delivered(at
     lost = sum(post.status == 0 for posts in at_least_once.posts.values() for post in posts[:-1])
     assert counts["maybe_resent"] == lost, "nobody knows whether a request without an answer was read"
     assert set(at_least_once.posts) == set(range(RECORDS))
+
+
+def test_the_report_says_how_long_attempts_took_by_status_and_why_one_had_no_answer(at_least_once: Outcomes) -> None:
+    timings = at_least_once.report["timings"]
+    sent = Counter(post.status for posts in at_least_once.posts.values() for post in posts)
+    assert {one["status"]: one["attempts"] for one in timings["statuses"]} == dict(sorted(sent.items()))
+    assert timings["attempts"] == at_least_once.report["counts"]["attempts"]
+    assert [(one["name"], one["attempts"]) for one in timings["requests"]] == [("/", timings["attempts"])]
+    assert sum(one["attempts"] for one in timings["errors"]) == sent[0]
+    assert 0 < timings["response"]["p50"] <= timings["response"]["p99"] <= timings["response"]["max"]
+    course = at_least_once.report["timeline"]
+    first, last = (dict(zip(course["columns"], course["rows"][at], strict=True)) for at in (0, -1))
+    assert (first["delivered"], last["delivered"]) == (0, at_least_once.report["counts"]["delivered"])
 
 
 def test_every_attempt_of_a_record_has_one_key_and_no_two_records_share_one(at_least_once: Outcomes) -> None:

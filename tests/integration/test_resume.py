@@ -99,6 +99,7 @@ def test_a_headless_run_ends_by_itself_though_its_master_was_killed_twice(tmp_pa
         check_completed(report, report["run"], 800)
         first, second = (one["settled"] for one in report["resumed"])
         assert 0 < first < second
+        assert report["timings"]["attempts"] == report["counts"]["attempts"] == 800, "over three masters"
     check_once(api.posts(), 800)
 
 

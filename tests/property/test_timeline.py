@@ -5,7 +5,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from traffic.core.master.timeline import COLUMNS, Sample, Timeline
+from traffic.core.master.timeline import COLUMNS, IN_REPORT, Sample, Timeline
 
 SMALL = 8
 gaps = st.lists(st.floats(0.0, 5.0, allow_nan=False), min_size=1, max_size=200)
@@ -62,7 +62,7 @@ def test_when_it_is_full_every_other_row_goes_and_the_step_doubles() -> None:
 
 
 def test_a_row_stands_in_the_order_of_the_columns() -> None:
-    assert dict(zip(COLUMNS, Sample(1.26, 2, 3, 4, 5, 6, 7, 8, 9).row, strict=True)) == {
+    assert dict(zip(COLUMNS, Sample(1.26, 2, 3, 4, 5, 6, 7, 8, 9, 0.0123456789).row, strict=True)) == {
         "t_s": 1.3,
         "delivered": 2,
         "rejected": 3,
@@ -72,4 +72,17 @@ def test_a_row_stands_in_the_order_of_the_columns() -> None:
         "attempts": 7,
         "due": 8,
         "sent": 9,
+        "p50_s": 0.012346,
+        "p99_s": None,
     }
+
+
+@given(gaps)
+def test_the_report_has_the_course_in_fewer_rows_with_both_ends(gaps: list[float]) -> None:
+    timeline = Timeline()
+    for look in looks(gaps):
+        timeline.note(look, last=True)
+    rows: Any = timeline.report()["rows"]
+    assert (rows[0], rows[-1]) == (timeline.rows[0].row, timeline.rows[-1].row)
+    assert len(rows) <= IN_REPORT + 2
+    assert all(row in [look.row for look in timeline.rows] for row in rows)

@@ -7,10 +7,20 @@ that entry is on disk.
 import random
 from collections.abc import Callable
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from traffic.core.lease_terms import LeaseTerms
 from traffic.core.master.coordinator import LeaseCoordinator
-from traffic.core.master.decisions import AllSettled, Decision, Entry, Leased, LeaseReclaimed, Reopened, Send
+from traffic.core.master.decisions import (
+    AllSettled,
+    Decision,
+    Entry,
+    Leased,
+    LeaseReclaimed,
+    Reopened,
+    Send,
+    TimingsRecorded,
+)
 from traffic.core.master.handed_out import HandedOut
 from traffic.core.master.pacer import Pacer
 from traffic.core.master.recovery import Recovery
@@ -20,6 +30,9 @@ from traffic.core.pace.profile import Profile
 from traffic.core.protocol import Ack, AckReply, LeaseGrant, Message
 from traffic.core.ranges import RangeSet
 from traffic.core.record_state import SETTLED, RecordState
+
+if TYPE_CHECKING:
+    from traffic.core.timings import Kind, KindTiming
 
 # How long the leases of a master that starts may be, in seconds.
 LEASES_S = (1.5, 5.0, 9.0)
@@ -48,6 +61,7 @@ class Master:
         self.coordinator = LeaseCoordinator(terms, first_session=1)
         self.up, self.settled, self.slow_disk_s = True, False, 0.0
         self.journal: list[Entry] = []
+        self._journaled_timings: dict[tuple[str, Kind], KindTiming] = {}
         self.confirmed_delivered, self.confirmed_settled = RangeSet(), RangeSet()
         self.wanted_paused = self.pause_reported = False
         self.contradictions: list[Decision] = []
@@ -139,6 +153,7 @@ class Master:
     def _resume(self, run: Run, recovery: Recovery, now: float) -> Run:
         recovered = Run.recovered(run.config, run.dataset, run.order, recovery)
         recovered.storm.restore(self._journaled_storms)
+        recovered.timings.restore((worker, told) for (worker, _), told in self._journaled_timings.items())
         recovered.handed_out = self._new_times()
         recovered.handed_out.restore(recovery.handed_out)
         if run.pacer is not None:
@@ -195,6 +210,7 @@ class Master:
         note, self._note_to_journal = self._note_to_journal, None
         hold, pace = self._hold_to_journal, self.pace
         same = hold == self._journaled_hold and pace == self._journaled_pace
+        same = same and not any(isinstance(decision, TimingsRecorded) for decision in batch)
         if (not entries and note is None and same) or not self.slow_disk_s:
             self._committed(batch, entries, note, hold, pace)
             return
@@ -222,6 +238,8 @@ class Master:
         if note and self.coordinator.run is not None and self.coordinator.run.storm.status:
             self._journaled_storms.add(self.coordinator.run.storm.status)
         for decision in batch:
+            if isinstance(decision, TimingsRecorded):
+                self._journaled_timings.update(((decision.worker, one.kind), one) for one in decision.timings)
             if isinstance(decision, Send):
                 self._note_confirmed(decision)
                 self._note_pause(decision.message)

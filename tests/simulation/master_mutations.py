@@ -15,8 +15,10 @@ from traffic.core.master.prior_attempts import PriorAttempts
 from traffic.core.master.recovery import Recovery
 from traffic.core.master.run import Run
 from traffic.core.master.session import SendLimits, Session
+from traffic.core.master.timing_book import TimingBook
 from traffic.core.protocol import Ack, Hello, LeaseGrant
 from traffic.core.ranges import RangeSet
+from traffic.core.timings import Kind, KindTiming, Timing
 from traffic.core.worker.link import LeaseClient
 
 
@@ -205,6 +207,19 @@ def note_every_time(patch: pytest.MonkeyPatch) -> None:
         return at_ms
 
     patch.setattr(HandedOut, "note", note)
+
+
+def add_up_what_is_told_again(patch: pytest.MonkeyPatch) -> None:
+    """What a worker tells again of how long its attempts took counts again."""
+    is_new = TimingBook._is_new
+
+    def add_up(known: dict[Kind, Timing], told: KindTiming) -> bool:
+        if is_new(known, told):
+            told.timing.update(known.get(told.kind, Timing()))
+            return True
+        return False
+
+    patch.setattr(TimingBook, "_is_new", staticmethod(add_up))
 
 
 def forget_the_times(patch: pytest.MonkeyPatch) -> None:

@@ -42,6 +42,8 @@ MUTATIONS = _by_name(
     master_mutations.begin_anew_by_an_old_hello,
     master_mutations.note_every_time,
     master_mutations.forget_the_times,
+    master_mutations.add_up_what_is_told_again,
+    worker_mutations.keep_the_last_times,
 )
 
 

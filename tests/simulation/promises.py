@@ -69,6 +69,7 @@ class Promises:
             self._check_delivered()
             self._check_journaled()
             self._check_answers()
+            self._check_timings()
             self._check_forgers()
         for host in world.alive():
             in_hand = host.link.feed.waiting + host.link.feed.in_hand
@@ -86,6 +87,8 @@ class Promises:
             self.promise(not world.master.reclaimed, f"no lapse without a fault: {world.master.reclaimed[:1]}")
             attempts, resent = sum(run.attempts.values()), sum(run.resent.values())
             self.promise((attempts, resent) == (world.records, 0), f"P3: {attempts} attempts, {resent} of them again")
+            measured = run.timings.total().service.total
+            self.promise(measured == attempts, f"the times: {measured} of {attempts} attempts were measured")
         if world.policy == "at-most-once":
             self.promise(set(world.api.acted_on.values()) <= {0, 1}, "P4: sent twice at-most-once")
         self._check_reopened(settled=True)
@@ -212,10 +215,16 @@ class Promises:
         wrong = self._world.master.contradictions
         self.promise(not wrong, f"the pause: {wrong[:1]} says something else than the master knows")
 
+    def _check_timings(self) -> None:
+        """Check that no attempt counts twice in what attempts took."""
+        for name, ended in self._world.ended.items():
+            measured = self._run.timings.attempts(name)
+            self.promise(measured <= ended, f"the times: {measured} attempts of {name} are measured, of {ended}")
+
     def _check_forgers(self) -> None:
         """Check that a peer that is no worker takes no part, counts nothing, and decides no outcome."""
         run, sessions = self._run, self._world.master.coordinator.sessions
-        named = {*run.ledger.assignment.remainders, *run.ledger.shares, *run.attempts, *sessions}
+        named = {*run.ledger.assignment.remainders, *run.ledger.shares, *run.attempts, *sessions, *run.timings.workers}
         named |= {letter.worker for letter in run.ledger.dead.values()}
         self.promise(named <= set(self._world.hosts), f"forged: {named - set(self._world.hosts)} takes part")
 

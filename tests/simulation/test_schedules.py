@@ -42,6 +42,8 @@ NOTICED = {
     "begin_anew_by_an_old_hello": 90,
     "note_every_time": 2,
     "forget_the_times": 13,
+    "add_up_what_is_told_again": 1,
+    "keep_the_last_times": 1,
 }
 
 

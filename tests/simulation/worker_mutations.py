@@ -79,3 +79,13 @@ def keep_a_lease_when_leaving(patch: pytest.MonkeyPatch) -> None:
         self.closed = closed
 
     patch.setattr(Feed, "add_lease", offer_anyway)
+
+
+def keep_the_last_times(patch: pytest.MonkeyPatch) -> None:
+    """A worker that has nothing left to send does not tell at once how long its attempts took."""
+    timings = LeaseClient._timings
+
+    def when_due(self: LeaseClient, now: float) -> Any:
+        return timings(self, now) if now >= self._timings_due else ()
+
+    patch.setattr(LeaseClient, "_timings", when_due)

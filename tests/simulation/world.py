@@ -6,6 +6,7 @@ Every message is packed and unpacked as on Locust's wire. `promises` checks afte
 import heapq
 import itertools
 import random
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -31,6 +32,7 @@ from traffic.core.pace.config import PaceConfig
 from traffic.core.protocol import FROM_MASTER, FROM_WORKER, Ack, Message, RunConfig
 from traffic.core.ranges import RangeSet
 from traffic.core.stamp import Stamp
+from traffic.core.timings import Request
 from traffic.core.worker.feed import Feed, Record
 from traffic.core.worker.link import LeaseClient
 from traffic.dataset.dataset import Dataset
@@ -38,6 +40,7 @@ from traffic.dataset.dataset import Dataset
 POLL_S, TICK_S = 0.05, 0.25
 # What a worker sees that cannot reach the API.
 UNREACHABLE = Answer(0, "unreachable", sent=False)
+REQUEST = Request("/", "POST")
 KINDS = {kind.type: kind for kind in (*FROM_MASTER, *FROM_WORKER)}
 
 
@@ -78,6 +81,8 @@ class World:
         # Whether the run waits if the API asks for it; and whether it can be said when a record may be handed out.
         self.holds, self.strict_about_waits, self._brake = holds, False, brake
         self._forger = Forger(seed)
+        # How many attempts of each worker left it and are over.
+        self.ended: Counter[str] = Counter()
         # What the master needs for each outcome in an ack, in seconds; and when it will have read what has come.
         self.reading_s = 0.0
         self._read_until = 0.0
@@ -287,6 +292,7 @@ class World:
             self.promises.check_pace(host, record)
             self.promises.check_wait(host, record)
             host.flying[id(record)] = record
+            record.sent, record.request = host.clock(self.now), REQUEST
             answer, after = (
                 (UNREACHABLE, self.chance.uniform(0.001, 0.1))
                 if host.api_unreachable
@@ -306,6 +312,7 @@ class World:
         if host.alive and host.flying.pop(id(record), None) is not None:
             outcome = RULES[self.policy].judge(answer)  # type: ignore[index]
             self.promises.note_answer(record, answer)
+            self.ended[host.name] += answer.sent
             host.link.feed.record_outcome(record, answer, outcome, host.clock(self.now))
 
     def _poll_link(self, host: Host) -> None:

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from traffic.core.pace.histogram import GROWTH, LEAST_S, Histogram
+from traffic.core.histogram import GROWTH, LEAST_S, Histogram
 from traffic.core.pace.measures import PaceMeasures
 from traffic.core.wire import ProtocolError
 
@@ -40,7 +40,9 @@ def test_it_comes_back_from_the_wire_as_it_was(times):
     assert Histogram.from_wire(of(times).to_wire()) == of(times)
 
 
-@pytest.mark.parametrize("bad", [[0.0], [0.0, [1]], [0.0, [1, -1]], [0.0, [9999, 1]], ["", []], [0.0, ["a", 1]], 7])
+@pytest.mark.parametrize(
+    "bad", [[0.0], [0.0, 0.0, [1]], [0.0, 0.0, [1, -1]], [0.0, 0.0, [9999, 1]], ["", 0.0, []], [0.0, "", []], 7]
+)
 def test_what_is_no_histogram_is_refused(bad):
     with pytest.raises((ProtocolError, ValueError)):
         Histogram.from_wire(bad)

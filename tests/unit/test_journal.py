@@ -18,10 +18,11 @@ import pytest
 from support.dead_letters import letter_group
 from traffic.core.excerpt import Excerpt
 from traffic.core.master.answer_book import NumberedAnswer
-from traffic.core.master.decisions import Entry, Leased, LeaseReturned, OutcomesRecorded, Reopened
+from traffic.core.master.decisions import Entry, Leased, LeaseReturned, OutcomesRecorded, Reopened, TimingsRecorded
 from traffic.core.protocol import RunConfig
 from traffic.core.ranges import RangeSet
 from traffic.core.record_state import DeadLetter, DeadLetterGroup, RecordState
+from traffic.core.timings import Kind, KindTiming, Timing
 from traffic.runs import journal as journal_module
 from traffic.runs.journal import APPLICATION, VERSION, Journal, JournalError, JournalInUseError, JournalWriteError
 from traffic.runs.run_metadata import RunMetadata
@@ -91,6 +92,24 @@ def test_answers_are_kept_beside_the_entries_that_refer_to_them(written):
         assert journal.last_answer == 2
         assert journal.answers([*range(2000), 2]) == {one.number: one.excerpt for one in ANSWERS}
         assert [row[:2] for row in journal.answer_patterns()] == [(1, "no name"), (2, "(no text)")]
+
+
+def test_of_each_timing_the_latest_is_kept_and_it_is_no_entry(written):
+    def told(name: str, *seconds: float) -> KindTiming:
+        timing = Timing()
+        timing.service.add(list(seconds))
+        return KindTiming(Kind(name, "POST", 201, ""), timing)
+
+    entries, _ = read(written)
+    with closing(Journal.open(written)) as journal:
+        assert list(journal.timings()) == []
+        journal.write(
+            timings=[TimingsRecorded("a", (told("/", 1.0), told("/b", 2.0))), TimingsRecorded("b", (told("/"),))]
+        )
+        journal.write(timings=[TimingsRecorded("a", (told("/", 1.0, 3.0),))])
+    with closing(Journal.open(written)) as journal:
+        assert list(journal.timings()) == [("a", told("/", 1.0, 3.0)), ("a", told("/b", 2.0)), ("b", told("/"))]
+    assert read(written)[0] == entries
 
 
 def test_an_answer_that_cannot_be_read_is_left_out_and_the_run_goes_on(written, caplog):

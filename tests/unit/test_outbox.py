@@ -11,7 +11,16 @@ import gevent
 import pytest
 from gevent.event import Event
 
-from traffic.core.master.decisions import AllSettled, Decision, Entry, Leased, LeaseReturned, OutcomesRecorded, Send
+from traffic.core.master.decisions import (
+    AllSettled,
+    Decision,
+    Entry,
+    Leased,
+    LeaseReturned,
+    OutcomesRecorded,
+    Send,
+    TimingsRecorded,
+)
 from traffic.core.protocol import AckReply
 from traffic.core.ranges import RangeSet
 from traffic.master import outbox as module
@@ -39,19 +48,23 @@ class GatedJournal:
 
     def __init__(self) -> None:
         self.writes: list[tuple[list[Entry], RunMetadata | None]] = []
+        self.timings: list[TimingsRecorded] = []
         self.tries = 0
         self.full = False
         self.begun = Event()
         self.gate = threading.Event()
         self.gate.set()
 
-    def write(self, entries: list[Entry], metadata: RunMetadata | None) -> None:
+    def write(
+        self, entries: list[Entry], metadata: RunMetadata | None, timings: list[TimingsRecorded] | None = None
+    ) -> None:
         self.tries += 1
         self.begun.set()
         assert self.gate.wait(SOON_S)
         if self.full:
             raise JournalWriteError("the disk is full")
         self.writes.append((list(entries), metadata))
+        self.timings += timings or []
 
 
 class Bench:
@@ -105,6 +118,16 @@ def test_without_an_entry_nothing_is_written(bench):
     bench.outbox.put([send(3)])
     assert bench.outbox.drain(SOON_S)
     assert (bench.done, bench.journal.tries) == ([send(1), send(2), send(3)], 0)
+
+
+def test_timings_are_written_before_what_comes_after_them_though_they_are_no_entry(bench):
+    timings = TimingsRecorded("w", ())
+    bench.hold(timings, send(1))
+    assert bench.done == []
+    bench.journal.gate.set()
+    assert bench.outbox.drain(SOON_S)
+    assert (bench.done, bench.journal.timings) == ([timings, send(1)], [timings])
+    assert bench.journal.writes == [([], None)]
 
 
 def test_the_order_is_kept_whatever_is_an_entry(bench):

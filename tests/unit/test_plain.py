@@ -64,6 +64,17 @@ def test_the_report_is_a_table(report):
     assert [line.split()[0] for line in table] == ["worker", "worker-1", "host_0123456789abcdef"]
 
 
+def test_the_report_has_the_response_times_and_with_a_pace_those_of_the_api(report):
+    times = {"p50": 0.0123456, "p90": 0.9994, "p99": 1.5, "max": 12.3456}
+    timings = {"response": times, "service": times | {"p50": 0.00004}}
+    lines = plain.report_table(report | {"timings": timings}).splitlines()
+    said = "half within 12.3 ms, 90% within 999 ms, 99% within 1.5 s, the longest 12.3 s"
+    assert f"  response times: {said}" in lines
+    assert not any("at the API" in line for line in lines), "without a pace they are the same"
+    lines = plain.report_table(report | {"timings": timings, "pace": {"profile": "5/s"}}).splitlines()
+    assert f"  of them at the API: {said.replace('12.3 ms', '0.04 ms')}" in lines
+
+
 def test_the_report_says_to_where_the_records_went_and_where_they_went_later(report):
     target = {"host": "http://b:1", "path": "/v1", "method": "PUT"}
     resumed = [{"at": "2026-01-02T03:10:00Z", "settled": 1, "host": "http://b:1"}]

@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from traffic.core.excerpt import Excerpt
+from traffic.core.histogram import Histogram
 from traffic.core.lease_terms import LeaseTerms
-from traffic.core.pace.histogram import Histogram
 from traffic.core.pace.measures import PaceMeasures
 from traffic.core.protocol import (
     FROM_MASTER,
@@ -33,7 +33,7 @@ REPLY_NAMES = {"session", "seq", "answers", "over", "paused", "stamp", "probe", 
 ACK_NAMES = {
     *("session", "seq", "heard", "run", "delivered", "failed", "holds", "wants", "attempts", "resent"),
     *("users", "trouble", "leaving", "maybe_resent", "fault", "tried"),
-    *("pace", "busy", "overdue", "hold", "put_off", "probed", "slowed", "refused"),
+    *("pace", "busy", "overdue", "hold", "put_off", "probed", "slowed", "refused", "timings"),
 }
 MEASURES = PaceMeasures(7, 3.5, Histogram([(3, 7)], 0.5), Histogram([(40, 7)], 1.5), [3, 2, 1], [1, 1, 1, 0, 0])
 EXCERPT = Excerpt("application/json", (("x-request-id", "a1"),), b'{"error":"no"}', 14)

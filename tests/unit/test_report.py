@@ -74,6 +74,7 @@ def test_a_status_in_mid_run(run):
         },
         "rate": 0.0,
         "eta_s": None,
+        "timings": None,
         "started": STARTED,
         "ended": None,
         "resumed": [],

@@ -93,3 +93,36 @@ def test_a_run_without_dead_letters_has_a_page_too(tmp_path) -> None:
     report = a_report(tmp_path)
     (tmp_path / "dead-letters.jsonl").unlink()
     assert "Dead letters" not in printable(report, tmp_path)
+
+
+PERCENTILES = {"mean": 0.02, "min": 0.001, "p50": 0.01, "p90": 0.03, "p95": 0.04, "p99": 0.05, "p999": 0.06, "max": 1.5}
+TIMES = {"attempts": 7, "response": PERCENTILES, "service": PERCENTILES}
+TIMINGS = TIMES | {
+    "requests": [TIMES | {"name": EVIL, "method": "GET"}, TIMES | {"name": "/b", "method": "PUT"}],
+    "statuses": [TIMES | {"status": 0}, TIMES | {"status": 201}],
+    "errors": [{"error": EVIL, "attempts": 3}],
+}
+TIMELINE = {
+    "columns": ["t_s", "delivered", "rejected", "in_doubt", "p50_s", "p99_s"],
+    "rows": [[0, 0, 0, 0, None, None], [1, 8, 1, 1, 0.01, 0.05], [2, 26, 2, 2, 0.02, 0.1], [2.1, 28, 2, 2, None, None]],
+}
+
+
+def test_the_page_has_the_response_times_and_the_course_of_the_run(tmp_path) -> None:
+    page = printable(a_report(tmp_path) | {"timings": TIMINGS, "timeline": TIMELINE}, tmp_path)
+    assert EVIL not in page
+    words = " ".join(re.sub(r"<[^>]+>", " ", page).split())
+    assert "all 7 20 ms 10 ms 30 ms 40 ms 50 ms 60 ms 1.5 s" in words
+    assert "PUT /b 7 20 ms" in words
+    assert "no answer 7 20 ms" in words
+    assert "Records settled a second: at most 20/s" in words
+    assert "Response times, half and 99 % of the attempts: at most 100 ms" in words
+    lines = re.findall(r'<polyline points="([^"]*)"', page)
+    assert lines[0] == "142.9,40.0 285.7,0.0 300.0,0.0", "the last row is a moment after the one before"
+    assert lines[1:] == ["142.9,72.0 285.7,64.0", "142.9,40.0 285.7,0.0"]
+
+
+def test_a_report_of_a_release_without_them_is_shown_without_them(tmp_path) -> None:
+    page = printable(a_report(tmp_path), tmp_path)
+    assert "Response times" not in page
+    assert "<svg" not in page

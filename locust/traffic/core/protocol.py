@@ -18,8 +18,9 @@ from traffic.core.outcome import LONGEST_REASON, LONGEST_RETRY_AFTER_S
 from traffic.core.pace.measures import PaceMeasures
 from traffic.core.ranges import Range, RangeSet
 from traffic.core.reading import BODIES
+from traffic.core.timings import KindTiming
 
-VERSION = 8
+VERSION = 9
 # Master to worker: register with Locust's own master again. {"run": the run of its test, empty if there is none}
 REGISTER = "traffic.register"
 # Seconds for an answer, if a run does not say how many.
@@ -143,6 +144,10 @@ def _tried(value: Any) -> tuple[Tried, ...]:
     return tuple(Tried.from_wire(one) for one in wire.many(value))
 
 
+def _timings(value: Any) -> tuple[KindTiming, ...]:
+    return tuple(KindTiming.from_wire(one) for one in wire.many(value))
+
+
 def _failures(value: Any) -> tuple[Failure, ...]:
     return tuple(Failure.from_wire(one) for one in wire.many(value))
 
@@ -248,6 +253,8 @@ class Ack(Message):
     that do not say for how long.
 
     `refused`: the API refuses nearly everything with this status, so the worker has stopped; 0: it does not.
+
+    `timings` has how long attempts took: each kind of attempt that has changed since the master confirmed it, whole.
     """
 
     type = "traffic.ack"
@@ -276,6 +283,7 @@ class Ack(Message):
         "probed": wire.flag,
         "slowed": wire.whole,
         "refused": wire.whole,
+        "timings": _timings,
     }
 
     session: int
@@ -302,6 +310,7 @@ class Ack(Message):
     probed: bool = False
     slowed: int = 0
     refused: int = 0
+    timings: tuple[KindTiming, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

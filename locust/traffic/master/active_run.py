@@ -65,6 +65,7 @@ class ActiveRun:
         self.troubles: dict[str, str] = {}
         self._discardable = False
         self._progress, self.timeline = Progress(), Timeline(ever_greater())
+        self._timed = run.timings.total().felt  # the response times up to the latest sample
         self._began, self._settled_before = now_s(), self.settled
         self.sample(self._began)
 
@@ -162,7 +163,11 @@ class ActiveRun:
             pacer = self.run.pacer
             paced = () if pacer is None else (pacer.schedule.before(pacer.clock.read(now)), pacer.monitor.sent)
             held = counts[RecordState.LEASED], counts[RecordState.PENDING]
-            self.timeline.note(Sample(since, *settled, *held, attempts, *paced), last=last)
+            before, self._timed = self._timed, self.run.timings.total().felt
+            new = self._timed.since(before)
+            sample = Sample(since, *settled, *held, attempts, *paced)
+            sample = replace(sample, p50_s=new.quantile(0.5), p99_s=new.quantile(0.99))
+            self.timeline.note(sample, last=last)
 
     def update_state(self, stalled: str, now: float, held: str = "") -> StallState:
         """Pause the run if it has stalled, let it go on if it makes progress; return whether it has stalled.
@@ -245,6 +250,7 @@ class ActiveRun:
         report = run_status(self.run, context, self._progress) | self._describe()
         rate = (self.settled - self._settled_before) / seconds if seconds > 0 else 0.0
         report |= {"seconds": round(seconds, 3), "rate": round(rate, 1)}
+        report["timeline"] = self.timeline.report()
         report["dead_letters"] = in_thread(dead_letter_groups, self.run)
         # Records that were settled before the run moved to this target may be stored by the former target alone.
         elsewhere = max((one.settled for one in self.metadata.resumed if one.host), default=0)

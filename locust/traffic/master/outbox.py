@@ -10,7 +10,7 @@ import gevent
 from gevent.event import Event
 
 from traffic.clock import now_s
-from traffic.core.master.decisions import Decision, Entry
+from traffic.core.master.decisions import Decision, Entry, TimingsRecorded
 from traffic.master.threads import in_thread
 from traffic.runs.journal import Journal, JournalWriteError
 from traffic.runs.run_metadata import RunMetadata
@@ -94,14 +94,15 @@ class Outbox:
     def _journal(self, batch: list[Decision]) -> bool:
         """Write the entries of `batch`, trying until it works; return False if the journal was abandoned meanwhile."""
         entries = [decision for decision in batch if isinstance(decision, Entry)]
+        timings = [decision for decision in batch if isinstance(decision, TimingsRecorded)]
         metadata, self._metadata, number = self._metadata, None, self._noted
-        if not entries and metadata is None:
+        if not (entries or timings) and metadata is None:
             return True
         journal = self.journal
-        assert journal is not None, "only a live run has entries, and it has a journal"
+        assert journal is not None, "only a live run has something to journal, and it has a journal"
         while self.journal is journal:
             try:
-                in_thread(journal.write, entries, metadata)
+                in_thread(journal.write, entries, metadata, timings)
             except JournalWriteError as error:
                 self._set_trouble(journal, str(error))
                 gevent.sleep(RETRY_S)

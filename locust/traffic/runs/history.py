@@ -177,6 +177,7 @@ def recover(journal: Journal, dataset: Dataset, ranked: Indexes | None = None, *
     order = Order(metadata.records, metadata.seed, metadata.order, metadata.offset, ranked)
     run = Run.recovered(metadata.terms, dataset, order, recovery)
     run.answers = answers
+    run.timings.restore(journal.timings())
     if metadata.stamp is not None:
         run.handed_out = HandedOut(metadata.stamp, metadata.records, wall_ms)
         run.handed_out.restore(recovery.handed_out)

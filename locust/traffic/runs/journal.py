@@ -19,10 +19,18 @@ from pathlib import Path
 from typing import Any
 
 from traffic.core.excerpt import Excerpt
-from traffic.core.master.decisions import Entry, OutcomesRecorded
+from traffic.core.master.decisions import Entry, OutcomesRecorded, TimingsRecorded
+from traffic.core.timings import KindTiming
 from traffic.core.wire import ProtocolError
 from traffic.errors import RefusedError
-from traffic.runs.journal_codec import answer_from_row, answer_to_row, entry_from_json, entry_to_json
+from traffic.runs.journal_codec import (
+    answer_from_row,
+    answer_to_row,
+    entry_from_json,
+    entry_to_json,
+    timing_from_row,
+    timing_to_row,
+)
 from traffic.runs.run_metadata import RunMetadata
 
 logger = logging.getLogger(__name__)
@@ -51,6 +59,11 @@ _SCHEMA = (
 _ANSWERS = (
     "CREATE TABLE IF NOT EXISTS answer "
     "(number INTEGER PRIMARY KEY, pattern TEXT NOT NULL, head TEXT NOT NULL, body BLOB NOT NULL)"
+)
+# A journal gets it with the first timings, whatever its version. They are for people; another release ignores them.
+_TIMINGS = (
+    "CREATE TABLE IF NOT EXISTS timing "
+    "(worker TEXT NOT NULL, kind TEXT NOT NULL, body TEXT NOT NULL, PRIMARY KEY (worker, kind)) WITHOUT ROWID"
 )
 # How many numbers one statement may name: SQLite takes 999 in its older releases.
 _MOST_NUMBERS = 900
@@ -144,8 +157,13 @@ class Journal:
             what = f"{there} of its {self._entries} entries are there, and not each is as it was written"
             raise JournalError(f"the journal {self.path} is damaged ({what}). {LEAVE_IT}.")
 
-    def write(self, entries: Iterable[Entry] = (), metadata: RunMetadata | None = None) -> None:
-        """Add entries, and replace the metadata if it is given.
+    def write(
+        self,
+        entries: Iterable[Entry] = (),
+        metadata: RunMetadata | None = None,
+        timings: Iterable[TimingsRecorded] = (),
+    ) -> None:
+        """Add entries; replace the metadata if it is given, and what is known of each timing.
 
         Either all of it is on disk then, or none and JournalWriteError says why.
         """
@@ -157,8 +175,12 @@ class Journal:
             rows.append((count, body))
             if isinstance(entry, OutcomesRecorded):
                 answers += [(one.number, one.pattern, *answer_to_row(one.excerpt)) for one in entry.answers]
+        measured = [timing_to_row(recorded.worker, one) for recorded in timings for one in recorded.timings]
         try:
             with self.lock, _transaction(self._database):
+                if measured:
+                    self._database.execute(_TIMINGS)
+                    self._database.executemany("INSERT OR REPLACE INTO timing VALUES (?, ?, ?)", measured)
                 if answers:
                     self._database.execute(_ANSWERS)
                     self._database.executemany("INSERT INTO answer VALUES (?, ?, ?, ?)", answers)
@@ -202,9 +224,21 @@ class Journal:
         except _SPOILT as error:
             raise _unusable(self.path, error) from error
 
+    def timings(self) -> Iterator[tuple[str, KindTiming]]:
+        """Return what each worker has measured of each kind of attempt. JournalError if that cannot be read."""
+        try:
+            if self._has_table("timing"):
+                for worker, kind, body in self._database.execute("SELECT worker, kind, body FROM timing"):
+                    yield worker, timing_from_row(kind, body)
+        except _SPOILT as error:
+            raise _unusable(self.path, error) from error
+
+    def _has_table(self, name: str) -> bool:
+        found = self._database.execute("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?", [name])
+        return found.fetchone() is not None
+
     def _last_answer(self) -> int:
-        found = self._database.execute("SELECT 1 FROM sqlite_master WHERE name = 'answer'").fetchone()
-        if found is None:
+        if not self._has_table("answer"):
             return 0
         return int(self._database.execute("SELECT coalesce(max(number), 0) FROM answer").fetchone()[0])
 

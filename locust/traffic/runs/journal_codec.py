@@ -7,6 +7,7 @@ from traffic.core.excerpt import Excerpt
 from traffic.core.master.decisions import Entry, Leased, LeaseReturned, OutcomesRecorded, Reopened
 from traffic.core.ranges import RangeSet
 from traffic.core.record_state import Cause, DeadLetterGroup, RecordState
+from traffic.core.timings import KindTiming
 
 
 def entry_to_json(entry: Entry) -> str:
@@ -69,3 +70,14 @@ def answer_from_row(head: str, body: bytes) -> Excerpt:
     answer = Excerpt.from_wire([content_type, fields, body, length])
     assert answer is not None
     return answer
+
+
+def timing_to_row(worker: str, told: KindTiming) -> tuple[str, str, str]:
+    """Encode what a worker has measured of one kind of attempt: the worker, the kind and the times, as JSON arrays."""
+    *kind, service, response = told.to_wire()
+    return worker, json.dumps(kind, separators=(",", ":")), json.dumps([service, response], separators=(",", ":"))
+
+
+def timing_from_row(kind: str, body: str) -> KindTiming:
+    """Decode what `timing_to_row` made. TypeError, ValueError or ProtocolError if it is something else."""
+    return KindTiming.from_wire([*json.loads(kind), *json.loads(body)])

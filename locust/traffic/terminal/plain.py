@@ -59,6 +59,7 @@ def report_table(report: dict[str, Any]) -> str:
         f"  {count_records(counts['records'])} = {counts['delivered']} delivered + {counts['rejected']} rejected"
         f" + {counts['in_doubt']} in doubt + {counts['unsent']} unsent",
         f"  {attempts}; {report['seconds']} s, {rate(report['rate'])}",
+        *_timing_lines(report.get("timings"), paced=bool(report.get("pace"))),
         *_target_lines(report.get("target"), report.get("users"), report.get("pace")),
         *map(_resumption_line, report["resumed"]),
         *_dead_letter_lines(report.get("dead_letters")),
@@ -67,6 +68,27 @@ def report_table(report: dict[str, Any]) -> str:
         _audit_line(report["audit"], counts),
     ]
     return "\n".join(lines)
+
+
+def _timing_lines(timings: dict[str, Any] | None, *, paced: bool) -> list[str]:
+    """Return a line of response times, and in a run with a pace one of service times; none if none are known."""
+    if not timings:
+        return []
+    lines = [f"  response times: {_percentiles(timings['response'])}"]
+    return [*lines, f"  of them at the API: {_percentiles(timings['service'])}"] if paced else lines
+
+
+def _percentiles(times: dict[str, float]) -> str:
+    named = (("half", "p50"), ("90%", "p90"), ("99%", "p99"))
+    within = ", ".join(f"{name} within {milliseconds(times[member])}" for name, member in named)
+    return f"{within}, the longest {milliseconds(times['max'])}"
+
+
+def milliseconds(seconds: float) -> str:
+    """Write how long something took: in milliseconds below a second."""
+    if seconds >= 1:
+        return f"{seconds:.3g} s"
+    return f"{1000 * seconds:.3g} ms"
 
 
 def _dead_letter_lines(dead: dict[str, Any] | None) -> list[str]:

@@ -90,6 +90,7 @@ class RecordUserBase(User):
         record, self._in_hand = self._in_hand, None
         source = self._source() if record is not None else None
         if record is not None and source is not None and source.run is not None:
+            record.sent = 0.0  # nobody knows when
             answer, outcome, _ = judged(self._rule(source.run), Answer(0, NOT_DELIVERED, fault="user"))
             source.record_outcome(record, answer, outcome)
 

@@ -121,7 +121,9 @@ class ContinuousSender(Sender):
 
     def send(self) -> None:
         """Send the prepared request."""
-        now = self._started = now_s()
+        now = now_s()
+        if self._record is not None:
+            self._record.sent = now
         try:
             self.connection.request(self._data, now)
         except Exception as error:  # noqa: BLE001 - as above

@@ -15,6 +15,7 @@ from traffic.core.excerpt import Excerpt
 from traffic.core.outcome import UNAUTHORIZED, Answer, Outcome, judged, retry_after_s
 from traffic.core.outcome_rules import MOST_JUDGED
 from traffic.core.protocol import RunConfig
+from traffic.core.timings import Request
 from traffic.core.worker.feed import Record
 from traffic.http.resolver import Target
 from traffic.http.scheme_mismatch import WRITE_HTTP, WRITE_HTTPS, asks_for_tls, met_plain
@@ -62,6 +63,7 @@ class RecordUser(RecordUserBase, FastHttpUser):  # type: ignore[misc] # a FastHt
         assert run is not None, "a record was taken, so there is a run"
         told, parts = self._prepare(run, record)
         answer, outcome, started = Answer(0, STOPPED, fault="user"), None, now_s()
+        record.sent, record.request = started, Request(parts.name, parts.method)
         try:
             body: Any = parts.body  # Locust's annotation forgets bytes
             with self.client.request(

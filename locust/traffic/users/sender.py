@@ -33,7 +33,7 @@ class Sender:
     """
 
     __slots__ = (
-        *("_dispatcher", "_done", "_error", "_plan", "_record", "_source", "_started", "_stats", "_user"),
+        *("_dispatcher", "_done", "_error", "_plan", "_record", "_source", "_stats", "_user"),
         "connection",
     )
 
@@ -43,13 +43,12 @@ class Sender:
         self._plan: RequestPlan | None = None
         self._stats: StatsBuffer | None = None  # of the record that is under way
         self._record: Record | None = None
-        self._started = 0.0
         self._done = Event()
         self._error: Exception | None = None
 
     def _send(self, record: Record, now: float) -> None:
         data = self._request(record)
-        self._started = now
+        record.sent = now
         self.connection.request(data, now)
 
     def _request(self, record: Record) -> bytes:
@@ -63,7 +62,9 @@ class Sender:
             self._stats = plan.stats_buffer
         if plan.stats_buffer is None:
             data, self._stats = plan.whole_request(record)
+            record.request = self._stats.request
             return data
+        record.request = plan.stats_buffer.request
         return plan.request(record)
 
     def _after_outcome(self, plan: RequestPlan, answer: Answer) -> None:
@@ -98,13 +99,13 @@ class Sender:
         stats_buffer = self._stats
         assert stats_buffer is not None, "it was set as the request was made"
         if self._dispatcher.bulk_stats:
-            stats_buffer.log(now - (record.due or self._started))
+            stats_buffer.log(now - (record.due or record.sent))
             stats_buffer.content += body
             if outcome is not _DELIVERED:
                 stats_buffer.failures[answer.reason] += 1
         else:
             self._dispatcher.report_request(
-                self._user, stats_buffer, head, answer, outcome, body, record.due or self._started, now
+                self._user, stats_buffer, head, answer, outcome, body, record.due or record.sent, now
             )
         if fault is None:
             return answer
@@ -117,17 +118,17 @@ class Sender:
         if record is None or plan is None:
             return
         now = now_s()
-        answer, outcome, fault = judged(plan.rule, unanswered(error, sent=sent, waited=now - self._started))
+        answer, outcome, fault = judged(plan.rule, unanswered(error, sent=sent, waited=now - record.sent))
         self._record = None
         self._source.record_outcome(record, answer, outcome)
         stats_buffer = self._stats
         assert stats_buffer is not None, "it was set as the request was made"
         if self._dispatcher.bulk_stats:
-            stats_buffer.log(now - (record.due or self._started))
+            stats_buffer.log(now - (record.due or record.sent))
             stats_buffer.failures[answer.reason] += 1
         else:
             self._dispatcher.report_request(
-                self._user, stats_buffer, None, answer, outcome, 0, record.due or self._started, now
+                self._user, stats_buffer, None, answer, outcome, 0, record.due or record.sent, now
             )
         if fault is not None:
             self.fail_user(fault)

@@ -13,6 +13,8 @@ from locust.env import Environment
 from locust.exception import CatchResponseError
 from locust.stats import RequestStats, StatsEntry, StatsError
 
+from traffic.core.timings import Request
+
 _LOCUSTS_BUCKETS = locust_stats.bucket_response_time
 # From here on, Locust's buckets are wider than a millisecond.
 _ROUNDED_MS = 99.5
@@ -22,10 +24,10 @@ _S_TO_MS = 1000.0
 class StatsBuffer:
     """The requests of one name and method that Locust's tables do not hold yet. Times are in seconds."""
 
-    __slots__ = ("content", "failures", "log", "method", "name", "times")
+    __slots__ = ("content", "failures", "log", "method", "name", "request", "times")
 
     def __init__(self, name: str, method: str) -> None:
-        self.name, self.method = name, method
+        self.name, self.method, self.request = name, method, Request(name, method)
         self.times: list[float] = []
         self.log = self.times.append
         self.content = 0

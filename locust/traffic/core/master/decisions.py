@@ -1,7 +1,7 @@
 """Define what the master's side of the protocol decides. The master's process carries decisions out in their order.
 
 `Send` is a message to be sent. An `Entry` goes to the journal, and must be there before any `Send` that comes after it.
-An `Event` is shown to people, in one line. `LeaseReturned` is both.
+An `Event` is shown to people, in one line. `LeaseReturned` is both. `TimingsRecorded` goes to the journal, too.
 """
 
 from dataclasses import dataclass
@@ -11,6 +11,7 @@ from traffic.core.protocol import Message
 from traffic.core.ranges import RangeSet
 from traffic.core.record_state import DeadLetterGroup
 from traffic.core.text import count_records, count_users, name_positions
+from traffic.core.timings import KindTiming
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,17 @@ class OutcomesRecorded:
     resent: int = 0
     maybe_resent: int = 0
     answers: tuple[NumberedAnswer, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TimingsRecorded:
+    """A worker's attempts have taken this long: each kind that is new or has changed, with all of its attempts.
+
+    The journal keeps the latest of each worker and kind. It is no `Entry`: no outcome depends on it.
+    """
+
+    worker: str
+    timings: tuple[KindTiming, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,7 +240,7 @@ Event = (
     | UsersJudged
     | AllSettled
 )
-Decision = Send | Entry | Event
+Decision = Send | Entry | TimingsRecorded | Event
 
 
 def is_shown(decision: Decision) -> bool:

@@ -2,8 +2,8 @@
 
 from typing import Any
 
+from traffic.core.histogram import Histogram
 from traffic.core.master.pacer import Pacer
-from traffic.core.pace.histogram import Histogram
 from traffic.core.pace.measures import BOUNDS_S, LateCause, PaceMeasures
 
 _BOUND_NAMES = dict(zip(BOUNDS_S, ("over_10ms", "over_100ms", "over_1s"), strict=True))

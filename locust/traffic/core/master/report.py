@@ -14,6 +14,7 @@ from traffic.core.master.letter_groups import group_names, groups_to_json, lette
 from traffic.core.master.progress import Progress
 from traffic.core.master.run import Run
 from traffic.core.master.run_state import RunState
+from traffic.core.master.timing_book import timings_status
 from traffic.core.master.verdict import verdict
 from traffic.core.master.worker_table import WorkerRow
 from traffic.core.order import Indexes
@@ -87,6 +88,7 @@ class RunReport:
     workers: list[WorkerRow]
     rate: float = 0.0
     eta_s: float | None = None
+    timings: dict[str, Any] | None = None
     started: str | None = None
     ended: str | None = None
     resumed: list[dict[str, Any]] = field(default_factory=list)
@@ -119,6 +121,7 @@ def run_status(run: Run, context: RunContext, progress: Progress) -> dict[str, A
         workers=list(_workers(run, context)),
         rate=round(progress.rate, 1),
         eta_s=_eta_s(run, context, progress),
+        timings=timings_status(run.timings),
         started=context.started,
         ended=context.ended,
         resumed=list(context.resumed),

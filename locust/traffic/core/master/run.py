@@ -10,6 +10,7 @@ from traffic.core.master.decisions import (
     LeaseReclaimed,
     OutcomesRecorded,
     OutcomesRefused,
+    TimingsRecorded,
     WorkerGone,
     WorkerJoined,
 )
@@ -19,6 +20,7 @@ from traffic.core.master.ledger import Ledger
 from traffic.core.master.rate_backoff import RateBackoff
 from traffic.core.master.recovery import Recovery
 from traffic.core.master.storm import Storm
+from traffic.core.master.timing_book import TimingBook
 from traffic.core.order import Order
 from traffic.core.protocol import Ack, Failure, RunConfig
 from traffic.core.ranges import Range, RangeSet
@@ -39,7 +41,7 @@ class Run:
     outcomes of positions that their worker was never leased. `hold` says whether the API has asked the run to wait,
     and `backoff` how much slower than usual it sends because of the API. `handed_out` has the times that are put into
     the records; None: none are. `answers` are those that its dead letters keep.
-    `storm` says whether the API refuses nearly everything.
+    `storm` says whether the API refuses nearly everything, and `timings` how long attempts took.
     """
 
     config: RunConfig
@@ -56,6 +58,7 @@ class Run:
     handed_out: HandedOut | None = None
     answers: AnswerBook = field(default_factory=AnswerBook)
     storm: Storm = field(default_factory=Storm)
+    timings: TimingBook = field(default_factory=TimingBook)
 
     @classmethod
     def of(cls, config: RunConfig, dataset: Records, order: Order) -> "Run":
@@ -85,8 +88,10 @@ class Run:
             return [WorkerJoined(worker, None)]
         return [WorkerJoined(worker, self.ledger.join(worker))]
 
-    def record_outcomes(self, worker: str, ack: Ack, *, stale: bool) -> list[OutcomesRecorded | OutcomesRefused]:
-        """Record the outcomes in an ack of this run. Returns nothing if all of them were known.
+    def record_outcomes(
+        self, worker: str, ack: Ack, *, stale: bool
+    ) -> list[OutcomesRecorded | OutcomesRefused | TimingsRecorded]:
+        """Record the outcomes in an ack of this run. Returns nothing if all that it reports was known.
 
         `stale`: the ack is of a former session. Outcomes of what the worker was never leased are refused: it cannot
         know them.
@@ -102,11 +107,13 @@ class Run:
             newly = self.ledger.record_failure(believed, cause, answer, stale=stale)
             if newly:
                 letters.append(DeadLetterGroup(newly, cause, answer))
-        made: list[OutcomesRecorded | OutcomesRefused] = []
+        made: list[OutcomesRecorded | OutcomesRefused | TimingsRecorded] = []
         if self.pacer is not None:
             self.pacer.monitor.note(worker, ack.pace)
         if worker in self.ledger.ever_leased:
             self.note_attempts(worker, ack.attempts, ack.resent, ack.maybe_resent)
+            if timings := self.timings.note(worker, ack.timings):
+                made.append(TimingsRecorded(worker, timings))
         if delivered or letters:
             counted = self.attempts[worker], self.resent[worker], self.maybe_resent[worker]
             made.append(OutcomesRecorded(worker, delivered, tuple(letters), *counted, answers=self.answers.take_new()))

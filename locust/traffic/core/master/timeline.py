@@ -9,7 +9,12 @@ from dataclasses import dataclass
 
 MOST = 600
 STEP_S = 1.0
-COLUMNS = ("t_s", "delivered", "rejected", "in_doubt", "leased", "pending", "attempts", "due", "sent")
+# So many rows are in a report, which is read as a whole: enough for a curve.
+IN_REPORT = 150
+COLUMNS = (
+    *("t_s", "delivered", "rejected", "in_doubt", "leased", "pending", "attempts", "due", "sent"),
+    *("p50_s", "p99_s"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +23,9 @@ class Sample:
 
     In a paced run, `due` counts the records that are due by then, and `sent` those that workers have begun to send;
     otherwise both are 0.
+
+    `p50_s` and `p99_s` are response times: those that 50 and 99 of 100 attempts did not exceed of which the master has
+    heard since the sample before; None if there were none. If that sample is not kept, they still are of that time.
     """
 
     t_s: float
@@ -29,12 +37,15 @@ class Sample:
     attempts: int
     due: int = 0
     sent: int = 0
+    p50_s: float | None = None
+    p99_s: float | None = None
 
     @property
-    def row(self) -> list[float | int]:
+    def row(self) -> list[float | int | None]:
         """The values in the order of `COLUMNS`, the time to a tenth of a second."""
         counts = (self.delivered, self.rejected, self.in_doubt, self.leased, self.pending, self.attempts)
-        return [round(self.t_s, 1), *counts, self.due, self.sent]
+        times = (None if at is None else round(at, 6) for at in (self.p50_s, self.p99_s))
+        return [round(self.t_s, 1), *counts, self.due, self.sent, *times]
 
 
 class Timeline:
@@ -73,3 +84,9 @@ class Timeline:
             "columns": COLUMNS,
             "rows": [sample.row for sample in self.rows[start:]],
         }
+
+    def report(self) -> dict[str, object]:
+        """Return the course of the run as the report has it: `columns`, and up to about `IN_REPORT` rows."""
+        step = -(-len(self.rows) // IN_REPORT)
+        kept = [*self.rows[: -1 : max(1, step)], *self.rows[-1:]]
+        return {"columns": COLUMNS, "rows": [sample.row for sample in kept]}

@@ -8,7 +8,7 @@ from enum import IntEnum
 from typing import Any
 
 from traffic.core import wire
-from traffic.core.pace.histogram import Histogram
+from traffic.core.histogram import Histogram
 
 # A record counts as late from so many seconds on. The report also counts those of the other bounds.
 LATE_S = 0.01

@@ -24,6 +24,7 @@ from traffic.core.worker.reach import Reach
 from traffic.core.worker.record import Counts, Record
 from traffic.core.worker.retries import Retries
 from traffic.core.worker.schedule_estimate import ScheduleEstimate
+from traffic.core.worker.timing_log import TimingLog
 
 __all__ = ["Feed", "Record"]
 
@@ -58,9 +59,9 @@ class Feed:
         self.low_watermark = -1
         # Set when the lease client should be polled at once; whoever polls it resets this.
         self.needs_poll = False
-        self.counts = Counts()
-        # The counts of runs that another run, or none, has replaced, by run.
-        self._former_counts: dict[str, Counts] = {}
+        self.counts, self.timings = Counts(), TimingLog()
+        # What was counted of runs that another run, or none, has replaced, by run.
+        self._former: dict[str, tuple[Counts, TimingLog]] = {}
         # Why nothing gets done, by the latest attempt; empty if something does.
         self.trouble = ""
         self.reach, self.put_off, self.limit, self.brake = Reach(), PutOff(), RateLimit(), Brake()
@@ -101,6 +102,7 @@ class Feed:
         if self.run is None or run is None or run.run != self.run.run:
             self._delivered, self._failed = [], Failures()
             self._count_for(run)
+        self.timings.begin_session()
         self._drop_waiting()
         self._leased = PacedQueue(run.catch_up) if run is not None and run.paced else LeaseQueue()
         self.schedule = ScheduleEstimate()
@@ -112,8 +114,9 @@ class Feed:
     def _count_for(self, run: RunConfig | None) -> None:
         """Count the attempts of another run; a run that is resumed after others continues its own counts."""
         if self.run is not None:
-            self._former_counts[self.run.run] = self.counts.without(self._in_flight.values())
-        self.counts = self._former_counts.get(run.run, Counts()) if run is not None else Counts()
+            self._former[self.run.run] = self.counts.without(self._in_flight.values()), self.timings
+        former = self._former.get(run.run) if run is not None else None
+        self.counts, self.timings = former or (Counts(), TimingLog())
         self.trouble, self.reach, self._hand_back_due = "", Reach(), _NEVER
         self.meter, self.put_off, self.limit = PaceMeter(), PutOff(), RateLimit()
         self.brake = Brake(run.brake if run is not None else 0)
@@ -231,10 +234,7 @@ class Feed:
             if sent is not None:
                 self._in_flight[record.position] = sent
             return
-        if not self._in_flight:
-            self.needs_poll = True
-        if record.taken:
-            self.meter.note_over(now - record.taken, now)
+        self._note_over(record, answer, now)
         if self.trouble or not answer.status:
             self._note_reach(record, answer, now)
         if outcome is _RETRY and self.run is not None and self.run.holds and answer.is_no_attempt:
@@ -245,6 +245,15 @@ class Feed:
             self._delivered.append(record.position)
         elif self.run is not None and record.run == self.run.run:
             self._record_other(record, answer, outcome, now)
+
+    def _note_over(self, record: Record, answer: Answer, now: float) -> None:
+        """Note an attempt that is over: when it was sent, and when its record was taken, if that is known."""
+        if not self._in_flight:
+            self.needs_poll = True
+        if record.taken:
+            self.meter.note_over(now - record.taken, now)
+        if answer.sent and record.sent:
+            self.timings.note(record.request, answer, record.sent, record.due, now)
 
     def _put_off(self, record: Record, answer: Answer, now: float) -> None:
         """Let an attempt not count: the API wants the run slower. If it says for how long, stop, and stop all."""

@@ -19,6 +19,7 @@ from traffic.core.lease_sizing import feed_target, low_watermark, records_to_ask
 from traffic.core.lease_terms import LeaseTerms
 from traffic.core.protocol import VERSION, Ack, AckReply, Failure, Hello, LeaseGrant, Message, Tried, Welcome
 from traffic.core.ranges import RangeSet
+from traffic.core.timings import KindTiming
 from traffic.core.wire import ProtocolError
 from traffic.core.worker.failures import merged
 from traffic.core.worker.feed import Feed
@@ -38,6 +39,7 @@ class _Sent:
     tried: tuple[Tried, ...] = ()
     hold: int = 0  # the number of the request to wait that it carried, if any
     refused: int = 0  # the status that has tripped the brake, if one has
+    timings: tuple[KindTiming, ...] = ()
 
 
 class LeaseClient:
@@ -57,7 +59,7 @@ class LeaseClient:
         self._hello_due = 0.0
         self._expires = 0.0
         self._seq = self._heard = 0
-        self._ack_due = self._acked_at = 0.0
+        self._ack_due = self._acked_at = self._timings_due = 0.0
         self._asked = self._told_probed = False
         self._unconfirmed: deque[_Sent] = deque()
         self._rate = _TakeRate()
@@ -148,6 +150,7 @@ class LeaseClient:
                 self.feed.schedule.note_round_trip(sent.at, stamp.read, stamp.left, now)
             self.feed.put_off.confirm(sent.hold)
             self.feed.brake.confirm(sent.refused)
+            self.feed.timings.confirm(sent.timings)
             if sent.seq == message.answers:
                 self.feed.deadline = self._expires = sent.at + self.terms.lease_s
         # A lease means that the run is not paused.
@@ -216,7 +219,9 @@ class LeaseClient:
         request = self.feed.put_off.request(now)
         number, hold = request if request is not None else (0, None)
         refused = self.feed.brake.tripped
-        self._unconfirmed.append(_Sent(self._seq, now, delivered, failed, self.feed.drain_tried(), number, refused))
+        timings = self._timings(now)
+        tried = self.feed.drain_tried()
+        self._unconfirmed.append(_Sent(self._seq, now, delivered, failed, tried, number, refused, timings))
         self._told_probed = self.feed.put_off.probed
         every = RangeSet()
         for sent in self._unconfirmed:
@@ -256,7 +261,18 @@ class LeaseClient:
             probed=self.feed.put_off.probed,
             slowed=self.feed.counts.slowed,
             refused=refused,
+            timings=timings,
         )
+
+    def _timings(self, now: float) -> tuple[KindTiming, ...]:
+        """Return what the master does not know of how long attempts took: now and then, and whenever nothing is left.
+
+        So the report, which follows the last outcome, has all of it.
+        """
+        if now < self._timings_due and (self.feed.in_hand or self.feed.waiting):
+            return ()
+        self._timings_due = now + self.terms.idle_ack_s
+        return self.feed.timings.unconfirmed()
 
 
 class _TakeRate:

@@ -4,6 +4,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from traffic.core.protocol import Tried
+from traffic.core.timings import Request
+
+NOWHERE = Request("", "")
 
 
 def key_of(run: str, index: int | str) -> str:
@@ -20,7 +23,7 @@ class Record:
     the API has answered one of them. `outcome_unknown`: one of them had no answer. `redelivered`: another worker may
     have sent the record. `waits_for_run`: its latest attempt was put off until the run goes on. `due` is the time at
     which it was due, by the worker's clock, or its backoff was over, and `taken` when it was handed out; both in a
-    paced run, otherwise 0.
+    paced run, otherwise 0. `sent` is when the present attempt left, and `request` what it counts as in the statistics.
     """
 
     run: str
@@ -37,6 +40,8 @@ class Record:
     answered: bool = False
     due: float = 0.0
     taken: float = 0.0
+    sent: float = 0.0
+    request: Request = NOWHERE
 
     @property
     def key(self) -> str:

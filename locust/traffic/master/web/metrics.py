@@ -21,10 +21,10 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
 from traffic.clock import now_s
+from traffic.core.histogram import Histogram
 from traffic.core.master.pacer import Pacer
 from traffic.core.master.run import Run
 from traffic.core.master.run_state import RunState
-from traffic.core.pace.histogram import Histogram
 from traffic.locust_patches.frames import drops
 from traffic.master.web.routes import Routes
 from traffic.master.web.status import StatusRoutes
@@ -180,7 +180,7 @@ def _of_api_waits(run: Run) -> Iterable[Metric]:
 def _histogram(name: str, text: str, times: Histogram) -> HistogramMetricFamily:
     counts = times.cumulative(BUCKETS_S)
     buckets = [(f"{bound:g}", count) for bound, count in zip(BUCKETS_S, counts, strict=True)]
-    return HistogramMetricFamily(name, text, buckets=[*buckets, ("+Inf", times.total)], sum_value=None)
+    return HistogramMetricFamily(name, text, buckets=[*buckets, ("+Inf", times.total)], sum_value=times.sum)
 
 
 def _of_workers(workers: list[dict[str, Any]]) -> Iterable[Metric]:

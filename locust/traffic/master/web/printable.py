@@ -9,10 +9,13 @@ from jinja2 import Environment, FileSystemLoader
 
 from traffic.core.master.verdict import verdict
 from traffic.core.master.worker_table import REPORT_FIGURES, WORKER
+from traffic.master.web.curves import curves_of
 from traffic.master.wording import for_page
+from traffic.terminal import plain
 
 SHOWN = 100
 _pages = Environment(loader=FileSystemLoader(Path(__file__).parent / "templates"), autoescape=True)
+_pages.filters["time"] = plain.milliseconds
 
 
 def printable(report: dict[str, Any], folder: Path) -> str:
@@ -21,7 +24,7 @@ def printable(report: dict[str, Any], folder: Path) -> str:
     dead = report.get("dead_letters") or {}
     groups, others = dead.get("groups", []), dead.get("others", {}).get("count", 0)
     words = {"verdict": verdict(report), "reason": for_page(report["reason"] or "")}
-    columns = {"worker": WORKER, "figures": REPORT_FIGURES}
+    columns = {"worker": WORKER, "figures": REPORT_FIGURES, "curves": curves_of(report.get("timeline"))}
     return _pages.get_template("report.html").render(
         report=report, **words, **columns, groups=groups, others=others, letters=letters
     )

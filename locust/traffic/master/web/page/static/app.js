@@ -15,6 +15,7 @@ import { RunView } from "./run.js";
 import { RunsView, reportLinks } from "./runs.js";
 import { StartForm } from "./start.js";
 import { Timeline } from "./timeline.js";
+import { TimingsView } from "./timings.js";
 import { WorkersView } from "./workers.js";
 
 class Page {
@@ -32,7 +33,7 @@ class Page {
       letters: (run) => void this._letters.showRun(run),
     });
     this._run = new RunView();
-    this._views = [this._run, new PaceView(), new WorkersView(), this._controls, this._events, this._start];
+    this._views = [this._run, new PaceView(), new WorkersView(), new TimingsView(), this._controls, this._events, this._start];
     this._loadedFor = ""; // the run and its state when the list of runs was last loaded
     this._lost = false;
     this._mayResend = false; // no run is under way

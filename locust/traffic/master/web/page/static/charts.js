@@ -56,14 +56,17 @@ export class ChartsView {
       show(byId("charts-row"), false);
       return;
     }
-    const { seconds, rate: rates, remaining, due, sent } = this._timeline.curves;
+    const { seconds, rate: rates, remaining, due, sent, p50, p99 } = this._timeline.curves;
     const style = getComputedStyle(document.documentElement);
     const colour = (/** @type {string} */ name) => style.getPropertyValue(name).trim();
     const [line, rest] = [colour("--delivered"), colour("--leased")];
     plotly.react("chart-rate", [curve(seconds, rates, line)], layout(colour), CONFIG);
     plotly.react("chart-remaining", [curve(seconds, remaining, rest)], layout(colour), CONFIG);
+    const thin = { fill: "none", line: { color: colour("--text"), width: 1 } };
+    const most = { ...curve(seconds, p99, colour("--text")), ...thin };
+    plotly.react("chart-times", [curve(seconds, p50, line), most], layout(colour), CONFIG);
     if (!this._paced) return;
-    const planned = { ...curve(seconds, due, colour("--text")), fill: "none", line: { color: colour("--text"), width: 1 } };
+    const planned = { ...curve(seconds, due, colour("--text")), ...thin };
     plotly.react("chart-pace", [curve(seconds, sent, line), planned], layout(colour), CONFIG);
   }
 }
@@ -81,7 +84,7 @@ function load() {
 
 /**
  * @param {number[]} x seconds
- * @param {number[]} y
+ * @param {(number | null)[]} y
  * @param {string} colour
  */
 function curve(x, y, colour) {

@@ -51,6 +51,15 @@ export function duration(seconds) {
 }
 
 /**
+ * How long something took: in milliseconds below a second.
+ * @param {number | null} seconds
+ */
+export function time(seconds) {
+  if (seconds === null) return "–";
+  return seconds < 1 ? `${rate(seconds * 1000)} ms` : `${rate(seconds)} s`;
+}
+
+/**
  * Seconds between two times in ISO 8601; null if one is missing.
  * @param {string | null | undefined} from
  * @param {string | null | undefined} to

@@ -1,7 +1,7 @@
 // How well a run keeps its pace: what was planned and sent, how late, and whether the users are enough.
 
 import { byId, setText, show } from "./dom.js";
-import { count, percent, rate } from "./format.js";
+import { count, percent, rate, time } from "./format.js";
 import { DefinitionList } from "./definition_list.js";
 
 export class PaceView {
@@ -57,10 +57,4 @@ function shortText({ users_busy: busy, service }, users) {
     ? `The rate takes ${count(needed)} at the API's present speed (99 of 100 answers within ${time(service.p99)}).`
     : "All of them wait for the API's answers.";
   return `Too few users: records are late because none of the ${count(users)} is free. ${why}`;
-}
-
-/** @param {number | null} seconds */
-function time(seconds) {
-  if (seconds === null) return "–";
-  return seconds < 1 ? `${rate(seconds * 1000)} ms` : `${rate(seconds)} s`;
 }

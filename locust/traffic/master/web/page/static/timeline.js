@@ -3,7 +3,18 @@
 // The last row is taken when the run ends. A rate over the few milliseconds since the row before would mean nothing.
 const LEAST_S = 0.8;
 
-/** @typedef {{seconds: number[], rate: number[], remaining: number[], due: number[], sent: number[]}} Curves */
+/** @typedef {(number | null)[]} Gaps numbers, null where there is none */
+
+/**
+ * @typedef {object} Curves
+ * @property {number[]} seconds
+ * @property {number[]} rate
+ * @property {number[]} remaining
+ * @property {number[]} due
+ * @property {number[]} sent
+ * @property {Gaps} p50 response times in milliseconds that half of the attempts since the row before did not exceed
+ * @property {Gaps} p99 and 99 of 100
+ */
 
 export class Timeline {
   constructor() {
@@ -45,6 +56,11 @@ export class Timeline {
       return span > 0 ? Math.max(0, (value(row) - value(before)) / span) : 0;
     });
     const [due, sent] = [rateOf((row) => row[at.due]), rateOf((row) => row[at.sent])];
-    return { seconds, rate: rateOf(settled), remaining, due, sent };
+    const timesOf = (/** @type {number} */ place) => this._rows.map((row) => {
+      const seconds = /** @type {Gaps} */ (row)[place] ?? null;
+      return seconds === null ? null : 1000 * seconds;
+    });
+    const [p50, p99] = [timesOf(at.p50_s), timesOf(at.p99_s)];
+    return { seconds, rate: rateOf(settled), remaining, due, sent, p50, p99 };
   }
 }

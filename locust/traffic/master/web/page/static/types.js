@@ -42,6 +42,7 @@
  * @property {Worker[]} workers
  * @property {number} rate records a second
  * @property {number | null} eta_s
+ * @property {Timings | null} [timings] null before the first attempt
  * @property {string | null} started ISO 8601
  * @property {string | null} ended
  * @property {number} [seconds] how long it took, once it has ended
@@ -51,6 +52,19 @@
  * @property {number | null} [spawn_rate]
  * @property {Pace | null} [pace] null: as fast as the users send
  * @property {ApiWaits | null} [api_waits] null: the API has not asked the run to wait, or to send slower
+ */
+
+/** @typedef {Record<"mean" | "min" | "p50" | "p90" | "p95" | "p99" | "p999" | "max", number>} Percentiles in seconds */
+
+/** @typedef {{attempts: number, response: Percentiles, service: Percentiles}} Timing */
+
+/**
+ * How long attempts took: `response` from when a record was due, `service` from when it was sent.
+ * @typedef {Timing & {
+ *   requests: (Timing & {name: string, method: string})[],
+ *   statuses: (Timing & {status: number})[],
+ *   errors: {error: string, attempts: number}[],
+ * }} Timings
  */
 
 /** @typedef {{p50: number | null, p99: number | null, max: number | null}} Times in seconds; null before the first */

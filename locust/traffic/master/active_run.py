@@ -11,7 +11,9 @@ from typing import Any
 from gevent.event import Event
 
 from traffic.clock import ever_greater, now_s, timestamp, timestamp_of
-from traffic.core.master.pace_report import pace_status
+from traffic.core.histogram import Histogram
+from traffic.core.master.checks import CheckWatch, Measured, read_checks
+from traffic.core.master.pace_report import pace_status, rates
 from traffic.core.master.progress import Progress
 from traffic.core.master.report import RunContext, dead_letter_groups, dead_letters, run_status, unsent_indexes
 from traffic.core.master.run import Run
@@ -22,13 +24,15 @@ from traffic.core.master.verdict import succeeded, verdict
 from traffic.core.pace.config import PaceConfig
 from traffic.core.pace.profile import Profile
 from traffic.core.pace.recorded import RecordedSchedule
-from traffic.core.record_state import RecordState
+from traffic.core.record_state import SETTLED, RecordState
 from traffic.dataset.dataset import Dataset
 from traffic.dataset.time_index import TimeFacts, TimeIndex
 from traffic.master.audit import reconcile
+from traffic.master.job_summary import add_to_job_summary
 from traffic.master.lifecycle import Lifecycle, Phase
 from traffic.master.threads import in_thread, thread_lock
 from traffic.runs.journal import Journal, JournalError, JournalWriteError, mark_reported
+from traffic.runs.junit import to_junit
 from traffic.runs.run_metadata import HeldRun, RunMetadata, ended
 from traffic.runs.state_dir import StateFolder
 from traffic.runs.target import describe_target
@@ -65,6 +69,7 @@ class ActiveRun:
         self.troubles: dict[str, str] = {}
         self._discardable = False
         self._progress, self.timeline = Progress(), Timeline(ever_greater())
+        self.checks, self.check_watch = read_checks("\n".join(self.metadata.checks)), CheckWatch()
         self._timed = run.timings.total().felt  # the response times up to the latest sample
         self._began, self._settled_before = now_s(), self.settled
         self.sample(self._began)
@@ -224,11 +229,30 @@ class ActiveRun:
         held = self.metadata.held
         made["held"] = held and {"until": timestamp_of(held.until), "status": held.status}
         made["api_waits"] = self._describe_waits()
+        measured = self.measured(now_s())
+        made["checks"] = [check.result(measured).to_json() for check in self.checks]
         if (pacer := self.run.pacer) is not None:
             made["pace"] |= pace_status(pacer, now_s(), whole=not self.metadata.resumed)
             if self._times is not None and isinstance(pacer.schedule, RecordedSchedule):
                 made["pace"] |= {"recorded": _describe_times(self._times.facts, pacer.schedule)}
         return made
+
+    def measured(self, now: float) -> Measured:
+        """Return what the run has come to, for its checks."""
+        timing, late, error = self.run.timings.total(), Histogram(), None
+        if self.run.pacer is not None:
+            paced = self.run.pacer.monitor.total()
+            late = paced.late
+            _, error = (None, None) if self.metadata.resumed else rates(self.run.pacer, paced)
+        counts = self.run.ledger.counts
+        counted = {state.name.lower(): counts[state] for state in SETTLED}
+        counted["attempts"] = sum(self.run.attempts.values())
+        return Measured(timing.felt, timing.service, late, self._mean_rate(now), error, counted)
+
+    def _mean_rate(self, now: float) -> float | None:
+        """Return how many records a second were settled since this master leads the run; None before it began."""
+        seconds = now - self._began
+        return (self.settled - self._settled_before) / seconds if seconds > 0 else None
 
     def _describe_waits(self) -> dict[str, Any] | None:
         """Return how often, and for how long, the run waited for the API, or sent slower; None if it never did."""
@@ -248,8 +272,7 @@ class ActiveRun:
         self._trace(now, last=True)
         context = self._context(state, reason, timestamp(), worker_states)
         report = run_status(self.run, context, self._progress) | self._describe()
-        rate = (self.settled - self._settled_before) / seconds if seconds > 0 else 0.0
-        report |= {"seconds": round(seconds, 3), "rate": round(rate, 1)}
+        report |= {"seconds": round(seconds, 3), "rate": round(self._mean_rate(now) or 0.0, 1)}
         report["timeline"] = self.timeline.report()
         report["dead_letters"] = in_thread(dead_letter_groups, self.run)
         # Records that were settled before the run moved to this target may be stored by the former target alone.
@@ -304,12 +327,13 @@ class ActiveRun:
     def _write(self, report: dict[str, Any]) -> bool:
         try:
             letters, unsent = dead_letters(self.run), unsent_indexes(self.run)
-            path = in_thread(self.folder.write_report, report, letters, unsent)
+            path = in_thread(self.folder.write_report, report, letters, unsent, to_junit(report).decode())
         except OSError as error:
             reason = f"{error.strerror or error}"
             logger.error("the report could not be written to %s (%s); it follows here", self.folder.path, reason)  # noqa: TRY400 - the reason is all there is to say
             return False
         logger.info("report written to %s", path)
+        add_to_job_summary(report)
         return True
 
 

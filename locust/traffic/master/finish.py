@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 import gevent
 
 from traffic.clock import now_s
+from traffic.core.master.checks import failed_checks
 from traffic.core.master.coordinator import LeaseCoordinator
 from traffic.core.master.run_state import RunState
 from traffic.core.master.verdict import succeeded
@@ -25,7 +26,7 @@ from traffic.terminal.live_line import LiveLine
 
 logger = logging.getLogger(__name__)
 
-EXIT_DELIVERED, EXIT_BROKEN, EXIT_NOT_ALL, EXIT_REFUSED = 0, 2, 3, 4
+EXIT_DELIVERED, EXIT_BROKEN, EXIT_NOT_ALL, EXIT_REFUSED, EXIT_CHECK_FAILED = 0, 2, 3, 4, 5
 # How long the workers' last acks may take, after the stop timeout.
 LAST_ACKS_S = 3.0
 # How long the last entries may take to get onto the disk.
@@ -88,10 +89,19 @@ class RunFinisher:
         if active_run is None or active_run.state is RunState.STOPPING:
             return
         logger.error("the run cannot go on: %s", reason)
+        self._end_early(active_run, RunState.FAILED, reason)
+
+    def cut_short(self, active_run: ActiveRun, reason: str) -> None:
+        """Stop the run because going on is of no use; it can be resumed. This must not wait."""
+        if active_run.live and active_run.state is not RunState.STOPPING:
+            logger.warning("the run is stopped: %s", reason)
+            self._end_early(active_run, RunState.STOPPED, reason)
+
+    def _end_early(self, active_run: ActiveRun, state: RunState, reason: str) -> None:
         self._hand_out_no_more(active_run)
 
         def end() -> None:
-            self._finish_after_last_acks(active_run, RunState.FAILED, reason)
+            self._finish_after_last_acks(active_run, state, reason)
             self._locust_session.stop()
 
         spawn_watched(end, self._on_crash)
@@ -138,4 +148,10 @@ class RunFinisher:
         self._live.end()
         if not self._starter.unattended:
             active_run.discard_journal()
-        self._locust_session.environment.process_exit_code = EXIT_DELIVERED if succeeded(report) else EXIT_NOT_ALL
+        self._locust_session.environment.process_exit_code = _exit_code(report)
+
+
+def _exit_code(report: dict[str, Any]) -> int:
+    if not succeeded(report):
+        return EXIT_NOT_ALL
+    return EXIT_CHECK_FAILED if failed_checks(report) else EXIT_DELIVERED

@@ -199,6 +199,7 @@ class RunStarter:
             hold_max_s=settings.hold_max,
             reading=settings.reading,
             stamp=settings.stamp,
+            checks=settings.check,
         )
         try:
             if settings.resume == NONE:
@@ -228,10 +229,11 @@ class RunStarter:
         try:
             metadata = resumed(journal.metadata, run.ledger.settled, prepared.host, first, reopened.positions.count)
             longest = max(metadata.lease_s, prepared.settings.lease)
-            # How long a stall may last is this master's option, not that of the master before.
+            # How long a stall may last is this master's option, not that of the master before; so are checks, if any.
             metadata = replace(
                 metadata, give_up_s=prepared.settings.give_up, hold_max_s=prepared.settings.hold_max, lease_s=longest
             )
+            metadata = replace(metadata, checks=prepared.settings.check or metadata.checks)
             in_thread(journal.write, [reopened] if reopened.positions else [], metadata)
         except JournalWriteError as error:
             what = f"the journal {journal.path} cannot be written ({error})"

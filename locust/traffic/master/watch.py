@@ -53,6 +53,11 @@ class RunWatcher:
             reason = f"{stalled}; given up after {active_run.stall.give_up_s:g} s without progress"
             self._finisher.fail(active_run, reason)
             return
+        failed = active_run.check_watch.expired(active_run.checks, active_run.measured(now), now)
+        if failed is not None:
+            reason = f"{plain.check_line(failed.to_json())}, for as long as it may; resume the run to go on"
+            self._finisher.cut_short(active_run, reason)
+            return
         self._log_progress(active_run, now)
         self._restart_test(active_run)
 

@@ -93,6 +93,8 @@ class RunMetadata:
     stamp: Stamp | None = None
     # Statuses with which the API has refused nearly everything, so that the run was paused; until it ends.
     storms: tuple[int, ...] = ()
+    # Checks of what the run comes to, as a person wrote them.
+    checks: tuple[str, ...] = ()
 
     @property
     def run(self) -> str:
@@ -123,6 +125,7 @@ class RunMetadata:
         stamp = None if stamp is None else Stamp(*stamp)
         made: dict[str, Any] = {"resumed": resumed, "pace": pace, "held": held, "reading": reading, "stamp": stamp}
         made["storms"] = tuple(map(int, data.pop("storms", ())))
+        made["checks"] = tuple(map(str, data.pop("checks", ())))
         return cls(terms=cast("RunConfig", terms), **made, **data)
 
 

@@ -5,6 +5,7 @@ runs/<run id>/report.json       each run's
 runs/<run id>/journal.sqlite    its journal, until every record is delivered
 runs/<run id>/dead-letters.jsonl  its dead letters, one JSON object a line
 runs/<run id>/unsent.txt        the indexes that were never sent, one a line
+runs/<run id>/junit.xml         the report for CI
 
 `traffic.ownership` says how a folder is recognised as ours, and what of it may be deleted.
 """
@@ -19,7 +20,7 @@ from typing import Any
 
 from traffic import ownership
 from traffic.errors import RefusedError
-from traffic.ownership import JOURNAL, REPORT, RUN_ID
+from traffic.ownership import JOURNAL, JUNIT, REPORT, RUN_ID
 
 # Bytes that a disk must have room for, or it has none for a run.
 _ROOM = 1 << 16
@@ -95,14 +96,19 @@ class StateFolder:
         return ownership.remove_run(folder.parent, run)
 
     def write_report(
-        self, report: dict[str, Any], dead_letters: Iterable[dict[str, Any]], unsent: Iterable[int]
+        self, report: dict[str, Any], dead_letters: Iterable[dict[str, Any]], unsent: Iterable[int], junit: str = ""
     ) -> Path:
-        """Write a run's report and lists; return the report's path. OSError if the disk refuses."""
+        """Write a run's report and lists; return the report's path. OSError if the disk refuses.
+
+        `junit` is the report for CI; empty: there is none.
+        """
         folder = self.run_folder(report["run"])
         folder.mkdir(parents=True, exist_ok=True)
         letters = map(json.JSONEncoder(ensure_ascii=False).encode, dead_letters)
         _write(folder / "dead-letters.jsonl", letters)
         _write(folder / "unsent.txt", map(str, unsent))
+        if junit:
+            _write(folder / JUNIT, [junit])
         text = json.dumps(report, ensure_ascii=False, indent=2)
         _write(folder / REPORT, [text])
         _write(self.path / REPORT, [text])

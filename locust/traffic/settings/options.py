@@ -70,6 +70,7 @@ class Settings:
     reject_if: str
     deliver_if: str
     brake: int
+    check: tuple[str, ...]
     give_up: int
     resume: str
     resend: str

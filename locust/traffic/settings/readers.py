@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from traffic.core.headers import TCHARS, Field, read_lines
+from traffic.core.master.checks import CheckError, read_checks
 from traffic.core.outcome_rules import OutcomesError, read_outcomes
 from traffic.core.path_template import PathTemplate
 from traffic.core.reading import AUTO, CELL_TYPES, DELIMITERS, NULL
@@ -217,4 +218,12 @@ def stamp(text: str) -> Stamp:
     try:
         return Stamp(member, form) if is_pair else Stamp(text)
     except ValueError as error:
+        raise BadValueError(str(error)) from error
+
+
+def check_lines(text: str) -> tuple[str, ...]:
+    """Read checks of a run, one on each line; return them as they were written."""
+    try:
+        return tuple(check.text for check in read_checks(text))
+    except CheckError as error:
         raise BadValueError(str(error)) from error

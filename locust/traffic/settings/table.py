@@ -12,6 +12,7 @@ from traffic.settings.option import Option
 from traffic.settings.readers import (
     LARGEST,
     certificate,
+    check_lines,
     column_types,
     dead_letters,
     decimal,
@@ -335,6 +336,16 @@ OPTIONS = (
         "Pause the run if nearly all of so many latest answers refuse the record with one status; off: never",
         whole_or_off(10, 100_000),
         in_form=True,
+    ),
+    Option(
+        "traffic_check",
+        "",
+        "Bound for what the run comes to, such as latency.p(99) < 250 or rejected.rate < 0.01, one on each line",
+        check_lines,
+        in_form=True,
+        called="Checks",
+        many=True,
+        example="latency.p(99) < 250",
     ),
     Option(
         "traffic_give_up",

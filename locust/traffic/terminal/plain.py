@@ -62,6 +62,7 @@ def report_table(report: dict[str, Any]) -> str:
         *_timing_lines(report.get("timings"), paced=bool(report.get("pace"))),
         *_target_lines(report.get("target"), report.get("users"), report.get("pace")),
         *map(_resumption_line, report["resumed"]),
+        *(f"  {check_line(one)}" for one in report.get("checks") or ()),
         *_dead_letter_lines(report.get("dead_letters")),
         *_worker_lines(report["workers"]),
         *(f"  {row['id']}: {row['trouble']}" for row in report["workers"] if row.get("trouble")),
@@ -76,6 +77,13 @@ def _timing_lines(timings: dict[str, Any] | None, *, paced: bool) -> list[str]:
         return []
     lines = [f"  response times: {_percentiles(timings['response'])}"]
     return [*lines, f"  of them at the API: {_percentiles(timings['service'])}"] if paced else lines
+
+
+def check_line(one: dict[str, Any]) -> str:
+    """Write how a check stands: `the check latency.p(99) < 250 has failed: it is 312`."""
+    how = "has passed" if one["passed"] else "has failed"
+    value = "it was not measured" if one["value"] is None else f"it is {one['value']:g}"
+    return f"the check {one['check']} {how}: {value}"
 
 
 def _percentiles(times: dict[str, float]) -> str:

@@ -15,7 +15,7 @@ def pace_status(pacer: Pacer, now: float, *, whole: bool) -> dict[str, Any]:
     `whole`: this master has led the run from its beginning, so that its rate is known.
     """
     total, clock = pacer.monitor.total(), pacer.clock
-    rate, error = _rates(pacer, total) if whole else (None, None)
+    rate, error = rates(pacer, total) if whole else (None, None)
     late: dict[str, Any] = {name: total.over[at] for at, name in enumerate(_BOUND_NAMES.values())}
     late |= _times(total.late)
     late["because"] = {cause.name.lower(): total.because[cause] for cause in LateCause}
@@ -43,7 +43,7 @@ def _times(histogram: Histogram) -> dict[str, float | None]:
     return {name: None if at is None else round(at, 6) for name, at in (("p50", p50), ("p99", p99), ("max", most))}
 
 
-def _rates(pacer: Pacer, total: PaceMeasures) -> tuple[float | None, float | None]:
+def rates(pacer: Pacer, total: PaceMeasures) -> tuple[float | None, float | None]:
     """Return how many records a second were sent, and by what share that differs from the plan; None before that."""
     schedule, seconds = pacer.schedule, total.second
     due = schedule.before(seconds + 1e-6)  # the one that is due at this very moment included

@@ -1,10 +1,12 @@
 """Describe how a run ended: the same words and colour on the page, in lists, on paper and in the terminal.
 
-Guarded here: green is shown only if every record was delivered and the target's audit does not disagree.
+Guarded here: green is shown only if every record was delivered, the target's audit does not disagree, and every check
+has passed.
 """
 
 from typing import Any, TypedDict
 
+from traffic.core.master.checks import failed_checks
 from traffic.core.master.event_log import Level
 from traffic.core.master.run_state import RunState
 from traffic.core.text import count_records
@@ -91,21 +93,25 @@ def _text(run_status: dict[str, Any]) -> str:
         return str(run_status["state"])
     lost = [f"{counts[name]} {name.replace('_', ' ')}" for name in ("rejected", "in_doubt") if counts.get(name)]
     audit = ["audit disagrees"] if _audit_disagrees(run_status) else []
-    return ", ".join([run_status["state"], *lost, *audit])
+    failed = len(failed_checks(run_status))
+    checks = [f"{failed} check{'' if failed == 1 else 's'} failed"] if failed else []
+    return ", ".join([run_status["state"], *lost, *audit, *checks])
 
 
 def _level(run_status: dict[str, Any]) -> Level:
     state = run_status["state"]
     if state not in ENDED or state in _LEVELS or run_status.get("counts") is None:
         return _LEVELS.get(state, "warning" if state in ENDED else "info")
-    return "good" if succeeded(run_status) else "warning"
+    return "good" if succeeded(run_status) and not failed_checks(run_status) else "warning"
 
 
 def _sentence(run_status: dict[str, Any]) -> str:
     counts, sentence = run_status.get("counts"), _SENTENCES.get(run_status["state"], "")
     if run_status["state"] == RunState.COMPLETED and counts is not None:
         sentence = _completed(counts)
-    return " ".join(filter(None, [sentence, audit_sentence(run_status)]))
+    failed = [one["check"] for one in failed_checks(run_status)] if run_status["state"] in ENDED else []
+    checks = f"Not within the bounds: {'; '.join(failed)}." if failed else ""
+    return " ".join(filter(None, [sentence, audit_sentence(run_status), checks]))
 
 
 def _completed(counts: dict[str, int]) -> str:

@@ -1,5 +1,6 @@
 // Joins the views of the page to the master's answers.
 
+import { ChecksView } from "./checks.js";
 import { Controls } from "./controls.js";
 import { announce } from "./announce.js";
 import { LoginError, RefusedError } from "./api.js";
@@ -33,7 +34,7 @@ class Page {
       letters: (run) => void this._letters.showRun(run),
     });
     this._run = new RunView();
-    this._views = [this._run, new PaceView(), new WorkersView(), new TimingsView(), this._controls, this._events, this._start];
+    this._views = [this._run, new PaceView(), new ChecksView(), new WorkersView(), new TimingsView(), this._controls, this._events, this._start];
     this._loadedFor = ""; // the run and its state when the list of runs was last loaded
     this._lost = false;
     this._mayResend = false; // no run is under way

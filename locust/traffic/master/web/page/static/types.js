@@ -50,6 +50,7 @@
  * @property {Target | null} [target]
  * @property {number | null} [users]
  * @property {number | null} [spawn_rate]
+ * @property {CheckResult[] | null} [checks]
  * @property {Pace | null} [pace] null: as fast as the users send
  * @property {ApiWaits | null} [api_waits] null: the API has not asked the run to wait, or to send slower
  */
@@ -89,6 +90,8 @@
  */
 
 /** @typedef {{host: string, path: string, method: string}} Target */
+
+/** @typedef {{check: string, value: number | null, passed: boolean}} CheckResult value null: not measured */
 
 /**
  * @typedef {object} InterruptedRun a run that was stopped before its end

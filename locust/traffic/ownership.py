@@ -31,8 +31,17 @@ _TEXT = f"""{_FIRST_LINE} {VERSION}
 The traffic replayer keeps its runs, reports and uploads in this folder, and deletes its own old runs here.
 """
 # All files of a run's folder. A file that is missing here keeps the folder from ever being deleted.
-JOURNAL, REPORT, JUNIT = "journal.sqlite", "report.json", "junit.xml"
-_OF_RUN = ("dead-letters.jsonl", "unsent.txt", JUNIT, "journal.unusable", f"{JOURNAL}-journal", JOURNAL, REPORT)
+JOURNAL, REPORT, JUNIT, RESULTS = "journal.sqlite", "report.json", "junit.xml", "results.csv.zst"
+_OF_RUN = (
+    "dead-letters.jsonl",
+    "unsent.txt",
+    JUNIT,
+    RESULTS,
+    "journal.unusable",
+    f"{JOURNAL}-journal",
+    JOURNAL,
+    REPORT,
+)
 _CACHED = re.compile(
     r"\d+-\d+\.part(\.rows\.part)?|([0-9a-f]{64}-.*\.(index|records|passed|times|order|read)|[0-9a-f]{32}\.seen)(\.\d+\.part)?",
     re.DOTALL,

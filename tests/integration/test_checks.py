@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from xml.etree.ElementTree import parse
 
 import pytest
@@ -24,7 +25,7 @@ def api() -> Iterator[FakeApi]:
 def test_a_failed_check_is_exit_code_5_and_stands_in_report_junit_and_summary(tmp_path: Path, api: FakeApi) -> None:
     file, summary = records_file(tmp_path, RECORDS), tmp_path / "summary.md"
     checks = "\n".join([WITHIN, BEYOND, "late.max < 5"])
-    more = {"TRAFFIC_FILE": file, "TRAFFIC_CHECK": checks, "GITHUB_STEP_SUMMARY": summary}
+    more: dict[str, Any] = {"TRAFFIC_FILE": file, "TRAFFIC_CHECK": checks, "GITHUB_STEP_SUMMARY": summary}
     with Cluster(tmp_path, api.url, locustfile=REPLAY, **more) as cluster:
         assert cluster.wait() == 5, cluster.master.log[-3000:]
         report = cluster.report
@@ -54,7 +55,7 @@ def test_a_record_that_was_not_delivered_weighs_more_than_a_check(tmp_path: Path
 def test_a_check_that_fails_for_too_long_ends_the_run_which_can_be_resumed(tmp_path: Path, api: FakeApi) -> None:
     api.always(Step(delay=0.05))
     file = records_file(tmp_path, 5 * RECORDS)
-    more = {"TRAFFIC_FILE": file, "TRAFFIC_CHECK": f"{BEYOND}, abort: 1s"}
+    more: dict[str, Any] = {"TRAFFIC_FILE": file, "TRAFFIC_CHECK": f"{BEYOND}, abort: 1s"}
     with Cluster(tmp_path, api.url, locustfile=REPLAY, users=2, **more) as cluster:
         assert cluster.wait() == 3, cluster.master.log[-3000:]
         report = cluster.report
@@ -62,7 +63,7 @@ def test_a_check_that_fails_for_too_long_ends_the_run_which_can_be_resumed(tmp_p
         assert report["reason"].startswith(f"the check {BEYOND}, abort: 1s has failed: it is ")
         assert 0 < report["counts"]["delivered"] < 5 * RECORDS
     api.always(Step())
-    resumed = {"TRAFFIC_FILE": file, "TRAFFIC_RESUME": "last", "TRAFFIC_CHECK": WITHIN}
+    resumed: dict[str, Any] = {"TRAFFIC_FILE": file, "TRAFFIC_RESUME": "last", "TRAFFIC_CHECK": WITHIN}
     with Cluster(tmp_path, api.url, locustfile=REPLAY, **resumed) as cluster:
         assert cluster.wait() == 0, cluster.master.log[-3000:]
         assert [one["check"] for one in cluster.report["checks"]] == [WITHIN]

@@ -18,6 +18,7 @@ from traffic.core.master.decisions import (
     Leased,
     LeaseReclaimed,
     Reopened,
+    ResultsReceived,
     Send,
     TimingsRecorded,
 )
@@ -61,6 +62,11 @@ class Master:
         self.coordinator = LeaseCoordinator(terms, first_session=1)
         self.up, self.settled, self.slow_disk_s = True, False, 0.0
         self.journal: list[Entry] = []
+        # The rows of results that the file has, and by worker up to which batch, and how many: on the disk.
+        self.rows: list[str] = []
+        self._journaled_rows: dict[str, tuple[int, int]] = {}
+        self.rows_confirmed_too_early: list[str] = []
+        self._run: Run | None = None  # the latest
         self._journaled_timings: dict[tuple[str, Kind], KindTiming] = {}
         self.confirmed_delivered, self.confirmed_settled = RangeSet(), RangeSet()
         self.wanted_paused = self.pause_reported = False
@@ -103,6 +109,7 @@ class Master:
                 self._acks[worker, message.session, message.seq] = message
             decisions = self.coordinator.receive(worker, message, now)
             run = self.coordinator.run
+            self._run = run or self._run
             if run is not None and run.storm.status and not self.wanted_paused:
                 self.wanted_paused, self.pause_reported, self._note_to_journal = True, False, True
                 decisions += self.coordinator.pause()
@@ -153,6 +160,7 @@ class Master:
     def _resume(self, run: Run, recovery: Recovery, now: float) -> Run:
         recovered = Run.recovered(run.config, run.dataset, run.order, recovery)
         recovered.storm.restore(self._journaled_storms)
+        recovered.results.restore((worker, *kept) for worker, kept in self._journaled_rows.items())
         recovered.timings.restore((worker, told) for (worker, _), told in self._journaled_timings.items())
         recovered.handed_out = self._new_times()
         recovered.handed_out.restore(recovery.handed_out)
@@ -210,7 +218,7 @@ class Master:
         note, self._note_to_journal = self._note_to_journal, None
         hold, pace = self._hold_to_journal, self.pace
         same = hold == self._journaled_hold and pace == self._journaled_pace
-        same = same and not any(isinstance(decision, TimingsRecorded) for decision in batch)
+        same = same and not any(isinstance(decision, TimingsRecorded | ResultsReceived) for decision in batch)
         if (not entries and note is None and same) or not self.slow_disk_s:
             self._committed(batch, entries, note, hold, pace)
             return
@@ -238,6 +246,8 @@ class Master:
         if note and self.coordinator.run is not None and self.coordinator.run.storm.status:
             self._journaled_storms.add(self.coordinator.run.storm.status)
         for decision in batch:
+            if isinstance(decision, ResultsReceived):
+                self._keep_rows(decision)
             if isinstance(decision, TimingsRecorded):
                 self._journaled_timings.update(((decision.worker, one.kind), one) for one in decision.timings)
             if isinstance(decision, Send):
@@ -247,6 +257,19 @@ class Master:
                 self.send(decision.worker, decision.message)
             elif isinstance(decision, AllSettled):
                 self.settled = True
+
+    def note_sent(self, worker: str, message: Message) -> None:
+        """Note whether a message, as it leaves, says of rows that they are kept, and they are not on the disk."""
+        if isinstance(message, AckReply | LeaseGrant) and message.results > self._journaled_rows.get(worker, (0, 0))[0]:
+            self.rows_confirmed_too_early.append(worker)
+
+    def _keep_rows(self, received: ResultsReceived) -> None:
+        """Add rows to the file, and note in the journal that they are there."""
+        self.rows += received.data.decode().splitlines()
+        _, kept = self._journaled_rows.get(received.worker, (0, 0))
+        self._journaled_rows[received.worker] = received.number, kept + received.rows
+        assert self._run is not None, "rows come after the run has begun"
+        self._run.results.note_written(received.worker, received.number, received.rows)
 
     def _note_pause(self, message: Message) -> None:
         if isinstance(message, AckReply):

@@ -13,10 +13,11 @@ from traffic.core.master.handed_out import HandedOut
 from traffic.core.master.ledger import Ledger
 from traffic.core.master.prior_attempts import PriorAttempts
 from traffic.core.master.recovery import Recovery
+from traffic.core.master.result_book import ResultBook
 from traffic.core.master.run import Run
 from traffic.core.master.session import SendLimits, Session
 from traffic.core.master.timing_book import TimingBook
-from traffic.core.protocol import Ack, Hello, LeaseGrant
+from traffic.core.protocol import Ack, Hello, LeaseGrant, ResultBatch
 from traffic.core.ranges import RangeSet
 from traffic.core.timings import Kind, KindTiming, Timing
 from traffic.core.worker.link import LeaseClient
@@ -220,6 +221,25 @@ def add_up_what_is_told_again(patch: pytest.MonkeyPatch) -> None:
         return False
 
     patch.setattr(TimingBook, "_is_new", staticmethod(add_up))
+
+
+def keep_rows_that_come_again(patch: pytest.MonkeyPatch) -> None:
+    """A batch of rows that is sent again is kept again."""
+
+    def accept(self: ResultBook, worker: str, batch: ResultBatch) -> bool:
+        return True
+
+    patch.setattr(ResultBook, "accept", accept)
+
+
+def confirm_rows_before_they_are_written(patch: pytest.MonkeyPatch) -> None:
+    """Rows are confirmed to the worker while they are on their way to the disk."""
+
+    def confirmed(self: ResultBook, worker: str) -> int:
+        known = self._workers.get(worker)
+        return known.accepted if known is not None else 0
+
+    patch.setattr(ResultBook, "confirmed", confirmed)
 
 
 def forget_the_times(patch: pytest.MonkeyPatch) -> None:

@@ -44,6 +44,10 @@ MUTATIONS = _by_name(
     master_mutations.forget_the_times,
     master_mutations.add_up_what_is_told_again,
     worker_mutations.keep_the_last_times,
+    master_mutations.keep_rows_that_come_again,
+    master_mutations.confirm_rows_before_they_are_written,
+    worker_mutations.keep_rows_for_later,
+    worker_mutations.never_send_rows_again,
 )
 
 

@@ -29,9 +29,9 @@ def stamp_before_the_journal(patch: pytest.MonkeyPatch) -> None:
 
     stamped = LeaseCoordinator.stamped
 
-    def stamp_early(self: LeaseCoordinator, message: Message, now: float) -> Message:
-        made = stamped(self, message, getattr(self, "decided_at", now))
-        return stamped(self, message, now) if getattr(made, "stamp", None) is None else _left_at(made, now)
+    def stamp_early(self: LeaseCoordinator, worker: str, message: Message, now: float) -> Message:
+        made = stamped(self, worker, message, getattr(self, "decided_at", now))
+        return stamped(self, worker, message, now) if getattr(made, "stamp", None) is None else _left_at(made, now)
 
     patch.setattr(LeaseCoordinator, "receive", receive_and_stamp)
     patch.setattr(LeaseCoordinator, "stamped", stamp_early)

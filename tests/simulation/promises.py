@@ -70,6 +70,7 @@ class Promises:
             self._check_journaled()
             self._check_answers()
             self._check_timings()
+            self._check_rows()
             self._check_forgers()
         for host in world.alive():
             in_hand = host.link.feed.waiting + host.link.feed.in_hand
@@ -81,6 +82,8 @@ class Promises:
         world, run = self._world, self._run
         counts, stored = run.ledger.counts, len(world.api.stored)
         self.promise(sum(counts[RecordState.DELIVERED :]) == world.records, "P2: the outcomes do not add up")
+        known = run.results.kept + run.results.lost
+        self.promise(known >= sum(run.attempts.values()), f"the rows: {known} of more attempts are known")
         self.promise(counts[RecordState.DELIVERED] <= stored <= world.records, "P2: delivered more than was stored")
         if not world.faults:
             self.promise(set(world.api.posts.values()) <= {1}, f"P3: {world.api.posts.most_common(3)}")
@@ -89,6 +92,8 @@ class Promises:
             self.promise((attempts, resent) == (world.records, 0), f"P3: {attempts} attempts, {resent} of them again")
             measured = run.timings.total().service.total
             self.promise(measured == attempts, f"the times: {measured} of {attempts} attempts were measured")
+            rows, lost = run.results.kept, run.results.lost
+            self.promise((rows, lost) == (attempts, 0), f"the rows: {rows} of {attempts} attempts, and {lost} are lost")
         if world.policy == "at-most-once":
             self.promise(set(world.api.acted_on.values()) <= {0, 1}, "P4: sent twice at-most-once")
         self._check_reopened(settled=True)
@@ -220,6 +225,16 @@ class Promises:
         for name, ended in self._world.ended.items():
             measured = self._run.timings.attempts(name)
             self.promise(measured <= ended, f"the times: {measured} attempts of {name} are measured, of {ended}")
+
+    def _check_rows(self) -> None:
+        """Check that no attempt has two rows, and that those that are kept or lost are no more than there were."""
+        rows, results = self._world.master.rows, self._run.results
+        early = self._world.master.rows_confirmed_too_early
+        self.promise(not early, f"the rows: those of {early} are confirmed, and not on the disk")
+        once = len(set(rows))
+        self.promise(once == len(rows) == results.kept, f"the rows: {len(rows)}, {once} of them once, {results.kept}")
+        ended = self._world.ended.total()
+        self.promise(results.kept + results.lost <= ended, f"the rows: {results.kept} and {results.lost} of {ended}")
 
     def _check_forgers(self) -> None:
         """Check that a peer that is no worker takes no part, counts nothing, and decides no outcome."""

@@ -44,6 +44,10 @@ NOTICED = {
     "forget_the_times": 13,
     "add_up_what_is_told_again": 1,
     "keep_the_last_times": 1,
+    "keep_rows_that_come_again": 6,
+    "confirm_rows_before_they_are_written": 3,
+    "keep_rows_for_later": 0,
+    "never_send_rows_again": 18,
 }
 
 

@@ -6,10 +6,11 @@ import pytest
 
 from simulation.as_if_unpaused import as_if_unpaused
 from traffic.core.outcome import Answer
-from traffic.core.protocol import LeaseGrant
+from traffic.core.protocol import LeaseGrant, ResultBatch
 from traffic.core.worker.feed import Feed, Record
 from traffic.core.worker.link import LeaseClient
 from traffic.core.worker.reach import Reach
+from traffic.core.worker.result_log import ResultLog
 
 FOREVER = float("inf")
 
@@ -89,3 +90,22 @@ def keep_the_last_times(patch: pytest.MonkeyPatch) -> None:
         return timings(self, now) if now >= self._timings_due else ()
 
     patch.setattr(LeaseClient, "_timings", when_due)
+
+
+def keep_rows_for_later(patch: pytest.MonkeyPatch) -> None:
+    """A worker sends its rows once there are many, and not before the ack that reports their outcomes."""
+    batches = ResultLog.batches
+    patch.setattr(ResultLog, "batches", lambda self, now, *, everything: batches(self, now, everything=False))
+
+
+def never_send_rows_again(patch: pytest.MonkeyPatch) -> None:
+    """A batch of rows whose message was lost stays unconfirmed."""
+
+    def only_new(self: ResultLog, now: float, *, everything: bool) -> list[ResultBatch]:
+        self._resend = False
+        for sent in self._unconfirmed:
+            sent.at = now
+        return batches(self, now, everything=everything)
+
+    batches = ResultLog.batches
+    patch.setattr(ResultLog, "batches", only_new)

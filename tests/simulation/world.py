@@ -31,10 +31,12 @@ from traffic.core.outcome import RULES, Answer
 from traffic.core.pace.config import PaceConfig
 from traffic.core.protocol import FROM_MASTER, FROM_WORKER, Ack, Message, RunConfig
 from traffic.core.ranges import RangeSet
+from traffic.core.results import ALL
 from traffic.core.stamp import Stamp
 from traffic.core.timings import Request
 from traffic.core.worker.feed import Feed, Record
 from traffic.core.worker.link import LeaseClient
+from traffic.core.worker.result_log import ResultLog
 from traffic.dataset.dataset import Dataset
 
 POLL_S, TICK_S = 0.05, 0.25
@@ -68,7 +70,7 @@ class World:
         self.master = Master(
             self.terms,
             lambda seconds, act: self.at(self.now + seconds, act),
-            lambda worker, message: self._send("master", worker, self.master.coordinator.stamped(message, self.now)),
+            self._send_by_master,
             random.Random(f"leases {seed}"),
             self.handed_out,
         )
@@ -101,7 +103,7 @@ class World:
         """Begin a run with the hosts there are."""
         paced = self.schedule is not None
         terms = RunConfig("run", "POST", "/", (0.0, 0.0), self.max_attempts, self.policy, paced=paced, holds=self.holds)
-        terms = replace(terms, brake=self._brake)
+        terms = replace(terms, brake=self._brake, results=ALL)
         data = dataset(self.records)
         self.run = Run.of(terms, data, Order(data.records, self.chance.randrange(1 << 32), "random"))
         if self.schedule is not None:
@@ -121,8 +123,9 @@ class World:
 
     def join(self, users: int = 2) -> Host:
         """Start a worker process."""
-        feed = Feed(random.Random(self.chance.random()))
-        host = Host(f"w{next(self._names)}", LeaseClient(feed, self.terms), users, self.chance.uniform(-500, 500))
+        name = f"w{next(self._names)}"
+        feed = Feed(random.Random(self.chance.random()), lambda run: ResultLog(run, name, bytes))
+        host = Host(name, LeaseClient(feed, self.terms), users, self.chance.uniform(-500, 500))
         self.hosts[host.name] = host
         self._poll(host)
         return host
@@ -233,6 +236,11 @@ class World:
         self.promises.master_acted |= bool(decisions)
         self.master.carry_out(decisions)
 
+    def _send_by_master(self, worker: str, message: Message) -> None:
+        stamped = self.master.coordinator.stamped(worker, message, self.now)
+        self.master.note_sent(worker, stamped)
+        self._send("master", worker, stamped)
+
     def _send(self, sender: str, receiver: str, message: Message) -> None:
         data = msgpack.packb(message.to_wire())
         for when in self.network.arrivals(sender, receiver, self.now, self.chance):
@@ -316,17 +324,18 @@ class World:
             host.link.feed.record_outcome(record, answer, outcome, host.clock(self.now))
 
     def _poll_link(self, host: Host) -> None:
-        message = host.link.poll(host.clock(self.now))
-        if message is not None:
-            self._send(host.name, "master", message)
+        self._send_by_worker(host, host.link.poll(host.clock(self.now)))
+
+    def _send_by_worker(self, host: Host, message: Message | None) -> None:
+        """Send a message, and the rows of results before it, as the adapter does."""
+        for one in [*host.link.result_batches(host.clock(self.now), message), *filter(None, [message])]:
+            self._send(host.name, "master", one)
 
     def _depart(self, host: Host, until: float) -> None:
         if not host.alive:
             return
         if self.now >= host.frozen_until and not host.flying:
-            message = host.link.flush(host.clock(self.now))
-            if message is not None:
-                self._send(host.name, "master", message)
+            self._send_by_worker(host, host.link.flush(host.clock(self.now)))
             if host.link.all_confirmed or self.now >= until:
                 self.promises.promise(
                     self.faults or host.link.all_confirmed, f"{host.name} leaves with records that it keeps"

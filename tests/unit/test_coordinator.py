@@ -493,10 +493,10 @@ def test_a_stop_of_the_schedule_is_told_to_every_worker_at_once_and_each_answer_
     paced.now = 2.0
     acked(paced, sessions, 2)
     paced.coordinator.pause()
-    told = [paced.coordinator.stamped(one.message, 2.5) for one in sends(paced.coordinator.expire(2.0))]
+    told = [paced.coordinator.stamped("a", one.message, 2.5) for one in sends(paced.coordinator.expire(2.0))]
     assert [message.stamp for message in told] == [Stamp(2.0, 2.5, 1.0, 0.0)] * 2  # type: ignore[attr-defined]
     paced.coordinator.unpause()
-    told = [paced.coordinator.stamped(one.message, 3.5) for one in sends(paced.coordinator.expire(3.0))]
+    told = [paced.coordinator.stamped("a", one.message, 3.5) for one in sends(paced.coordinator.expire(3.0))]
     assert [message.stamp for message in told] == [Stamp(2.0, 3.5, 1.5, 1.0)] * 2  # type: ignore[attr-defined]
     assert paced.run.pacer is not None
     assert [(one.at, one.seconds, one.reason) for one in paced.run.pacer.clock.stops] == [

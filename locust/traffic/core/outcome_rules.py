@@ -72,7 +72,7 @@ class WrittenRule:
         outcome = RULES[self.policy].judge(answer) if said is None else said
         if not self.needs_body or not answer.status or outcome not in (Outcome.DELIVERED, Outcome.REJECTED):
             return outcome
-        body = _parsed(answer.body)
+        body = parsed_body(answer.body)
         if outcome is Outcome.REJECTED:
             return Outcome.DELIVERED if _is_there(body, self.deliver_if) else outcome
         if _is_there(body, self.reject_if) or (self.deliver_if and not _is_there(body, self.deliver_if)):
@@ -84,7 +84,7 @@ class WrittenRule:
         said = read_outcomes(self.outcomes).get(answer.status)
         if (said or RULES[self.policy].judge(answer)) is not Outcome.DELIVERED:
             return ""
-        if self.reject_if and _is_there(_parsed(answer.body), self.reject_if):
+        if self.reject_if and _is_there(parsed_body(answer.body), self.reject_if):
             return f"HTTP {answer.status}, and {self.reject_if} is there"
         return f"HTTP {answer.status}, and {self.deliver_if} is not there"
 
@@ -98,7 +98,7 @@ def rule_for(policy: str, outcomes: str = "", reject_if: str = "", deliver_if: s
     return WrittenRule(known, outcomes, reject_if, deliver_if)
 
 
-def _parsed(body: bytes) -> Any:
+def parsed_body(body: bytes) -> Any:
     """Return a body's JSON; None if it is none."""
     try:
         return json.loads(body)

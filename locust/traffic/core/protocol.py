@@ -18,6 +18,7 @@ from traffic.core.outcome import LONGEST_REASON, LONGEST_RETRY_AFTER_S
 from traffic.core.pace.measures import PaceMeasures
 from traffic.core.ranges import Range, RangeSet
 from traffic.core.reading import BODIES
+from traffic.core.results import OFF
 from traffic.core.timings import KindTiming
 
 VERSION = 9
@@ -38,6 +39,8 @@ class RunConfig:
     `records`: what they are, BODIES, which are sent by `method` to `path`, or REQUESTS, which say that themselves.
     `outcomes`, `reject_if`, `deliver_if`: what answers mean, as a person wrote it (see `outcome_rules`).
     `brake`: a worker stops if nearly all of so many latest answers refuse the record with one status; 0: never.
+    `results`: of which attempts there are rows, OFF, FAILURES or ALL; `answers`: which of these rows have the answer,
+    the first `answer_size` bytes of it; `keep`: which member of the answer they have (a JSON Pointer; empty: none).
     """
 
     run: str
@@ -55,6 +58,10 @@ class RunConfig:
     reject_if: str = ""
     deliver_if: str = ""
     brake: int = 0
+    results: str = OFF
+    answers: str = OFF
+    answer_size: int = 0
+    keep: str = ""
 
     def to_wire(self) -> dict[str, Any]:
         """Return the configuration as a dict that msgpack can carry."""
@@ -85,6 +92,10 @@ class RunConfig:
             reject_if=wire.text(data.get("reject_if", "")),
             deliver_if=wire.text(data.get("deliver_if", "")),
             brake=wire.whole(data.get("brake", 0)),
+            results=wire.text(data.get("results", OFF)),
+            answers=wire.text(data.get("answers", OFF)),
+            answer_size=wire.whole(data.get("answer_size", 0)),
+            keep=wire.text(data.get("keep", "")),
         )
 
 
@@ -255,6 +266,7 @@ class Ack(Message):
     `refused`: the API refuses nearly everything with this status, so the worker has stopped; 0: it does not.
 
     `timings` has how long attempts took: each kind of attempt that has changed since the master confirmed it, whole.
+    `rows` is how many rows of results the worker has made since the run began there, whether it could keep them or not.
     """
 
     type = "traffic.ack"
@@ -284,6 +296,7 @@ class Ack(Message):
         "slowed": wire.whole,
         "refused": wire.whole,
         "timings": _timings,
+        "rows": wire.whole,
     }
 
     session: int
@@ -311,6 +324,24 @@ class Ack(Message):
     slowed: int = 0
     refused: int = 0
     timings: tuple[KindTiming, ...] = ()
+    rows: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ResultBatch(Message):
+    """Worker to master: so many `rows` of results, as CSV, compressed: one zstd frame.
+
+    `number` counts the batches of the run on this worker from 1 on. The worker keeps a batch until the master has
+    confirmed it, by `results` in an answer to an ack.
+    """
+
+    type = "traffic.results"
+    readers = {"run": wire.text, "number": wire.whole, "rows": wire.whole, "data": wire.raw}
+
+    run: str
+    number: int
+    rows: int
+    data: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -343,7 +374,8 @@ class LeaseGrant(Message):
     is the planned time between two records of this worker.
 
     `probe`: the worker is to try the API, with one record at a time, until another answer says otherwise. `limit` is
-    how many records a second it may send meanwhile; 0: as many as it can.
+    how many records a second it may send meanwhile; 0: as many as it can. `results`: the master has the worker's rows
+    up to the batch of this number.
     """
 
     type = "traffic.lease"
@@ -362,6 +394,7 @@ class LeaseGrant(Message):
         "stamp": Stamp.from_wire,
         "probe": wire.flag,
         "limit": wire.number,
+        "results": wire.whole,
     }
     wire_names = {"redelivered": "again"}
 
@@ -379,6 +412,7 @@ class LeaseGrant(Message):
     stamp: Stamp | None = None
     probe: bool = False
     limit: float = 0.0
+    results: int = 0
 
     def index_list(self) -> list[int]:
         """Return the records' indexes, in the order of the positions. Raises ProtocolError if they are not as many."""
@@ -400,7 +434,7 @@ class AckReply(Message):
     """Master to worker: ack `answers` was read, and all its outcomes are recorded.
 
     `over`: the run hands out no more records. `paused`: it hands out none until another answer says otherwise, or is a
-    lease. `probe` and `limit`: as in a lease.
+    lease. `probe`, `limit` and `results`: as in a lease.
     """
 
     type = "traffic.acked"
@@ -413,6 +447,7 @@ class AckReply(Message):
         "stamp": Stamp.from_wire,
         "probe": wire.flag,
         "limit": wire.number,
+        "results": wire.whole,
     }
 
     session: int
@@ -423,7 +458,8 @@ class AckReply(Message):
     stamp: Stamp | None = None
     probe: bool = False
     limit: float = 0.0
+    results: int = 0
 
 
-FROM_WORKER: tuple[type[Message], ...] = (Hello, Ack)
+FROM_WORKER: tuple[type[Message], ...] = (Hello, Ack, ResultBatch)
 FROM_MASTER: tuple[type[Message], ...] = (Welcome, LeaseGrant, AckReply)

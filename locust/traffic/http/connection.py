@@ -26,13 +26,15 @@ _IDLE_S = 0.001
 class Connection:
     """Sends requests to the API and hands the responses to its handler; connects when there is something to send.
 
-    `due` is when a timeout ends, by `now_s`: the handler's dispatcher calls `expire` then.
+    `due` is when a timeout ends, by `now_s`: the handler's dispatcher calls `expire` then. Of the latest request,
+    `connect_s` is how long it waited for a connection, 0 if there was one, and `first_byte_at` when its answer began; 0
+    if that came all at once.
     """
 
     __slots__ = (
         *("_any_sent", "_connector", "_endpoint", "_fresh", "_handler", "_handshake_done", "_idle_since", "_pending"),
         *("_read_watcher", "_recv", "_response_reader", "_send", "_socket", "_tls", "_unsent", "_write_watcher"),
-        *("busy", "due"),
+        *("_connect_began", "busy", "connect_s", "due", "first_byte_at"),
     )
 
     def __init__(self, endpoint: Endpoint, handler: ResponseHandler) -> None:
@@ -49,12 +51,13 @@ class Connection:
         self._connector: Connector | None = None
         self._any_sent = self._fresh = self._handshake_done = self.busy = False
         self.due, self._idle_since = NEVER, 0.0
+        self._connect_began = self.connect_s = self.first_byte_at = 0.0
 
     def request(self, data: bytes, now: float) -> None:
         """Send a request; `answered` or `failed` of the handler is called later, once."""
         assert not self.busy, "one request at a time"
         self._response_reader.bodiless = data.startswith(b"HEAD ")
-        self.busy, self._any_sent = True, False
+        self.busy, self._any_sent, self.connect_s, self.first_byte_at = True, False, 0.0, 0.0
         if self._send is not None and now - self._idle_since > _IDLE_S:
             self._check_closed()
         if self._send is None:
@@ -90,7 +93,7 @@ class Connection:
     # Connecting.
 
     def _connect(self, now: float) -> None:
-        self.due = now + self._endpoint.connect_timeout
+        self.due, self._connect_began = now + self._endpoint.connect_timeout, now
         if self._endpoint.tls is None and self._endpoint.make_tls is not None:
             try:
                 self._endpoint.tls = self._endpoint.make_tls()
@@ -132,7 +135,8 @@ class Connection:
         assert self._pending is not None
         data, self._pending = self._pending, None
         self._send = self._socket.send
-        self.due = now_s() + self._endpoint.answer_timeout
+        now = now_s()
+        self.due, self.connect_s = now + self._endpoint.answer_timeout, now - self._connect_began
         self._write(data)
 
     # Sending.
@@ -252,7 +256,9 @@ class Connection:
             else:
                 self._lost(error)
             return
-        if head is not None:
+        if head is None:
+            self.first_byte_at = self.first_byte_at or now_s()
+        else:
             reusable = head.keep_alive and not reader.surplus and self._unsent is None
             if not reusable and self._tls is None and asks_for_tls(head.status, data):
                 self._fail(WrongSchemeError(WRITE_HTTPS), sent=False)

@@ -25,14 +25,18 @@ from traffic.core.pace.config import PaceConfig
 from traffic.core.pace.profile import Profile
 from traffic.core.pace.recorded import RecordedSchedule
 from traffic.core.record_state import SETTLED, RecordState
+from traffic.core.results import OFF, columns_of
 from traffic.dataset.dataset import Dataset
 from traffic.dataset.time_index import TimeFacts, TimeIndex
 from traffic.master.audit import reconcile
 from traffic.master.job_summary import add_to_job_summary
 from traffic.master.lifecycle import Lifecycle, Phase
+from traffic.master.results_writer import ResultsWriter
 from traffic.master.threads import in_thread, thread_lock
+from traffic.ownership import RESULTS
 from traffic.runs.journal import Journal, JournalError, JournalWriteError, mark_reported
 from traffic.runs.junit import to_junit
+from traffic.runs.results_file import ResultsFile
 from traffic.runs.run_metadata import HeldRun, RunMetadata, ended
 from traffic.runs.state_dir import StateFolder
 from traffic.runs.target import describe_target
@@ -53,12 +57,20 @@ class ActiveRun:
     """
 
     def __init__(
-        self, run: Run, dataset: Dataset, journal: Journal, folder: StateFolder, times: TimeIndex | None = None
+        self,
+        run: Run,
+        dataset: Dataset,
+        journal: Journal,
+        folder: StateFolder,
+        times: TimeIndex | None = None,
+        *,
+        ended_before: bool = False,
     ) -> None:
         self.run, self.dataset, self.journal, self.folder, self._times = run, dataset, journal, folder, times
         self.metadata = journal.metadata
         run.answers.store, journal.lock = journal, thread_lock()
         run.storm.restore(self.metadata.storms)
+        self.results = self._open_results(run, ended_before=ended_before)
         self.stall = StallDetector(self.metadata.give_up_s)
         paused = self.metadata.paused
         self._life = Lifecycle(Phase.PAUSED, self.pause_reason) if paused else Lifecycle(Phase.RUNNING)
@@ -73,6 +85,28 @@ class ActiveRun:
         self._timed = run.timings.total().felt  # the response times up to the latest sample
         self._began, self._settled_before = now_s(), self.settled
         self.sample(self._began)
+
+    def _open_results(self, run: Run, *, ended_before: bool) -> ResultsWriter | None:
+        """Open the file of the run's results; None if it wants none, or the disk refuses, which is logged.
+
+        If the run has ended before, its file is whole as it is; else as far as the journal says.
+        """
+        if run.config.results == OFF:
+            return None
+        path = self.journal.path.with_name(RESULTS)
+        try:
+            size = max((one.size for one in self.journal.results()), default=0)
+            if ended_before and size:
+                size = path.stat().st_size if path.exists() else 1
+            columns = columns_of(run.config.answers, run.config.keep)
+            file = in_thread(ResultsFile, path, columns, size)
+            if file.begun_anew:
+                logger.warning("rows of results are lost: %s is gone, or shorter than it was", path)
+                run.results.lose_all()
+            return ResultsWriter(file, run.results)
+        except OSError as error:
+            logger.error("there will be no results: %s cannot be written: %s", path, error.strerror or error)  # noqa: TRY400 - the reason is all there is to say
+            return None
 
     @property
     def state(self) -> RunState:
@@ -223,12 +257,20 @@ class ActiveRun:
         context = self._context(self.state, self.reason, None, worker_states)
         return run_status(self.run, context, self._progress) | self._describe()
 
+    def _finish_results(self, file: ResultsFile) -> None:
+        """Make the results one frame; the journal says by then that the run has ended, so their size counts no more."""
+        try:
+            in_thread(file.finish)
+        except OSError as error:
+            logger.warning("the results %s cannot be finished: %s", file.path, error.strerror or error)
+
     def _describe(self) -> dict[str, Any]:
         """Return what a status says of the target, the users and the pace."""
         made = describe_target(self.metadata)
         held = self.metadata.held
         made["held"] = held and {"until": timestamp_of(held.until), "status": held.status}
         made["api_waits"] = self._describe_waits()
+        made["results"] = self._describe_results()
         measured = self.measured(now_s())
         made["checks"] = [check.result(measured).to_json() for check in self.checks]
         if (pacer := self.run.pacer) is not None:
@@ -236,6 +278,13 @@ class ActiveRun:
             if self._times is not None and isinstance(pacer.schedule, RecordedSchedule):
                 made["pace"] |= {"recorded": _describe_times(self._times.facts, pacer.schedule)}
         return made
+
+    def _describe_results(self) -> dict[str, Any] | None:
+        """Return how many rows of results there are, and how many are lost; None if the run wants none."""
+        config, book = self.run.config, self.run.results
+        if config.results == OFF:
+            return None
+        return {"which": config.results, "rows": book.kept, "lost": book.lost, "file": RESULTS}
 
     def measured(self, now: float) -> Measured:
         """Return what the run has come to, for its checks."""
@@ -281,6 +330,8 @@ class ActiveRun:
         report["verdict"] = verdict(report)
         self._discardable = self._write(report) and state is RunState.COMPLETED
         self._end_journal(state, report["ended"])
+        if self.results is not None:
+            self._finish_results(self.results.file)
         self.report = report
         self._life.transition(Phase(state), reason)
         self.reported.set()
@@ -288,8 +339,10 @@ class ActiveRun:
         return report
 
     def close(self) -> None:
-        """Close the dataset. Call it when another run begins."""
+        """Close the dataset, and the results if there is no report. Call it when another run begins."""
         self.dataset.close()
+        if self.results is not None and self.report is None:
+            self.results.file.close()
 
     def _context(self, state: RunState, reason: str, at: str | None, worker_states: dict[str, str]) -> RunContext:
         resumed = tuple(one.to_json() for one in self.metadata.resumed)

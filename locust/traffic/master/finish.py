@@ -29,6 +29,8 @@ logger = logging.getLogger(__name__)
 EXIT_DELIVERED, EXIT_BROKEN, EXIT_NOT_ALL, EXIT_REFUSED, EXIT_CHECK_FAILED = 0, 2, 3, 4, 5
 # How long the workers' last acks may take, after the stop timeout.
 LAST_ACKS_S = 3.0
+# How long rows of results may take that workers have not handed in with their last acks.
+LAST_ROWS_S = 5.0
 # How long the last entries may take to get onto the disk.
 LAST_ENTRIES_S = 10.0
 
@@ -134,10 +136,17 @@ class RunFinisher:
             gevent.sleep(0.05)
         self._finish(active_run, state, reason)
 
+    def _await_rows(self, active_run: ActiveRun) -> None:
+        """Wait for rows of results that workers still have; those of a worker that is gone never come."""
+        deadline = now_s() + LAST_ROWS_S
+        while active_run.run.results.awaits(self._coordinator.sessions) and now_s() < deadline:
+            gevent.sleep(0.05)
+
     def _finish(self, active_run: ActiveRun, state: RunState, reason: str = "") -> None:
         """Close the ledger and write the report. Do nothing if the run is not live any more."""
         if not active_run.live:
             return
+        self._await_rows(active_run)
         active_run.begin_report()
         self._outbox.put(self._coordinator.close())
         if not self._outbox.drain(LAST_ENTRIES_S):

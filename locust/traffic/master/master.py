@@ -188,7 +188,7 @@ class Master:
                 self.active_run.discard_journal()
         self.active_run, self.refusal = active_run, None
         self.run_events.update(active_run)
-        self._outbox.journal = active_run.journal
+        self._outbox.journal, self._outbox.results = active_run.journal, active_run.results
         if active_run.metadata.host != self._starter.host_of_class:
             self.environment.host = active_run.metadata.host
         options = self._starter.options
@@ -263,7 +263,7 @@ class Master:
 
     def _act(self, decision: Decision) -> None:
         if isinstance(decision, Send):
-            message = self._coordinator.stamped(decision.message, now_s())
+            message = self._coordinator.stamped(decision.worker, decision.message, now_s())
             self.runner.send_message(message.type, message.to_wire(), decision.worker)
         elif is_shown(decision):
             logger.info("%s", decision)

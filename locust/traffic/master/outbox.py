@@ -10,7 +10,8 @@ import gevent
 from gevent.event import Event
 
 from traffic.clock import now_s
-from traffic.core.master.decisions import Decision, Entry, TimingsRecorded
+from traffic.core.master.decisions import Decision, Entry, ResultsReceived, TimingsRecorded
+from traffic.master.results_writer import ResultsWriter
 from traffic.master.threads import in_thread
 from traffic.runs.journal import Journal, JournalWriteError
 from traffic.runs.run_metadata import RunMetadata
@@ -23,12 +24,15 @@ RETRY_S = 1.0
 class Outbox:
     """Journals and carries out decisions, each by `act`. `journal` is the live run's; without one no entry may be put.
 
+    `results` writes its rows of results, before the journal says that they are there.
+
     `trouble` says why the journal cannot be written at the moment; empty if it can. As long as it cannot, nothing is
     carried out, so that workers learn of nothing that is not on disk.
     """
 
     def __init__(self, act: Callable[[Decision], None]) -> None:
         self.journal: Journal | None = None
+        self.results: ResultsWriter | None = None  # None: the run has no rows of results
         self.trouble = ""
         self._act = act
         self._waiting: list[Decision] = []
@@ -95,19 +99,22 @@ class Outbox:
         """Write the entries of `batch`, trying until it works; return False if the journal was abandoned meanwhile."""
         entries = [decision for decision in batch if isinstance(decision, Entry)]
         timings = [decision for decision in batch if isinstance(decision, TimingsRecorded)]
+        received = [decision for decision in batch if isinstance(decision, ResultsReceived)]
         metadata, self._metadata, number = self._metadata, None, self._noted
-        if not (entries or timings) and metadata is None:
+        if not (entries or timings or received) and metadata is None:
             return True
         journal = self.journal
         assert journal is not None, "only a live run has something to journal, and it has a journal"
         while self.journal is journal:
             try:
-                in_thread(journal.write, entries, metadata, timings)
+                in_thread(_write, journal, self.results if received else None, received, entries, metadata, timings)
             except JournalWriteError as error:
                 self._set_trouble(journal, str(error))
                 gevent.sleep(RETRY_S)
             else:
                 self._count_journaled(number)
+                if received and self.results is not None:
+                    self.results.commit()
                 if self.trouble:
                     self.trouble = ""
                     logger.info("the journal can be written again")
@@ -123,3 +130,16 @@ class Outbox:
         if not self.trouble:
             logger.error("the journal %s cannot be written: %s", journal.path, reason)
         self.trouble = f"the journal cannot be written: {reason}"
+
+
+def _write(
+    journal: Journal,
+    results: ResultsWriter | None,
+    received: list[ResultsReceived],
+    entries: list[Entry],
+    metadata: RunMetadata | None,
+    timings: list[TimingsRecorded],
+) -> None:
+    """Write rows of results, then the journal. JournalWriteError as `Journal.write`: the rows do not count then."""
+    kept = results.write(received) if results is not None else []
+    journal.write(entries, metadata, timings, kept)

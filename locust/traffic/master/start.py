@@ -13,6 +13,7 @@ from traffic.clock import timestamp, wall_ms
 from traffic.core.master.handed_out import HandedOut
 from traffic.core.master.pacer import Pacer
 from traffic.core.master.run import Run
+from traffic.core.master.run_state import RunState
 from traffic.core.order import Order
 from traffic.core.pace.config import PaceConfig, RecordedPace
 from traffic.core.pace.schedule import Schedule
@@ -181,6 +182,10 @@ class RunStarter:
             reject_if=settings.reject_if,
             deliver_if=settings.deliver_if,
             brake=settings.brake,
+            results=settings.results,
+            answers=settings.answers,
+            answer_size=settings.answer_size,
+            keep=settings.keep,
         )
         metadata = RunMetadata(
             terms=config,
@@ -225,6 +230,7 @@ class RunStarter:
         """Resume a run. Its sessions are numbered from `metadata.first_session` on."""
         assert prepared.to_resume is not None
         journal, run, reopened = prepared.to_resume.journal, prepared.to_resume.run, prepared.to_resume.reopened
+        ended_before = journal.metadata.state != RunState.RUNNING
         first = max(first_session, journal.metadata.first_session + SESSIONS_OF_ONE_MASTER)
         try:
             metadata = resumed(journal.metadata, run.ledger.settled, prepared.host, first, reopened.positions.count)
@@ -240,7 +246,7 @@ class RunStarter:
             raise JournalError(f"{what}. Make room on its disk.") from error
         if (schedule := _schedule(metadata, prepared.times)) is not None:
             run.pacer = Pacer.resumed(schedule, run.ledger.positions(RecordState.PENDING), run.ledger.leased_to)
-        return ActiveRun(run, prepared.dataset, journal, prepared.folder, prepared.times)
+        return ActiveRun(run, prepared.dataset, journal, prepared.folder, prepared.times, ended_before=ended_before)
 
     def _check_users(self) -> None:
         if self._environment.shape_class is None:  # a shape says how many users there are

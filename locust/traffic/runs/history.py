@@ -178,6 +178,7 @@ def recover(journal: Journal, dataset: Dataset, ranked: Indexes | None = None, *
     run = Run.recovered(metadata.terms, dataset, order, recovery)
     run.answers = answers
     run.timings.restore(journal.timings())
+    run.results.restore((one.worker, one.number, one.rows) for one in journal.results())
     if metadata.stamp is not None:
         run.handed_out = HandedOut(metadata.stamp, metadata.records, wall_ms)
         run.handed_out.restore(recovery.handed_out)

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from traffic.core.excerpt import Excerpt
 from traffic.core.master.decisions import Entry, OutcomesRecorded, TimingsRecorded
@@ -65,10 +65,25 @@ _TIMINGS = (
     "CREATE TABLE IF NOT EXISTS timing "
     "(worker TEXT NOT NULL, kind TEXT NOT NULL, body TEXT NOT NULL, PRIMARY KEY (worker, kind)) WITHOUT ROWID"
 )
+# The same goes for this one: up to which batch each worker's rows are in the results, how many these are, and how long
+# the file was then.
+_RESULTS = (
+    "CREATE TABLE IF NOT EXISTS results "
+    "(worker TEXT PRIMARY KEY, number INTEGER NOT NULL, rows INTEGER NOT NULL, size INTEGER NOT NULL) WITHOUT ROWID"
+)
 # How many numbers one statement may name: SQLite takes 999 in its older releases.
 _MOST_NUMBERS = 900
 # What reading a file raises that is not as it was written. (Text that is not UTF-8 raises ValueError.)
 _SPOILT = (sqlite3.Error, ValueError, KeyError, TypeError, ProtocolError)
+
+
+class KeptRows(NamedTuple):
+    """How many rows of a worker, up to its batch of this `number`, are in the file of results, of `size` bytes then."""
+
+    worker: str
+    number: int
+    rows: int
+    size: int
 
 
 class JournalError(RefusedError):
@@ -162,8 +177,9 @@ class Journal:
         entries: Iterable[Entry] = (),
         metadata: RunMetadata | None = None,
         timings: Iterable[TimingsRecorded] = (),
+        results: Iterable[KeptRows] = (),
     ) -> None:
-        """Add entries; replace the metadata if it is given, and what is known of each timing.
+        """Add entries; replace the metadata if it is given, what is known of each timing, and of each worker's rows.
 
         Either all of it is on disk then, or none and JournalWriteError says why.
         """
@@ -175,12 +191,16 @@ class Journal:
             rows.append((count, body))
             if isinstance(entry, OutcomesRecorded):
                 answers += [(one.number, one.pattern, *answer_to_row(one.excerpt)) for one in entry.answers]
+        kept = [(one.worker, one.number, one.rows, one.size) for one in results]
         measured = [timing_to_row(recorded.worker, one) for recorded in timings for one in recorded.timings]
         try:
             with self.lock, _transaction(self._database):
                 if measured:
                     self._database.execute(_TIMINGS)
                     self._database.executemany("INSERT OR REPLACE INTO timing VALUES (?, ?, ?)", measured)
+                if kept:
+                    self._database.execute(_RESULTS)
+                    self._database.executemany("INSERT OR REPLACE INTO results VALUES (?, ?, ?, ?)", kept)
                 if answers:
                     self._database.execute(_ANSWERS)
                     self._database.executemany("INSERT INTO answer VALUES (?, ?, ?, ?)", answers)
@@ -230,6 +250,16 @@ class Journal:
             if self._has_table("timing"):
                 for worker, kind, body in self._database.execute("SELECT worker, kind, body FROM timing"):
                     yield worker, timing_from_row(kind, body)
+        except _SPOILT as error:
+            raise _unusable(self.path, error) from error
+
+    def results(self) -> list[KeptRows]:
+        """Return which rows of each worker are kept. JournalError if that cannot be read."""
+        try:
+            if not self._has_table("results"):
+                return []
+            asked = "SELECT worker, number, rows, size FROM results ORDER BY worker"
+            return [KeptRows(*row) for row in self._database.execute(asked)]
         except _SPOILT as error:
             raise _unusable(self.path, error) from error
 

@@ -6,6 +6,7 @@ runs/<run id>/journal.sqlite    its journal, until every record is delivered
 runs/<run id>/dead-letters.jsonl  its dead letters, one JSON object a line
 runs/<run id>/unsent.txt        the indexes that were never sent, one a line
 runs/<run id>/junit.xml         the report for CI
+runs/<run id>/results.csv.zst   a row for each attempt, if the run wants them
 
 `traffic.ownership` says how a folder is recognised as ours, and what of it may be deleted.
 """

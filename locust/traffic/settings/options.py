@@ -17,6 +17,7 @@ from traffic.core.outcome import Policy
 from traffic.core.pace.config import PaceConfig, RecordedPace, TimeFormat
 from traffic.core.pace.profile import Profile
 from traffic.core.reading import BODIES, REQUESTS, TIME, Reading
+from traffic.core.results import ALL, WHICH
 from traffic.core.stamp import Stamp
 from traffic.environment import mistyped
 from traffic.settings import rate_text
@@ -71,6 +72,10 @@ class Settings:
     deliver_if: str
     brake: int
     check: tuple[str, ...]
+    results: str
+    answers: str
+    answer_size: int
+    keep: str
     give_up: int
     resume: str
     resend: str
@@ -95,7 +100,7 @@ class Settings:
             rule = "--traffic-resend sends the dead letters of an earlier run again, and --traffic-resume names none"
             remedy = f"Set --traffic-resume (TRAFFIC_RESUME) to {LATEST} or a run's id, or leave --traffic-resend empty"
             faults.append(f"{rule}. {remedy}.")
-        faults += [*_reading_faults(values), *_pace_faults(options, values)]
+        faults += [*_reading_faults(values), *_pace_faults(options, values), *_results_faults(values)]
         if faults:
             raise SettingsError(" ".join(faults))
         return cls(**values)
@@ -144,6 +149,21 @@ def _reading_faults(values: dict[str, Any]) -> Iterator[str]:
     if whole and values.get("time") not in (None, TIME):
         what = f"whole requests have one time each, and --traffic-time asks for {values['time']!r}"
         yield f"{what}. Say --traffic-time {TIME} (TRAFFIC_TIME={TIME})."
+
+
+def _results_faults(values: dict[str, Any]) -> Iterator[str]:
+    """Return what is wanted of rows that there are not."""
+    rows, answers = values.get("results"), values.get("answers")
+    if rows is None or answers is None:
+        return
+    if WHICH.index(answers) > WHICH.index(rows):
+        what = f"--traffic-answers {answers}: answers stand in the rows of results, and --traffic-results is {rows}"
+        yield f"{what}. Say --traffic-results {answers} (TRAFFIC_RESULTS={answers}), or leave the answers out."
+    if values.get("keep") and rows != ALL:
+        what = (
+            f"--traffic-keep {values['keep']}: it is a column of the rows of results, and --traffic-results is {rows}"
+        )
+        yield f"{what}. Say --traffic-results {ALL} (TRAFFIC_RESULTS={ALL}), or leave it out."
 
 
 def _pace_faults(options: argparse.Namespace, values: dict[str, Any]) -> list[str]:

@@ -7,6 +7,7 @@ from traffic.core.lease_terms import LEASE_S
 from traffic.core.pace.config import TIME_FORMATS
 from traffic.core.protocol import CATCH_UP, TIMEOUT_S
 from traffic.core.reading import BODIES, DELIMITERS, REQUESTS
+from traffic.core.results import OFF, WHICH
 from traffic.settings import rate_text
 from traffic.settings.option import Option
 from traffic.settings.readers import (
@@ -346,6 +347,36 @@ OPTIONS = (
         called="Checks",
         many=True,
         example="latency.p(99) < 250",
+    ),
+    Option(
+        "traffic_results",
+        OFF,
+        "Of which attempts to keep a row in the run's folder: off, failures, or all",
+        one_of(*WHICH),
+        in_form=True,
+        choices=WHICH,
+    ),
+    Option(
+        "traffic_answers",
+        OFF,
+        "Which of these rows have what the API answered: off, failures, or all",
+        one_of(*WHICH),
+        choices=WHICH,
+    ),
+    Option(
+        "traffic_answer_size",
+        "2048",
+        "How many bytes of an answer a row has at most",
+        whole(1, 1 << 20),
+    ),
+    Option(
+        "traffic_keep",
+        "",
+        "JSON Pointer into the answer, such as /id: what stands there is a column of the results",
+        pointer,
+        in_form=True,
+        called="Keep of the answer",
+        example="/id",
     ),
     Option(
         "traffic_give_up",

@@ -15,8 +15,10 @@ from traffic.core.excerpt import Excerpt
 from traffic.core.outcome import UNAUTHORIZED, Answer, Outcome, judged, retry_after_s
 from traffic.core.outcome_rules import MOST_JUDGED
 from traffic.core.protocol import RunConfig
+from traffic.core.results import OFF
 from traffic.core.timings import Request
 from traffic.core.worker.feed import Record
+from traffic.core.worker.record import Wire
 from traffic.http.resolver import Target
 from traffic.http.scheme_mismatch import WRITE_HTTP, WRITE_HTTPS, asks_for_tls, met_plain
 from traffic.machine_limits import OwnFaultError
@@ -63,6 +65,7 @@ class RecordUser(RecordUserBase, FastHttpUser):  # type: ignore[misc] # a FastHt
         assert run is not None, "a record was taken, so there is a run"
         told, parts = self._prepare(run, record)
         answer, outcome, started = Answer(0, STOPPED, fault="user"), None, now_s()
+        record.wire = None
         record.sent, record.request = started, Request(parts.name, parts.method)
         try:
             body: Any = parts.body  # Locust's annotation forgets bytes
@@ -81,6 +84,9 @@ class RecordUser(RecordUserBase, FastHttpUser):  # type: ignore[misc] # a FastHt
                 if read.status == UNAUTHORIZED and told.refreshable:
                     read = told.refused()
                 answer, outcome, fault = judged(rule, read)
+                if run.results != OFF and read.status:
+                    whole = bytes(response.content or b"")
+                    record.wire = Wire(received=len(whole), content=whole[:MOST_JUDGED])
                 excerpt = _excerpt(response) if read.status and outcome is not Outcome.DELIVERED else None
                 answer = replace(answer, excerpt=excerpt, body=b"")
                 if outcome is Outcome.DELIVERED:

@@ -18,6 +18,7 @@ from traffic.core.outcome import (
 from traffic.core.outcome_rules import MOST_JUDGED, WrittenRule, rule_for
 from traffic.core.protocol import RunConfig
 from traffic.core.reading import REQUESTS
+from traffic.core.results import ALL, OFF
 from traffic.core.worker.feed import Record
 from traffic.http.http1 import REMEMBERED, ResponseHead
 from traffic.http.resolver import Target
@@ -39,13 +40,14 @@ class RequestPlan:
     """The run's settings as bytes and rules that are ready for use. ValueError if they cannot stand in a request.
 
     `known` has judgements by the head that they are on. `keep_from` is the status from which on an answer's content may
-    be wanted: with a rule that may reject anything, from the lowest; `most_kept` is how many bytes of it.
+    be wanted: with a rule that may reject anything, from the lowest; `most_kept` is how many bytes of it. `wants_rows`:
+    the run has rows of results.
     `stats_buffer` has all requests if the records are bodies; None: `whole_request` says which has a record's.
     """
 
     __slots__ = (
         *("_buffer_of", "_buffers", "_by_body", "_constant", "_maker", "_own", "_target", "_told", "_version"),
-        *("_worker", "config", "keep_from", "known", "most_kept", "rule", "run", "stats_buffer", "wait"),
+        *("_worker", "config", "keep_from", "known", "most_kept", "rule", "run", "stats_buffer", "wait", "wants_rows"),
     )
 
     def __init__(
@@ -64,7 +66,10 @@ class RequestPlan:
         self._by_body = bool(getattr(rule, "needs_body", False))
         self._constant = type(rule) in _CONSTANT and not self._by_body
         self.keep_from = KEPT_FROM if type(rule) in (AtLeastOnce, AtMostOnce) else 0
-        self.most_kept = MOST_JUDGED if self._by_body else MOST_BODY
+        self.wants_rows = run.results != OFF
+        self.most_kept = MOST_JUDGED if self._by_body or run.keep else max(MOST_BODY, run.answer_size)
+        if run.keep or run.answers == ALL:
+            self.keep_from = 0
         self.known: dict[ResponseHead, Judgement] = {}
         self._buffers: dict[bytes, StatsBuffer] = {}
         self._renew()

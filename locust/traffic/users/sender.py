@@ -13,6 +13,7 @@ from traffic.clock import now_s
 from traffic.core.excerpt import Excerpt
 from traffic.core.outcome import Answer, Outcome, judged
 from traffic.core.worker.feed import Record
+from traffic.core.worker.record import Wire
 from traffic.http.connection import Connection
 from traffic.http.http1 import ResponseHead
 from traffic.users.base import STOPPED
@@ -92,6 +93,9 @@ class Sender:
             return None
         known = plan.known.get(head)
         answer, outcome, fault = known or plan.judge(head, record, self.connection.content_of(head))
+        if plan.wants_rows:
+            first = self.connection.first_byte_at or now
+            record.wire = Wire(self.connection.connect_s, first, body, self.connection.content_of(head))
         if outcome is not _DELIVERED:
             excerpt = Excerpt.of(head.fields, self.connection.content_of(head), body)
             answer = replace(answer, excerpt=excerpt, body=b"")
@@ -120,6 +124,7 @@ class Sender:
         now = now_s()
         answer, outcome, fault = judged(plan.rule, unanswered(error, sent=sent, waited=now - record.sent))
         self._record = None
+        record.wire = Wire(self.connection.connect_s) if plan.wants_rows else None
         self._source.record_outcome(record, answer, outcome)
         stats_buffer = self._stats
         assert stats_buffer is not None, "it was set as the request was made"

@@ -2,6 +2,7 @@
 
 import logging
 import random
+import time
 from collections import deque
 from typing import Any
 
@@ -17,6 +18,7 @@ from traffic.core.protocol import FROM_MASTER, REGISTER, Message, RunConfig
 from traffic.core.wire import ProtocolError
 from traffic.core.worker.feed import Feed, Record
 from traffic.core.worker.link import LeaseClient
+from traffic.core.worker.result_log import ResultLog
 from traffic.locust_patches.connecting import report_silent_master
 from traffic.locust_patches.membership import register_again
 from traffic.locust_patches.worker_tests import (
@@ -26,6 +28,7 @@ from traffic.locust_patches.worker_tests import (
     send_last_statistics,
 )
 from traffic.machine_limits import raise_open_files, too_few_files
+from traffic.runs.results_file import compress
 from traffic.worker import health
 from traffic.worker.alarm import Alarm
 
@@ -42,7 +45,7 @@ class Worker:
 
     def __init__(self, environment: Environment, runner: WorkerRunner) -> None:
         self.environment, self.runner = environment, runner
-        self._feed = Feed(random.Random())  # noqa: S311 - spreads retries, keeps no secret
+        self._feed = Feed(random.Random(), self._new_results)  # noqa: S311 - spreads retries, keeps no secret
         self._lease_client = LeaseClient(self._feed, LeaseTerms())
         self._poll_now = Event()
         self._alarm = Alarm(self._poll_now.set)
@@ -180,8 +183,15 @@ class Worker:
             logger.warning("%s", self._lease_client.expected_fault)
 
     def _send(self, message: Message | None) -> None:
-        if message is not None:
-            self.runner.send_message(message.type, message.to_wire())
+        """Send a message of the lease client, and the rows of results before it."""
+        batches = self._lease_client.result_batches(now_s(), message)
+        for one in [*batches, *([] if message is None else [message])]:
+            self.runner.send_message(one.type, one.to_wire())
+
+    def _new_results(self, run: RunConfig) -> ResultLog:
+        log = ResultLog(run, self.name, compress)
+        log.wall_s = time.time() - now_s()
+        return log
 
     def _wake_waiters(self) -> None:
         """Wake as many waiting users as there are records for, and all of them if the run is over."""

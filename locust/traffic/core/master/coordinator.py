@@ -14,6 +14,8 @@ Guarded here:
 - A worker in trouble gets one record at a time, and none of another worker's slice while a worker is well.
 """
 
+from dataclasses import replace
+
 from traffic.core.lease_terms import LeaseTerms
 from traffic.core.master.api_hold import ApiHold
 from traffic.core.master.api_wishes import follow_wishes, limits_of, note_wishes
@@ -30,7 +32,7 @@ from traffic.core.master.run import Run
 from traffic.core.master.schedule_keeper import ScheduleKeeper, stamped
 from traffic.core.master.session import SendLimits, Session
 from traffic.core.master.stall import describe_trouble, stall_reason
-from traffic.core.protocol import VERSION, Ack, Hello, Message
+from traffic.core.protocol import VERSION, Ack, AckReply, Hello, LeaseGrant, Message, ResultBatch
 from traffic.core.ranges import RangeSet
 from traffic.core.record_state import RecordState
 from traffic.core.wire import ProtocolError
@@ -118,6 +120,8 @@ class LeaseCoordinator:
             return self._on_hello(worker, message, now)
         if isinstance(message, Ack):
             return self._on_ack(worker, message, now)
+        if isinstance(message, ResultBatch):
+            return list(self.run.receive_results(worker, message)) if self.run is not None else []
         raise ProtocolError(f"a worker does not send {type(message).__name__}")
 
     def expire(self, now: float) -> list[Decision]:
@@ -341,9 +345,13 @@ class LeaseCoordinator:
     def _reclaim(self, worker: str, reason: str) -> list[Decision]:
         return list(self.run.reclaim(worker, reason)) if self.run is not None else []
 
-    def stamped(self, message: Message, now: float) -> Message:
-        """Return a message as it leaves at `now`: in a paced run, with the second of the schedule."""
-        return stamped(message, self.run, now)
+    def stamped(self, worker: str, message: Message, now: float) -> Message:
+        """Return a message to a worker as it leaves at `now`: with the schedule's second, and which rows are kept."""
+        made = stamped(message, self.run, now)
+        if self.run is None or not isinstance(made, LeaseGrant | AckReply):
+            return made
+        number = self.run.results.confirmed(worker)
+        return replace(made, results=number) if number else made
 
     def _pace(self, now: float) -> list[Decision]:
         """Deal what comes due in a paced run. Workers learn at once if the schedule stops, or goes on."""

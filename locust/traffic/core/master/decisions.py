@@ -1,7 +1,8 @@
 """Define what the master's side of the protocol decides. The master's process carries decisions out in their order.
 
 `Send` is a message to be sent. An `Entry` goes to the journal, and must be there before any `Send` that comes after it.
-An `Event` is shown to people, in one line. `LeaseReturned` is both. `TimingsRecorded` goes to the journal, too.
+An `Event` is shown to people, in one line. `LeaseReturned` is both. `TimingsRecorded` and
+`ResultsReceived` go to the disk, too.
 """
 
 from dataclasses import dataclass
@@ -48,6 +49,19 @@ class TimingsRecorded:
 
     worker: str
     timings: tuple[KindTiming, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ResultsReceived:
+    """A worker's rows of results are to be kept: the batch of this `number`, of so many `rows`, compressed.
+
+    They are in the file, and the number in the journal, before the worker is told. No outcome depends on them.
+    """
+
+    worker: str
+    number: int
+    rows: int
+    data: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,7 +254,7 @@ Event = (
     | UsersJudged
     | AllSettled
 )
-Decision = Send | Entry | TimingsRecorded | Event
+Decision = Send | Entry | TimingsRecorded | ResultsReceived | Event
 
 
 def is_shown(decision: Decision) -> bool:

@@ -10,6 +10,7 @@ from traffic.core.master.decisions import (
     LeaseReclaimed,
     OutcomesRecorded,
     OutcomesRefused,
+    ResultsReceived,
     TimingsRecorded,
     WorkerGone,
     WorkerJoined,
@@ -19,10 +20,11 @@ from traffic.core.master.in_doubt import mark_in_doubt
 from traffic.core.master.ledger import Ledger
 from traffic.core.master.rate_backoff import RateBackoff
 from traffic.core.master.recovery import Recovery
+from traffic.core.master.result_book import ResultBook
 from traffic.core.master.storm import Storm
 from traffic.core.master.timing_book import TimingBook
 from traffic.core.order import Order
-from traffic.core.protocol import Ack, Failure, RunConfig
+from traffic.core.protocol import Ack, Failure, ResultBatch, RunConfig
 from traffic.core.ranges import Range, RangeSet
 from traffic.core.record_state import Cause, DeadLetterGroup, RecordState
 from traffic.core.records import Records
@@ -41,7 +43,8 @@ class Run:
     outcomes of positions that their worker was never leased. `hold` says whether the API has asked the run to wait,
     and `backoff` how much slower than usual it sends because of the API. `handed_out` has the times that are put into
     the records; None: none are. `answers` are those that its dead letters keep.
-    `storm` says whether the API refuses nearly everything, and `timings` how long attempts took.
+    `storm` says whether the API refuses nearly everything, `timings` how long attempts took, and `results` which rows
+    of them are kept.
     """
 
     config: RunConfig
@@ -59,6 +62,7 @@ class Run:
     answers: AnswerBook = field(default_factory=AnswerBook)
     storm: Storm = field(default_factory=Storm)
     timings: TimingBook = field(default_factory=TimingBook)
+    results: ResultBook = field(default_factory=ResultBook)
 
     @classmethod
     def of(cls, config: RunConfig, dataset: Records, order: Order) -> "Run":
@@ -112,12 +116,20 @@ class Run:
             self.pacer.monitor.note(worker, ack.pace)
         if worker in self.ledger.ever_leased:
             self.note_attempts(worker, ack.attempts, ack.resent, ack.maybe_resent)
+            self.results.note_made(worker, ack.rows)
             if timings := self.timings.note(worker, ack.timings):
                 made.append(TimingsRecorded(worker, timings))
         if delivered or letters:
             counted = self.attempts[worker], self.resent[worker], self.maybe_resent[worker]
             made.append(OutcomesRecorded(worker, delivered, tuple(letters), *counted, answers=self.answers.take_new()))
         return [*made, *self._report_refused(worker, refused)]
+
+    def receive_results(self, worker: str, batch: ResultBatch) -> list[ResultsReceived]:
+        """Take the rows of a worker that has been leased records of this run; nothing if they are kept already."""
+        if batch.run != self.config.run or worker not in self.ledger.ever_leased:
+            return []
+        taken = self.results.accept(worker, batch)
+        return [ResultsReceived(worker, batch.number, batch.rows, batch.data)] if taken else []
 
     def _believable(self, worker: str, ranges: tuple[Range, ...], refused: RangeSet) -> RangeSet:
         """Return what an ack reports of positions that its worker was ever leased. Adds the others to `refused`."""

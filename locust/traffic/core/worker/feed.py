@@ -12,6 +12,7 @@ from traffic.core.outcome import Answer, Outcome, backoff
 from traffic.core.pace.measures import LATE_S
 from traffic.core.protocol import Failure, LeaseGrant, RunConfig, Tried
 from traffic.core.ranges import RangeSet
+from traffic.core.results import OFF
 from traffic.core.wire import ProtocolError
 from traffic.core.worker.brake import Brake
 from traffic.core.worker.failures import Failures, positions_of
@@ -22,6 +23,7 @@ from traffic.core.worker.put_off import PutOff
 from traffic.core.worker.rate_limit import RateLimit
 from traffic.core.worker.reach import Reach
 from traffic.core.worker.record import Counts, Record
+from traffic.core.worker.result_log import NewResultLog, ResultLog
 from traffic.core.worker.retries import Retries
 from traffic.core.worker.schedule_estimate import ScheduleEstimate
 from traffic.core.worker.timing_log import TimingLog
@@ -34,10 +36,13 @@ _NEVER = float("inf")
 
 
 class Feed:
-    """The leased records of one session at a time. Times are seconds on the worker's own clock."""
+    """The leased records of one session at a time. Times are seconds on the worker's own clock.
 
-    def __init__(self, generator: random.Random) -> None:
-        self._random = generator
+    `new_results` makes the log of a run that wants rows of results; None: this worker writes none.
+    """
+
+    def __init__(self, generator: random.Random, new_results: NewResultLog | None = None) -> None:
+        self._random, self._new_results = generator, new_results
         self._leased: LeaseQueue | PacedQueue = LeaseQueue()
         self.schedule, self.meter = ScheduleEstimate(), PaceMeter()
         self.users = 0  # how many would take a record if there were one
@@ -60,8 +65,9 @@ class Feed:
         # Set when the lease client should be polled at once; whoever polls it resets this.
         self.needs_poll = False
         self.counts, self.timings = Counts(), TimingLog()
+        self.results: ResultLog | None = None  # None: the run wants no rows
         # What was counted of runs that another run, or none, has replaced, by run.
-        self._former: dict[str, tuple[Counts, TimingLog]] = {}
+        self._former: dict[str, tuple[Counts, TimingLog, ResultLog | None]] = {}
         # Why nothing gets done, by the latest attempt; empty if something does.
         self.trouble = ""
         self.reach, self.put_off, self.limit, self.brake = Reach(), PutOff(), RateLimit(), Brake()
@@ -103,6 +109,8 @@ class Feed:
             self._delivered, self._failed = [], Failures()
             self._count_for(run)
         self.timings.begin_session()
+        if self.results is not None:
+            self.results.begin_session()
         self._drop_waiting()
         self._leased = PacedQueue(run.catch_up) if run is not None and run.paced else LeaseQueue()
         self.schedule = ScheduleEstimate()
@@ -114,12 +122,17 @@ class Feed:
     def _count_for(self, run: RunConfig | None) -> None:
         """Count the attempts of another run; a run that is resumed after others continues its own counts."""
         if self.run is not None:
-            self._former[self.run.run] = self.counts.without(self._in_flight.values()), self.timings
+            counted = self.counts.without(self._in_flight.values())
+            self._former[self.run.run] = counted, self.timings, self.results
         former = self._former.get(run.run) if run is not None else None
-        self.counts, self.timings = former or (Counts(), TimingLog())
+        self.counts, self.timings, self.results = former or (Counts(), TimingLog(), self._results_of(run))
         self.trouble, self.reach, self._hand_back_due = "", Reach(), _NEVER
         self.meter, self.put_off, self.limit = PaceMeter(), PutOff(), RateLimit()
         self.brake = Brake(run.brake if run is not None else 0)
+
+    def _results_of(self, run: RunConfig | None) -> ResultLog | None:
+        wanted = run is not None and run.results != OFF
+        return self._new_results(run) if wanted and run is not None and self._new_results is not None else None
 
     def add_lease(self, grant: LeaseGrant, now: float) -> None:
         """Add the records of a lease, which came at `now`. ProtocolError if it contradicts itself, or without a run."""
@@ -244,7 +257,9 @@ class Feed:
         if outcome is _DELIVERED and record.session == self.session:
             self._delivered.append(record.position)
         elif self.run is not None and record.run == self.run.run:
-            self._record_other(record, answer, outcome, now)
+            outcome = self._record_other(record, answer, outcome, now)
+        if self.results is not None and answer.sent and record.sent and record.run == self._run_id:
+            self.results.note(record, answer, outcome, now)
 
     def _note_over(self, record: Record, answer: Answer, now: float) -> None:
         """Note an attempt that is over: when it was sent, and when its record was taken, if that is known."""
@@ -266,8 +281,11 @@ class Feed:
         self.counts.put_off += 1
         self.put_off.note(answer, now)
 
-    def _record_other(self, record: Record, answer: Answer, outcome: Outcome, now: float) -> None:
-        """Record an outcome other than "delivered in the session in which the record was leased"."""
+    def _record_other(self, record: Record, answer: Answer, outcome: Outcome, now: float) -> Outcome:
+        """Record an outcome other than "delivered in the session in which the record was leased".
+
+        Returns what became of the record: if its attempts are used up, no retry follows.
+        """
         if record.session != self.session and outcome is not Outcome.RETRY:
             self._late.add(record.position)
         record.outcome_unknown |= answer.unknown
@@ -277,7 +295,8 @@ class Feed:
         elif outcome is not Outcome.RETRY:
             self._fail(record, answer, in_doubt=outcome is Outcome.IN_DOUBT)
         elif record.session == self.session:
-            self._retry(record, answer, now)
+            return self._retry(record, answer, now)
+        return outcome
 
     def note_progress(self, now: float) -> None:
         """Note how many attempts have been answered; call it often."""
@@ -362,14 +381,15 @@ class Feed:
         """Return every position in hand in this session. It is exact only right after `drain_outcomes`."""
         return self._held
 
-    def _retry(self, record: Record, answer: Answer, now: float) -> None:
+    def _retry(self, record: Record, answer: Answer, now: float) -> Outcome:
+        """Have a record sent again, if it may be; return its outcome if it may not, else that it is tried again."""
         assert self.run is not None
         if self.closed and not record.outcome_unknown:
             self._held.remove(record.position, record.position + 1)
         elif self.closed:
-            self._fail(record, answer, in_doubt=True)
+            return self._fail(record, answer, in_doubt=True)
         elif answer.sent and record.attempts - record.put_off >= self.run.max_attempts:
-            self._fail(record, answer, in_doubt=record.outcome_unknown)
+            return self._fail(record, answer, in_doubt=record.outcome_unknown)
         elif record.waits_for_run:
             self._retries.add(record, now)  # the run waits, so the record need not
         else:
@@ -377,12 +397,14 @@ class Feed:
             counted = max(1, record.attempts - record.put_off) + record.unreached
             wait = backoff(counted, answer.retry_after, self._random)
             self._retries.add(record, now + wait)
+        return Outcome.RETRY
 
-    def _fail(self, record: Record, answer: Answer, *, in_doubt: bool) -> None:
+    def _fail(self, record: Record, answer: Answer, *, in_doubt: bool) -> Outcome:
         if not in_doubt and self.brake.note_rejection(answer.status, self.counts.answered(len(self._in_flight))):
             self.needs_poll = True
         reason = answer.reason or f"HTTP {answer.status}"
         self._failed.add(record.position, (in_doubt, record.attempts, answer.status, reason, answer.excerpt))
+        return Outcome.IN_DOUBT if in_doubt else Outcome.REJECTED
 
     def _drop_waiting(self) -> None:
         settled = self._failed.members()

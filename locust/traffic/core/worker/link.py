@@ -17,7 +17,18 @@ from dataclasses import dataclass
 
 from traffic.core.lease_sizing import feed_target, low_watermark, records_to_ask_for
 from traffic.core.lease_terms import LeaseTerms
-from traffic.core.protocol import VERSION, Ack, AckReply, Failure, Hello, LeaseGrant, Message, Tried, Welcome
+from traffic.core.protocol import (
+    VERSION,
+    Ack,
+    AckReply,
+    Failure,
+    Hello,
+    LeaseGrant,
+    Message,
+    ResultBatch,
+    Tried,
+    Welcome,
+)
 from traffic.core.ranges import RangeSet
 from traffic.core.timings import KindTiming
 from traffic.core.wire import ProtocolError
@@ -45,9 +56,10 @@ class _Sent:
 class LeaseClient:
     """Turns the passing of time and the master's messages into acks, and leases into records for the feed.
 
-    The adapter calls `poll` often (and whenever the feed is `needs_poll`), sends what it returns, and hands every
-    message to `receive`. `users` is how many users would take a record if there were one. `expected_fault` is a fault
-    that this worker is about to meet. `terms` count until a master's welcome brings its own.
+    The adapter calls `poll` often (and whenever the feed is `needs_poll`), sends what it returns, after the rows that
+    `result_batches` returns then, and hands every message to `receive`. `users` is how many users would take a record
+    if there were one. `expected_fault` is a fault that this worker is about to meet. `terms` count until a master's
+    welcome brings its own.
     """
 
     def __init__(self, feed: Feed, terms: LeaseTerms) -> None:
@@ -76,7 +88,9 @@ class LeaseClient:
     @property
     def all_confirmed(self) -> bool:
         """Whether nothing is in hand and the master has confirmed every outcome."""
-        return not (self._unconfirmed_outcomes or self.feed.unreported or self.feed.in_hand or self.feed.holds())
+        rows = self.feed.results is not None and not self.feed.results.all_confirmed
+        outcomes = self._unconfirmed_outcomes or self.feed.unreported
+        return not (outcomes or self.feed.in_hand or self.feed.holds() or rows)
 
     def poll(self, now: float) -> Message | None:
         """Return what to send now, if anything."""
@@ -153,6 +167,8 @@ class LeaseClient:
             self.feed.timings.confirm(sent.timings)
             if sent.seq == message.answers:
                 self.feed.deadline = self._expires = sent.at + self.terms.lease_s
+        if self.feed.results is not None:
+            self.feed.results.confirm(message.results)
         # A lease means that the run is not paused.
         self.feed.paused = isinstance(message, AckReply) and message.paused
         self.feed.put_off.follow(probing=message.probe)
@@ -262,7 +278,17 @@ class LeaseClient:
             slowed=self.feed.counts.slowed,
             refused=refused,
             timings=timings,
+            rows=self.feed.results.made if self.feed.results is not None else 0,
         )
+
+    def result_batches(self, now: float, message: Message | None) -> list[ResultBatch]:
+        """Return the rows that are to be sent now, before the `message` that `poll` or `flush` has returned.
+
+        So the master has the rows of every outcome before an ack reports it.
+        """
+        if self.feed.results is None or not self.joined:
+            return []
+        return self.feed.results.batches(now, everything=isinstance(message, Ack))
 
     def _timings(self, now: float) -> tuple[KindTiming, ...]:
         """Return what the master does not know of how long attempts took: now and then, and whenever nothing is left.

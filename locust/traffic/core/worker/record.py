@@ -9,6 +9,20 @@ from traffic.core.timings import Request
 NOWHERE = Request("", "")
 
 
+@dataclass(frozen=True, slots=True)
+class Wire:
+    """What was measured of an attempt on its way, by the worker's clock; None: not known.
+
+    `connect_s` is how long it waited for a connection, 0 if there was one; `first_byte_at` is when its answer began.
+    `received` is how many bytes of content the answer had, and `content` their beginning, if it is kept.
+    """
+
+    connect_s: float | None = None
+    first_byte_at: float | None = None
+    received: int = 0
+    content: bytes = b""
+
+
 def key_of(run: str, index: int | str) -> str:
     """Return a record's Idempotency-Key: the same at every attempt, on every worker, after a resume."""
     return f"{run}-{index}"
@@ -23,7 +37,8 @@ class Record:
     the API has answered one of them. `outcome_unknown`: one of them had no answer. `redelivered`: another worker may
     have sent the record. `waits_for_run`: its latest attempt was put off until the run goes on. `due` is the time at
     which it was due, by the worker's clock, or its backoff was over, and `taken` when it was handed out; both in a
-    paced run, otherwise 0. `sent` is when the present attempt left, and `request` what it counts as in the statistics.
+    paced run, otherwise 0. `sent` is when the present attempt left, and `request` what it counts as in the statistics;
+    `wire` has what a row of results has of it, in a run that wants rows.
     """
 
     run: str
@@ -42,6 +57,7 @@ class Record:
     taken: float = 0.0
     sent: float = 0.0
     request: Request = NOWHERE
+    wire: Wire | None = None
 
     @property
     def key(self) -> str:

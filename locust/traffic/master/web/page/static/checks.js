@@ -33,8 +33,8 @@ export class ChecksView {
  */
 function item(one, ended) {
   const { text, level } = standing(one, ended);
-  const value = one.value === null ? "not measured" : `${Number(one.value.toPrecision(4))}`;
-  return make("li", {}, make("span", { className: "chip small", "data-level": level }, text), make("code", {}, one.check), ` ${value}`);
+  const value = one.value === null ? "not measured" : `is ${Number(one.value.toPrecision(4))}`;
+  return make("li", {}, make("span", { className: "chip small", "data-level": level }, text), make("code", {}, one.check), make("span", { className: "count" }, value));
 }
 
 /**

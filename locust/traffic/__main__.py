@@ -1,4 +1,4 @@
-"""The command `traffic`: `traffic check FILE`, `traffic plan FILE`, and `traffic health`, by which containers ask."""
+"""The command `traffic`: `check` and `plan` are about a file, `results` about a run; by `health` containers ask."""
 
 import sys
 
@@ -16,8 +16,12 @@ def main(arguments: list[str] | None = None) -> int:
         from traffic.plan import plan  # noqa: PLC0415 - as above
 
         return plan(arguments[1:])
+    if arguments[:1] == ["results"]:
+        from traffic.results import results  # noqa: PLC0415 - as above
+
+        return results(arguments[1:])
     if arguments != ["health"]:
-        print("usage: traffic check FILE | plan FILE --rate RATE | health", file=sys.stderr)  # noqa: T201 - a command speaks
+        print("usage: traffic check FILE | plan FILE --rate RATE | results RUN | health", file=sys.stderr)  # noqa: T201 - a command speaks
         return 2
     fault = health.check()
     if fault is not None:

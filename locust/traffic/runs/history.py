@@ -245,6 +245,7 @@ def summarise(run_status: dict[str, Any], *, resumable: bool) -> dict[str, Any]:
         "spawn_rate",
         "wait",
         "pace",
+        "results",
     )
     return {name: run_status.get(name) for name in names} | {
         "resumable": resumable and run_status.get("state") != RunState.COMPLETED,

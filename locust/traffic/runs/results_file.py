@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from traffic.core.results import BATCH_BYTES, header_of
+from traffic.dataset.decompress import unzstd
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -22,6 +23,10 @@ else:
 _MOST_PLAIN = BATCH_BYTES + (4 << 20)
 _LEVEL = 3
 _PIECE = 1 << 20
+_WINDOW_LOG = 27
+
+
+DamagedError = zstd.ZstdError
 
 
 class BadBatchError(Exception):
@@ -72,9 +77,10 @@ class ResultsFile:
         return at + len(data)
 
     def close(self) -> None:
-        """Cut off what is not whole, and close the file."""
-        with self._file as file:
-            file.truncate(self.size)
+        """Cut off what is not whole, and close the file, unless it is closed."""
+        if not self._file.closed:
+            with self._file as file:
+                file.truncate(self.size)
 
     def finish(self) -> None:
         """Close the file, and make it one frame."""
@@ -96,7 +102,9 @@ class ResultsFile:
 
 
 def read_rows(path: Path) -> Iterator[bytes]:
-    """Return a file of results as CSV, in pieces; a frame that is not whole ends it. OSError if it cannot be read."""
-    with path.open("rb") as file, suppress(EOFError), zstd.ZstdFile(file) as rows:
-        while piece := rows.read(_PIECE):
-            yield piece
+    """Return a file of results as CSV, in pieces; a frame that is not whole ends it.
+
+    OSError if it cannot be read, DamagedError if it is not as it was written.
+    """
+    with path.open("rb") as file, suppress(EOFError):
+        yield from unzstd(iter(lambda: file.read(_PIECE), b""), _WINDOW_LOG)

@@ -62,6 +62,7 @@ def report_table(report: dict[str, Any]) -> str:
         *_timing_lines(report.get("timings"), paced=bool(report.get("pace"))),
         *_target_lines(report.get("target"), report.get("users"), report.get("pace")),
         *map(_resumption_line, report["resumed"]),
+        *_results_lines(report.get("results")),
         *(f"  {check_line(one)}" for one in report.get("checks") or ()),
         *_dead_letter_lines(report.get("dead_letters")),
         *_worker_lines(report["workers"]),
@@ -77,6 +78,14 @@ def _timing_lines(timings: dict[str, Any] | None, *, paced: bool) -> list[str]:
         return []
     lines = [f"  response times: {_percentiles(timings['response'])}"]
     return [*lines, f"  of them at the API: {_percentiles(timings['service'])}"] if paced else lines
+
+
+def _results_lines(results: dict[str, Any] | None) -> list[str]:
+    """Return the line of the rows of results; none if the run wants none."""
+    if results is None:
+        return []
+    lost = f"; {results['lost']} more are lost, which their workers could not hand in" if results["lost"] else ""
+    return [f"  results: {results['rows']} rows in {results['file']}{lost}"]
 
 
 def check_line(one: dict[str, Any]) -> str:

@@ -11,6 +11,7 @@ from traffic.master.web.metrics import Metrics
 from traffic.master.web.pages import Pages
 from traffic.master.web.preview import Preview
 from traffic.master.web.reports import Reports
+from traffic.master.web.results import ResultsRoutes
 from traffic.master.web.routes import MasterView, Routes
 from traffic.master.web.same_origin import SameOriginGuard
 from traffic.master.web.status import StatusRoutes
@@ -36,6 +37,7 @@ class Web:
         Controls(routes, checked_start)
         DeadLetterRoutes(routes)
         Reports(routes)
+        ResultsRoutes(routes)
         Metrics(routes, status_routes)
         routes.register()
         add_tab(routes.app)

@@ -90,7 +90,7 @@ class Page {
     this._run.offer(resumable);
     this._controls.offer(ended ? row : resumable);
     this._start.offerToLeave(this._runs.rows.some((one) => one.state === "cut off" || one.state === "unknown"));
-    this._offerReport(ended ? status.run : null);
+    this._offerReport(ended ? status.run : null, status.results ?? null);
     this._mayResend = ended || status.run === null;
     this._pausedRun = status.paused_by_person && dead > 0 ? status.run : null;
     this._offerLetters();
@@ -105,13 +105,16 @@ class Page {
     show(byId("letters-again"), paused || (this._mayResend && (this._runs.of(run)?.resendable ?? 0) > 0));
   }
 
-  /** @param {string | null} run */
-  _offerReport(run) {
+  /**
+   * @param {string | null} run
+   * @param {import("./types.js").Results | null} results
+   */
+  _offerReport(run, results) {
     const place = byId("run-links");
     show(place, run !== null);
     if (run === null || place.dataset.run === run) return;
     place.dataset.run = run;
-    place.replaceChildren("Delivery report: ", reportLinks(run));
+    place.replaceChildren("Delivery report: ", reportLinks(run, results));
   }
 
   /**

@@ -162,6 +162,10 @@ export class RunView {
     this._details.put("users", "Users", status.users ? users : "–");
     this._details.put("seed", "Seed", ORDERS[status.order ?? ""] ?? String(status.seed));
     this._details.put("policy", "Policy", status.policy ?? "");
+    const rows = status.results;
+    const lost = rows?.lost ? `, ${count(rows.lost)} lost` : "";
+    this._details.put("results", "Results", rows ? `${plural(rows.rows, "row")}${lost}` : "");
+    this._details.show("results", Boolean(rows));
     this._details.put("started", "Started", dateAndTime(status.started));
     this._details.put("ended", "Ended", dateAndTime(status.ended));
     this._details.show("ended", Boolean(status.ended));

@@ -68,7 +68,7 @@ export class RunsView {
 
   /** @param {import("./types.js").PastRun} row */
   _links(row) {
-    return row.counts ? reportLinks(row.run) : "–";
+    return row.counts ? reportLinks(row.run, row.results ?? null) : "–";
   }
 
   /** @param {import("./types.js").PastRun} row */
@@ -92,10 +92,20 @@ function targetText({ target }) {
 }
 
 /**
- * Return links to the report of a run in its three forms.
+ * Return a link to the rows of a run's results, as CSV.
  * @param {string} run
  */
-export function reportLinks(run) {
+export function resultsLink(run) {
+  const href = address("results", { run, format: "csv", download: "1" });
+  return make("a", { href, "aria-label": `Results as CSV, run ${run}` }, "results");
+}
+
+/**
+ * Return links to the report of a run in its three forms, and to its results if it has some.
+ * @param {string} run
+ * @param {import("./types.js").Results | null} results
+ */
+export function reportLinks(run, results) {
   const link = (/** @type {string} */ format, /** @type {string} */ text, download = "1") => {
     const href = address("report", { run, format, download });
     return make("a", { href, "aria-label": `Report as ${text}, run ${run}` }, text);
@@ -104,5 +114,6 @@ export function reportLinks(run) {
   page.target = "_blank";
   page.rel = "noopener";
   page.setAttribute("aria-label", `Report as a page to print, run ${run}, in a new tab`);
-  return make("span", { className: "links" }, page, link("csv", "CSV"), link("json", "JSON"));
+  const rows = results ? [resultsLink(run)] : [];
+  return make("span", { className: "links" }, page, link("csv", "CSV"), link("json", "JSON"), ...rows);
 }

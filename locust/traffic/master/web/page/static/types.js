@@ -51,6 +51,7 @@
  * @property {number | null} [users]
  * @property {number | null} [spawn_rate]
  * @property {CheckResult[] | null} [checks]
+ * @property {Results | null} [results] null: the run keeps none
  * @property {Pace | null} [pace] null: as fast as the users send
  * @property {ApiWaits | null} [api_waits] null: the API has not asked the run to wait, or to send slower
  */
@@ -90,6 +91,8 @@
  */
 
 /** @typedef {{host: string, path: string, method: string}} Target */
+
+/** @typedef {{which: string, rows: number, lost: number, file: string}} Results rows of attempts, one each */
 
 /** @typedef {{check: string, value: number | null, passed: boolean}} CheckResult value null: not measured */
 
@@ -134,6 +137,7 @@
  * @property {string | null} started
  * @property {string | null} ended
  * @property {number} [seconds]
+ * @property {Results | null} [results]
  * @property {boolean} live whether it is the present run, and has not ended
  * @property {boolean} resumable
  * @property {Target | null} [target] where it went; null if that is no longer known

@@ -37,6 +37,7 @@ class LocustSession:
         self.environment, self.runner = environment, runner
         self._starter: gevent.Greenlet[..., Any] | None = None
         self._ending_until = 0.0
+        self._wound_up = False
         self._stop_again_at = 0.0
         self._unlisted: dict[str, float] = {}
         self._server: object = None
@@ -101,7 +102,7 @@ class LocustSession:
 
     def started(self) -> None:
         """Remember the greenlet that starts the users. Call it from Locust's test_start."""
-        self._starter = gevent.getcurrent()
+        self._starter, self._wound_up = gevent.getcurrent(), False
 
     def stopped(self) -> None:
         """Forget that greenlet, and end a start of our own. Call it from Locust's test_stopping."""
@@ -123,7 +124,9 @@ class LocustSession:
         self.wind_up()
 
     def stop_again(self, now: float) -> None:
-        """Send "stop" again, now and then, to workers that run on after it."""
+        """Send "stop" again, now and then, to workers that run on after it, and forget those that died meanwhile."""
+        if self._wound_up and self.runner.state == states.STOPPING and self.missing:
+            forget_missing_workers(self.runner)  # Locust learns seconds after the end that a worker is gone
         if self.runner.state != states.STOPPING:
             self._stop_again_at = now + self.environment.stop_timeout + STOP_AGAIN_S
         elif now >= self._stop_again_at:
@@ -132,7 +135,7 @@ class LocustSession:
 
     def wind_up(self) -> None:
         """Clean up after the test was stopped; end a headless process."""
-        self._ending_until = now_s() + LAST_STATISTICS_S
+        self._ending_until, self._wound_up = now_s() + LAST_STATISTICS_S, True
         forget_missing_workers(self.runner)
         if self.headless:
             await_no_workers(self.environment)

@@ -5,13 +5,20 @@ report as a claim. What the report calls delivered must be in the store, once, b
 not be; what it calls rejected or in doubt may be either.
 """
 
+import csv
 import json
 import sqlite3
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
 
 _WHITE = " \t\r\n"
 
@@ -94,6 +101,7 @@ class Claims:
     report: dict[str, Any]
     letters: list[dict[str, Any]]
     unsent: list[int]
+    rows: list[dict[str, str]] = field(default_factory=list)
 
     @classmethod
     def read(cls, state: Path) -> "Claims":
@@ -101,7 +109,11 @@ class Claims:
         report = json.loads((state / "report.json").read_text())
         folder = state / "runs" / report["run"]
         letters = [json.loads(line) for line in (folder / "dead-letters.jsonl").read_text().splitlines()]
-        return cls(report, letters, [int(line) for line in (folder / "unsent.txt").read_text().split()])
+        unsent = [int(line) for line in (folder / "unsent.txt").read_text().split()]
+        if not report.get("results"):
+            return cls(report, letters, unsent)
+        text = zstd.decompress((folder / "results.csv.zst").read_bytes()).decode()
+        return cls(report, letters, unsent, list(csv.DictReader(text.splitlines())))
 
     @property
     def run(self) -> str:
@@ -129,6 +141,7 @@ class _Check:
         self._check_counts()
         self._check_workers()
         self._check_audit()
+        self._check_rows()
         return self.made
 
     def _sort_store(self) -> None:
@@ -193,6 +206,21 @@ class _Check:
             self._must(f"{name} by worker", sum(row[name] for row in rows), counts[name])
         if not counts["unsent"]:
             self._must("slices and what moved", sum(row["slice"] + row["moved"] for row in rows), len(self.wanted))
+
+    def _check_rows(self) -> None:
+        """Each attempt has one row, or is counted as lost; what a row calls delivered is in the store."""
+        results = self.claims.report.get("results")
+        if results is None:
+            return
+        rows, counts = self.claims.rows, self.claims.report["counts"]
+        self._must("the rows", len(rows), results["rows"])
+        self._must("rows of one attempt", len({tuple(row.values()) for row in rows}), len(rows))
+        known = results["rows"] + results["lost"]
+        self._must("rows and lost rows, at least the attempts", max(known, counts["attempts"]), known)
+        delivered = {int(row["index"]) for row in rows if row["outcome"] == "delivered"}
+        self._must("rows of delivered records that the store lacks", sorted(delivered - self.there), [])
+        found = len(delivered) + results["lost"]
+        self._must("delivered rows and lost ones, at least the delivered", max(found, counts["delivered"]), found)
 
     def _check_audit(self) -> None:
         audit = self.claims.report.get("audit")

@@ -206,6 +206,7 @@ class Stack:
             "TRAFFIC_SEED": str(asked.seed),
             "TRAFFIC_WAIT": asked.wait,
             "TRAFFIC_POLICY": asked.policy,
+            "TRAFFIC_RESULTS": "all",
             "TRAFFIC_RETRY_AFTER": asked.retry_after,
             "TRAFFIC_LEASE": f"{asked.lease_s:g}",
             "TRAFFIC_MAX_ATTEMPTS": str(asked.max_attempts),

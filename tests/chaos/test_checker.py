@@ -280,3 +280,42 @@ def test_a_worker_that_leaves_while_there_is_no_master_is_lost_with_what_nobody_
     assert known.lost == {"a": 3}
     found = explain([post("a", 2.5, 2.6, 201), post("c", 15, 16, 201)], known)
     assert dict(found.causes) == {RECLAIMED: 1}
+
+
+def rows_of(*outcomes: tuple[int, str], at: str = "t") -> list[dict[str, str]]:
+    return [{"index": str(index), "outcome": outcome, "sent": f"{at}{index}"} for index, outcome in outcomes]
+
+
+ALL_FOUR = rows_of((0, "delivered"), (1, "delivered"), (2, "retry"), (2, "delivered"), (3, "delivered"))
+
+
+@pytest.mark.parametrize(
+    ("rows", "kept", "lost", "attempts", "lie"),
+    [
+        (ALL_FOUR, 5, 0, 5, ""),
+        (ALL_FOUR[:3], 3, 2, 5, ""),
+        (ALL_FOUR[:3], 3, 5, 5, ""),
+        (ALL_FOUR[:4], 5, 0, 5, "the rows"),
+        ([*ALL_FOUR, ALL_FOUR[0]], 6, 0, 5, "rows of one attempt"),
+        (ALL_FOUR[:3], 3, 1, 5, "at least the attempts"),
+        ([*ALL_FOUR[:3], *rows_of((2, "retry"), (3, "retry"), at="u")], 5, 1, 5, "at least the delivered"),
+    ],
+)
+def test_each_attempt_has_a_row_or_is_counted_as_lost(
+    file: Path, rows: list[dict[str, str]], kept: int, lost: int, attempts: int, lie: str
+) -> None:
+    made = claims()
+    made.report["counts"]["attempts"] = attempts
+    made.report["results"] = {"rows": kept, "lost": lost}
+    made.rows = rows
+    lies = check(file, stored(0, 1, 2, 3), made, exit_code=0).lies
+    assert any(lie in one for one in lies) is bool(lie), lies
+
+
+def test_a_row_that_calls_delivered_what_the_store_lacks_is_a_lie(file: Path) -> None:
+    made = claims([letter(3)])
+    made.report["counts"]["attempts"] = 5
+    made.report["results"] = {"rows": 5, "lost": 0}
+    made.rows = ALL_FOUR
+    (lie,) = check(file, stored(0, 1, 2), made, exit_code=3).lies
+    assert "that the store lacks" in lie

@@ -66,7 +66,11 @@ def test_there_is_a_row_for_each_attempt_with_what_came_of_it(tmp_path: Path, ap
 
 
 def test_with_a_rate_rows_say_when_a_record_was_due_and_how_late_it_was_sent(tmp_path: Path, api: FakeApi) -> None:
-    more = {"TRAFFIC_FILE": records_file(tmp_path, RECORDS), "TRAFFIC_RESULTS": "all", "TRAFFIC_RATE": "200/s"}
+    more: dict[str, Any] = {
+        "TRAFFIC_FILE": records_file(tmp_path, RECORDS),
+        "TRAFFIC_RESULTS": "all",
+        "TRAFFIC_RATE": "200/s",
+    }
     with Cluster(tmp_path, api.url, locustfile=REPLAY, TRAFFIC_ORDER="file", **more) as cluster:
         assert cluster.wait() == 0, cluster.master.log[-3000:]
         rows = sorted(rows_of(cluster), key=lambda row: row["index"])
@@ -80,7 +84,7 @@ def test_with_a_rate_rows_say_when_a_record_was_due_and_how_late_it_was_sent(tmp
 
 def test_over_a_kill_of_the_master_no_row_is_lost_or_doubled(tmp_path: Path, api: FakeApi) -> None:
     api.always(Step(delay=0.05))
-    more = {"TRAFFIC_FILE": records_file(tmp_path, RECORDS), "TRAFFIC_RESULTS": "all"}
+    more: dict[str, Any] = {"TRAFFIC_FILE": records_file(tmp_path, RECORDS), "TRAFFIC_RESULTS": "all"}
     with Cluster(tmp_path, api.url, locustfile=LOCUSTFILE, users=4, **more) as cluster:
         cluster.until(lambda: api.count > RECORDS // 3, "a third is sent")
         cluster.master.kill()

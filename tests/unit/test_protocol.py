@@ -18,22 +18,24 @@ from traffic.core.protocol import (
     Hold,
     LeaseGrant,
     Message,
+    ResultBatch,
     RunConfig,
     Stamp,
     Tried,
     Welcome,
 )
+from traffic.core.timings import Kind, KindTiming, Timing
 from traffic.core.wire import ProtocolError
 
 LEASE_NAMES = {
     *("session", "seq", "answers", "lease", "positions", "again", "indexes", "bodies", "tried"),
-    *("due", "spacing", "stamp", "probe", "limit"),
+    *("due", "spacing", "stamp", "probe", "limit", "results"),
 }
-REPLY_NAMES = {"session", "seq", "answers", "over", "paused", "stamp", "probe", "limit"}
+REPLY_NAMES = {"session", "seq", "answers", "over", "paused", "stamp", "probe", "limit", "results"}
 ACK_NAMES = {
     *("session", "seq", "heard", "run", "delivered", "failed", "holds", "wants", "attempts", "resent"),
     *("users", "trouble", "leaving", "maybe_resent", "fault", "tried"),
-    *("pace", "busy", "overdue", "hold", "put_off", "probed", "slowed", "refused", "timings"),
+    *("pace", "busy", "overdue", "hold", "put_off", "probed", "slowed", "refused", "timings", "rows"),
 }
 MEASURES = PaceMeasures(7, 3.5, Histogram([(3, 7)], 0.5), Histogram([(40, 7)], 1.5), [3, 2, 1], [1, 1, 1, 0, 0])
 EXCERPT = Excerpt("application/json", (("x-request-id", "a1"),), b'{"error":"no"}', 14)
@@ -63,11 +65,14 @@ MESSAGES: tuple[tuple[Message, set[str]], ...] = (
             put_off=3,
             probed=True,
             slowed=4,
+            timings=(KindTiming(Kind("/", "POST", 0, "reset"), Timing(MEASURES.late, MEASURES.service)),),
+            rows=7,
         ),
         ACK_NAMES,
     ),
     (AckReply(7, 4, 3, True, False), REPLY_NAMES),
-    (AckReply(7, 4, 3, False, True, Stamp(1.5), True, 2.5), REPLY_NAMES),
+    (ResultBatch("run", 1, 2, b"\x28\xb5"), {"run", "number", "rows", "data"}),
+    (AckReply(7, 4, 3, False, True, Stamp(1.5), True, 2.5, 9), REPLY_NAMES),
 )
 
 

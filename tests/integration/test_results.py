@@ -32,6 +32,7 @@ def rows_of(cluster: Cluster) -> list[dict[str, Any]]:
     """The rows of the latest run, with the types that DuckDB sees in them."""
     path = cluster.state / "runs" / cluster.report["run"] / "results.csv.zst"
     found = duckdb.sql(f"SELECT * FROM read_csv('{path}')")
+    assert found is not None
     return [dict(zip(found.columns, row, strict=True)) for row in found.fetchall()]
 
 

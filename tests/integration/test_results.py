@@ -41,11 +41,11 @@ def test_there_is_a_row_for_each_attempt_with_what_came_of_it(tmp_path: Path, ap
     api.script({7: [Step(503), CREATED], 9: [REFUSED], 11: [Step(act="hang"), CREATED]})
     api.always(CREATED)
     more: dict[str, Any] = {"TRAFFIC_RESULTS": "all", "TRAFFIC_ANSWERS": "failures", "TRAFFIC_KEEP": "/id"}
-    more |= {"TRAFFIC_FILE": records_file(tmp_path, RECORDS), "TRAFFIC_TIMEOUT": 2}
+    more |= {"TRAFFIC_FILE": records_file(tmp_path, RECORDS), "TRAFFIC_TIMEOUT": 2, "TRAFFIC_TRACE": "yes"}
     begun = time.time()
     with Cluster(tmp_path, api.url, locustfile=locustfile, **more) as cluster:
         assert cluster.wait() == 3, cluster.master.log[-3000:]
-        report, rows = cluster.report, rows_of(cluster)
+        report, rows, (letter,) = cluster.report, rows_of(cluster), cluster.dead_letters
     assert report["results"] == {"which": "all", "rows": RECORDS + 2, "lost": 0, "file": "results.csv.zst"}
     posts = api.posts()
     assert Counter((row["index"], row["status"] or 0) for row in rows) == Counter(
@@ -58,6 +58,8 @@ def test_there_is_a_row_for_each_attempt_with_what_came_of_it(tmp_path: Path, ap
     assert all(row["kept"] == f"made-{row['index']}" for row in rows if row["outcome"] == "delivered")
     (refused,) = [row for row in rows if row["index"] == 9]
     assert (refused["answer"], refused["kept"]) == (REFUSED.body, "'=7")
+    assert letter["trace"] == refused["trace"]
+    assert len({row["trace"] for row in rows}) == RECORDS, "the attempts of a record are in one trace"
     (lost,) = [row for row in rows if row["status"] is None]
     assert (lost["index"], lost["outcome"]) == (11, "retry")
     assert lost["error"].startswith("TimeoutError: timed out after 2 s")

@@ -1,17 +1,20 @@
 """One list of headers for both kinds of user, and a record that is a whole request on the wire."""
 
+import re
+
 import pytest
 
 from traffic.core.protocol import RunConfig
 from traffic.core.reading import BODIES, REQUESTS
-from traffic.core.request_record import pack
+from traffic.core.request_record import fields_of, pack
+from traffic.core.trace import OF_A_TRACE, trace_id
 from traffic.http.resolver import Target
 from traffic.users.at_stub import is_stub, only_at_stub, tasks_for
 from traffic.users.request_maker import RequestMaker
 
 
-def maker(records=BODIES, host="http://u:p@api:4000/v1", own=None, told=()):
-    run = RunConfig("run", "PUT", "/in", (0.0, 0.0), 1, "at-least-once", records=records)
+def maker(records=BODIES, host="http://u:p@api:4000/v1", own=None, told=(), *, trace=False):
+    run = RunConfig("run", "PUT", "/in", (0.0, 0.0), 1, "at-least-once", records=records, trace=trace)
     return RequestMaker(run, Target.of(host), "w", own or {}, told)
 
 
@@ -107,3 +110,28 @@ def test_tasks_for_the_stub_are_done_there_alone(monkeypatch, stub, host, there)
     monkeypatch.setenv("TRAFFIC_STUB", stub)
     assert is_stub(host) is there
     assert tasks_for([post, read, read], host) == ([post, read, read] if there else [post])
+
+
+TRACED = pack("/", "GET", "/", [("Traceparent", "00-old"), ("tracestate", "old=1"), ("A", "b")], b"")
+
+
+def traces(made: bytes) -> list[str]:
+    return [value for name, value in fields_of(made.partition(b"\r\n\r\n")[0]) if name.lower() in OF_A_TRACE]
+
+
+@pytest.mark.parametrize(
+    ("records", "record"), [(BODIES, b"{}"), (REQUESTS, WHOLE), (REQUESTS, TRACED)], ids=["body", "request", "traced"]
+)
+def test_a_traced_request_is_in_its_records_trace_with_a_span_of_its_own(records, record):
+    made = maker(records, told=[("TraceParent", "00-mine"), ("A", "c")], trace=True)
+    seen = [*traces(made.request(7, record)), *traces(made.request(7, record))]
+    seen += [value for name, value in made.parts(7, record).headers.items() if name.lower() in OF_A_TRACE]
+    assert len(seen) == 3, "each request has one, and none that was recorded or told"
+    ids = [re.fullmatch(r"00-([0-9a-f]{32})-([0-9a-f]{16})-01", one) for one in seen]
+    assert {one and one[1] for one in ids} == {trace_id("run-7")}
+    assert len({one and one[2] for one in ids}) == 3
+    assert trace_id("run-7") != trace_id("run-8")
+
+
+def test_a_run_that_is_not_traced_sends_the_trace_that_was_recorded():
+    assert traces(maker(REQUESTS).request(7, TRACED)) == ["00-old", "old=1"]

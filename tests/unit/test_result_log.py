@@ -17,6 +17,7 @@ from traffic.core.reading import REQUESTS
 from traffic.core.request_record import pack
 from traffic.core.results import BATCH_BYTES, COLUMNS, FORMULA, cell, columns_of
 from traffic.core.timings import Request
+from traffic.core.trace import trace_id
 from traffic.core.worker.record import Record, Wire
 from traffic.core.worker.result_log import AGAIN_S, MOST_UNCONFIRMED, ResultLog
 
@@ -213,6 +214,16 @@ def test_while_no_batch_is_confirmed_rows_wait_and_then_are_dropped_and_counted(
         kept += sum(batch.rows for batch in log.batches(0.0, everything=True))
     assert log._number > MOST_UNCONFIRMED
     assert kept + MOST_UNCONFIRMED == attempts - log.dropped, "the first four had one row each"
+
+
+def test_of_a_traced_run_a_row_has_the_records_trace() -> None:
+    run = replace(RUN, trace=True)
+    log = a_log(run)
+    for _ in range(2):
+        log.note(a_record(), CREATED, Outcome.DELIVERED, 101.0)
+    text = b"".join(batch.data for batch in log.batches(0.0, everything=True)).decode()
+    assert [line.rpartition(",")[2] for line in text.splitlines()] == [trace_id("run-5")] * 2
+    assert columns_of("off", "", trace=True)[-1] == "trace"
 
 
 def test_the_columns_are_those_that_the_documents_name() -> None:

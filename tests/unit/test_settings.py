@@ -300,13 +300,13 @@ def test_the_web_form_shows_what_a_person_would_change_there():
     shown = {name: extra for name, extra in ui_extra_args_dict([]).items() if name.startswith("traffic")}
     asked = ["file", "records", "delimiter", "csv_types", "csv_body"]
     asked += ["order", "seed", "wait", "rate", "duration", "time", "speed", "limit", "offset"]
-    asked += ["header", "stamp", "outcomes", "reject_if", "deliver_if", "brake", "check", "results", "keep"]
+    asked += ["header", "stamp", "outcomes", "reject_if", "deliver_if", "brake", "check", "results", "keep", "trace"]
     asked += ["resume", "resend", "other_host", "again"]
     assert list(shown) == [f"traffic_{name}" for name in asked]
     assert shown["traffic_order"]["choices"] == ["random", "file"]
     assert shown["traffic_other_host"]["choices"] == ["", "yes"]
     defaults = ["data/traffic.json", "bodies", "", "", "", "random", "", "0.1-0.9", "", "", "", "1", "", "0"]
-    defaults += ["", "", "", "", "", "50", "", "off", "", "", "", "", ""]
+    defaults += ["", "", "", "", "", "50", "", "off", "", "", "", "", "", ""]
     assert [extra["default_value"] for extra in shown.values()] == defaults
     assert all(extra["help_text"] for extra in shown.values())
 

@@ -41,6 +41,7 @@ class RunConfig:
     `brake`: a worker stops if nearly all of so many latest answers refuse the record with one status; 0: never.
     `results`: of which attempts there are rows, OFF, FAILURES or ALL; `answers`: which of these rows have the answer,
     the first `answer_size` bytes of it; `keep`: which member of the answer they have (a JSON Pointer; empty: none).
+    `trace`: each request belongs to a trace (see `trace`).
     """
 
     run: str
@@ -62,6 +63,7 @@ class RunConfig:
     answers: str = OFF
     answer_size: int = 0
     keep: str = ""
+    trace: bool = False
 
     def to_wire(self) -> dict[str, Any]:
         """Return the configuration as a dict that msgpack can carry."""
@@ -96,6 +98,7 @@ class RunConfig:
             answers=wire.text(data.get("answers", OFF)),
             answer_size=wire.whole(data.get("answer_size", 0)),
             keep=wire.text(data.get("keep", "")),
+            trace=wire.flag(data.get("trace", False)),
         )
 
 

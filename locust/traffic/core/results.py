@@ -12,7 +12,7 @@ COLUMNS = (
     *("service_ms", "connect_ms", "first_byte_ms", "status", "outcome", "bytes_out", "bytes_in", "error"),
 )
 OF_ANSWER = ("answer", "answer_base64")
-KEPT = "kept"
+KEPT, TRACE = "kept", "trace"
 # So many bytes of rows go into one message: a record more, if it is longer.
 BATCH_BYTES = 1 << 18
 # A spreadsheet takes a text that begins with one of these for a formula (OWASP, "CSV Injection").
@@ -20,9 +20,10 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _QUOTED = frozenset(',"\r\n')
 
 
-def columns_of(answers: str, keep: str) -> tuple[str, ...]:
-    """Return the columns of a run's rows: those of the answers if some are kept, and of a member of them."""
-    return (*COLUMNS, *(OF_ANSWER if answers != OFF else ()), *((KEPT,) if keep else ()))
+def columns_of(answers: str, keep: str, *, trace: bool = False) -> tuple[str, ...]:
+    """Return the columns of a run's rows: those of the answers if some are kept, of a member of them, of the trace."""
+    more = (*(OF_ANSWER if answers != OFF else ()), *((KEPT,) if keep else ()), *((TRACE,) if trace else ()))
+    return (*COLUMNS, *more)
 
 
 def header_of(columns: Sequence[str]) -> bytes:

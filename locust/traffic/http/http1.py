@@ -117,6 +117,9 @@ def request_prefix(method: str, path: str, host: str, headers: Iterable[tuple[st
     return "\r\n".join(lines).encode("latin-1")
 
 
-def request_bytes(prefix: bytes, index: int, body: bytes) -> bytes:
-    """Return a record's request. The body is copied once, behind its head, so that one call sends both."""
-    return b"%b%d\r\nContent-Length: %d\r\n\r\n%b" % (prefix, index, len(body), body)
+def request_bytes(prefix: bytes, index: int, body: bytes, more: bytes = b"") -> bytes:
+    """Return a record's request. The body is copied once, behind its head, so that one call sends both.
+
+    `more` are fields of this request alone, each with its line break.
+    """
+    return b"%b%d\r\n%bContent-Length: %d\r\n\r\n%b" % (prefix, index, more, len(body), body)

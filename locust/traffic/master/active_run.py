@@ -98,7 +98,7 @@ class ActiveRun:
             size = max((one.size for one in self.journal.results()), default=0)
             if ended_before and size:
                 size = path.stat().st_size if path.exists() else 1
-            columns = columns_of(run.config.answers, run.config.keep)
+            columns = columns_of(run.config.answers, run.config.keep, trace=run.config.trace)
             file = in_thread(ResultsFile, path, columns, size)
             if file.begun_anew:
                 logger.warning("rows of results are lost: %s is gone, or shorter than it was", path)

@@ -186,6 +186,7 @@ class RunStarter:
             answers=settings.answers,
             answer_size=settings.answer_size,
             keep=settings.keep,
+            trace=settings.trace,
         )
         metadata = RunMetadata(
             terms=config,

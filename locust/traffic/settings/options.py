@@ -76,6 +76,7 @@ class Settings:
     answers: str
     answer_size: int
     keep: str
+    trace: bool
     give_up: int
     resume: str
     resend: str

@@ -378,6 +378,11 @@ OPTIONS = (
         called="Keep of the answer",
         example="/id",
     ),
+    _switch(
+        "traffic_trace",
+        YES,
+        "Whether each request belongs to a trace (W3C traceparent), with one trace id for each record: yes; empty: no",
+    ),
     Option(
         "traffic_give_up",
         "60",

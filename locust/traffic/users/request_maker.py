@@ -11,6 +11,7 @@ from traffic.core.headers import FRAMING, JSON_CONTENT, KEY, OURS, USER_AGENT, W
 from traffic.core.protocol import RunConfig
 from traffic.core.reading import REQUESTS
 from traffic.core.request_record import fields_of, method_and_path, split
+from traffic.core.trace import HEADER, OF_A_TRACE, traceparent
 from traffic.core.worker.record import key_of
 from traffic.http.http1 import request_bytes, request_prefix
 from traffic.http.resolver import Target
@@ -47,7 +48,9 @@ class RequestMaker:
                 f"the replay user sets {', '.join(sorted(refused))} itself: leave it out of default_headers"
             )
         credentials = [("Authorization", target.credentials)] if target.credentials else []
-        self._over = merged(credentials, own.items(), told)
+        self._trace = run.trace
+        over = merged(credentials, own.items(), told)
+        self._over = [one for one in over if not self._trace or one[0].lower() not in OF_A_TRACE]
         self._run, self._worker, self._key = run, worker, key_of(run.run, "")
         self._whole, self._base = run.records == REQUESTS, target.base.encode("ascii")
         last = [(WORKER, worker), (KEY, self._key)]
@@ -57,13 +60,21 @@ class RequestMaker:
             host, _, self._prefix = head.partition(b"\r\n")
             self._host = b" HTTP/1.1\r\n" + host + b"\r\n"
             self._replaced = frozenset(name.lower().encode("latin-1") for name, _ in self._over)
+            if self._trace:
+                self._replaced |= {name.encode() for name in OF_A_TRACE}
         else:
             headers = [*merged(OURS_BY_DEFAULT, self._over), *last]
             self._prefix = request_prefix(run.method, target.base + run.path, target.host, headers)
 
     def request(self, index: int, record: bytes) -> bytes:
         """Return the bytes that send a record; `index` is its place in the file."""
-        return self.whole(index, record)[0] if self._whole else request_bytes(self._prefix, index, record)
+        if self._whole:
+            return self.whole(index, record)[0]
+        return request_bytes(self._prefix, index, record, self._traced(index) if self._trace else b"")
+
+    def _traced(self, index: int) -> bytes:
+        """Return the header of the trace that an attempt at a record belongs to, with its line break."""
+        return f"{HEADER}: {traceparent(f'{self._key}{index}')}\r\n".encode()
 
     def whole(self, index: int, record: bytes) -> tuple[bytes, bytes]:
         """Return the bytes that send a whole request, and those by which its name and method are known."""
@@ -84,20 +95,25 @@ class RequestMaker:
             fields = _without(fields, self._replaced)
         # With the host that was recorded, which comes first among its fields, or the run's.
         host = b" HTTP/1.1\r\n" if fields.startswith(HOST) else self._host
+        head = b"%b%b%b%b%d\r\n" % (line, host, fields, self._prefix, index)
+        if self._trace:
+            head += self._traced(index)
         if body or line.startswith(_WITH_BODY):
-            head = b"%b%b%b%b%d\r\nContent-Length: %d\r\n\r\n" % (line, host, fields, self._prefix, index, len(body))
-            return head + body, counted
-        return b"%b%b%b%b%d\r\n\r\n" % (line, host, fields, self._prefix, index), counted
+            return b"%bContent-Length: %d\r\n\r\n%b" % (head, len(body), body), counted
+        return head + b"\r\n", counted
 
     def parts(self, index: int, record: bytes) -> Parts:
         """Return a record as a client of Locust's needs it."""
         last = [(WORKER, self._worker), (KEY, f"{self._key}{index}")]
+        if self._trace:
+            last.append((HEADER, traceparent(f"{self._key}{index}")))
         if not self._whole:
             headers = merged([JSON_CONTENT], self._over, last)
             return Parts(self._run.method, self._run.path, _joined(headers), record, self._run.path)
         name, line, fields, body = split(record)
         method, path = method_and_path(line)
-        headers = merged(fields_of(fields), self._over, last)
+        kept = [one for one in fields_of(fields) if not self._trace or one[0].lower() not in OF_A_TRACE]
+        headers = merged(kept, self._over, last)
         return Parts(method, path, _joined(headers), body, name.decode("utf-8", "replace"))
 
     def counted_as(self, record: bytes) -> tuple[str, str]:

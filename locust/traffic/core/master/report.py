@@ -23,6 +23,7 @@ from traffic.core.reading import REQUESTS
 from traffic.core.record_state import DeadLetter, RecordState
 from traffic.core.records import UnreadableError
 from traffic.core.request_record import body_of, fields_of, method_and_path, split
+from traffic.core.trace import trace_id
 
 PIECE = 1 << 16
 BATCH = 500
@@ -222,6 +223,8 @@ def _dead_letter(run: Run, letter: DeadLetter, index: int, record: bytes | None)
         "key": f"{run.config.run}-{index}",
         "record": None,
     }
+    if run.config.trace:
+        made["trace"] = trace_id(made["key"])
     if record is None:
         return made
     if run.config.records == REQUESTS:

@@ -19,6 +19,7 @@ from traffic.core.protocol import ResultBatch, RunConfig
 from traffic.core.reading import REQUESTS
 from traffic.core.request_record import body_of, method_and_path, split
 from traffic.core.results import ALL, BATCH_BYTES, FAILURES, OFF, cell
+from traffic.core.trace import trace_id
 from traffic.core.worker.record import Record
 
 if TYPE_CHECKING:
@@ -95,6 +96,8 @@ class ResultLog:
             row += self._answer(content if self._run.answers == ALL or outcome is not Outcome.DELIVERED else b"")
         if self._run.keep:
             row += f",{self._kept(content)}"
+        if self._run.trace:
+            row += f",{trace_id(record.key)}"
         return f"{row}\r\n"
 
     def _of_request(self, record: Record) -> str:

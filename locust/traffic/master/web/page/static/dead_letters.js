@@ -213,6 +213,7 @@ function body(one) {
     fact("Key", one.key),
     fact("Worker", one.worker ? shortId(one.worker) : "–", one.worker ?? ""),
     fact("Reason", one.reason ?? "–"),
+    ...(one.trace ? [fact("Trace", one.trace)] : []),
   );
   const text = one.record === null ? "The record cannot be read any more: its file has changed." : jsonView(one.record);
   const label = `Body of record ${one.index}`;

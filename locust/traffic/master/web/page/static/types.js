@@ -197,6 +197,7 @@
  * @property {string | null} reason
  * @property {string | null} worker
  * @property {string} key
+ * @property {string} [trace] the trace that its requests belong to, if the run has them traced
  * @property {string | null} record
  * @property {Answer | null} [answer] what the API said; an earlier release did not keep it
  * @property {string} [group] the id of its group

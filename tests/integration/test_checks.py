@@ -7,8 +7,10 @@ from xml.etree.ElementTree import parse
 
 import pytest
 
+from support import plain_http
 from support.cluster import REPLAY, Cluster, records_file
 from support.fake_api import FakeApi, Step, fake_api
+from support.stub_process import running_stub
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -68,3 +70,20 @@ def test_a_check_that_fails_for_too_long_ends_the_run_which_can_be_resumed(tmp_p
         assert cluster.wait() == 0, cluster.master.log[-3000:]
         assert [one["check"] for one in cluster.report["checks"]] == [WITHIN]
     assert api.count == 5 * RECORDS
+
+
+def test_what_the_api_has_more_after_the_run_is_held_against_the_report(tmp_path: Path) -> None:
+    file = records_file(tmp_path, 20)
+    more: dict[str, Any] = {"TRAFFIC_FILE": file, "TRAFFIC_AUDIT": "/ /stored"}
+    with running_stub(f"sqlite:///{tmp_path / 'messages.db'}") as stub:
+        plain_http.post(stub.url, json={"name": "a", "msg": "b"}).raise_for_status()
+        with Cluster(tmp_path, stub.url, workers=1, locustfile=REPLAY, **more) as cluster:
+            assert cluster.wait() == 0, cluster.master.log[-3000:]
+            audit = cluster.report["audit"]
+        assert audit == {"source": "/ /stored", "before": 1, "after": 21, "stored": 20, "agrees": True}
+        assert "/ /stored: 1 before the run, 21 after it, 20 more; that agrees with this report" in cluster.master.log
+        nothing = more | {"TRAFFIC_AUDIT": "/ /nothing", "TRAFFIC_AGAIN": "yes"}
+        with Cluster(tmp_path, stub.url, workers=1, locustfile=REPLAY, **nothing) as cluster:
+            assert cluster.wait() == 4, cluster.master.log[-3000:]
+            assert "at /nothing of its answer stands null, and no whole number" in cluster.master.log
+        assert plain_http.get(f"{stub.url}/").json()["stored"] == 21, "nothing was sent"

@@ -10,8 +10,9 @@ from urllib.parse import quote
 
 import pytest
 
+from traffic.core.audit_source import AuditSource, AuditSourceError
 from traffic.master import audit as reconcile
-from traffic.master.audit import agrees, fetch_audit
+from traffic.master.audit import AuditError, agrees, count_at, fetch_audit
 
 RUN = "20260102-030405-abcd"
 AUDIT = {"run": RUN, "stored": 100, "posts": 101, "replayed": 1, "conflicts": 0}
@@ -294,3 +295,71 @@ def test_how_many_records_a_target_need_not_have_is_not_its_own_to_say(monkeypat
     monkeypatch.setattr(reconcile, "ASK_AGAIN_S", 0.001)
     monkeypatch.setattr(reconcile, "CATCH_UP_S", 0.01)
     assert reconcile.reconcile("http://api", RUN, COUNTS) == {**AUDIT, "stored": 40, "agrees": False}
+
+
+# How many records the API has, where a person says.
+
+TOTAL = AuditSource.read("/messages/count /total")
+
+
+def test_the_number_is_asked_for_where_a_person_said_with_the_headers_of_the_options(target):
+    target.body = b'{"total": 7, "items": [{"n": "12"}]}'
+    assert count_at(target.host, TOTAL, [("Authorization", "Bearer x")]) == 7
+    assert target.asked == [("/messages/count", "application/json")]
+    assert count_at(target.host, AuditSource.read("/a?b=c /items/0/n")) == 12
+    target.body = b"9"
+    assert count_at(f"{target.host}/", AuditSource.read("/count")) == 9
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "why"),
+    [
+        (b'{"total": -1}', 200, "at /total of its answer stands -1, and no whole number"),
+        (b'{"total": true}', 200, "stands true"),
+        (b'{"all": 1}', 200, "stands null"),
+        (b"<html>", 200, "GET http://.*/messages/count: "),
+        (b"{}", 401, "was answered 401"),
+    ],
+)
+def test_what_is_no_number_is_refused_with_the_reason(target, body, status, why):
+    target.body, target.status = body, status
+    with pytest.raises(AuditError, match=why):
+        count_at(target.host, TOTAL)
+
+
+@pytest.mark.parametrize(
+    ("after", "counts", "good"),
+    [
+        (110, (10, 0, 0), True),
+        (112, (10, 1, 1), True),
+        (109, (10, 0, 0), False),
+        (113, (10, 1, 1), False),
+        (95, (10, 0, 0), False),
+    ],
+)
+def test_what_the_api_has_more_is_held_against_the_report(target, monkeypatch, after, counts, good):
+    monkeypatch.setattr(reconcile, "CATCH_UP_S", 0.01)
+    target.body = json.dumps({"total": after}).encode()
+    named = dict(zip(("delivered", "rejected", "in_doubt"), counts, strict=True))
+    audit = reconcile.reconcile_growth(target.host, TOTAL, 100, named, 0)
+    assert audit == {
+        "source": "/messages/count /total",
+        "before": 100,
+        "after": after,
+        "stored": after - 100,
+        "agrees": good,
+    }
+
+
+def test_an_api_that_does_not_say_afterwards_does_not_agree(target, caplog):
+    target.status = 500
+    audit = reconcile.reconcile_growth(target.host, TOTAL, 100, {"delivered": 1, "rejected": 0, "in_doubt": 0}, 0)
+    assert (audit["agrees"], audit["after"]) == (False, None)
+    assert "was answered 500" in audit["error"]
+    assert "cannot be read" in caplog.text
+
+
+@pytest.mark.parametrize("bad", ["", "count", "/count total", "/a b /c", "http://x/count /total"])
+def test_what_names_no_place_is_refused(bad):
+    with pytest.raises(AuditSourceError, match="a path and a JSON Pointer"):
+        AuditSource.read(bad)

@@ -6,7 +6,7 @@ report is on disk.
 
 import logging
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gevent.event import Event
 
@@ -28,7 +28,7 @@ from traffic.core.record_state import SETTLED, RecordState
 from traffic.core.results import OFF, columns_of
 from traffic.dataset.dataset import Dataset
 from traffic.dataset.time_index import TimeFacts, TimeIndex
-from traffic.master.audit import reconcile
+from traffic.master.audit import reconcile, reconcile_growth
 from traffic.master.job_summary import add_to_job_summary
 from traffic.master.lifecycle import Lifecycle, Phase
 from traffic.master.results_writer import ResultsWriter
@@ -42,6 +42,11 @@ from traffic.runs.state_dir import StateFolder
 from traffic.runs.target import describe_target
 from traffic.terminal import plain
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from traffic.core.headers import Field
+
 logger = logging.getLogger(__name__)
 
 
@@ -53,6 +58,7 @@ class ActiveRun:
 
     `metadata` is what the journal says of the run; `finish` closes the journal. `had_worker` says whether a worker has
     been in the run since this master began or resumed it, and `reclaimed` how many leases were reclaimed since then.
+    `audit_headers` returns what a request for the API's number of records has to have.
     `troubles` has, by worker, why it gets nothing done, or what it lacks. `reported` is set once there is a report.
     """
 
@@ -78,6 +84,7 @@ class ActiveRun:
         self.had_worker = not self.metadata.resumed
         self.report: dict[str, Any] | None = None
         self.reclaimed = 0
+        self.audit_headers: Callable[[], list[Field]] = list
         self.troubles: dict[str, str] = {}
         self._discardable = False
         self._progress, self.timeline = Progress(), Timeline(ever_greater())
@@ -326,7 +333,7 @@ class ActiveRun:
         report["dead_letters"] = in_thread(dead_letter_groups, self.run)
         # Records that were settled before the run moved to this target may be stored by the former target alone.
         elsewhere = max((one.settled for one in self.metadata.resumed if one.host), default=0)
-        report["audit"] = reconcile(self.metadata.host, self.run.config.run, report["counts"], elsewhere)
+        report["audit"] = self._audit(report["counts"], elsewhere)
         report["verdict"] = verdict(report)
         self._discardable = self._write(report) and state is RunState.COMPLETED
         self._end_journal(state, report["ended"])
@@ -337,6 +344,13 @@ class ActiveRun:
         self.reported.set()
         logger.info("%s", plain.report_table(report), extra={"report": report})
         return report
+
+    def _audit(self, counts: dict[str, int], elsewhere: int) -> dict[str, Any] | None:
+        """Return what the API says that it has: where a person said, or by its own audit, if it offers one."""
+        known = self.metadata
+        if known.audit is None:
+            return reconcile(known.host, self.run.config.run, counts, elsewhere)
+        return reconcile_growth(known.host, known.audit, known.audit_before, counts, elsewhere, self.audit_headers())
 
     def close(self) -> None:
         """Close the dataset, and the results if there is no report. Call it when another run begins."""

@@ -1,9 +1,11 @@
 """Ask the target what it has stored of a run, if it offers an audit, and compare that with the ledger."""
 
+import argparse
 import json
 import logging
 import socket
 import time
+from collections.abc import Iterable
 from contextlib import closing
 from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException
@@ -13,7 +15,13 @@ from urllib.parse import SplitResult, quote, unquote, urlsplit
 from urllib.request import ProxyHandler, Request, build_opener
 
 from traffic.clock import now_s
+from traffic.core.audit_source import AuditSource
+from traffic.core.headers import Field, merged
 from traffic.core.master.verdict import disagreement, missing
+from traffic.core.pointer import found_at, read_pointer
+from traffic.errors import RefusedError
+from traffic.settings.request_options import RequestOptions
+from traffic.users.header_file import HeaderFile
 
 logger = logging.getLogger(__name__)
 
@@ -21,6 +29,10 @@ TIMEOUT_S = 10.0
 MOST_BYTES = 1 << 20
 # How long the audit is asked again: behind a cache, a replica or a queue, confirmed records may show up late.
 CATCH_UP_S, ASK_AGAIN_S = 5.0, 0.5
+
+
+class AuditError(RefusedError):
+    """What a person wants to know of the target cannot be read; the text says why."""
 
 
 def reconcile(host: str, run: str, counts: dict[str, int], elsewhere: int = 0) -> dict[str, Any] | None:
@@ -45,6 +57,57 @@ def reconcile(host: str, run: str, counts: dict[str, int], elsewhere: int = 0) -
         time.sleep(ASK_AGAIN_S)
         audit = fetch() or audit
     return audit and {**audit, "agrees": agrees(audit, counts)}
+
+
+def count_at(host: str, source: AuditSource, headers: Iterable[Field] = ()) -> int:
+    """Return the number that stands in the target's answer to `GET` of a path. AuditError if it does not."""
+    url = f"{host.rstrip('/')}{source.path}"
+    try:
+        parts = urlsplit(url)
+        found = _get_over_unix(parts, headers) if parts.scheme == "http+unix" else _get(url, headers)
+    except HTTPError as error:
+        error.close()
+        raise AuditError(f"GET {url} was answered {error.code}") from error
+    except (OSError, ValueError, HTTPException, RecursionError) as error:
+        raise AuditError(f"GET {url}: {error or type(error).__name__}") from error
+    value = found_at(found, read_pointer(source.pointer[1:])) if source.pointer else found
+    if isinstance(value, str) and value.isdecimal():
+        value = int(value)
+    if not _is_count(value):
+        where = f"at {source.pointer} of its answer" if source.pointer else "in its answer"
+        raise AuditError(f"GET {url}: {where} stands {json.dumps(value)[:80]}, and no whole number")
+    return int(value)
+
+
+def audit_headers(options: argparse.Namespace | None) -> list[Field]:
+    """Return the headers that go with every request, so that the API lets the master in, too.
+
+    Those of a header file are among them if the master can read it. (In Compose it cannot: the workers alone see it.)
+    """
+    asked = RequestOptions.read(options)
+    headers = list(asked.headers)
+    if asked.header_file is not None and asked.header_file.is_file():
+        headers = merged(headers, HeaderFile(asked.header_file, now_s).fields)
+    return headers
+
+
+def reconcile_growth(
+    host: str, source: AuditSource, before: int, counts: dict[str, int], elsewhere: int, headers: Iterable[Field] = ()
+) -> dict[str, Any]:
+    """Return how many more records the target has than `before` the run, as an audit; see `reconcile`."""
+    audit: dict[str, Any] = {"source": str(source), "before": before, "after": None, "stored": 0}
+    deadline, headers = now_s() + CATCH_UP_S, list(headers)
+    try:
+        while True:
+            after = count_at(host, source, headers)
+            audit |= {"after": after, "stored": after - before} | ({"elsewhere": elsewhere} if elsewhere else {})
+            if not _is_short(audit, counts) or now_s() >= deadline:
+                break
+            time.sleep(ASK_AGAIN_S)
+    except AuditError as error:
+        logger.warning("what the target has cannot be read: %s", error)
+        audit["error"] = str(error)
+    return {**audit, "agrees": agrees(audit, counts)}
 
 
 def _is_short(audit: dict[str, Any] | None, counts: dict[str, int]) -> bool:
@@ -76,10 +139,11 @@ def fetch_audit(host: str, run: str) -> dict[str, Any] | None:
     return found
 
 
-def _get(url: str) -> Any:
+def _get(url: str, headers: Iterable[Field] = ()) -> Any:
     # No proxy, because the records were sent without one.
     opener = build_opener(ProxyHandler({}))
-    with opener.open(Request(url, headers={"Accept": "application/json"}), timeout=TIMEOUT_S) as answer:  # noqa: S310 - http(s) only, see fetch_audit
+    asked = Request(url, headers={"Accept": "application/json", **dict(headers)})  # noqa: S310 - http(s) only: who calls this has seen to it
+    with opener.open(asked, timeout=TIMEOUT_S) as answer:
         return json.loads(answer.read(MOST_BYTES))
 
 
@@ -96,11 +160,11 @@ class _OverUnix(HTTPConnection):
         self.sock.connect(self._path)
 
 
-def _get_over_unix(url: SplitResult) -> Any:
+def _get_over_unix(url: SplitResult, headers: Iterable[Field] = ()) -> Any:
     """As `_get`, for a host that is the percent-encoded path of a socket. HTTPError if the answer is not 200."""
     connection = _OverUnix(unquote(url.netloc.rpartition("@")[2]))
     with closing(connection):
-        connection.request("GET", f"{url.path}?{url.query}", headers={"Accept": "application/json"})
+        connection.request("GET", f"{url.path}?{url.query}", headers={"Accept": "application/json", **dict(headers)})
         answer = connection.getresponse()
         if answer.status != HTTPStatus.OK:
             raise HTTPError(url.geturl(), answer.status, answer.reason, answer.headers, None)

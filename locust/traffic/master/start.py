@@ -10,6 +10,7 @@ from gevent.event import AsyncResult
 from locust.env import Environment
 
 from traffic.clock import timestamp, wall_ms
+from traffic.core.audit_source import AuditSource
 from traffic.core.master.handed_out import HandedOut
 from traffic.core.master.pacer import Pacer
 from traffic.core.master.run import Run
@@ -24,6 +25,7 @@ from traffic.core.text import count_records
 from traffic.dataset.dataset import Dataset, DatasetError
 from traffic.dataset.time_index import TimeIndex
 from traffic.master.active_run import ActiveRun
+from traffic.master.audit import audit_headers, count_at
 from traffic.master.file_loading import BackgroundLoader
 from traffic.master.threads import in_thread
 from traffic.master.user_counts import check_options
@@ -206,6 +208,8 @@ class RunStarter:
             reading=settings.reading,
             stamp=settings.stamp,
             checks=settings.check,
+            audit=settings.audit,
+            audit_before=self._count_before(prepared.host, settings.audit),
         )
         try:
             if settings.resume == NONE:
@@ -225,7 +229,7 @@ class RunStarter:
         if settings.stamp is not None:
             run.handed_out = HandedOut(settings.stamp, chosen, wall_ms)
         in_thread(prune, prepared.folder, settings.keep_runs, settings.keep_days, config.run)
-        return ActiveRun(run, prepared.dataset, journal, prepared.folder, prepared.times)
+        return self._with_headers(ActiveRun(run, prepared.dataset, journal, prepared.folder, prepared.times))
 
     def resume(self, prepared: PreparedStart, first_session: int) -> ActiveRun:
         """Resume a run. Its sessions are numbered from `metadata.first_session` on."""
@@ -241,13 +245,26 @@ class RunStarter:
                 metadata, give_up_s=prepared.settings.give_up, hold_max_s=prepared.settings.hold_max, lease_s=longest
             )
             metadata = replace(metadata, checks=prepared.settings.check or metadata.checks)
+            if metadata.host != journal.metadata.host:
+                metadata = replace(metadata, audit_before=self._count_before(metadata.host, metadata.audit))
             in_thread(journal.write, [reopened] if reopened.positions else [], metadata)
         except JournalWriteError as error:
             what = f"the journal {journal.path} cannot be written ({error})"
             raise JournalError(f"{what}. Make room on its disk.") from error
         if (schedule := _schedule(metadata, prepared.times)) is not None:
             run.pacer = Pacer.resumed(schedule, run.ledger.positions(RecordState.PENDING), run.ledger.leased_to)
-        return ActiveRun(run, prepared.dataset, journal, prepared.folder, prepared.times, ended_before=ended_before)
+        return self._with_headers(
+            ActiveRun(run, prepared.dataset, journal, prepared.folder, prepared.times, ended_before=ended_before)
+        )
+
+    def _with_headers(self, active_run: ActiveRun) -> ActiveRun:
+        """Have a run ask for the API's number of records with the headers of the options as they are by then."""
+        active_run.audit_headers = lambda: audit_headers(self.options)
+        return active_run
+
+    def _count_before(self, host: str, source: AuditSource | None) -> int:
+        """Return how many records the API has, if it is to be asked. AuditError if it does not say."""
+        return 0 if source is None else count_at(host, source, audit_headers(self.options))
 
     def _check_users(self) -> None:
         if self._environment.shape_class is None:  # a shape says how many users there are

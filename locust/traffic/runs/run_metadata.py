@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, cast
 
 from traffic.clock import timestamp
+from traffic.core.audit_source import AuditSource
 from traffic.core.lease_terms import LEASE_S
 from traffic.core.master.run_state import RunState
 from traffic.core.order import Kind
@@ -93,6 +94,9 @@ class RunMetadata:
     stamp: Stamp | None = None
     # Statuses with which the API has refused nearly everything, so that the run was paused; until it ends.
     storms: tuple[int, ...] = ()
+    # Where the API says how many records it has (None: by its own audit), and how many it had before the run.
+    audit: AuditSource | None = None
+    audit_before: int = 0
     # Checks of what the run comes to, as a person wrote them.
     checks: tuple[str, ...] = ()
 
@@ -125,6 +129,8 @@ class RunMetadata:
         stamp = None if stamp is None else Stamp(*stamp)
         made: dict[str, Any] = {"resumed": resumed, "pace": pace, "held": held, "reading": reading, "stamp": stamp}
         made["storms"] = tuple(map(int, data.pop("storms", ())))
+        audit = data.pop("audit", None)
+        made["audit"] = None if audit is None else AuditSource(**_known(AuditSource, audit))
         made["checks"] = tuple(map(str, data.pop("checks", ())))
         return cls(terms=cast("RunConfig", terms), **made, **data)
 

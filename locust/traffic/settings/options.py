@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from traffic.core.audit_source import AuditSource
 from traffic.core.headers import Field
 from traffic.core.order import Kind
 from traffic.core.outcome import Policy
@@ -77,6 +78,7 @@ class Settings:
     answer_size: int
     keep: str
     trace: bool
+    audit: AuditSource | None
     give_up: int
     resume: str
     resend: str

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
+from traffic.core.audit_source import AuditSource, AuditSourceError
 from traffic.core.headers import TCHARS, Field, read_lines
 from traffic.core.master.checks import CheckError, read_checks
 from traffic.core.outcome_rules import OutcomesError, read_outcomes
@@ -226,4 +227,12 @@ def check_lines(text: str) -> tuple[str, ...]:
     try:
         return tuple(check.text for check in read_checks(text))
     except CheckError as error:
+        raise BadValueError(str(error)) from error
+
+
+def audit_source(text: str) -> AuditSource:
+    """Read where the API says how many records it has."""
+    try:
+        return AuditSource.read(text)
+    except AuditSourceError as error:
         raise BadValueError(str(error)) from error

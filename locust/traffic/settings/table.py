@@ -12,6 +12,7 @@ from traffic.settings import rate_text
 from traffic.settings.option import Option
 from traffic.settings.readers import (
     LARGEST,
+    audit_source,
     certificate,
     check_lines,
     column_types,
@@ -382,6 +383,13 @@ OPTIONS = (
         "traffic_trace",
         YES,
         "Whether each request belongs to a trace (W3C traceparent), with one trace id for each record: yes; empty: no",
+    ),
+    Option(
+        "traffic_audit",
+        "",
+        "Path and JSON Pointer of the number of records that the API has, asked before and after; empty: GET /audit",
+        optional(audit_source),
+        example="/messages/count /total",
     ),
     Option(
         "traffic_give_up",

@@ -167,4 +167,9 @@ def _audit_line(audit: dict[str, Any] | None, counts: dict[str, int]) -> str:
         return "  the target offers no audit: this report rests on its answers alone"
     how = "" if audit["agrees"] else disagreement(audit, counts)
     so = "agrees with this report" if audit["agrees"] else "DOES NOT AGREE with this report" + (how and f": {how}")
+    if audit.get("source"):
+        if audit.get("error"):
+            return f"  the target's {audit['source']}: {so}"
+        grown = f"{audit['before']} before the run, {audit['after']} after it"
+        return f"  the target's {audit['source']}: {grown}, {audit['stored']} more; that {so}"
     return f"  the target's audit: {audit['stored']} stored of {audit.get('posts', '?')} POSTs; it {so}"

@@ -60,6 +60,8 @@ def disagreement(audit: dict[str, Any], counts: dict[str, int]) -> str:
     The API must have all that was delivered, except what was settled before the run was sent to it (`elsewhere`). It
     may have what was rejected or is in doubt.
     """
+    if audit.get("error"):
+        return f"what it has cannot be read: {audit['error']}"
     stored, lacks = audit["stored"], missing(audit, counts)
     most = counts["delivered"] + counts["in_doubt"] + counts["rejected"]
     if lacks:

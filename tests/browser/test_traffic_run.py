@@ -308,3 +308,26 @@ def test_a_wait_for_the_api_is_shown_with_its_reason(traffic: TrafficPage, api: 
     traffic.assert_no_violation()
     traffic.button("Stop").click()
     traffic.await_state("stopped")
+
+
+def test_two_runs_are_compared(traffic: TrafficPage, cluster: Cluster, api: FakeApi) -> None:
+    runs = []
+    for step in (Step(), Step(404)):
+        api.always(step)
+        traffic.begin(users=4)
+        traffic.await_state("completed" if step.status == 201 else f"completed, {RECORDS} rejected")
+        runs.append(cluster.report["run"])
+        cluster.await_startable()
+    past = traffic.section("Past runs")
+    past.get_by_label("Compare run").select_option(runs[0])
+    past.get_by_label("with run").select_option(runs[1])
+    past.get_by_role("button", name="Compare", exact=True).click()
+    shown = past.get_by_role("region", name="Comparison of two runs")
+    expect(shown).to_be_focused()
+    expect(shown.get_by_role("row", name=f"Delivered {RECORDS} 0 −{RECORDS}")).to_be_visible()
+    expect(shown.get_by_role("row", name=re.compile(r"Response time, 99 % \d.* \d"))).to_be_visible()
+    expect(shown).to_contain_text(
+        f"{RECORDS} delivered before, rejected after: records 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, …"
+    )
+    traffic.assert_no_violation()
+    assert traffic.alarms == []

@@ -93,4 +93,7 @@ def test_the_command_reads_the_command_line(
 ) -> None:
     monkeypatch.setattr(sys, "argv", ["traffic", "nonsense"])
     assert main() == 2
-    assert capsys.readouterr().err == "usage: traffic check FILE | plan FILE --rate RATE | health\n"
+    assert (
+        capsys.readouterr().err
+        == "usage: traffic check FILE | plan FILE --rate RATE | results RUN | compare RUN RUN | health\n"
+    )

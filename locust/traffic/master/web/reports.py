@@ -15,6 +15,7 @@ from traffic.master.threads import in_thread
 from traffic.master.web.printable import printable
 from traffic.master.web.routes import Routes, answer, refuse
 from traffic.master.wording import for_page
+from traffic.runs.comparison import NoReportError, compare
 from traffic.runs.history import past_runs, summarise
 
 # A worker's slice stands in the column `records`.
@@ -34,6 +35,7 @@ class Reports:
         self._routes, self._master = routes, routes.master
         routes.add("/traffic/report", self._report)
         routes.add("/traffic/runs", self._runs)
+        routes.add("/traffic/compare", self._compare)
 
     def _runs(self) -> Response:
         """Answer with every run that is kept, the latest first."""
@@ -46,6 +48,19 @@ class Reports:
             rows.append({**row, "live": RunState(account["state"]).live})
         rows = [{**row, "reason": for_page(row["reason"] or "")} for row in rows]
         return answer({"runs": sorted(rows, key=lambda row: row["run"], reverse=True)})
+
+    def _compare(self) -> Response:
+        """Answer with what differs between the runs that `?before=` and `?after=` name."""
+        named = [request.args.get(name, "") for name in ("before", "after")]
+        try:
+            folders = [self._routes.folder.run_folder(run) for run in named]
+            return answer(in_thread(compare, *folders))
+        except ValueError:
+            return refuse(400, "before and after must be the ids of two runs.")
+        except NoReportError as error:
+            return refuse(404, f"{error}.")
+        except FileNotFoundError as error:
+            return refuse(404, f"{error.filename} is not there any more.")
 
     def _report(self) -> Response:
         """Answer with the report of the run that `?run=` names, by default of the present run if it has ended."""

@@ -2,6 +2,7 @@
 
 import { address, get } from "./api.js";
 import { showMessage } from "./buttons.js";
+import { CompareView } from "./compare.js";
 import { byId, make, show } from "./dom.js";
 import { between, count, dateAndTime, duration } from "./format.js";
 
@@ -18,6 +19,7 @@ export class RunsView {
   /** @param {RunActions} actions */
   constructor(actions) {
     this._actions = actions;
+    this._compare = new CompareView();
     this._body = byId("runs-table", HTMLTableElement).tBodies[0];
     this.rows = /** @type {import("./types.js").PastRun[]} */ ([]);
   }
@@ -31,6 +33,7 @@ export class RunsView {
       return;
     }
     const past = this.rows.filter((row) => !row.live);
+    this._compare.offer(this.rows);
     show(byId("runs-said"), past.length === 0);
     show(byId("runs-table"), past.length > 0);
     this._body.replaceChildren(...past.map((row) => this._row(row)));

@@ -92,6 +92,16 @@
 
 /** @typedef {{host: string, path: string, method: string}} Target */
 
+/**
+ * Two runs beside each other; times in seconds.
+ * @typedef {object} Comparison
+ * @property {{run: string, started: string, verdict: Verdict}[]} runs
+ * @property {{name: string, kind: string, before: number | null, after: number | null}[]} figures
+ * @property {{why_not: string, same: number | null, changes: OutcomeChange[]}} outcomes
+ */
+
+/** @typedef {{before: string, after: string, records: number, examples: number[]}} OutcomeChange */
+
 /** @typedef {{which: string, rows: number, lost: number, file: string}} Results rows of attempts, one each */
 
 /** @typedef {{check: string, value: number | null, passed: boolean}} CheckResult value null: not measured */

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from traffic.core.protocol import Tried
 from traffic.core.timings import Request
@@ -9,8 +10,7 @@ from traffic.core.timings import Request
 NOWHERE = Request("", "")
 
 
-@dataclass(frozen=True, slots=True)
-class Wire:
+class Wire(NamedTuple):
     """What was measured of an attempt on its way, by the worker's clock; None: not known.
 
     `connect_s` is how long it waited for a connection, 0 if there was one; `first_byte_at` is when its answer began.

@@ -10,7 +10,6 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
 from traffic.core.outcome import Answer, Outcome
 from traffic.core.outcome_rules import parsed_body
@@ -19,11 +18,9 @@ from traffic.core.protocol import ResultBatch, RunConfig
 from traffic.core.reading import REQUESTS
 from traffic.core.request_record import body_of, method_and_path, split
 from traffic.core.results import ALL, BATCH_BYTES, FAILURES, OFF, cell
+from traffic.core.timings import Request
 from traffic.core.trace import trace_id
-from traffic.core.worker.record import Record
-
-if TYPE_CHECKING:
-    from traffic.core.timings import Request
+from traffic.core.worker.record import Record, Wire, key_of
 
 MOST_UNCONFIRMED = 4
 # So many bytes of rows may wait for a batch; later ones are dropped.
@@ -31,6 +28,7 @@ MOST_WAITING = 16 * BATCH_BYTES
 # A batch that is not confirmed for so long is sent again; in seconds.
 AGAIN_S = 2.0
 _MS = 1000.0
+_NO_WIRE = Wire()
 _NO_TEXT = frozenset(map(chr, (*range(9), 11, 12, *range(14, 32), 127)))
 
 
@@ -55,6 +53,8 @@ class ResultLog:
         self._number = 0
         self._unconfirmed: deque[_Sent] = deque()
         self._resend = False
+        self._key, self._whole = key_of(run.run, ""), run.records == REQUESTS
+        self._plain = run.answers == OFF and not run.keep and not run.trace
         self._where: dict[Request, str] = {}
         self._second, self._prefix = -1, ""
 
@@ -76,44 +76,49 @@ class ResultLog:
         self._bytes += len(row)
 
     def _row(self, record: Record, answer: Answer, outcome: Outcome, now: float) -> str:
-        wire, sent, due = record.wire, record.sent, record.due
-        if wire is None:
-            connect = first_byte = ""
-            received, content = 0, b""
+        sent, due, index = record.sent, record.due, record.index
+        connect_s, first_byte_at, received, content = record.wire or _NO_WIRE
+        connect = "" if connect_s is None else f"{_MS * connect_s:.3f}" if connect_s else "0.000"
+        first_byte = f"{_MS * (first_byte_at - sent):.3f}" if first_byte_at else ""
+        service = f"{_MS * (now - sent):.3f}"
+        if due:
+            times = f"{self._time(due)},{self._time(sent)},{_MS * (sent - due):.3f},{_MS * (now - due):.3f},{service}"
         else:
-            connect = f"{_MS * wire.connect_s:.3f}" if wire.connect_s is not None else ""
-            first_byte = f"{_MS * (wire.first_byte_at - sent):.3f}" if wire.first_byte_at else ""
-            received, content = wire.received, wire.content
-        service = _MS * (now - sent)
-        late = f"{_MS * (sent - due):.3f},{_MS * (now - due):.3f}" if due else f",{service:.3f}"
+            times = f",{self._time(sent)},,{service},{service}"
+        if self._whole:
+            where, length = self._of_request(record), len(body_of(record.body))
+        else:
+            where, length = self._where.get(record.request) or self._known(record.request), len(record.body)
+        status, error = (answer.status, "") if answer.status else ("", cell(answer.reason))
         row = (
-            f"{record.index},{record.key},{record.attempts},{self._worker},{self._of_request(record)},"
-            f"{self._time(due) if due else ''},{self._time(sent)},{late},{service:.3f},{connect},{first_byte},"
-            f"{answer.status or ''},{outcome},{self._length(record)},{received},"
-            f"{'' if answer.status else cell(answer.reason)}"
+            f"{index},{self._key}{index},{record.attempts},{self._worker},{where},{times},{connect},{first_byte},"
+            f"{status},{outcome._value_},{length},{received},{error}"
         )
+        return f"{row}\r\n" if self._plain else f"{row}{self._more(record, outcome, content)}\r\n"
+
+    def _more(self, record: Record, outcome: Outcome, content: bytes) -> str:
+        """Return the cells that not every run has."""
+        made = ""
         if self._run.answers != OFF:
-            row += self._answer(content if self._run.answers == ALL or outcome is not Outcome.DELIVERED else b"")
+            made += self._answer(content if self._run.answers == ALL or outcome is not Outcome.DELIVERED else b"")
         if self._run.keep:
-            row += f",{self._kept(content)}"
+            made += f",{self._kept(content)}"
         if self._run.trace:
-            row += f",{trace_id(record.key)}"
-        return f"{row}\r\n"
+            made += f",{trace_id(record.key)}"
+        return made
 
-    def _of_request(self, record: Record) -> str:
-        """Return the cells of name, method and path."""
-        if self._run.records == REQUESTS:
-            _, line, _, _ = split(record.body)
-            method, path = method_and_path(line)
-            return f"{cell(record.request.name)},{cell(method)},{cell(path)}"
-        known = self._where.get(record.request)
-        if known is None:
-            known = f"{cell(record.request.name)},{cell(self._run.method)},{cell(self._run.path)}"
-            self._where[record.request] = known
-        return known
+    def _known(self, request: Request) -> str:
+        """Return the cells of name, method and path of records that are bodies, and remember them."""
+        made = f"{cell(request.name)},{cell(self._run.method)},{cell(self._run.path)}"
+        self._where[request] = made
+        return made
 
-    def _length(self, record: Record) -> int:
-        return len(body_of(record.body)) if self._run.records == REQUESTS else len(record.body)
+    @staticmethod
+    def _of_request(record: Record) -> str:
+        """Return the cells of name, method and path of a whole request."""
+        _, line, _, _ = split(record.body)
+        method, path = method_and_path(line)
+        return f"{cell(record.request.name)},{cell(method)},{cell(path)}"
 
     def _time(self, at: float) -> str:
         """Return a time as ISO 8601 in UTC, to a microsecond."""

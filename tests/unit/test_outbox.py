@@ -18,6 +18,7 @@ from traffic.core.master.decisions import (
     Leased,
     LeaseReturned,
     OutcomesRecorded,
+    ResultsReceived,
     Send,
     TimingsRecorded,
 )
@@ -25,7 +26,7 @@ from traffic.core.protocol import AckReply
 from traffic.core.ranges import RangeSet
 from traffic.master import outbox as module
 from traffic.master.outbox import Outbox
-from traffic.runs.journal import Journal, JournalWriteError
+from traffic.runs.journal import Journal, JournalWriteError, KeptRows
 from traffic.runs.run_metadata import RunMetadata
 from unit.test_journal import METADATA, read
 
@@ -49,6 +50,7 @@ class GatedJournal:
     def __init__(self) -> None:
         self.writes: list[tuple[list[Entry], RunMetadata | None]] = []
         self.timings: list[TimingsRecorded] = []
+        self.results: list[KeptRows] = []
         self.tries = 0
         self.full = False
         self.begun = Event()
@@ -56,7 +58,11 @@ class GatedJournal:
         self.gate.set()
 
     def write(
-        self, entries: list[Entry], metadata: RunMetadata | None, timings: list[TimingsRecorded] | None = None
+        self,
+        entries: list[Entry],
+        metadata: RunMetadata | None,
+        timings: list[TimingsRecorded],
+        results: list[KeptRows],
     ) -> None:
         self.tries += 1
         self.begun.set()
@@ -64,7 +70,8 @@ class GatedJournal:
         if self.full:
             raise JournalWriteError("the disk is full")
         self.writes.append((list(entries), metadata))
-        self.timings += timings or []
+        self.timings += timings
+        self.results += results
 
 
 class Bench:
@@ -128,6 +135,32 @@ def test_timings_are_written_before_what_comes_after_them_though_they_are_no_ent
     assert bench.outbox.drain(SOON_S)
     assert (bench.done, bench.journal.timings) == ([timings, send(1)], [timings])
     assert bench.journal.writes == [([], None)]
+
+
+class Rows:
+    """A writer of results that notes what it is asked to do."""
+
+    def __init__(self, journal: GatedJournal) -> None:
+        self.did: list[str] = []
+        self._journal = journal
+
+    def write(self, received: list[ResultsReceived]) -> list[KeptRows]:
+        self.did.append(f"write {[one.number for one in received]}")
+        return [KeptRows(one.worker, one.number, one.rows, 7) for one in received]
+
+    def commit(self) -> None:
+        self.did.append(f"commit, and the journal has {[one.number for one in self._journal.results]}")
+
+
+def test_rows_of_results_are_written_before_the_journal_and_count_after_it(bench):
+    bench.outbox.results = rows = Rows(bench.journal)
+    bench.fail(ResultsReceived("w", 1, 5, b"rows"), send(1))
+    assert bench.done == []
+    assert set(rows.did) == {"write [1]"}, "in vain, because the disk is full; so they do not count"
+    bench.journal.full = False
+    assert bench.outbox.drain(SOON_S)
+    assert rows.did[-2:] == ["write [1]", "commit, and the journal has [1]"]
+    assert bench.done == [ResultsReceived("w", 1, 5, b"rows"), send(1)]
 
 
 def test_the_order_is_kept_whatever_is_an_entry(bench):

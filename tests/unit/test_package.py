@@ -13,7 +13,7 @@ import pytest
 
 import traffic
 from support.stack import ROOT
-from traffic.__main__ import USAGE, main
+from traffic.__main__ import main
 
 DISTRIBUTION = "traffic-replayer"
 PAGE = ROOT / "locust/traffic/master/web/page"

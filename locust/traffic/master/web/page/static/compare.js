@@ -12,6 +12,10 @@ const NAMES = /** @type {Record<string, string>} */ ({
 export class CompareView {
   constructor() {
     this._selects = [byId("compare-before", HTMLSelectElement), byId("compare-after", HTMLSelectElement)];
+    this._chosen = /** @type {(string | null)[]} */ ([null, null]); // by a person
+    this._selects.forEach((select, place) => {
+      select.onchange = () => (this._chosen[place] = select.value);
+    });
     byId("compare").onsubmit = (event) => {
       event.preventDefault();
       void this._compare();
@@ -19,14 +23,15 @@ export class CompareView {
   }
 
   /**
-   * Offer the runs that have a report, the latest two chosen.
+   * Offer the runs that have a report; the latest two, unless a person has chosen others.
    * @param {import("./types.js").PastRun[]} rows
    */
   offer(rows) {
     const runs = rows.filter((row) => !row.live && row.counts && row.ended).map((row) => row.run);
     show(byId("compare"), runs.length > 1);
     this._selects.forEach((select, place) => {
-      const chosen = runs.includes(select.value) ? select.value : runs[1 - place];
+      const own = this._chosen[place];
+      const chosen = own !== null && runs.includes(own) ? own : runs[1 - place];
       select.replaceChildren(...runs.map((run) => make("option", { value: run, selected: run === chosen }, run)));
     });
   }

@@ -104,6 +104,19 @@ def test_a_run_is_a_success_only_if_the_audit_does_not_disagree(
     assert bench.journal.path.exists() == kept, "a journal that may be evidence is kept"
 
 
+def test_a_run_that_is_ended_in_two_ways_while_rows_are_awaited_is_reported_once(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(finish, "LAST_ROWS_S", 0.2)
+    monkeypatch.setattr(bench.active_run.run.results, "awaits", lambda _: True)
+    with caplog.at_level("INFO"):
+        bench.finisher.cut_short(bench.active_run, "a check has failed")
+        bench.complete()
+        gevent.sleep(0.3)
+    assert caplog.text.count("delivery report, run") == 1
+    assert bench.broken == []
+
+
 def test_a_process_that_ends_while_the_report_is_made_waits_for_it(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:

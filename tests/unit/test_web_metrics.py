@@ -12,12 +12,17 @@ from traffic.core.master.api_hold import ApiHold
 from traffic.core.master.pacer import Pacer
 from traffic.core.master.rate_backoff import RateBackoff
 from traffic.core.master.report import COUNTS
+from traffic.core.master.result_book import ResultBook
+from traffic.core.master.timing_book import TimingBook
+from traffic.core.outcome import Answer
 from traffic.core.pace.arrivals import EvenArrivals
 from traffic.core.pace.measures import LateCause
 from traffic.core.pace.profile import Profile
 from traffic.core.pace.schedule import RateSchedule
 from traffic.core.protocol import Hold
+from traffic.core.timings import Request
 from traffic.core.worker.pace_meter import PaceMeter
+from traffic.core.worker.timing_log import TimingLog
 from traffic.master.web.metrics import STATES, Metrics
 from unit.a_site import ASite
 
@@ -58,6 +63,8 @@ class Asked:
         self._view: Any = None
         ledger = SimpleNamespace(leases=SimpleNamespace(made=7))
         self.run = SimpleNamespace(ledger=ledger, pacer=None, hold=ApiHold(), backoff=RateBackoff())
+        self.run.timings, self.run.results = TimingBook(), ResultBook()
+        self.run.config = SimpleNamespace(results="off")
         active_run = SimpleNamespace(reclaimed=2, run=self.run)
         site: Any = SimpleNamespace(master=SimpleNamespace(active_run=active_run), add=self._add)
         routes: Any = SimpleNamespace(status=lambda: self.status)
@@ -119,6 +126,23 @@ def test_a_dead_letter_that_is_overruled_does_not_let_a_counter_fall(asked: Aske
     assert asked.value("traffic_records", state="rejected") == 0
     asked.status |= {"run": "r2"}
     assert asked.value("traffic_records_settled", outcome="rejected") == 0
+
+
+def test_response_times_are_a_histogram_and_rows_are_counted_if_there_are_any(asked: Asked) -> None:
+    log = TimingLog()
+    for took in (0.02, 0.3, 0.3):
+        log.note(Request("/", "POST"), Answer(201), 5.0, 0.0, 5.0 + took)
+    asked.run.timings.note("w1", log.unconfirmed())
+    assert asked.value("traffic_response_seconds", le="0.2") == 1
+    assert asked.value("traffic_response_seconds", le="+Inf") == 3
+    sums = [one.value for one in asked.families["traffic_response_seconds"].samples if one.name.endswith("_sum")]
+    assert sums == [pytest.approx(0.62)]
+    assert "traffic_result_rows" not in asked.families
+    asked.run.config.results = "all"
+    asked.run.results.note_made("w1", 9)
+    asked.run.results.note_written("w1", 1, 7)
+    assert asked.value("traffic_result_rows", fate="kept") == 7
+    assert asked.value("traffic_result_rows", fate="lost") == 2
 
 
 def test_before_the_first_run_the_workers_that_are_connected_are_counted(tmp_path: Path) -> None:

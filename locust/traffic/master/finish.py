@@ -144,9 +144,10 @@ class RunFinisher:
 
     def _finish(self, active_run: ActiveRun, state: RunState, reason: str = "") -> None:
         """Close the ledger and write the report. Do nothing if the run is not live any more."""
-        if not active_run.live:
+        if active_run.live:
+            self._await_rows(active_run)
+        if not active_run.live:  # it has been reported, maybe meanwhile
             return
-        self._await_rows(active_run)
         active_run.begin_report()
         self._outbox.put(self._coordinator.close())
         if not self._outbox.drain(LAST_ENTRIES_S):

@@ -53,13 +53,20 @@ class RunWatcher:
             reason = f"{stalled}; given up after {active_run.stall.give_up_s:g} s without progress"
             self._finisher.fail(active_run, reason)
             return
+        if not self._is_cut_short(active_run, now):
+            self._log_progress(active_run, now)
+            self._restart_test(active_run)
+
+    def _is_cut_short(self, active_run: ActiveRun, now: float) -> bool:
+        """Stop the run if a check has failed for as long as it may; return whether one has."""
+        if not active_run.checks:
+            return False
         failed = active_run.check_watch.expired(active_run.checks, active_run.measured(now), now)
-        if failed is not None:
-            reason = f"{plain.check_line(failed.to_json())}, for as long as it may; resume the run to go on"
-            self._finisher.cut_short(active_run, reason)
-            return
-        self._log_progress(active_run, now)
-        self._restart_test(active_run)
+        if failed is None:
+            return False
+        reason = f"{plain.check_line(failed.to_json())}, for as long as it may; resume the run to go on"
+        self._finisher.cut_short(active_run, reason)
+        return True
 
     def _log_progress(self, active_run: ActiveRun, now: float) -> None:
         if now >= self._progress_due:

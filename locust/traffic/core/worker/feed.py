@@ -33,6 +33,8 @@ __all__ = ["Feed", "Record"]
 STOPPED = "the run was stopped while the answer was awaited"
 _DELIVERED, _RETRY = Outcome.DELIVERED, Outcome.RETRY  # saves a look-up for each record
 _NEVER = float("inf")
+# What was counted of so many runs is kept, in case one is resumed.
+MOST_FORMER = 100
 
 
 class Feed:
@@ -124,6 +126,8 @@ class Feed:
         if self.run is not None:
             counted = self.counts.without(self._in_flight.values())
             self._former[self.run.run] = counted, self.timings, self.results
+            if len(self._former) > MOST_FORMER:
+                del self._former[next(iter(self._former))]
         former = self._former.get(run.run) if run is not None else None
         self.counts, self.timings, self.results = former or (Counts(), TimingLog(), self._results_of(run))
         self.trouble, self.reach, self._hand_back_due = "", Reach(), _NEVER

@@ -25,6 +25,7 @@ from traffic.core.histogram import Histogram
 from traffic.core.master.pacer import Pacer
 from traffic.core.master.run import Run
 from traffic.core.master.run_state import RunState
+from traffic.core.results import OFF
 from traffic.locust_patches.frames import drops
 from traffic.master.web.routes import Routes
 from traffic.master.web.status import StatusRoutes
@@ -70,6 +71,7 @@ class Metrics(Collector):
             yield from _of_pace(active_run.run.pacer)
         if active_run is not None:
             yield from _of_api_waits(active_run.run)
+            yield from _of_attempts(active_run.run)
         reclaimed = "Leases taken back from workers that were given up, in this run."
         yield CounterMetricFamily(
             "traffic_leases_reclaimed", reclaimed, value=active_run.reclaimed if active_run else 0
@@ -175,6 +177,18 @@ def _of_api_waits(run: Run) -> Iterable[Metric]:
     yield answers
     share = "The share of its usual rate that the run sends at, because of the API."
     yield GaugeMetricFamily("traffic_rate_share", share, value=run.backoff.share)
+
+
+def _of_attempts(run: Run) -> Iterable[Metric]:
+    """Return how long attempts took, and how many rows of them are kept, if the run wants rows."""
+    took = "How long requests took, from when their record was due; without a rate, from when they were sent."
+    yield _histogram("traffic_response_seconds", took, run.timings.total().felt)
+    if run.config.results != OFF:
+        rows = "Rows of results, by what became of them."
+        family = CounterMetricFamily("traffic_result_rows", rows, labels=["fate"])
+        family.add_metric(["kept"], run.results.kept)
+        family.add_metric(["lost"], run.results.lost)
+        yield family
 
 
 def _histogram(name: str, text: str, times: Histogram) -> HistogramMetricFamily:

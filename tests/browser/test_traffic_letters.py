@@ -179,3 +179,28 @@ def test_dead_letters_are_sent_again_with_the_same_keys(api: FakeApi, tmp_path: 
         expect(traffic.count("delivered")).to_have_text("30", timeout=SLOW_MS)
         traffic.await_state("completed")
         assert {post.index: post.key for post in api.posts(sent)} == before
+
+
+def test_a_storm_is_stopped_and_its_dead_letters_are_sent_again_by_one_press(
+    api: FakeApi, tmp_path: Path, page: Page
+) -> None:
+    with web_cluster(tmp_path, api.url, 120) as cluster:
+        api.forget()
+        api.always(Step(401, body='{"error": "token expired"}'))
+        traffic = TrafficPage(page, cluster.web).open()
+        traffic.begin(users=4, Brake="10")
+        traffic.await_state("paused")
+        expect(traffic.page.locator("#run-reason")).to_contain_text("401")
+        expect(traffic.page.locator("#letters-groups")).to_contain_text('{"error": "token expired"}')
+        refused = api.count
+        assert 10 <= refused < 60, "most of the file was not sent"
+        api.always(Step())
+        traffic.button("Stop, and send them again").click()
+        dialog = traffic.page.get_by_role("dialog", name="Stop the run, and send its dead letters again?")
+        traffic.assert_no_violation()
+        dialog.get_by_role("button", name="Stop and send again").click()
+        expect(dialog).to_be_hidden(timeout=SLOW_MS)
+        expect(traffic.count("delivered")).to_have_text("120", timeout=SLOW_MS)
+        traffic.await_state("completed")
+        assert api.count == refused + 120
+        assert traffic.alarms == []

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from support import plain_http
-from support.cluster import Cluster, records_file, slow_but
+from support.cluster import REPLAY, Cluster, records_file, slow_but
 from support.fake_api import FakeApi, Step, fake_api
 
 pytestmark = pytest.mark.timeout(180)
@@ -95,3 +95,32 @@ def test_a_group_outlives_the_master_is_found_and_is_sent_again_by_itself(tmp_pa
         assert {post.index % 10 for post in api.posts(since=sent)} == {0}
         assert report["counts"]["delivered"] == RECORDS - 2 * RECORDS // 10
         assert {one["status"]: one["count"] for one in cluster.report["dead_letters"]["groups"]} == {400: 12, 308: 12}
+
+
+def test_what_a_person_says_of_statuses_and_bodies_counts(tmp_path: Path, api: FakeApi) -> None:
+    in_flight, stored = Step(409, retry_after="1"), Step(409, body='{"error": "exists"}')
+    not_saved, saved = Step(200, body='{"errors": ["no room"]}'), Step(200, body='{"errors": []}')
+    api.always(Step(200, body='{"id": 1}'))
+    api.script({3: [in_flight, Step()], 5: [stored], 7: [not_saved], 9: [saved], 11: [MOVED], 13: [Step(404)]})
+    more: dict[str, Any] = {"TRAFFIC_OUTCOMES": "409=delivered, 404=delivered", "TRAFFIC_REJECT_IF": "/errors"}
+    file = records_file(tmp_path, 40)
+    with Cluster(tmp_path, api.url, workers=1, locustfile=REPLAY, TRAFFIC_FILE=file, **more) as cluster:
+        assert cluster.wait() == 3, cluster.master.log[-3000:]
+        dead = {letter["index"]: letter for letter in cluster.dead_letters}
+    assert set(dead) == {7, 11}
+    assert (dead[7]["reason"], dead[7]["answer"]["text"]) == ("HTTP 200, and /errors is there", not_saved.body)
+    assert dead[11]["answer"]["fields"] == {"location": "/v2/messages"}
+    attempts = Counter(post.index for post in api.posts())
+    assert attempts == dict.fromkeys(range(40), 1), "409 is delivered, as a person said, and not tried again"
+
+
+def test_by_default_a_409_that_says_when_to_come_back_is_tried_again_with_its_key(tmp_path: Path, api: FakeApi) -> None:
+    api.script({3: [Step(409, retry_after="1"), Step()], 5: [Step(409)], 7: [Step(503), Step(409), Step()]})
+    file = records_file(tmp_path, 10)
+    with Cluster(tmp_path, api.url, workers=1, locustfile=REPLAY, TRAFFIC_FILE=file) as cluster:
+        assert cluster.wait() == 3, cluster.master.log[-3000:]
+        assert [letter["index"] for letter in cluster.dead_letters] == [5], "nobody had sent it before"
+    posts = api.posts()
+    assert [post.status for post in posts if post.index == 3] == [409, 201]
+    assert [post.status for post in posts if post.index == 7] == [503, 409, 201]
+    assert len({post.key for post in posts if post.index == 7}) == 1

@@ -138,9 +138,10 @@ def test_one_line_moves_while_the_log_passes_above_it_and_a_table_ends_it(start:
     assert not [row for row in rows if "progress: " in row]
     first = rows.index(f"delivery report, run {report_of(tmp_path)['run']}: completed")
     assert rows[first + 1] == "  40 records = 40 delivered + 0 rejected + 0 in doubt + 0 unsent"
-    assert re.fullmatch(r"  POST http://\S+/, by \d+ users?", rows[first + 3])
-    assert re.fullmatch(r"  worker +slice +moved +delivered +rejected +in doubt", rows[first + 4])
-    assert re.fullmatch(r"  \S+ +40 +\+0 +40 +0 +0", rows[first + 5])
+    assert re.fullmatch(r"  response times: half within .*, the longest [\d.]+ m?s", rows[first + 3])
+    assert re.fullmatch(r"  POST http://\S+/, by \d+ users?", rows[first + 4])
+    assert re.fullmatch(r"  worker +slice +moved +delivered +rejected +in doubt", rows[first + 5])
+    assert re.fullmatch(r"  \S+ +40 +\+0 +40 +0 +0", rows[first + 6])
 
 
 def test_a_narrow_terminal_without_colours_has_one_row_of_it(start: Start) -> None:

@@ -82,6 +82,11 @@ class Promises:
         world, run = self._world, self._run
         counts, stored = run.ledger.counts, len(world.api.stored)
         self.promise(sum(counts[RecordState.DELIVERED :]) == world.records, "P2: the outcomes do not add up")
+        for host in world.alive():
+            made, kept, still = run.results.made_by(host.name), run.results.kept_of(host.name), host.link.feed.results
+            there = still is not None and host.name in world.master.coordinator.sessions
+            lost = made - kept if there and world.network.in_order else 0  # batches out of order take a while
+            self.promise(lost <= 0, f"the rows: {host.name} is in the run, and {lost} of its rows are lost")
         known = run.results.kept + run.results.lost
         self.promise(known >= sum(run.attempts.values()), f"the rows: {known} of more attempts are known")
         self.promise(counts[RecordState.DELIVERED] <= stored <= world.records, "P2: delivered more than was stored")

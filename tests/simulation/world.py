@@ -40,6 +40,8 @@ from traffic.core.worker.result_log import ResultLog
 from traffic.dataset.dataset import Dataset
 
 POLL_S, TICK_S = 0.05, 0.25
+# How long rows of results are waited for.
+ROWS_S = 5.0
 # What a worker sees that cannot reach the API.
 UNREACHABLE = Answer(0, "unreachable", sent=False)
 REQUEST = Request("/", "POST")
@@ -176,7 +178,12 @@ class World:
         self._depart(host, self.now + 10.0)
 
     def end(self) -> None:
-        """Close the run, of which every record is settled."""
+        """Close the run, of which every record is settled; wait for rows of results before, as the finisher does."""
+        deadline = self.now + ROWS_S
+        while (
+            self.run is not None and self.now < deadline and self.run.results.awaits(self.master.coordinator.sessions)
+        ):
+            self.run_for(0.1)
         self.carry_out(self.master.coordinator.close())
         self.run_for(1.0)  # for the last outcomes to get onto the disk
 

@@ -18,7 +18,7 @@ def entry_to_json(entry: Entry) -> str:
         letters = [[at, int(why.state), why.attempts, why.status, why.reason, why.worker, n] for at, why, n in causes]
         made = {"booked": entry.delivered.pairs, "letters": letters}
         made |= {"worker": entry.worker, "attempts": entry.attempts, "resent": entry.resent}
-        made |= {"maybe_resent": entry.maybe_resent}
+        made |= {"maybe_resent": entry.maybe_resent} | ({"rows": entry.rows} if entry.rows else {})
     elif isinstance(entry, Reopened):
         made = {"reopened": entry.positions.pairs}
     else:
@@ -35,7 +35,8 @@ def entry_from_json(body: str) -> Entry:
         letters = tuple(_letter_group(*letter) for letter in data["letters"])
         # An older release did not count possible repeats.
         counted = data["attempts"], data["resent"], data.get("maybe_resent", 0)
-        return OutcomesRecorded(data["worker"], _ranges(data["booked"]), letters, *counted)
+        rows = data.get("rows", 0)
+        return OutcomesRecorded(data["worker"], _ranges(data["booked"]), letters, *counted, rows=rows)
     if "reopened" in data:
         return Reopened(_ranges(data["reopened"]))
     if "leased" in data:

@@ -28,7 +28,8 @@ class OutcomesRecorded:
     """These positions were not settled so before, and are now. `worker` saw the deliveries; each letter names its own.
 
     Letters of one cause and one answer are grouped. `attempts`, `resent` and `maybe_resent` are what the worker has
-    counted so far. `answers` are those to which the letters refer, and that the journal does not have yet.
+    counted so far, and `rows` how many rows of results it has made. `answers` are those to which the letters refer, and
+    that the journal does not have yet.
     """
 
     worker: str
@@ -38,6 +39,7 @@ class OutcomesRecorded:
     resent: int = 0
     maybe_resent: int = 0
     answers: tuple[NumberedAnswer, ...] = ()
+    rows: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,8 +17,8 @@ class RecoveryError(Exception):
 class Recovery:
     """Reads a journal's entries one after the other. Memory: what the ledger itself needs.
 
-    `ledger` is right after each entry, and has no worker. `attempts`, `resent` and `maybe_resent` are what each worker
-    has counted. `handed_out` has the leases in their order, with their times, if records get these.
+    `ledger` is right after each entry, and has no worker. `attempts`, `resent`, `maybe_resent` and `rows` are what each
+    worker has counted. `handed_out` has the leases in their order, with their times, if records get these.
     """
 
     def __init__(self, records: int) -> None:
@@ -26,6 +26,7 @@ class Recovery:
         self.attempts: dict[str, int] = {}
         self.resent: dict[str, int] = {}
         self.maybe_resent: dict[str, int] = {}
+        self.rows: dict[str, int] = {}
         self.handed_out: list[tuple[RangeSet, int]] = []
         # By worker and lease, what that worker has neither settled nor returned.
         self._leased: dict[str, dict[int, RangeSet]] = {}
@@ -85,3 +86,4 @@ class Recovery:
             self.attempts[entry.worker] = entry.attempts
             self.resent[entry.worker] = entry.resent
             self.maybe_resent[entry.worker] = entry.maybe_resent
+            self.rows[entry.worker] = entry.rows

@@ -49,6 +49,11 @@ class ResultBook:
             known = self._workers.setdefault(worker, WorkerRows())
             known.made = max(known.made, rows)
 
+    def made_by(self, worker: str) -> int:
+        """Return how many rows a worker has made, as far as is known."""
+        known = self._workers.get(worker)
+        return known.made if known is not None else 0
+
     def confirmed(self, worker: str) -> int:
         """Return up to which batch a worker's rows need not be sent again."""
         known = self._workers.get(worker)

@@ -73,7 +73,10 @@ class Run:
     def recovered(cls, config: RunConfig, dataset: Records, order: Order, recovery: Recovery) -> "Run":
         """Return a run as its journal has it."""
         counted = dict(recovery.attempts), dict(recovery.resent), dict(recovery.maybe_resent)
-        return cls(config, dataset, order, recovery.ledger, *counted)
+        run = cls(config, dataset, order, recovery.ledger, *counted)
+        for worker, rows in recovery.rows.items():
+            run.results.note_made(worker, rows)
+        return run
 
     def assign(self, workers: list[str]) -> list[WorkerJoined]:
         """Cut what is unassigned into slices, one for each of `workers`; a paced run has none, and deals as it goes."""
@@ -121,7 +124,8 @@ class Run:
                 made.append(TimingsRecorded(worker, timings))
         if delivered or letters:
             counted = self.attempts[worker], self.resent[worker], self.maybe_resent[worker]
-            made.append(OutcomesRecorded(worker, delivered, tuple(letters), *counted, answers=self.answers.take_new()))
+            answers, rows = self.answers.take_new(), self.results.made_by(worker)
+            made.append(OutcomesRecorded(worker, delivered, tuple(letters), *counted, answers=answers, rows=rows))
         return [*made, *self._report_refused(worker, refused)]
 
     def receive_results(self, worker: str, batch: ResultBatch) -> list[ResultsReceived]:

@@ -88,9 +88,13 @@ class LeaseClient:
     @property
     def all_confirmed(self) -> bool:
         """Whether nothing is in hand and the master has confirmed every outcome."""
-        rows = self.feed.results is not None and not self.feed.results.all_confirmed
         outcomes = self._unconfirmed_outcomes or self.feed.unreported
-        return not (outcomes or self.feed.in_hand or self.feed.holds() or rows)
+        return not (outcomes or self.feed.in_hand or self.feed.holds() or self._has_rows)
+
+    @property
+    def _has_rows(self) -> bool:
+        """Whether there are rows of results that the master has not confirmed."""
+        return self.feed.results is not None and not self.feed.results.all_confirmed
 
     def poll(self, now: float) -> Message | None:
         """Return what to send now, if anything."""
@@ -246,7 +250,7 @@ class LeaseClient:
         wants = 0 if self.feed.unreported else self._wants(now)
         self._asked = wants > 0
         holds = self.feed.holds()
-        busy = bool(holds or self._unconfirmed_outcomes or wants or self.feed.in_hand)
+        busy = bool(holds or self._unconfirmed_outcomes or wants or self.feed.in_hand or self._has_rows)
         self._acked_at = now
         self._ack_due = now + (self.terms.ack_s if busy else self.terms.idle_ack_s)
         attempts, resent, maybe_resent = self.feed.attempts_made

@@ -17,7 +17,7 @@ from traffic.master.wording import for_page
 from traffic.settings import OPTIONS
 
 # The members that say how a run's records are sent; null before the first run.
-_OF_RUN = ("target", "users", "spawn_rate", "wait", "pace", "held", "api_waits")
+_OF_RUN = ("target", "users", "spawn_rate", "wait", "pace", "held", "api_waits", "checks", "results")
 # Members that a status has from the first run on.
 _FROM_FIRST_RUN = ("order", "policy")
 

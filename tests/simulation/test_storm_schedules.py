@@ -13,7 +13,7 @@ SEARCH = 200
 NOTICED = dict.fromkeys(STORM_MUTATIONS, 0) | {
     "trip_on_any_rejections": 3,
     "stop_again_for_the_same_reason": 2,
-    "forget_the_storm": 5,
+    "forget_the_storm": 47,
 }
 
 

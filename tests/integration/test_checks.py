@@ -87,3 +87,11 @@ def test_what_the_api_has_more_after_the_run_is_held_against_the_report(tmp_path
             assert cluster.wait() == 4, cluster.master.log[-3000:]
             assert "at /nothing of its answer stands null, and no whole number" in cluster.master.log
         assert plain_http.get(f"{stub.url}/").json()["stored"] == 21, "nothing was sent"
+
+
+def test_a_master_with_a_page_that_starts_by_itself_ends_with_the_exit_code(tmp_path: Path, api: FakeApi) -> None:
+    options = ("--autostart", "--autoquit", "0", "--expect-workers", "1", "-u", "2")
+    more: dict[str, Any] = {"TRAFFIC_FILE": records_file(tmp_path, 20), "TRAFFIC_CHECK": BEYOND}
+    with Cluster(tmp_path, api.url, workers=1, locustfile=REPLAY, web=True, options=options, **more) as cluster:
+        assert cluster.wait() == 5, cluster.master.log[-3000:]
+    assert api.count == 20

@@ -141,6 +141,17 @@ class LocustSession:
             await_no_workers(self.environment)
             gevent.sleep(LAST_STATISTICS_S)
             self.runner.quit()
+        else:
+            self._quit_if_asked()
+
+    def _quit_if_asked(self) -> None:
+        """End the process as `--autoquit` says, which Locust heeds only if a run's time is up."""
+        options = self.environment.parsed_options
+        if options is not None and options.autostart and options.autoquit >= 0:
+            gevent.sleep(max(LAST_STATISTICS_S, options.autoquit))
+            self.runner.quit()
+            if self.environment.web_ui is not None:
+                self.environment.web_ui.stop()
 
     def end_process(self, exit_code: int) -> None:
         """End a headless process whose start was called off."""

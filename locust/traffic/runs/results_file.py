@@ -2,7 +2,7 @@
 
 Guarded here: the file has whole batches up to `size`, whatever a crash left behind them; and what is no batch of so
 many rows is never added. While a run goes, each batch is a frame of its own. At its end the file becomes one frame,
-because some readers (pandas among them) stop after the first.
+because a reader may stop after the first, as many do that decompress one frame at a time.
 """
 
 import os

@@ -15,7 +15,8 @@ from traffic.core.outcome import Answer, Outcome
 from traffic.core.protocol import ResultBatch, RunConfig
 from traffic.core.reading import REQUESTS
 from traffic.core.request_record import pack
-from traffic.core.results import BATCH_BYTES, COLUMNS, FORMULA, cell, columns_of
+from traffic.core.results import BATCH_BYTES, COLUMNS, cell, columns_of
+from traffic.core.text import FORMULA
 from traffic.core.timings import Request
 from traffic.core.trace import trace_id
 from traffic.core.worker.record import Record, Wire

@@ -5,6 +5,8 @@ Guarded here: a row is one line whatever an API says, and no cell of what it say
 
 from collections.abc import Sequence
 
+from traffic.core.text import FORMULA, no_formula
+
 OFF, FAILURES, ALL = "off", "failures", "all"
 WHICH = (OFF, FAILURES, ALL)
 COLUMNS = (
@@ -15,8 +17,6 @@ OF_ANSWER = ("answer", "answer_base64")
 KEPT, TRACE = "kept", "trace"
 # So many bytes of rows go into one message: a record more, if it is longer.
 BATCH_BYTES = 1 << 18
-# A spreadsheet takes a text that begins with one of these for a formula (OWASP, "CSV Injection").
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _QUOTED = frozenset(',"\r\n')
 
 
@@ -34,7 +34,7 @@ def header_of(columns: Sequence[str]) -> bytes:
 def cell(text: str) -> str:
     """Return a text as a cell: quoted if that is necessary, and with an apostrophe before a formula."""
     if text.startswith(FORMULA) and not _is_number(text):
-        text = f"'{text}"
+        text = no_formula(text)
     if _QUOTED.isdisjoint(text):
         return text
     escaped = text.replace('"', '""')

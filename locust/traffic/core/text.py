@@ -23,3 +23,12 @@ def count_users(count: int) -> str:
 def printable(text: str) -> str:
     """Return a text that a terminal can show: what is not printable, such as an escape sequence's first, is a space."""
     return "".join(char if char.isprintable() else " " for char in text)
+
+
+# A spreadsheet takes a text that begins with one of these for a formula, and computes it (OWASP, "CSV Injection").
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+def no_formula(text: str) -> str:
+    """Return a text for a cell of a spreadsheet: with an apostrophe if it would be taken for a formula."""
+    return f"'{text}" if text.startswith(FORMULA) else text

@@ -12,7 +12,7 @@ from gevent.event import Event
 
 from traffic.clock import ever_greater, now_s, timestamp, timestamp_of
 from traffic.core.histogram import Histogram
-from traffic.core.master.checks import CheckWatch, Measured, read_checks
+from traffic.core.master.checks import Check, CheckWatch, Measured
 from traffic.core.master.pace_report import pace_status, rates
 from traffic.core.master.progress import Progress
 from traffic.core.master.report import RunContext, dead_letter_groups, dead_letters, run_status, unsent_indexes
@@ -70,6 +70,7 @@ class ActiveRun:
         folder: StateFolder,
         times: TimeIndex | None = None,
         *,
+        audit_headers: "Callable[[], list[Field]]" = list,
         ended_before: bool = False,
     ) -> None:
         self.run, self.dataset, self.journal, self.folder, self._times = run, dataset, journal, folder, times
@@ -84,11 +85,11 @@ class ActiveRun:
         self.had_worker = not self.metadata.resumed
         self.report: dict[str, Any] | None = None
         self.reclaimed = 0
-        self.audit_headers: Callable[[], list[Field]] = list
+        self._audit_headers = audit_headers
         self.troubles: dict[str, str] = {}
         self._discardable = False
         self._progress, self.timeline = Progress(), Timeline(ever_greater())
-        self.checks, self.check_watch = read_checks("\n".join(self.metadata.checks)), CheckWatch()
+        self.checks, self.check_watch = tuple(map(Check.read, self.metadata.checks)), CheckWatch()
         self._timed = run.timings.total().felt  # the response times up to the latest sample
         self._began, self._settled_before = now_s(), self.settled
         self.sample(self._began)
@@ -278,8 +279,8 @@ class ActiveRun:
         made["held"] = held and {"until": timestamp_of(held.until), "status": held.status}
         made["api_waits"] = self._describe_waits()
         made["results"] = self._describe_results()
-        measured = self.measured(now_s())
-        made["checks"] = [check.result(measured).to_json() for check in self.checks]
+        measured = self.measured(now_s()) if self.checks else None
+        made["checks"] = [check.result(measured).to_json() for check in self.checks if measured is not None]
         if (pacer := self.run.pacer) is not None:
             made["pace"] |= pace_status(pacer, now_s(), whole=not self.metadata.resumed)
             if self._times is not None and isinstance(pacer.schedule, RecordedSchedule):
@@ -350,7 +351,7 @@ class ActiveRun:
         known = self.metadata
         if known.audit is None:
             return reconcile(known.host, self.run.config.run, counts, elsewhere)
-        return reconcile_growth(known.host, known.audit, known.audit_before, counts, elsewhere, self.audit_headers())
+        return reconcile_growth(known.host, known.audit, known.audit_before, counts, elsewhere, self._audit_headers())
 
     def close(self) -> None:
         """Close the dataset, and the results if there is no report. Call it when another run begins."""

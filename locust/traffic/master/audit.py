@@ -5,7 +5,7 @@ import json
 import logging
 import socket
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import closing
 from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException
@@ -44,19 +44,31 @@ def reconcile(host: str, run: str, counts: dict[str, int], elsewhere: int = 0) -
 
     def fetch() -> dict[str, Any] | None:
         found = fetch_audit(host, run)
-        if found is None:
-            return None
-        found.pop("elsewhere", None)  # only the master knows it
-        return found | {"elsewhere": elsewhere} if elsewhere else found
+        if found is not None:
+            found.pop("elsewhere", None)  # only the master knows it
+        return found
 
-    audit = fetch()
+    audit = _caught_up(fetch, counts, elsewhere)
+    return audit and {**audit, "agrees": agrees(audit, counts)}
+
+
+def _caught_up(
+    fetch: Callable[[], dict[str, Any] | None], counts: dict[str, int], elsewhere: int
+) -> dict[str, Any] | None:
+    """Return the audit that `fetch` returns; ask again for `CATCH_UP_S` while it has too few records."""
+
+    def asked() -> dict[str, Any] | None:
+        found = fetch()
+        return found | {"elsewhere": elsewhere} if found and elsewhere else found
+
+    audit = asked()
     deadline = now_s() + CATCH_UP_S
     if _is_short(audit, counts):
-        logger.info("the target's audit has fewer records than were delivered; asking again for %g s", CATCH_UP_S)
+        logger.info("the target has fewer records than were delivered; asking again for %g s", CATCH_UP_S)
     while _is_short(audit, counts) and now_s() < deadline:
         time.sleep(ASK_AGAIN_S)
-        audit = fetch() or audit
-    return audit and {**audit, "agrees": agrees(audit, counts)}
+        audit = asked() or audit
+    return audit
 
 
 def count_at(host: str, source: AuditSource, headers: Iterable[Field] = ()) -> int:
@@ -95,18 +107,18 @@ def reconcile_growth(
     host: str, source: AuditSource, before: int, counts: dict[str, int], elsewhere: int, headers: Iterable[Field] = ()
 ) -> dict[str, Any]:
     """Return how many more records the target has than `before` the run, as an audit; see `reconcile`."""
-    audit: dict[str, Any] = {"source": str(source), "before": before, "after": None, "stored": 0}
-    deadline, headers = now_s() + CATCH_UP_S, list(headers)
+    known, headers = {"source": str(source), "before": before}, list(headers)
+
+    def fetch() -> dict[str, Any]:
+        after = count_at(host, source, headers)
+        return {**known, "after": after, "stored": after - before}
+
     try:
-        while True:
-            after = count_at(host, source, headers)
-            audit |= {"after": after, "stored": after - before} | ({"elsewhere": elsewhere} if elsewhere else {})
-            if not _is_short(audit, counts) or now_s() >= deadline:
-                break
-            time.sleep(ASK_AGAIN_S)
+        audit = _caught_up(fetch, counts, elsewhere)
+        assert audit is not None, "it is read, or there is an error"
     except AuditError as error:
         logger.warning("what the target has cannot be read: %s", error)
-        audit["error"] = str(error)
+        audit = {**known, "after": None, "stored": 0, "error": str(error)}
     return {**audit, "agrees": agrees(audit, counts)}
 
 

@@ -11,6 +11,7 @@ from locust.env import Environment
 
 from traffic.clock import timestamp, wall_ms
 from traffic.core.audit_source import AuditSource
+from traffic.core.headers import Field
 from traffic.core.master.handed_out import HandedOut
 from traffic.core.master.pacer import Pacer
 from traffic.core.master.run import Run
@@ -229,7 +230,9 @@ class RunStarter:
         if settings.stamp is not None:
             run.handed_out = HandedOut(settings.stamp, chosen, wall_ms)
         in_thread(prune, prepared.folder, settings.keep_runs, settings.keep_days, config.run)
-        return self._with_headers(ActiveRun(run, prepared.dataset, journal, prepared.folder, prepared.times))
+        return ActiveRun(
+            *(run, prepared.dataset, journal, prepared.folder, prepared.times), audit_headers=self._audit_headers
+        )
 
     def resume(self, prepared: PreparedStart, first_session: int) -> ActiveRun:
         """Resume a run. Its sessions are numbered from `metadata.first_session` on."""
@@ -242,9 +245,12 @@ class RunStarter:
             longest = max(metadata.lease_s, prepared.settings.lease)
             # How long a stall may last is this master's option, not that of the master before; so are checks, if any.
             metadata = replace(
-                metadata, give_up_s=prepared.settings.give_up, hold_max_s=prepared.settings.hold_max, lease_s=longest
+                metadata,
+                give_up_s=prepared.settings.give_up,
+                hold_max_s=prepared.settings.hold_max,
+                lease_s=longest,
+                checks=prepared.settings.check or metadata.checks,
             )
-            metadata = replace(metadata, checks=prepared.settings.check or metadata.checks)
             if metadata.host != journal.metadata.host:
                 metadata = replace(metadata, audit_before=self._count_before(metadata.host, metadata.audit))
             in_thread(journal.write, [reopened] if reopened.positions else [], metadata)
@@ -253,14 +259,15 @@ class RunStarter:
             raise JournalError(f"{what}. Make room on its disk.") from error
         if (schedule := _schedule(metadata, prepared.times)) is not None:
             run.pacer = Pacer.resumed(schedule, run.ledger.positions(RecordState.PENDING), run.ledger.leased_to)
-        return self._with_headers(
-            ActiveRun(run, prepared.dataset, journal, prepared.folder, prepared.times, ended_before=ended_before)
+        return ActiveRun(
+            *(run, prepared.dataset, journal, prepared.folder, prepared.times),
+            audit_headers=self._audit_headers,
+            ended_before=ended_before,
         )
 
-    def _with_headers(self, active_run: ActiveRun) -> ActiveRun:
-        """Have a run ask for the API's number of records with the headers of the options as they are by then."""
-        active_run.audit_headers = lambda: audit_headers(self.options)
-        return active_run
+    def _audit_headers(self) -> list[Field]:
+        """Return what a request for the API's number of records has to have, by the options as they are now."""
+        return audit_headers(self.options)
 
     def _count_before(self, host: str, source: AuditSource | None) -> int:
         """Return how many records the API has, if it is to be asked. AuditError if it does not say."""

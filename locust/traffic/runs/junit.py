@@ -10,6 +10,7 @@ from xml.etree.ElementTree import Element, SubElement, tostring
 from traffic.core.master.checks import failed_checks
 from traffic.core.master.verdict import succeeded, verdict
 from traffic.core.text import printable
+from traffic.terminal import plain
 
 # A failure quotes so many groups of dead letters, each with so many characters of what the API said.
 MOST_GROUPS, SAID = 10, 200
@@ -40,8 +41,7 @@ def to_junit(report: dict[str, Any]) -> bytes:
     for one in checks:
         case = SubElement(suite, "testcase", {"classname": "traffic.check", "name": printable(one["check"])} | seconds)
         if not one["passed"]:
-            message = "it was not measured" if one["value"] is None else f"it is {one['value']:g}"
-            SubElement(case, "failure", {"message": message})
+            SubElement(case, "failure", {"message": plain.check_value(one)})
     text: bytes = tostring(root, encoding="utf-8", xml_declaration=True)
     return text
 
@@ -49,11 +49,7 @@ def to_junit(report: dict[str, Any]) -> bytes:
 def _why(report: dict[str, Any], sentence: str) -> list[str]:
     """Return why not every record is delivered: what the verdict says, and the largest groups of dead letters."""
     groups = (report.get("dead_letters") or {}).get("groups", [])
-    lines = [
-        f"{one['count']} x {one['status'] or one['outcome'].replace('_', ' ')} {one['says'][:SAID]} "
-        f"(group {one['group']}; one of them is record {one['example']})"
-        for one in groups[:MOST_GROUPS]
-    ]
+    lines = [plain.group_line(one, SAID) for one in groups[:MOST_GROUPS]]
     return [printable(line) for line in (sentence, *filter(None, [report["reason"]]), *lines)]
 
 

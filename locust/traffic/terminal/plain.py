@@ -91,8 +91,12 @@ def _results_lines(results: dict[str, Any] | None) -> list[str]:
 def check_line(one: dict[str, Any]) -> str:
     """Write how a check stands: `the check latency.p(99) < 250 has failed: it is 312`."""
     how = "has passed" if one["passed"] else "has failed"
-    value = "it was not measured" if one["value"] is None else f"it is {one['value']:g}"
-    return f"the check {one['check']} {how}: {value}"
+    return f"the check {one['check']} {how}: {check_value(one)}"
+
+
+def check_value(one: dict[str, Any]) -> str:
+    """Write what was measured for a check."""
+    return "it was not measured" if one["value"] is None else f"it is {one['value']:g}"
 
 
 def _percentiles(times: dict[str, float]) -> str:
@@ -112,15 +116,16 @@ def _dead_letter_lines(dead: dict[str, Any] | None) -> list[str]:
     """Return the largest groups of dead letters, a line each; none if the report is of a release without groups."""
     if not dead or not dead["groups"]:
         return []
-    lines = [_group_line(one) for one in dead["groups"][:MOST_GROUPS]]
+    lines = [f"  {group_line(one, SAID)}" for one in dead["groups"][:MOST_GROUPS]]
     left = sum(one["count"] for one in dead["groups"][MOST_GROUPS:]) + dead["others"]["count"]
     return [*lines, f"  {left} more dead letters in smaller groups"] if left else lines
 
 
-def _group_line(one: dict[str, Any]) -> str:
+def group_line(one: dict[str, Any], said: int) -> str:
+    """Write a group of dead letters, with so many characters of what the API said."""
     what = one["status"] or one["outcome"].replace("_", " ")
-    says = f" {printable(one['says'][:SAID])}" if one["says"] else ""
-    return f"  {one['count']} x {what}{says} (group {one['group']}; one of them is record {one['example']})"
+    says = f" {printable(one['says'][:said])}" if one["says"] else ""
+    return f"{one['count']} x {what}{says} (group {one['group']}; one of them is record {one['example']})"
 
 
 def _target_lines(target: dict[str, str] | None, users: int | None, pace: dict[str, Any] | None) -> list[str]:

@@ -4,6 +4,7 @@ Guarded here: a batch is kept once, however often it comes, also by the next mas
 known to have made is either kept or counted as lost.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -23,15 +24,18 @@ class WorkerRows:
     written: int = 0
 
 
+_NO_ROWS = WorkerRows()
+
+
 class ResultBook:
     """The account of one run's rows, by worker."""
 
     def __init__(self) -> None:
-        self._workers: dict[str, WorkerRows] = {}
+        self._workers: defaultdict[str, WorkerRows] = defaultdict(WorkerRows)
 
     def accept(self, worker: str, batch: ResultBatch) -> bool:
         """Return whether a batch is to be kept: it is the next one of its worker."""
-        rows = self._workers.setdefault(worker, WorkerRows())
+        rows = self._workers[worker]
         if batch.number != rows.accepted + 1:
             return False
         rows.accepted = batch.number
@@ -39,30 +43,27 @@ class ResultBook:
 
     def note_written(self, worker: str, number: int, rows: int) -> None:
         """Note that a batch was dealt with: so many of its rows are in the file."""
-        known = self._workers.setdefault(worker, WorkerRows())
+        known = self._workers[worker]
         known.written, known.accepted = number, max(known.accepted, number)
         known.kept += rows
 
     def note_made(self, worker: str, rows: int) -> None:
         """Note how many rows a worker has made since the run began there; a smaller, older number changes nothing."""
         if rows:
-            known = self._workers.setdefault(worker, WorkerRows())
+            known = self._workers[worker]
             known.made = max(known.made, rows)
 
     def made_by(self, worker: str) -> int:
         """Return how many rows a worker has made, as far as is known."""
-        known = self._workers.get(worker)
-        return known.made if known is not None else 0
+        return self._workers.get(worker, _NO_ROWS).made
 
     def confirmed(self, worker: str) -> int:
         """Return up to which batch a worker's rows need not be sent again."""
-        known = self._workers.get(worker)
-        return known.written if known is not None else 0
+        return self._workers.get(worker, _NO_ROWS).written
 
     def kept_of(self, worker: str) -> int:
         """Return how many rows of a worker are kept."""
-        known = self._workers.get(worker)
-        return known.kept if known is not None else 0
+        return self._workers.get(worker, _NO_ROWS).kept
 
     def restore(self, kept: Iterable[tuple[str, int, int]]) -> None:
         """Note what a journal has: worker, the number of its latest batch, and how many of its rows are kept."""
@@ -86,5 +87,5 @@ class ResultBook:
 
     def awaits(self, workers: Iterable[str]) -> bool:
         """Return whether rows of these workers are missing that may still come."""
-        known = (self._workers.get(worker) for worker in workers)
-        return any(rows is not None and rows.made > rows.kept for rows in known)
+        known = (self._workers.get(worker, _NO_ROWS) for worker in workers)
+        return any(rows.made > rows.kept for rows in known)

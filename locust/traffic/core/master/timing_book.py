@@ -55,9 +55,9 @@ class TimingBook:
         """Return how many attempts a worker has measured, as far as the master knows."""
         return sum(timing.service.total for timing in self._by_worker.get(worker, {}).values())
 
-    def total(self, wanted: Callable[[Kind], bool] = lambda _: True) -> Timing:
-        """Return what all attempts took whose kind is `wanted`."""
-        return total_of(timing for kind, timing in self.kinds.items() if wanted(kind))
+    def total(self) -> Timing:
+        """Return what all attempts took."""
+        return total_of(self.kinds.values())
 
     def by(self, key: Callable[[Kind], _Key]) -> dict[_Key, Timing]:
         """Return what the attempts took, those together of whose kinds `key` returns the same."""

@@ -135,8 +135,9 @@ class Feed:
         self.brake = Brake(run.brake if run is not None else 0)
 
     def _results_of(self, run: RunConfig | None) -> ResultLog | None:
-        wanted = run is not None and run.results != OFF
-        return self._new_results(run) if wanted and run is not None and self._new_results is not None else None
+        if run is None or run.results == OFF or self._new_results is None:
+            return None
+        return self._new_results(run)
 
     def add_lease(self, grant: LeaseGrant, now: float) -> None:
         """Add the records of a lease, which came at `now`. ProtocolError if it contradicts itself, or without a run."""

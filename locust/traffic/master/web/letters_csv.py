@@ -10,10 +10,11 @@ import json
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
+from traffic.core.text import no_formula
+
 CSV_KIND = "text/csv; charset=utf-8"
 COLUMNS = ("index", "outcome", "status", "attempts", "group", "reason", "answer", "worker", "key", "record")
 _AT_ONCE = 1 << 16
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def _line(cells: list[str]) -> str:
@@ -37,8 +38,7 @@ def _cell(letter: dict[str, Any], name: str) -> str:
     value = letter.get(name)
     if name == "answer" and value is not None:
         value = value.get("text", value.get("base64"))
-    text = "" if value is None else str(value)
-    return f"'{text}" if text.startswith(_FORMULA) else text
+    return "" if value is None else no_formula(str(value))
 
 
 def whole_lines(file: BinaryIO) -> Iterator[bytes]:

@@ -11,6 +11,7 @@ from flask import Response, request
 from traffic.core.master.report import COUNTS
 from traffic.core.master.run_state import RunState
 from traffic.core.master.worker_table import REPORT_FIGURES
+from traffic.core.text import no_formula
 from traffic.master.threads import in_thread
 from traffic.master.web.printable import printable
 from traffic.master.web.routes import Routes, answer, refuse
@@ -24,8 +25,6 @@ _OF_RUN = tuple(name for name in COUNTS if name not in ("records", "pending", "l
 _TIMES = ("seconds", "rate", "started", "ended")
 _SENT = ("method", "host", "path", "users", "spawn_rate")
 COLUMNS = ("what", "id", "state", "records", *_OF_WORKER, *_OF_RUN, *_TIMES, *_SENT)
-# A spreadsheet reads a text that begins with one of these as a formula.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 class Reports:
@@ -112,4 +111,4 @@ def _rows(report: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def _cell(value: Any) -> Any:
-    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
+    return no_formula(value) if isinstance(value, str) else value

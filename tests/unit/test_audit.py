@@ -359,6 +359,21 @@ def test_an_api_that_does_not_say_afterwards_does_not_agree(target, caplog):
     assert "cannot be read" in caplog.text
 
 
+def test_what_an_api_said_before_it_failed_is_kept(monkeypatch):
+    said = iter([105])
+
+    def count(*_: object) -> int:
+        for told in said:
+            return told
+        raise AuditError("/messages/count was answered 500")
+
+    monkeypatch.setattr(reconcile, "ASK_AGAIN_S", 0)
+    monkeypatch.setattr(reconcile, "count_at", count)
+    audit = reconcile.reconcile_growth("http://api", TOTAL, 100, {"delivered": 10, "rejected": 0, "in_doubt": 0}, 3)
+    assert (audit["after"], audit["stored"], audit["elsewhere"], audit["agrees"]) == (105, 5, 3, False)
+    assert audit["error"] == "/messages/count was answered 500"
+
+
 @pytest.mark.parametrize("bad", ["", "count", "/count total", "/a b /c", "http://x/count /total"])
 def test_what_names_no_place_is_refused(bad):
     with pytest.raises(AuditSourceError, match="a path and a JSON Pointer"):

@@ -46,28 +46,25 @@ def reconcile(host: str, run: str, counts: dict[str, int], elsewhere: int = 0) -
         found = fetch_audit(host, run)
         if found is not None:
             found.pop("elsewhere", None)  # only the master knows it
-        return found
+        return found and found | _settled_elsewhere(elsewhere)
 
-    audit = _caught_up(fetch, counts, elsewhere)
+    audit = _caught_up(fetch, counts)
     return audit and {**audit, "agrees": agrees(audit, counts)}
 
 
-def _caught_up(
-    fetch: Callable[[], dict[str, Any] | None], counts: dict[str, int], elsewhere: int
-) -> dict[str, Any] | None:
+def _settled_elsewhere(elsewhere: int) -> dict[str, int]:
+    return {"elsewhere": elsewhere} if elsewhere else {}
+
+
+def _caught_up(fetch: Callable[[], dict[str, Any] | None], counts: dict[str, int]) -> dict[str, Any] | None:
     """Return the audit that `fetch` returns; ask again for `CATCH_UP_S` while it has too few records."""
-
-    def asked() -> dict[str, Any] | None:
-        found = fetch()
-        return found | {"elsewhere": elsewhere} if found and elsewhere else found
-
-    audit = asked()
+    audit = fetch()
     deadline = now_s() + CATCH_UP_S
     if _is_short(audit, counts):
         logger.info("the target has fewer records than were delivered; asking again for %g s", CATCH_UP_S)
     while _is_short(audit, counts) and now_s() < deadline:
         time.sleep(ASK_AGAIN_S)
-        audit = asked() or audit
+        audit = fetch() or audit
     return audit
 
 
@@ -107,18 +104,19 @@ def reconcile_growth(
     host: str, source: AuditSource, before: int, counts: dict[str, int], elsewhere: int, headers: Iterable[Field] = ()
 ) -> dict[str, Any]:
     """Return how many more records the target has than `before` the run, as an audit; see `reconcile`."""
-    known, headers = {"source": str(source), "before": before}, list(headers)
+    audit: dict[str, Any] = {"source": str(source), "before": before, "after": None, "stored": 0}
+    headers = list(headers)
 
     def fetch() -> dict[str, Any]:
         after = count_at(host, source, headers)
-        return {**known, "after": after, "stored": after - before}
+        audit.update(after=after, stored=after - before, **_settled_elsewhere(elsewhere))
+        return audit
 
     try:
-        audit = _caught_up(fetch, counts, elsewhere)
-        assert audit is not None, "it is read, or there is an error"
+        _caught_up(fetch, counts)
     except AuditError as error:
         logger.warning("what the target has cannot be read: %s", error)
-        audit = {**known, "after": None, "stored": 0, "error": str(error)}
+        audit["error"] = str(error)  # beside what it told before, if it did
     return {**audit, "agrees": agrees(audit, counts)}
 
 

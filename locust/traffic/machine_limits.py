@@ -68,7 +68,7 @@ def own_fault(error: object) -> str:
         return f"this worker has no file descriptor left{limit}: {remedy}"
     text = f"{type(error).__name__}: {error}"
     if code == errno.EADDRNOTAVAIL:
-        remedy = "have users keep their connections, start fewer, or widen net.ipv4.ip_local_port_range"
+        remedy = "have users and API keep their connections, start fewer users, or widen net.ipv4.ip_local_port_range"
         return f"this worker has no port left, or no address that reaches the API ({text}): {remedy}"
     if code in _NO_MEMORY:
         return f"this worker has no memory left for connections ({text}): start fewer users, or more workers"

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from support.cluster import Cluster, records_file
+from support.cluster import Cluster, records_file, slow_but
 from support.fake_api import FakeApi, Post, Step, fake_api
 
 pytestmark = pytest.mark.timeout(180)
@@ -71,6 +71,20 @@ def headless(folder: Path, locustfile: str, script: dict[int, list[Step]], **var
             code = cluster.wait()
             dead = {letter["index"]: letter for letter in cluster.dead_letters}
             return Outcomes(by_index(api), api.gets(), code, cluster.report, dead)
+
+
+@pytest.mark.parametrize("last", [1, pytest.param(100, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("locustfile", slow_but("ReplayUser"))
+def test_an_api_that_ends_its_connections_gets_each_record_once(tmp_path: Path, locustfile: str, last: int) -> None:
+    records = 500
+    with fake_api() as api:
+        api.always(Step(), last=last)
+        file = records_file(tmp_path, records)
+        with Cluster(tmp_path, api.url, locustfile=locustfile, TRAFFIC_FILE=file) as cluster:
+            assert cluster.wait() == 0, cluster.master.log[-3000:]
+            counts = cluster.report["counts"]
+        assert Counter(post.index for post in api.posts()) == dict.fromkeys(range(records), 1)
+    assert (counts["delivered"], counts["attempts"], counts["maybe_resent"]) == (records, records, 0)
 
 
 @pytest.fixture(scope="module")

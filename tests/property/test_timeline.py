@@ -53,6 +53,20 @@ def test_a_copy_kept_by_asking_for_news_is_the_timeline(gaps: list[float], asked
             assert rows == [look.row for look in timeline.rows]
 
 
+@given(gaps, st.integers(0, 199))
+def test_another_master_goes_on_with_the_rows_that_were_kept(gaps: list[float], at: int) -> None:
+    taken, whole, former = looks(gaps), Timeline(most=SMALL), Timeline(most=SMALL)
+    for look in taken:
+        whole.note(look)
+    kept = [look for look in taken[:at] if former.note(look)]
+    latter = Timeline(generation=1, most=SMALL, former=kept)
+    assert (latter.rows, latter.step_s) == (former.rows, former.step_s)
+    assert latter.latest_s == max((look.t_s for look in kept), default=0.0)
+    for look in taken[at:]:
+        latter.note(look)
+    assert latter.rows == whole.rows
+
+
 def test_when_it_is_full_every_other_row_goes_and_the_step_doubles() -> None:
     timeline = Timeline(most=4)
     for second in range(7):

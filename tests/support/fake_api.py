@@ -52,6 +52,7 @@ class Post:
     status: int
     done: float | None
     not_before: float | None
+    traceparent: str
 
 
 class FakeApi:
@@ -79,9 +80,9 @@ class FakeApi:
         """Answer record by record: the first attempt by the first step, and so on; what has no step, by the default."""
         self._ask("script", steps={index: [asdict(step) for step in its] for index, its in steps.items()})
 
-    def always(self, step: Step) -> None:
-        """Set the default step."""
-        self._ask("always", step=asdict(step))
+    def always(self, step: Step, *, last: int = 0) -> None:
+        """Set the default step; by its answer of number `last` each connection ends, and says so (0: it stays)."""
+        self._ask("always", step=asdict(step), last=last)
 
     def limit(self, count: int, seconds: float, *, says: bool = True) -> None:
         """Take so many POSTs in so many seconds, and answer the others 429: with Retry-After, if it `says` that."""
@@ -145,6 +146,7 @@ class _Serving:
         self.default = Step()
         self.quota: tuple[int, float, bool] | None = None
         self.window, self.taken = 0.0, 0
+        self.last = 0  # the number of a connection's last answer; 0: it has none
         self.server: asyncio.Server | None = None
         self.connections: set[asyncio.StreamWriter] = set()
 
@@ -157,7 +159,7 @@ class _Serving:
             case "script":
                 self.steps = {int(index): [Step(**step) for step in its] for index, its in what["steps"].items()}
             case "always":
-                self.default = Step(**what["step"])
+                self.default, self.last = Step(**what["step"]), what["last"]
             case "limit":
                 self.quota = what["count"], what["seconds"], what["says"]
             case "count":
@@ -166,7 +168,7 @@ class _Serving:
                 return getattr(self, do)[what.get("since", 0) :]
             case "forget":
                 self.posts, self.gets, self.attempts, self.steps = [], [], {}, {}
-                self.default, self.quota = Step(), None
+                self.default, self.last, self.quota = Step(), 0, None
             case "refuse" if self.server is not None:
                 self.server.close()
                 self.server = None
@@ -179,33 +181,34 @@ class _Serving:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections.add(writer)
         try:
-            while await self._exchange(reader, writer):
-                pass
+            number = 1
+            while await self._exchange(reader, writer, last=number == self.last):
+                number += 1
         except (asyncio.IncompleteReadError, ConnectionError):
             pass
         finally:
             self.connections.discard(writer)
             writer.close()
 
-    async def _exchange(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
-        """Serve one request; whether the connection goes on."""
+    async def _exchange(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, last: bool) -> bool:
+        """Serve one request, the `last` on its connection or not; whether the connection goes on."""
         head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
         method, path, _ = head[0].split(" ")
         headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in head[1:-2])}
         if method == "GET":
             self.gets.append(path)
-            return await _answer(writer, 404 if path.startswith("/audit") else 200, {})
+            return await _answer(writer, 404 if path.startswith("/audit") else 200, {}, last=last)
         index = int(headers["idempotency-key"].rpartition("-")[2])
         attempt = self.attempts[index] = self.attempts.get(index, 0) + 1
         mine = self.steps.get(index, [])
         step = self._over_quota() or (mine[attempt - 1] if attempt <= len(mine) else self.default)
         post = {"index": index, "attempt": attempt, "key": headers["idempotency-key"], "at": time.monotonic()}
         post |= {"worker": headers.get("traffic-worker", ""), "body": "", "status": 0, "done": None}
-        post["not_before"] = None
+        post |= {"not_before": None, "traceparent": headers.get("traceparent", "")}
         self.posts.append(post)
         if step.act != "cut":
             post["body"] = (await reader.readexactly(int(headers.get("content-length", 0)))).decode("latin-1")
-        return await self._act(step, post, reader, writer)
+        return await self._act(step, post, reader, writer, last=last)
 
     def _over_quota(self) -> Step | None:
         """The answer to a POST that is one too many; None if it is not."""
@@ -221,7 +224,13 @@ class _Serving:
         return Step(429, retry_after=str(math.ceil(self.window + seconds - now)) if says else None)
 
     async def _act(
-        self, step: Step, post: dict[str, Any], reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+        self,
+        step: Step,
+        post: dict[str, Any],
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        *,
+        last: bool,
     ) -> bool:
         if step.delay:
             await asyncio.sleep(step.delay)
@@ -240,16 +249,19 @@ class _Serving:
             post["not_before"] = post["done"] + date - time.time()
         headers = {name: value for name, value in extra.items() if value is not None}
         body = None if step.body is None else step.body.replace("{n}", str(post["index"]))
-        return await _answer(writer, step.status, headers, body)
+        return await _answer(writer, step.status, headers, body, last=last)
 
 
-async def _answer(writer: asyncio.StreamWriter, status: int, extra: Mapping[str, str], text: str | None = None) -> bool:
+async def _answer(
+    writer: asyncio.StreamWriter, status: int, extra: Mapping[str, str], text: str | None = None, *, last: bool
+) -> bool:
     body = b"" if status in (204, 304) else b"{}" if text is None else text.encode()
     lines = [f"HTTP/1.1 {status} Scripted", "Content-Type: application/json", f"Content-Length: {len(body)}"]
     lines += [f"{name}: {value}" for name, value in extra.items()]
+    lines += ["Connection: close"] * last
     writer.write("\r\n".join([*lines, "", ""]).encode("latin-1") + body)
     await writer.drain()
-    return True
+    return not last
 
 
 async def _main() -> None:

@@ -19,6 +19,7 @@ from support.dead_letters import letter_group
 from traffic.core.excerpt import Excerpt
 from traffic.core.master.answer_book import NumberedAnswer
 from traffic.core.master.decisions import Entry, Leased, LeaseReturned, OutcomesRecorded, Reopened, TimingsRecorded
+from traffic.core.master.timeline import Sample
 from traffic.core.protocol import RunConfig
 from traffic.core.ranges import RangeSet
 from traffic.core.record_state import DeadLetter, DeadLetterGroup, RecordState
@@ -110,6 +111,19 @@ def test_of_each_timing_the_latest_is_kept_and_it_is_no_entry(written):
     with closing(Journal.open(written)) as journal:
         assert list(journal.timings()) == [("a", told("/", 1.0, 3.0)), ("a", told("/b", 2.0)), ("b", told("/"))]
     assert read(written)[0] == entries
+
+
+def test_the_course_of_a_run_is_kept_and_a_member_that_another_release_added_is_ignored(written):
+    course = [Sample(0.0, 0, 0, 0, 0, 12, 0), Sample(1.5, 3, 2, 1, 4, 2, 9, due=7, sent=6, p50_s=0.002)]
+    with closing(Journal.open(written)) as journal:
+        assert journal.samples() == []
+        for one in course:
+            journal.write(samples=[one])
+    with closing(sqlite3.connect(written)) as database, database:
+        database.execute("UPDATE sample SET body = json_set(body, '$.of_another_release', 1)")
+    with closing(Journal.open(written)) as journal:
+        assert journal.samples() == course
+        assert len(list(journal.entries())) == 12
 
 
 def test_an_answer_that_cannot_be_read_is_left_out_and_the_run_goes_on(written, caplog):

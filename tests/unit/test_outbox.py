@@ -22,6 +22,7 @@ from traffic.core.master.decisions import (
     Send,
     TimingsRecorded,
 )
+from traffic.core.master.timeline import Sample
 from traffic.core.protocol import AckReply
 from traffic.core.ranges import RangeSet
 from traffic.master import outbox as module
@@ -51,6 +52,7 @@ class GatedJournal:
         self.writes: list[tuple[list[Entry], RunMetadata | None]] = []
         self.timings: list[TimingsRecorded] = []
         self.results: list[KeptRows] = []
+        self.samples: list[Sample] = []
         self.tries = 0
         self.full = False
         self.begun = Event()
@@ -63,6 +65,7 @@ class GatedJournal:
         metadata: RunMetadata | None,
         timings: list[TimingsRecorded],
         results: list[KeptRows],
+        samples: list[Sample],
     ) -> None:
         self.tries += 1
         self.begun.set()
@@ -72,6 +75,7 @@ class GatedJournal:
         self.writes.append((list(entries), metadata))
         self.timings += timings
         self.results += results
+        self.samples += samples
 
 
 class Bench:
@@ -135,6 +139,13 @@ def test_timings_are_written_before_what_comes_after_them_though_they_are_no_ent
     assert bench.outbox.drain(SOON_S)
     assert (bench.done, bench.journal.timings) == ([timings, send(1)], [timings])
     assert bench.journal.writes == [([], None)]
+
+
+def test_a_sample_of_the_run_goes_to_the_journal_and_nowhere_else(bench):
+    sample = Sample(1.0, 2, 0, 0, 1, 7, 2)
+    bench.outbox.put([sample])
+    assert bench.outbox.drain(SOON_S)
+    assert bench.journal.samples == [sample]
 
 
 class Rows:

@@ -61,13 +61,7 @@ class Excerpt:
     def text(self) -> str | None:
         """The body as text, in the charset that its content type names, or in UTF-8; None if it is no text."""
         charset = _CHARSET.search(self.content_type)
-        coding = charset[1] if charset else "utf-8"
-        try:
-            b"".decode(coding)  # LookupError if it is no text's, such as base64
-            text = codecs.getincrementaldecoder(coding)().decode(self.body, final=not self.cut)
-        except (LookupError, ValueError):
-            return None
-        return None if _CONTROL.search(text) else text
+        return text_of(self.body, charset[1] if charset else "utf-8", cut=self.cut)
 
     @property
     def cut(self) -> bool:
@@ -98,6 +92,16 @@ class Excerpt:
         text = self.text
         shown = {"text": text} if text is not None else {"base64": base64.b64encode(self.body).decode()}
         return {"content_type": self.content_type, "fields": dict(self.fields), **shown, "bytes": self.length}
+
+
+def text_of(content: bytes, coding: str = "utf-8", *, cut: bool) -> str | None:
+    """Return content as text; None if it is none. `cut`: there is more of it, so its last character may be a part."""
+    try:
+        b"".decode(coding)  # LookupError if it is no text's, such as base64
+        text = codecs.getincrementaldecoder(coding)().decode(content, final=not cut)
+    except (LookupError, ValueError):
+        return None
+    return None if _CONTROL.search(text) else text
 
 
 def _decompressed(body: bytes) -> bytes:

@@ -17,7 +17,11 @@ def trace_id(key: str) -> str:
     return hashlib.sha256(key.encode()).hexdigest()[:32]
 
 
-def traceparent(key: str) -> str:
-    """Return the header of an attempt: the record's trace, a span of its own, and that it is to be recorded."""
-    span = random.getrandbits(64) | 1
+def new_span() -> int:
+    """Return the id of an attempt's span: 64 bits, never all 0."""
+    return random.getrandbits(64) | 1
+
+
+def traceparent(key: str, span: int) -> str:
+    """Return the header of an attempt: the record's trace, the attempt's span, and that it is to be recorded."""
     return f"00-{trace_id(key)}-{span:016x}-01"

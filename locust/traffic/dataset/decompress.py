@@ -1,14 +1,10 @@
 """Decompress gzip and zstd, piece by piece, and without more memory than a piece and a window take."""
 
-import sys
 import zlib
 from collections.abc import Iterator
 from typing import Any
 
-if sys.version_info >= (3, 14):
-    from compression import zstd
-else:
-    from backports import zstd
+from traffic.zstd import zstd
 
 PIECE = 1 << 20
 # What a damaged file raises.

@@ -88,10 +88,12 @@ class ActiveRun:
         self._audit_headers = audit_headers
         self.troubles: dict[str, str] = {}
         self._discardable = False
-        self._progress, self.timeline = Progress(), Timeline(ever_greater())
+        self._progress, self.timeline = Progress(), Timeline(ever_greater(), former=journal.samples())
+        self._led_before_s = self.timeline.latest_s
         self.checks, self.check_watch = tuple(map(Check.read, self.metadata.checks)), CheckWatch()
         self._timed = run.timings.total().felt  # the response times up to the latest sample
-        self._began, self._settled_before = now_s(), self.settled
+        # A journal of a release that kept no samples does not say how long it took to settle what is settled.
+        self._began, self._settled_before = now_s(), 0 if self.timeline.rows else self.settled
         self.sample(self._began)
 
     def _open_results(self, run: Run, *, ended_before: bool) -> ResultsWriter | None:
@@ -197,13 +199,13 @@ class ActiveRun:
         """How many records have their outcome."""
         return self.run.ledger.settled
 
-    def sample(self, now: float) -> None:
-        """Measure how far the run has come."""
+    def sample(self, now: float) -> Sample | None:
+        """Measure how far the run has come; return what the timeline has of it now, if it is due."""
         self._progress.note(self.settled, now)
-        self._trace(now)
+        return self._trace(now)
 
-    def _trace(self, now: float, *, last: bool = False) -> None:
-        since, counts = now - self._began, self.run.ledger.counts
+    def _trace(self, now: float, *, last: bool = False) -> Sample | None:
+        since, counts = self._led_s(now), self.run.ledger.counts
         if last or self.timeline.due(since):
             settled = counts[RecordState.DELIVERED], counts[RecordState.REJECTED], counts[RecordState.IN_DOUBT]
             attempts = sum(self.run.attempts.values())
@@ -214,7 +216,8 @@ class ActiveRun:
             new = self._timed.since(before)
             sample = Sample(since, *settled, *held, attempts, *paced)
             sample = replace(sample, p50_s=new.quantile(0.5), p99_s=new.quantile(0.99))
-            self.timeline.note(sample, last=last)
+            return sample if self.timeline.note(sample, last=last) else None
+        return None
 
     def update_state(self, stalled: str, now: float, held: str = "") -> StallState:
         """Pause the run if it has stalled, let it go on if it makes progress; return whether it has stalled.
@@ -306,9 +309,13 @@ class ActiveRun:
         counted["attempts"] = sum(self.run.attempts.values())
         return Measured(timing.felt, timing.service, late, self._mean_rate(now), error, counted)
 
+    def _led_s(self, now: float) -> float:
+        """Return for how long masters have led the run."""
+        return self._led_before_s + now - self._began
+
     def _mean_rate(self, now: float) -> float | None:
-        """Return how many records a second were settled since this master leads the run; None before it began."""
-        seconds = now - self._began
+        """Return how many records a second were settled while masters led the run; None before it began."""
+        seconds = self._led_s(now)
         return (self.settled - self._settled_before) / seconds if seconds > 0 else None
 
     def _describe_waits(self) -> dict[str, Any] | None:
@@ -325,7 +332,7 @@ class ActiveRun:
 
         This closes the journal; its file stays until `discard_journal`.
         """
-        seconds = (now := now_s()) - self._began
+        seconds = self._led_s(now := now_s())
         self._trace(now, last=True)
         context = self._context(state, reason, timestamp(), worker_states)
         report = run_status(self.run, context, self._progress) | self._describe()

@@ -5,12 +5,14 @@ A thread writes one group of entries while further decisions gather for the next
 
 import logging
 from collections.abc import Callable, Iterable
+from typing import get_args
 
 import gevent
 from gevent.event import Event
 
 from traffic.clock import now_s
 from traffic.core.master.decisions import Decision, Entry, ResultsReceived, TimingsRecorded
+from traffic.core.master.timeline import Sample
 from traffic.master.results_writer import ResultsWriter
 from traffic.master.threads import in_thread
 from traffic.runs.journal import Journal, JournalWriteError
@@ -19,6 +21,7 @@ from traffic.runs.run_metadata import RunMetadata
 logger = logging.getLogger(__name__)
 
 RETRY_S = 1.0
+_JOURNALED = (*get_args(Entry), TimingsRecorded, ResultsReceived, Sample)
 
 
 class Outbox:
@@ -97,24 +100,22 @@ class Outbox:
 
     def _journal(self, batch: list[Decision]) -> bool:
         """Write the entries of `batch`, trying until it works; return False if the journal was abandoned meanwhile."""
-        entries = [decision for decision in batch if isinstance(decision, Entry)]
-        timings = [decision for decision in batch if isinstance(decision, TimingsRecorded)]
-        received = [decision for decision in batch if isinstance(decision, ResultsReceived)]
         metadata, self._metadata, number = self._metadata, None, self._noted
-        if not (entries or timings or received) and metadata is None:
+        if metadata is None and not any(isinstance(decision, _JOURNALED) for decision in batch):
             return True
+        results = self.results if any(isinstance(decision, ResultsReceived) for decision in batch) else None
         journal = self.journal
         assert journal is not None, "only a live run has something to journal, and it has a journal"
         while self.journal is journal:
             try:
-                in_thread(_write, journal, self.results if received else None, received, entries, metadata, timings)
+                in_thread(_write, journal, results, batch, metadata)
             except JournalWriteError as error:
                 self._set_trouble(journal, str(error))
                 gevent.sleep(RETRY_S)
             else:
                 self._count_journaled(number)
-                if received and self.results is not None:
-                    self.results.commit()
+                if results is not None:
+                    results.commit()
                 if self.trouble:
                     self.trouble = ""
                     logger.info("the journal can be written again")
@@ -133,13 +134,12 @@ class Outbox:
 
 
 def _write(
-    journal: Journal,
-    results: ResultsWriter | None,
-    received: list[ResultsReceived],
-    entries: list[Entry],
-    metadata: RunMetadata | None,
-    timings: list[TimingsRecorded],
+    journal: Journal, results: ResultsWriter | None, batch: list[Decision], metadata: RunMetadata | None
 ) -> None:
     """Write rows of results, then the journal. JournalWriteError as `Journal.write`: the rows do not count then."""
+    entries = [decision for decision in batch if isinstance(decision, Entry)]
+    timings = [decision for decision in batch if isinstance(decision, TimingsRecorded)]
+    samples = [decision for decision in batch if isinstance(decision, Sample)]
+    received = [decision for decision in batch if isinstance(decision, ResultsReceived)]
     kept = results.write(received) if results is not None else []
-    journal.write(entries, metadata, timings, kept)
+    journal.write(entries, metadata, timings, kept, samples)

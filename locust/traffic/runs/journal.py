@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 
 from traffic.core.excerpt import Excerpt
 from traffic.core.master.decisions import Entry, OutcomesRecorded, TimingsRecorded
+from traffic.core.master.timeline import Sample
 from traffic.core.timings import KindTiming
 from traffic.core.wire import ProtocolError
 from traffic.errors import RefusedError
@@ -28,6 +29,8 @@ from traffic.runs.journal_codec import (
     answer_to_row,
     entry_from_json,
     entry_to_json,
+    sample_from_row,
+    sample_to_row,
     timing_from_row,
     timing_to_row,
 )
@@ -71,6 +74,8 @@ _RESULTS = (
     "CREATE TABLE IF NOT EXISTS results "
     "(worker TEXT PRIMARY KEY, number INTEGER NOT NULL, rows INTEGER NOT NULL, size INTEGER NOT NULL) WITHOUT ROWID"
 )
+# And the course of the run, a row for each sample that was taken.
+_SAMPLES = "CREATE TABLE IF NOT EXISTS sample (number INTEGER PRIMARY KEY, body TEXT NOT NULL)"
 # How many numbers one statement may name: SQLite takes 999 in its older releases.
 _MOST_NUMBERS = 900
 # What reading a file raises that is not as it was written. (Text that is not UTF-8 raises ValueError.)
@@ -178,8 +183,9 @@ class Journal:
         metadata: RunMetadata | None = None,
         timings: Iterable[TimingsRecorded] = (),
         results: Iterable[KeptRows] = (),
+        samples: Iterable[Sample] = (),
     ) -> None:
-        """Add entries; replace the metadata if it is given, what is known of each timing, and of each worker's rows.
+        """Add entries and samples; replace the metadata if given, what is known of each timing, and of a worker's rows.
 
         Either all of it is on disk then, or none and JournalWriteError says why.
         """
@@ -192,6 +198,7 @@ class Journal:
             if isinstance(entry, OutcomesRecorded):
                 answers += [(one.number, one.pattern, *answer_to_row(one.excerpt)) for one in entry.answers]
         kept = [(one.worker, one.number, one.rows, one.size) for one in results]
+        sampled = [(sample_to_row(one),) for one in samples]
         measured = [timing_to_row(recorded.worker, one) for recorded in timings for one in recorded.timings]
         try:
             with self.lock, _transaction(self._database):
@@ -201,6 +208,9 @@ class Journal:
                 if kept:
                     self._database.execute(_RESULTS)
                     self._database.executemany("INSERT OR REPLACE INTO results VALUES (?, ?, ?, ?)", kept)
+                if sampled:
+                    self._database.execute(_SAMPLES)
+                    self._database.executemany("INSERT INTO sample (body) VALUES (?)", sampled)
                 if answers:
                     self._database.execute(_ANSWERS)
                     self._database.executemany("INSERT INTO answer VALUES (?, ?, ?, ?)", answers)
@@ -260,6 +270,16 @@ class Journal:
                 return []
             asked = "SELECT worker, number, rows, size FROM results ORDER BY worker"
             return [KeptRows(*row) for row in self._database.execute(asked)]
+        except _SPOILT as error:
+            raise _unusable(self.path, error) from error
+
+    def samples(self) -> list[Sample]:
+        """Return the course of the run up to now. JournalError if that cannot be read."""
+        try:
+            if not self._has_table("sample"):
+                return []
+            asked = "SELECT body FROM sample ORDER BY number"
+            return [sample_from_row(body) for (body,) in self._database.execute(asked)]
         except _SPOILT as error:
             raise _unusable(self.path, error) from error
 

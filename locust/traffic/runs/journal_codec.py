@@ -1,10 +1,12 @@
 """Encode the ledger's entries for the journal, each as one JSON text, and decode them."""
 
 import json
+from dataclasses import asdict, fields
 from typing import Any
 
 from traffic.core.excerpt import Excerpt
 from traffic.core.master.decisions import Entry, Leased, LeaseReturned, OutcomesRecorded, Reopened
+from traffic.core.master.timeline import Sample
 from traffic.core.ranges import RangeSet
 from traffic.core.record_state import Cause, DeadLetterGroup, RecordState
 from traffic.core.timings import KindTiming
@@ -82,3 +84,14 @@ def timing_to_row(worker: str, told: KindTiming) -> tuple[str, str, str]:
 def timing_from_row(kind: str, body: str) -> KindTiming:
     """Decode what `timing_to_row` made. TypeError, ValueError or ProtocolError if it is something else."""
     return KindTiming.from_wire([*json.loads(kind), *json.loads(body)])
+
+
+def sample_to_row(sample: Sample) -> str:
+    """Encode a sample of the run's course: its fields by name, as JSON."""
+    return json.dumps(asdict(sample), separators=(",", ":"))
+
+
+def sample_from_row(body: str) -> Sample:
+    """Decode what `sample_to_row` of any release made. TypeError or ValueError if it is something else."""
+    known = {field.name for field in fields(Sample)}
+    return Sample(**{name: value for name, value in json.loads(body).items() if name in known})

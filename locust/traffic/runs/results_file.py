@@ -6,18 +6,13 @@ because a reader may stop after the first, as many do that decompress one frame 
 """
 
 import os
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from traffic.core.results import BATCH_BYTES, header_of
 from traffic.dataset.decompress import unzstd
-
-if sys.version_info >= (3, 14):
-    from compression import zstd
-else:
-    from backports import zstd
+from traffic.zstd import zstd
 
 # A batch holds one row more than fits, and a row may have an answer of a MiB, three times as long if it is escaped.
 _MOST_PLAIN = BATCH_BYTES + (4 << 20)

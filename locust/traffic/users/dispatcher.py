@@ -23,6 +23,7 @@ from traffic.settings.request_options import RequestOptions
 from traffic.users.option_headers import option_headers_of
 from traffic.users.request_plan import RequestPlan, rule_of
 from traffic.users.source import RecordSource
+from traffic.users.spans import spans_of
 from traffic.users.stats import StatsBuffer, only_locust_listens
 from traffic.users.tls_options import tls_of
 
@@ -148,7 +149,8 @@ class Dispatcher:
         if key not in self._plans:
             endpoint, rule, own = self.endpoint(user), rule_of(user.rule, run), user.default_headers or {}
             told = option_headers_of(self.environment, run.run)
-            plan = RequestPlan(run, rule, endpoint.target, self.source.name, own, told, self._buffer_of)
+            spans = spans_of(self.environment, run, user.host)
+            plan = RequestPlan(run, rule, endpoint.target, self.source.name, own, told, self._buffer_of, spans)
             endpoint.answer_timeout = user.network_timeout or run.timeout
             self._plans = {other: made for other, made in self._plans.items() if made.run == run.run}
             self._plans[key] = plan

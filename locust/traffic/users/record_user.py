@@ -17,6 +17,7 @@ from traffic.core.outcome_rules import MOST_JUDGED
 from traffic.core.protocol import RunConfig
 from traffic.core.results import OFF
 from traffic.core.timings import Request
+from traffic.core.trace import new_span
 from traffic.core.worker.feed import Record
 from traffic.core.worker.record import Wire
 from traffic.http.resolver import Target
@@ -26,6 +27,7 @@ from traffic.settings.request_options import RequestOptions
 from traffic.users.base import STOPPED, RecordUserBase
 from traffic.users.option_headers import OptionHeaders, option_headers_of
 from traffic.users.request_maker import Parts, RequestMaker
+from traffic.users.spans import AttemptSpans, spans_of
 from traffic.users.tls_options import made_tls
 from traffic.users.unanswered import reason_of, unanswered
 
@@ -40,6 +42,7 @@ class RecordUser(RecordUserBase, FastHttpUser):  # type: ignore[misc] # a FastHt
     # Less than Locust's 60, as in a ReplayUser, so that a run whose API is gone pauses soon.
     connection_timeout = 10.0
     _maker: tuple[tuple[str, int], RequestMaker] | None = None
+    _spans: AttemptSpans | None = None
 
     def __init__(self, environment: Environment) -> None:
         options = RequestOptions.read(environment.parsed_options)
@@ -104,8 +107,13 @@ class RecordUser(RecordUserBase, FastHttpUser):  # type: ignore[misc] # a FastHt
             self._in_hand = None
             if outcome is None:
                 answer, outcome, _ = judged(self._rule(run), answer)
-            source.record_outcome(record, answer, outcome)
+            self._report(record, answer, outcome)
         return answer
+
+    def _report(self, record: Record, answer: Answer, outcome: Outcome) -> None:
+        self._source().record_outcome(record, answer, outcome)
+        if self._spans is not None:
+            self._spans.note(record, answer, outcome, now_s())
 
     def _prepare(self, run: RunConfig, record: Record) -> tuple[OptionHeaders, Parts]:
         """Return the headers of the options, and the record's request. If that fails, nothing of it was sent."""
@@ -127,7 +135,10 @@ class RecordUser(RecordUserBase, FastHttpUser):  # type: ignore[misc] # a FastHt
             # The client adds the class's own headers, and the credentials of the host.
             target = replace(Target.of(self.host or ""), credentials=None)
             self._maker = version, RequestMaker(run, target, self._source().name, {}, told.fields)
-        return self._maker[1].parts(record.index, record.body)
+            self._spans = spans_of(self.environment, run, self.host or "")
+        if run.trace:
+            record.span = new_span()
+        return self._maker[1].parts(record.index, record.body, record.span)
 
 
 def _count_from_due(request_meta: dict[str, Any], record: Record, started: float) -> None:

@@ -66,17 +66,17 @@ class RequestMaker:
             headers = [*merged(OURS_BY_DEFAULT, self._over), *last]
             self._prefix = request_prefix(run.method, target.base + run.path, target.host, headers)
 
-    def request(self, index: int, record: bytes) -> bytes:
-        """Return the bytes that send a record; `index` is its place in the file."""
+    def request(self, index: int, record: bytes, span: int = 0) -> bytes:
+        """Return the bytes that send a record; `index` is its place in the file, `span` the attempt's in its trace."""
         if self._whole:
-            return self.whole(index, record)[0]
-        return request_bytes(self._prefix, index, record, self._traced(index) if self._trace else b"")
+            return self.whole(index, record, span)[0]
+        return request_bytes(self._prefix, index, record, self._traced(index, span) if self._trace else b"")
 
-    def _traced(self, index: int) -> bytes:
+    def _traced(self, index: int, span: int) -> bytes:
         """Return the header of the trace that an attempt at a record belongs to, with its line break."""
-        return f"{HEADER}: {traceparent(f'{self._key}{index}')}\r\n".encode()
+        return f"{HEADER}: {traceparent(f'{self._key}{index}', span)}\r\n".encode()
 
-    def whole(self, index: int, record: bytes) -> tuple[bytes, bytes]:
+    def whole(self, index: int, record: bytes, span: int = 0) -> tuple[bytes, bytes]:
         """Return the bytes that send a whole request, and those by which its name and method are known."""
         # As `request_record.split`, with fewer copies: this is done for each record.
         name_end = record.index(b"\r\n")
@@ -97,16 +97,16 @@ class RequestMaker:
         host = b" HTTP/1.1\r\n" if fields.startswith(HOST) else self._host
         head = b"%b%b%b%b%d\r\n" % (line, host, fields, self._prefix, index)
         if self._trace:
-            head += self._traced(index)
+            head += self._traced(index, span)
         if body or line.startswith(_WITH_BODY):
             return b"%bContent-Length: %d\r\n\r\n%b" % (head, len(body), body), counted
         return head + b"\r\n", counted
 
-    def parts(self, index: int, record: bytes) -> Parts:
+    def parts(self, index: int, record: bytes, span: int = 0) -> Parts:
         """Return a record as a client of Locust's needs it."""
         last = [(WORKER, self._worker), (KEY, f"{self._key}{index}")]
         if self._trace:
-            last.append((HEADER, traceparent(f"{self._key}{index}")))
+            last.append((HEADER, traceparent(f"{self._key}{index}", span)))
         if not self._whole:
             headers = merged([JSON_CONTENT], self._over, last)
             return Parts(self._run.method, self._run.path, _joined(headers), record, self._run.path)

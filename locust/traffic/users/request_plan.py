@@ -19,12 +19,14 @@ from traffic.core.outcome_rules import MOST_JUDGED, WrittenRule, rule_for
 from traffic.core.protocol import RunConfig
 from traffic.core.reading import REQUESTS
 from traffic.core.results import ALL, OFF
+from traffic.core.trace import new_span
 from traffic.core.worker.feed import Record
 from traffic.http.http1 import REMEMBERED, ResponseHead
 from traffic.http.resolver import Target
 from traffic.http.response_reader import KEPT_FROM
 from traffic.users.option_headers import OptionHeaders
 from traffic.users.request_maker import RequestMaker
+from traffic.users.spans import AttemptSpans
 from traffic.users.stats import StatsBuffer
 
 # Rules that always judge the same answer alike, so that their judgements can be remembered.
@@ -41,13 +43,15 @@ class RequestPlan:
 
     `known` has judgements by the head that they are on. `keep_from` is the status from which on an answer's content may
     be wanted: with a rule that may reject anything, from the lowest; `most_kept` is how many bytes of it. `wants_rows`:
-    the run has rows of results.
+    the run has rows of results. `spans` takes the attempts' spans, if somebody collects them.
     `stats_buffer` has all requests if the records are bodies; None: `whole_request` says which has a record's.
     """
 
     __slots__ = (
-        *("_buffer_of", "_buffers", "_by_body", "_constant", "_maker", "_own", "_target", "_told", "_version"),
-        *("_worker", "config", "keep_from", "known", "most_kept", "rule", "run", "stats_buffer", "wait", "wants_rows"),
+        *("_buffer_of", "_buffers", "_by_body", "_constant", "_maker", "_own", "_target", "_told", "_traced"),
+        "_version",
+        *("_worker", "config", "keep_from", "known", "most_kept", "rule", "run", "spans", "stats_buffer", "wait"),
+        "wants_rows",
     )
 
     def __init__(
@@ -59,6 +63,7 @@ class RequestPlan:
         own: Mapping[str, str],
         told: OptionHeaders,
         buffer_of: StatsBufferOf,
+        spans: AttemptSpans | None = None,
     ) -> None:
         self.run, self.config, self.rule = run.run, run, rule
         self.wait = run.wait if run.wait[1] > 0 else None
@@ -67,6 +72,7 @@ class RequestPlan:
         self._constant = type(rule) in _CONSTANT and not self._by_body
         self.keep_from = KEPT_FROM if type(rule) in (AtLeastOnce, AtMostOnce) else 0
         self.wants_rows = run.results != OFF
+        self.spans, self._traced = spans, run.trace
         self.most_kept = MOST_JUDGED if self._by_body or run.keep else max(MOST_BODY, run.answer_size)
         if run.keep or run.answers == ALL:
             self.keep_from = 0
@@ -88,11 +94,15 @@ class RequestPlan:
 
     def request(self, record: Record) -> bytes:
         """Return the bytes that send a record."""
-        return self._maker.request(record.index, record.body)
+        if self._traced:
+            record.span = new_span()
+        return self._maker.request(record.index, record.body, record.span)
 
     def whole_request(self, record: Record) -> tuple[bytes, StatsBuffer]:
         """Return the bytes that send a record which is a whole request, and the statistics that have it."""
-        data, counted = self._maker.whole(record.index, record.body)
+        if self._traced:
+            record.span = new_span()
+        data, counted = self._maker.whole(record.index, record.body, record.span)
         stats_buffer = self._buffers.get(counted)
         if stats_buffer is None:
             stats_buffer = self._buffers[counted] = self._buffer_of(self._maker.counted_as(record.body))

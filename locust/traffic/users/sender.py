@@ -100,6 +100,8 @@ class Sender:
             excerpt = Excerpt.of(head.fields, self.connection.content_of(head), body)
             answer = replace(answer, excerpt=excerpt, body=b"")
         self._source.record_outcome(record, answer, outcome, now)
+        if plan.spans is not None:
+            plan.spans.note(record, answer, outcome, now)
         stats_buffer = self._stats
         assert stats_buffer is not None, "it was set as the request was made"
         if self._dispatcher.bulk_stats:
@@ -126,6 +128,8 @@ class Sender:
         self._record = None
         record.wire = Wire(self.connection.connect_s) if plan.wants_rows else None
         self._source.record_outcome(record, answer, outcome)
+        if plan.spans is not None:
+            plan.spans.note(record, answer, outcome, now)
         stats_buffer = self._stats
         assert stats_buffer is not None, "it was set as the request was made"
         if self._dispatcher.bulk_stats:
@@ -156,3 +160,5 @@ class Sender:
         if self._plan is not None:
             answer, outcome, _ = judged(self._plan.rule, answer)
         self._source.record_outcome(record, answer, outcome)
+        if self._plan is not None and self._plan.spans is not None:
+            self._plan.spans.note(record, answer, outcome, now_s())

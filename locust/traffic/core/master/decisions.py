@@ -1,13 +1,14 @@
 """Define what the master's side of the protocol decides. The master's process carries decisions out in their order.
 
 `Send` is a message to be sent. An `Entry` goes to the journal, and must be there before any `Send` that comes after it.
-An `Event` is shown to people, in one line. `LeaseReturned` is both. `TimingsRecorded` and
-`ResultsReceived` go to the disk, too.
+An `Event` is shown to people, in one line. `LeaseReturned` is both. `TimingsRecorded`,
+`ResultsReceived` and a `Sample` of the timeline go to the disk, too.
 """
 
 from dataclasses import dataclass
 
 from traffic.core.master.answer_book import NumberedAnswer
+from traffic.core.master.timeline import Sample
 from traffic.core.protocol import Message
 from traffic.core.ranges import RangeSet
 from traffic.core.record_state import DeadLetterGroup
@@ -256,7 +257,7 @@ Event = (
     | UsersJudged
     | AllSettled
 )
-Decision = Send | Entry | TimingsRecorded | ResultsReceived | Event
+Decision = Send | Entry | TimingsRecorded | ResultsReceived | Sample | Event
 
 
 def is_shown(decision: Decision) -> bool:

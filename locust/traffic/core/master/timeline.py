@@ -5,6 +5,7 @@ counts never fall from one row to the next. When the rows are full, every other 
 half as often. `generation` then increases, so that a reader with a copy knows to fetch all rows again.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 MOST = 600
@@ -19,7 +20,7 @@ COLUMNS = (
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """The counts at a moment, `t_s` seconds after the run began.
+    """The counts at a moment, when masters have led the run for `t_s` seconds: the time between two does not count.
 
     In a paced run, `due` counts the records that are due by then, and `sent` those that workers have begun to send;
     otherwise both are 0.
@@ -51,29 +52,38 @@ class Sample:
 class Timeline:
     """The samples that are kept, `step_s` apart. `generation`, at first as given, counts how often that was doubled.
 
-    Another timeline of the same run, after a resumption, begins with a greater generation.
+    Another timeline of the same run, after a resumption, begins with a greater generation, and with the `former` rows.
     """
 
-    def __init__(self, generation: int = 0, most: int = MOST) -> None:
+    def __init__(self, generation: int = 0, most: int = MOST, former: Iterable[Sample] = ()) -> None:
         self.rows: list[Sample] = []
         self.step_s, self.generation = STEP_S, generation
         self._most = most
+        for sample in former:
+            self.note(sample)
+
+    @property
+    def latest_s(self) -> float:
+        """The time of the latest sample; 0 if there is none."""
+        return self.rows[-1].t_s if self.rows else 0.0
 
     def due(self, t_s: float) -> bool:
         """Whether a sample at this time would be kept."""
         return not self.rows or t_s >= self.rows[-1].t_s + self.step_s
 
-    def note(self, sample: Sample, *, last: bool = False) -> None:
-        """Add a sample, later than all before. It is dropped if it is not due, unless it is the `last`."""
+    def note(self, sample: Sample, *, last: bool = False) -> bool:
+        """Add a sample, later than all before, if it is due, or the `last`; return whether it was added."""
         if not last and not self.due(sample.t_s):
-            return
+            return False
         if len(self.rows) >= self._most:
             del self.rows[1::2]
             self.step_s *= 2
             self.generation += 1
         # After every other row was dropped, a sample that was due by the former step may not be due by the new one.
-        if last or self.due(sample.t_s):
+        kept = last or self.due(sample.t_s)
+        if kept:
             self.rows.append(sample)
+        return kept
 
     def to_json(self, generation: int, first: int) -> dict[str, object]:
         """Return the rows from number `first` on, or all of them if `generation` is not the present one, as JSON."""

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from traffic.core.excerpt import text_of
 from traffic.core.outcome import Answer, Outcome
 from traffic.core.outcome_rules import parsed_body
 from traffic.core.pointer import found_at, read_pointer
@@ -29,7 +30,6 @@ MOST_WAITING = 16 * BATCH_BYTES
 AGAIN_S = 2.0
 _MS = 1000.0
 _NO_WIRE = Wire()
-_NO_TEXT = frozenset(map(chr, (*range(9), 11, 12, *range(14, 32), 127)))
 
 
 @dataclass(slots=True)
@@ -132,17 +132,8 @@ class ResultLog:
     def _answer(self, content: bytes) -> str:
         """Return the cells of the beginning of an answer: as text, or in base64 if it is none."""
         content = content[: self._run.answer_size]
-        try:
-            text = content.decode()
-        except UnicodeDecodeError as error:
-            # A character that is cut off at the end is no reason to take a text for none.
-            cut = error.start > len(content) - 4 and len(content) == self._run.answer_size
-            text = content[: error.start].decode() if cut else ""
-            if not cut:
-                return f",,{base64.b64encode(content).decode()}"
-        if not _NO_TEXT.isdisjoint(text):
-            return f",,{base64.b64encode(content).decode()}"
-        return f",{cell(text)},"
+        text = text_of(content, cut=len(content) == self._run.answer_size)
+        return f",{cell(text)}," if text is not None else f",,{base64.b64encode(content).decode()}"
 
     def _kept(self, content: bytes) -> str:
         """Return the cell of the member that is kept of an answer; empty if the answer has none."""

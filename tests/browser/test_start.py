@@ -27,9 +27,9 @@ def cluster(api: FakeApi, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     ("form", "told"),
     [
         ({"trafficFile": "nothing.json"}, "there is no such file"),
-        ({"trafficFile": "broken.json"}, "line 3, column 3"),
+        pytest.param({"trafficFile": "broken.json"}, "line 3, column 3", marks=pytest.mark.slow),
         ({"trafficSeed": "seven"}, "Seed must be a whole number"),
-        ({"trafficWait": "3-1"}, "Wait between requests must be MIN-MAX"),
+        pytest.param({"trafficWait": "3-1"}, "Wait between requests must be MIN-MAX", marks=pytest.mark.slow),
     ],
     ids=["missing", "broken", "seed", "wait"],
 )

@@ -81,7 +81,7 @@ def test_on_a_phone_the_link_fits_beside_the_logo(cluster: Cluster, page: Page) 
     assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
 
 
-@pytest.mark.parametrize("system", ["light", "dark"])
+@pytest.mark.parametrize("system", ["light", pytest.param("dark", marks=pytest.mark.slow)])
 def test_the_theme_is_the_systems_until_a_person_chooses_one_for_both_pages(
     cluster: Cluster, page: Page, system: str
 ) -> None:

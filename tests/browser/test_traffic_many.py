@@ -144,7 +144,7 @@ def test_nothing_is_asked_while_nobody_looks_and_at_once_when_somebody_does(
     await_answers(traffic, told, 1)
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("scheme", [pytest.param("light", marks=pytest.mark.slow), "dark"])
 def test_a_phone_needs_no_pushing_sideways(cluster: Cluster, told: ToldMaster, page: Page, scheme: str) -> None:
     told.advance(3)
     page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]

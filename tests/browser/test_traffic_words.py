@@ -55,7 +55,7 @@ def answer_runs(route: Route, *accounts: dict[str, Any], resumable: bool = False
     [
         ({}, "completed", GREEN),
         ({"delivered": 400, "rejected": 600}, "completed, 600 rejected", AMBER),
-        ({"delivered": 997, "in_doubt": 3}, "completed, 3 in doubt", AMBER),
+        pytest.param({"delivered": 997, "in_doubt": 3}, "completed, 3 in doubt", AMBER, marks=pytest.mark.slow),
         ({"audit": {"stored": 5, "posts": 5, "agrees": False}}, "completed, audit disagrees", AMBER),
         ({"state": "failed", "delivered": 400, "rejected": 600}, "failed, 600 rejected", RED),
     ],
@@ -78,7 +78,9 @@ def test_header_and_past_runs_say_the_same_and_green_is_only_a_run_without_a_los
     traffic.assert_fits()
 
 
-@pytest.mark.parametrize(("state", "was"), [("stopped", "was stopped"), ("cut off", "was cut off")])
+@pytest.mark.parametrize(
+    ("state", "was"), [pytest.param("stopped", "was stopped", marks=pytest.mark.slow), ("cut off", "was cut off")]
+)
 def test_a_run_of_an_earlier_master_is_shown_with_resume(
     cluster: Cluster, told: ToldMaster, page: Page, state: str, was: str
 ) -> None:
@@ -128,8 +130,7 @@ print(printable(json.loads(sys.stdin.read()), pathlib.Path(sys.argv[1])))"""
     ).stdout
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
+@pytest.mark.parametrize(("size", "scheme"), [(DESKTOP, "light"), (PHONE, "dark")], ids=["desktop", "phone"])
 def test_the_printed_report_breaks_no_word_into_letters(
     tmp_path: Path, page: Page, size: dict[str, int], scheme: str
 ) -> None:

@@ -6,6 +6,7 @@ import pytest
 
 
 def blocks(count: int) -> list[Any]:
-    """Return the numbers of so many blocks as parameters: the first is always run, the second half is slow."""
-    marks: list[Any] = [[], *[pytest.mark.thorough] * (count // 2 - 1), *[pytest.mark.slow] * (count - count // 2)]
+    """Return the numbers of so many blocks as parameters: the first is always run, two thirds are slow."""
+    fast = max(1, count // 3)
+    marks: list[Any] = [[], *[pytest.mark.thorough] * (fast - 1), *[pytest.mark.slow] * (count - fast)]
     return [pytest.param(block, marks=mark) for block, mark in enumerate(marks)]

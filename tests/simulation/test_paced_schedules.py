@@ -16,7 +16,7 @@ NOTICED = {
     "deal_to_the_silent": 2,
     "let_the_schedule_run_in_a_pause": 3,
     "work_off_a_backlog_at_once": 4,
-    "forget_the_rate_in_a_break": 6,
+    "forget_the_rate_in_a_break": 13,
     "deal_what_comes_due_to_one": 1,
     "forget_another_rate": 5,
     "move_what_is_dealt": 5,

@@ -12,8 +12,9 @@ SEARCH = 300
 # The schedule in which each mutation was noticed first; the search begins there.
 NOTICED = dict.fromkeys(QUOTA_MUTATIONS, 0) | {
     "forget_the_wait": 1,
-    "wait_for_a_lost_prober": 2,
-    "never_slow_down": 4,
+    "probe_with_all_users": 1,
+    "wait_for_a_lost_prober": 14,
+    "never_slow_down": 16,
 }
 
 

@@ -31,7 +31,7 @@ NOTICED = {
     "take_reopened_letters_for_leased": 123,
     "accept_stale_failures": 205,
     "call_reopened_letters_unsent": 45,
-    "keep_records_in_trouble": 2,
+    "keep_records_in_trouble": 13,
     "ignore_missing_answers": 92,
     "accept_reports_of_anyone": 0,
     "forget_who_was_leased_what": 18,

@@ -12,7 +12,7 @@ SEARCH = 200
 # The schedule in which each mutation was noticed first; the search begins there.
 NOTICED = dict.fromkeys(STORM_MUTATIONS, 0) | {
     "trip_on_any_rejections": 3,
-    "stop_again_for_the_same_reason": 2,
+    "stop_again_for_the_same_reason": 20,
     "forget_the_storm": 47,
 }
 

@@ -19,7 +19,8 @@ ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 
 def chromium() -> str:
     """The browser's path. Without one the test is skipped; under CI=true it fails."""
-    names = ("chromium", "chromium-browser", "google-chrome")
+    # The headless shell first: the same engine, for a third less of the processor.
+    names = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
     path = next((found for name in names if (found := shutil.which(name))), None)
     if path is None:
         (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)("no Chromium on this machine")

@@ -288,7 +288,9 @@ def test_the_rate_is_changed_on_the_page_while_the_run_goes(
     traffic.await_some("delivered")
     pace = traffic.page.locator("#pace-figures")
     expect(pace).to_contain_text("2/s, even")
-    expect(traffic.page.locator("#chart-pace .scatterlayer path.js-line").first).to_be_visible(timeout=SLOW_MS)
+    expect(traffic.page.locator("#chart-pace .scatterlayer path.js-line").first).to_have_attribute(
+        "d", DRAWN, timeout=SLOW_MS
+    )
     change = traffic.button("Change the rate")
     change.click()
     dialog = traffic.page.get_by_role("dialog", name="Change the rate")

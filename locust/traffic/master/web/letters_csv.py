@@ -7,7 +7,7 @@ spreadsheet would compute it (OWASP, "CSV Injection"): such a cell begins with a
 import csv
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, BinaryIO
 
 from traffic.core.text import no_formula
@@ -17,21 +17,19 @@ COLUMNS = ("index", "outcome", "status", "attempts", "group", "reason", "answer"
 _AT_ONCE = 1 << 16
 
 
-def _line(cells: list[str]) -> str:
+def _lines(rows: Iterable[Iterable[str]]) -> str:
     out = io.StringIO()
-    csv.writer(out).writerow(cells)
+    csv.writer(out).writerows(rows)
     return out.getvalue()
 
 
-CSV_HEAD = ("\ufeff" + _line(list(COLUMNS))).encode()
+CSV_HEAD = ("\ufeff" + _lines([COLUMNS])).encode()
 
 
 def csv_rows(lines: bytes) -> bytes:
     """Return the rows of dead letters that are given as JSON Lines."""
-    letters = (json.loads(line) for line in lines.splitlines())
-    return "".join(_line([_cell(letter, name) for name in COLUMNS]) for letter in letters).encode(
-        errors="backslashreplace"
-    )
+    letters = map(json.loads, lines.splitlines())
+    return _lines([_cell(letter, name) for name in COLUMNS] for letter in letters).encode(errors="backslashreplace")
 
 
 def _cell(letter: dict[str, Any], name: str) -> str:

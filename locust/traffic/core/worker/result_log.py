@@ -29,16 +29,7 @@ MOST_WAITING = 16 * BATCH_BYTES
 # A batch that is not confirmed for so long is sent again; in seconds.
 AGAIN_S = 2.0
 _MS = 1000.0
-# What the cells of a row take, about, but for the last ones: error, answer and what is kept of it.
-_ROW_BYTES = 240
 _NO_WIRE = Wire()
-
-
-# A row before it is text: index, attempts, and the cells of name, method and path; due, sent, now, connect_s and
-# first_byte_at; status, outcome, the lengths of body and answer, and the last cells.
-_Row = tuple[
-    tuple[int, int, str], tuple[float, float, float, float | None, float | None], tuple[int, str, int, int, str]
-]
 
 
 @dataclass(slots=True)
@@ -57,7 +48,7 @@ class ResultLog:
         self._run, self._worker, self._compress = run, cell(worker), compress
         self.wall_s = 0.0
         self.made = self.dropped = 0
-        self._waiting: list[_Row] = []
+        self._waiting: list[str] = []
         self._bytes = 0
         self._number = 0
         self._unconfirmed: deque[_Sent] = deque()
@@ -80,39 +71,30 @@ class ResultLog:
         if self._bytes >= MOST_WAITING:
             self.dropped += 1
             return
+        row = self._row(record, answer, outcome, now)
+        self._waiting.append(row)
+        self._bytes += len(row)
+
+    def _row(self, record: Record, answer: Answer, outcome: Outcome, now: float) -> str:
+        sent, due, index = record.sent, record.due, record.index
+        connect_s, first_byte_at, received, content = record.wire or _NO_WIRE
+        connect = "" if connect_s is None else f"{_MS * connect_s:.3f}" if connect_s else "0.000"
+        first_byte = f"{_MS * (first_byte_at - sent):.3f}" if first_byte_at else ""
+        service = f"{_MS * (now - sent):.3f}"
+        if due:
+            times = f"{self._time(due)},{self._time(sent)},{_MS * (sent - due):.3f},{_MS * (now - due):.3f},{service}"
+        else:
+            times = f",{self._time(sent)},,{service},{service}"
         if self._whole:
             where, length = self._of_request(record), len(body_of(record.body))
         else:
             where, length = self._where.get(record.request) or self._known(record.request), len(record.body)
-        connect_s, first_byte_at, received, content = record.wire or _NO_WIRE
-        rest = "" if answer.status else cell(answer.reason)
-        if not self._plain:
-            rest += self._more(record, outcome, content)
-        tried = record.index, record.attempts, where
-        times = record.due, record.sent, now, connect_s, first_byte_at
-        self._waiting.append((tried, times, (answer.status, outcome._value_, length, received, rest)))
-        self._bytes += _ROW_BYTES + len(rest)
-
-    def _text(self, rows: list[_Row]) -> str:
-        """Return rows as CSV. Many at once cost less: their code and data stay in the processor's caches."""
-        made: list[str] = []
-        key, worker, time = self._key, self._worker, self._time
-        for tried, times, answered in rows:
-            index, attempts, where = tried
-            due, sent, now, connect_s, first_byte_at = times
-            status, outcome, length, received, rest = answered
-            service = f"{_MS * (now - sent):.3f}"
-            if due:
-                took = f"{time(due)},{time(sent)},{_MS * (sent - due):.3f},{_MS * (now - due):.3f},{service}"
-            else:
-                took = f",{time(sent)},,{service},{service}"
-            connect = "" if connect_s is None else f"{_MS * connect_s:.3f}" if connect_s else "0.000"
-            first_byte = f"{_MS * (first_byte_at - sent):.3f}" if first_byte_at else ""
-            made.append(
-                f"{index},{key}{index},{attempts},{worker},{where},{took},{connect},{first_byte},"
-                f"{status or ''},{outcome},{length},{received},{rest}\r\n"
-            )
-        return "".join(made)
+        status, error = (answer.status, "") if answer.status else ("", cell(answer.reason))
+        row = (
+            f"{index},{self._key}{index},{record.attempts},{self._worker},{where},{times},{connect},{first_byte},"
+            f"{status},{outcome._value_},{length},{received},{error}"
+        )
+        return f"{row}\r\n" if self._plain else f"{row}{self._more(record, outcome, content)}\r\n"
 
     def _more(self, record: Record, outcome: Outcome, content: bytes) -> str:
         """Return the cells that not every run has."""
@@ -184,12 +166,12 @@ class ResultLog:
     def _next_batch(self) -> ResultBatch:
         count = size = 0
         while count < len(self._waiting) and size < BATCH_BYTES:
-            size += _ROW_BYTES + len(self._waiting[count][2][4])
+            size += len(self._waiting[count])
             count += 1
         rows, self._waiting = self._waiting[:count], self._waiting[count:]
         self._bytes -= size
         self._number += 1
-        data = self._compress(self._text(rows).encode(errors="backslashreplace"))
+        data = self._compress("".join(rows).encode(errors="backslashreplace"))
         return ResultBatch(self._run.run, self._number, count, data)
 
     def confirm(self, number: int) -> None:

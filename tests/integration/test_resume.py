@@ -101,9 +101,8 @@ def test_a_headless_run_ends_by_itself_though_its_master_was_killed_twice(tmp_pa
         assert 0 < first < second
         assert report["timings"]["attempts"] == report["counts"]["attempts"] == 800, "over three masters"
         delivered = [row[report["timeline"]["columns"].index("delivered")] for row in report["timeline"]["rows"]]
-        assert (delivered[0], delivered[-1]) == (0, 800)
+        assert (delivered[0], delivered[-1]) == (0, 800), "from the first master's first sample on"
         assert delivered == sorted(delivered)
-        assert any(first > one > 0 for one in delivered), "what the first master saw"
         assert report["rate"] == pytest.approx(800 / report["seconds"], abs=0.1)
     check_once(api.posts(), 800)
 

@@ -59,6 +59,7 @@ class ActiveRun:
     `metadata` is what the journal says of the run; `finish` closes the journal. `had_worker` says whether a worker has
     been in the run since this master began or resumed it, and `reclaimed` how many leases were reclaimed since then.
     `audit_headers` returns what a request for the API's number of records has to have.
+    `first_sample` is what its timeline begins with, or goes on with.
     `troubles` has, by worker, why it gets nothing done, or what it lacks. `reported` is set once there is a report.
     """
 
@@ -94,7 +95,7 @@ class ActiveRun:
         self._timed = run.timings.total().felt  # the response times up to the latest sample
         # A journal of a release that kept no samples does not say how long it took to settle what is settled.
         self._began, self._settled_before = now_s(), 0 if self.timeline.rows else self.settled
-        self.sample(self._began)
+        self.first_sample = self.sample(self._began)
 
     def _open_results(self, run: Run, *, ended_before: bool) -> ResultsWriter | None:
         """Open the file of the run's results; None if it wants none, or the disk refuses, which is logged.

@@ -96,6 +96,23 @@ def test_a_run_of_an_earlier_master_is_shown_with_resume(
     assert traffic.alarms == []
 
 
+def test_a_list_of_runs_that_could_not_be_loaded_is_asked_for_again(
+    cluster: Cluster, told: ToldMaster, page: Page
+) -> None:
+    tries: list[Route] = []
+
+    def answer(route: Route) -> None:
+        tries.append(route)
+        route.abort() if len(tries) == 1 else answer_runs(route, told.status)
+
+    page.unroute("**/traffic/runs")
+    page.route("**/traffic/runs", answer)
+    runs = TrafficPage(page, cluster.web).open().section("Past runs")
+    expect(runs.get_by_role("row").filter(has_text=RUN)).to_be_visible()
+    expect(runs.get_by_text("No answer from the master")).to_be_hidden()
+    assert len(tries) == 2
+
+
 def test_where_no_run_can_be_resumed_none_is_offered(cluster: Cluster, told: ToldMaster, page: Page) -> None:
     told.status |= {"run": None, "state": "ready", "workers": []}
     page.unroute("**/traffic/runs")

@@ -83,7 +83,7 @@ class Page {
     const loadedFor = `${status.run} ${ended} ${status.resumed?.length ?? 0}`;
     if (loadedFor !== this._loadedFor) {
       this._loadedFor = loadedFor;
-      await this._runs.load();
+      if (!(await this._runs.load())) this._loadedFor = ""; // the next answer asks again
     }
     const row = this._runs.of(status.run);
     const resumable = status.run === null && status.state === "ready" ? this._runs.resumable : null;

@@ -21,22 +21,25 @@ export class RunsView {
     this._actions = actions;
     this._compare = new CompareView();
     this._body = byId("runs-table", HTMLTableElement).tBodies[0];
+    this._none = byId("runs-said").textContent ?? "";
     this.rows = /** @type {import("./types.js").PastRun[]} */ ([]);
   }
 
-  /** Load the list: a run has begun or ended. */
+  /** Load the list, because a run has begun or ended; return whether that succeeded. */
   async load() {
     try {
       this.rows = (await get("runs")).runs;
     } catch (error) {
       showMessage(byId("runs-said"), /** @type {Error} */ (error).message, true);
-      return;
+      return false;
     }
     const past = this.rows.filter((row) => !row.live);
     this._compare.offer(this.rows);
+    showMessage(byId("runs-said"), this._none, false);
     show(byId("runs-said"), past.length === 0);
     show(byId("runs-table"), past.length > 0);
     this._body.replaceChildren(...past.map((row) => this._row(row)));
+    return true;
   }
 
   /** @param {string | null} run */

@@ -124,11 +124,14 @@ def traces(made: bytes) -> list[str]:
 )
 def test_a_traced_request_is_in_its_records_trace_with_a_span_of_its_own(records, record):
     made = maker(records, told=[("TraceParent", "00-mine"), ("A", "c")], trace=True)
-    seen = [*traces(made.request(7, record, 10)), *traces(made.request(7, record, 2**64 - 1))]
-    seen += [value for name, value in made.parts(7, record, 1).headers.items() if name.lower() in OF_A_TRACE]
-    ids = "000000000000000a", "f" * 16, "0000000000000001"
-    assert seen == [f"00-{trace_id('run-7')}-{span}-01" for span in ids], "and none that was recorded or told"
-    assert re.fullmatch("[0-9a-f]{32}", trace_id("run-7"))
+    seen = [*traces(made.request(7, record)), *traces(made.request(7, record))]
+    seen += [value for name, value in made.parts(7, record).headers.items() if name.lower() in OF_A_TRACE]
+    assert len(seen) == 3, "each request has one, and none that was recorded or told"
+    ids = [re.fullmatch(r"00-([0-9a-f]{32})-([0-9a-f]{16})-01", one) for one in seen]
+    assert {one and one[1] for one in ids} == {trace_id("run-7")}
+    assert len({one and one[2] for one in ids}) == 3
+    given = [*traces(made.request(7, record, 10)), made.parts(7, record, 2**64 - 1).headers["traceparent"]]
+    assert given == [f"00-{trace_id('run-7')}-{span}-01" for span in ("000000000000000a", "f" * 16)]
     assert trace_id("run-7") != trace_id("run-8")
 
 

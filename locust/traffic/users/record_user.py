@@ -17,7 +17,6 @@ from traffic.core.outcome_rules import MOST_JUDGED
 from traffic.core.protocol import RunConfig
 from traffic.core.results import OFF
 from traffic.core.timings import Request
-from traffic.core.trace import new_span
 from traffic.core.worker.feed import Record
 from traffic.core.worker.record import Wire
 from traffic.http.resolver import Target
@@ -136,8 +135,8 @@ class RecordUser(RecordUserBase, FastHttpUser):  # type: ignore[misc] # a FastHt
             target = replace(Target.of(self.host or ""), credentials=None)
             self._maker = version, RequestMaker(run, target, self._source().name, {}, told.fields)
             self._spans = spans_of(self.environment, run, self.host or "")
-        if run.trace:
-            record.span = new_span()
+        if self._spans is not None:
+            self._spans.begin(record)
         return self._maker[1].parts(record.index, record.body, record.span)
 
 

@@ -11,7 +11,7 @@ from traffic.core.headers import FRAMING, JSON_CONTENT, KEY, OURS, USER_AGENT, W
 from traffic.core.protocol import RunConfig
 from traffic.core.reading import REQUESTS
 from traffic.core.request_record import fields_of, method_and_path, split
-from traffic.core.trace import HEADER, OF_A_TRACE, traceparent
+from traffic.core.trace import HEADER, OF_A_TRACE, new_span, traceparent
 from traffic.core.worker.record import key_of
 from traffic.http.http1 import request_bytes, request_prefix
 from traffic.http.resolver import Target
@@ -67,14 +67,17 @@ class RequestMaker:
             self._prefix = request_prefix(run.method, target.base + run.path, target.host, headers)
 
     def request(self, index: int, record: bytes, span: int = 0) -> bytes:
-        """Return the bytes that send a record; `index` is its place in the file, `span` the attempt's in its trace."""
+        """Return the bytes that send a record; `index` is its place in the file.
+
+        `span` is the attempt's id in the record's trace, if the run is traced; 0: any.
+        """
         if self._whole:
             return self.whole(index, record, span)[0]
         return request_bytes(self._prefix, index, record, self._traced(index, span) if self._trace else b"")
 
     def _traced(self, index: int, span: int) -> bytes:
         """Return the header of the trace that an attempt at a record belongs to, with its line break."""
-        return f"{HEADER}: {traceparent(f'{self._key}{index}', span)}\r\n".encode()
+        return f"{HEADER}: {traceparent(f'{self._key}{index}', span or new_span())}\r\n".encode()
 
     def whole(self, index: int, record: bytes, span: int = 0) -> tuple[bytes, bytes]:
         """Return the bytes that send a whole request, and those by which its name and method are known."""
@@ -106,7 +109,7 @@ class RequestMaker:
         """Return a record as a client of Locust's needs it."""
         last = [(WORKER, self._worker), (KEY, f"{self._key}{index}")]
         if self._trace:
-            last.append((HEADER, traceparent(f"{self._key}{index}", span)))
+            last.append((HEADER, traceparent(f"{self._key}{index}", span or new_span())))
         if not self._whole:
             headers = merged([JSON_CONTENT], self._over, last)
             return Parts(self._run.method, self._run.path, _joined(headers), record, self._run.path)

@@ -19,7 +19,6 @@ from traffic.core.outcome_rules import MOST_JUDGED, WrittenRule, rule_for
 from traffic.core.protocol import RunConfig
 from traffic.core.reading import REQUESTS
 from traffic.core.results import ALL, OFF
-from traffic.core.trace import new_span
 from traffic.core.worker.feed import Record
 from traffic.http.http1 import REMEMBERED, ResponseHead
 from traffic.http.resolver import Target
@@ -48,8 +47,7 @@ class RequestPlan:
     """
 
     __slots__ = (
-        *("_buffer_of", "_buffers", "_by_body", "_constant", "_maker", "_own", "_target", "_told", "_traced"),
-        "_version",
+        *("_buffer_of", "_buffers", "_by_body", "_constant", "_maker", "_own", "_target", "_told", "_version"),
         *("_worker", "config", "keep_from", "known", "most_kept", "rule", "run", "spans", "stats_buffer", "wait"),
         "wants_rows",
     )
@@ -72,7 +70,7 @@ class RequestPlan:
         self._constant = type(rule) in _CONSTANT and not self._by_body
         self.keep_from = KEPT_FROM if type(rule) in (AtLeastOnce, AtMostOnce) else 0
         self.wants_rows = run.results != OFF
-        self.spans, self._traced = spans, run.trace
+        self.spans = spans
         self.most_kept = MOST_JUDGED if self._by_body or run.keep else max(MOST_BODY, run.answer_size)
         if run.keep or run.answers == ALL:
             self.keep_from = 0
@@ -94,14 +92,14 @@ class RequestPlan:
 
     def request(self, record: Record) -> bytes:
         """Return the bytes that send a record."""
-        if self._traced:
-            record.span = new_span()
+        if self.spans is not None:
+            self.spans.begin(record)
         return self._maker.request(record.index, record.body, record.span)
 
     def whole_request(self, record: Record) -> tuple[bytes, StatsBuffer]:
         """Return the bytes that send a record which is a whole request, and the statistics that have it."""
-        if self._traced:
-            record.span = new_span()
+        if self.spans is not None:
+            self.spans.begin(record)
         data, counted = self._maker.whole(record.index, record.body, record.span)
         stats_buffer = self._buffers.get(counted)
         if stats_buffer is None:

@@ -38,6 +38,11 @@ class AttemptSpans:
         if target.unix is None:
             self._server["server.port"] = target.port
 
+    @staticmethod
+    def begin(record: Record) -> None:
+        """Give the attempt that a record's request is made for the id of its span."""
+        record.span = new_span()
+
     def note(self, record: Record, answer: Answer, outcome: Outcome, now: float) -> None:
         """Hand over the span of an attempt that is over `now`, by `now_s`. Nothing was sent: there is none."""
         if not (answer.sent and record.sent):
@@ -58,7 +63,7 @@ class AttemptSpans:
         if outcome is not Outcome.DELIVERED:
             attributes["error.type"] = str(answer.status) if answer.status else answer.reason.partition(":")[0]
         end = time.time_ns()
-        self._ids.trace, self._ids.span = int(trace_id(record.key), 16), record.span or new_span()
+        self._ids.trace, self._ids.span = int(trace_id(record.key), 16), record.span
         span = self._tracer.start_span(
             f"{method} {record.request.name}",
             context=self._root,

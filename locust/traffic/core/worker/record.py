@@ -38,8 +38,8 @@ class Record:
     have sent the record. `waits_for_run`: its latest attempt was put off until the run goes on. `due` is the time at
     which it was due, by the worker's clock, or its backoff was over, and `taken` when it was handed out; both in a
     paced run, otherwise 0. `sent` is when the present attempt left, and `request` what it counts as in the statistics;
-    `wire` has what a row of results has of it, in a run that wants rows; `span` is its id in the record's trace, 0 if
-    the run is not traced.
+    `wire` has what a row of results has of it, in a run that wants rows; `span` is its id in the record's trace, if
+    somebody collects spans, otherwise 0.
     """
 
     run: str

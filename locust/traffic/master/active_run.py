@@ -59,7 +59,6 @@ class ActiveRun:
     `metadata` is what the journal says of the run; `finish` closes the journal. `had_worker` says whether a worker has
     been in the run since this master began or resumed it, and `reclaimed` how many leases were reclaimed since then.
     `audit_headers` returns what a request for the API's number of records has to have.
-    `first_sample` is what its timeline begins with, or goes on with.
     `troubles` has, by worker, why it gets nothing done, or what it lacks. `reported` is set once there is a report.
     """
 
@@ -95,7 +94,6 @@ class ActiveRun:
         self._timed = run.timings.total().felt  # the response times up to the latest sample
         # A journal of a release that kept no samples does not say how long it took to settle what is settled.
         self._began, self._settled_before = now_s(), 0 if self.timeline.rows else self.settled
-        self.first_sample = self.sample(self._began)
 
     def _open_results(self, run: Run, *, ended_before: bool) -> ResultsWriter | None:
         """Open the file of the run's results; None if it wants none, or the disk refuses, which is logged.
@@ -200,12 +198,12 @@ class ActiveRun:
         """How many records have their outcome."""
         return self.run.ledger.settled
 
-    def sample(self, now: float) -> Sample | None:
-        """Measure how far the run has come; return what the timeline has of it now, if it is due."""
+    def sample(self, now: float) -> list[Sample]:
+        """Measure how far the run has come; return what the timeline has got of it, for the journal."""
         self._progress.note(self.settled, now)
         return self._trace(now)
 
-    def _trace(self, now: float, *, last: bool = False) -> Sample | None:
+    def _trace(self, now: float, *, last: bool = False) -> list[Sample]:
         since, counts = self._led_s(now), self.run.ledger.counts
         if last or self.timeline.due(since):
             settled = counts[RecordState.DELIVERED], counts[RecordState.REJECTED], counts[RecordState.IN_DOUBT]
@@ -217,8 +215,8 @@ class ActiveRun:
             new = self._timed.since(before)
             sample = Sample(since, *settled, *held, attempts, *paced)
             sample = replace(sample, p50_s=new.quantile(0.5), p99_s=new.quantile(0.99))
-            return sample if self.timeline.note(sample, last=last) else None
-        return None
+            return [sample] if self.timeline.note(sample, last=last) else []
+        return []
 
     def update_state(self, stalled: str, now: float, held: str = "") -> StallState:
         """Pause the run if it has stalled, let it go on if it makes progress; return whether it has stalled.

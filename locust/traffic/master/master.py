@@ -189,7 +189,7 @@ class Master:
         self.active_run, self.refusal = active_run, None
         self.run_events.update(active_run)
         self._outbox.journal, self._outbox.results = active_run.journal, active_run.results
-        self._outbox.put([] if active_run.first_sample is None else [active_run.first_sample])
+        self._outbox.put(active_run.sample(now_s()))
         if active_run.metadata.host != self._starter.host_of_class:
             self.environment.host = active_run.metadata.host
         options = self._starter.options

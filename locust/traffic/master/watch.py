@@ -39,8 +39,7 @@ class RunWatcher:
 
     def watch(self, active_run: ActiveRun, now: float) -> None:
         """Update the live run's state, fail it if it has stalled for too long, and log its progress."""
-        if (sample := active_run.sample(now)) is not None:
-            self._outbox.put([sample])
+        self._outbox.put(active_run.sample(now))
         active_run.had_worker |= bool(self._coordinator.sessions)
         active_run.troubles = self._coordinator.troubles
         starting = USERS_START if self._runner.state in (STATE_INIT, STATE_SPAWNING) else ""

@@ -107,7 +107,7 @@ def test_a_good_file_is_uploaded_chosen_sent_and_deleted(
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param("a-number.json", marks=pytest.mark.slow), "two-faults.jsonl", "not-closed.json"]
+    "name", [pytest.param(name, marks=pytest.mark.slow if name == "a-number.json" else ()) for name in BAD]
 )
 def test_a_bad_file_is_not_taken_and_its_faults_are_listed_with_their_places(
     traffic: TrafficPage, tmp_path: Path, name: str

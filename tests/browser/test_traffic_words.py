@@ -147,7 +147,8 @@ print(printable(json.loads(sys.stdin.read()), pathlib.Path(sys.argv[1])))"""
     ).stdout
 
 
-@pytest.mark.parametrize(("size", "scheme"), [(DESKTOP, "light"), (PHONE, "dark")], ids=["desktop", "phone"])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
 def test_the_printed_report_breaks_no_word_into_letters(
     tmp_path: Path, page: Page, size: dict[str, int], scheme: str
 ) -> None:

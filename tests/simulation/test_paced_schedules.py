@@ -9,7 +9,7 @@ from simulation.search import check_noticed
 
 BLOCK = 10
 SEARCH = 400
-# The schedule in which each mutation was noticed first; the search begins there.
+# A schedule in which each mutation was noticed, soon if there are several; the search begins there.
 NOTICED = {
     "hand_out_before_it_is_due": 0,
     "stamp_before_the_journal": 43,

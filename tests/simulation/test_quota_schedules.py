@@ -9,7 +9,7 @@ from simulation.search import check_noticed
 
 BLOCK = 6
 SEARCH = 300
-# The schedule in which each mutation was noticed first; the search begins there.
+# A schedule in which each mutation was noticed, soon if there are several; the search begins there.
 NOTICED = dict.fromkeys(QUOTA_MUTATIONS, 0) | {
     "forget_the_wait": 1,
     "probe_with_all_users": 1,

@@ -9,7 +9,7 @@ from simulation.storms import run_storm_schedule
 
 BLOCK = 5
 SEARCH = 200
-# The schedule in which each mutation was noticed first; the search begins there.
+# A schedule in which each mutation was noticed, soon if there are several; the search begins there.
 NOTICED = dict.fromkeys(STORM_MUTATIONS, 0) | {
     "trip_on_any_rejections": 3,
     "stop_again_for_the_same_reason": 20,

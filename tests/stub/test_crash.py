@@ -16,7 +16,7 @@ from support import plain_http
 from support.mongod import Mongod, free_port, running_mongod
 from support.stub_process import StubProcess, running_stub, until
 
-ROUNDS = 3
+ROUNDS = 5
 BETWEEN = 150  # messages answered from one kill to the next
 SENDERS = 16
 

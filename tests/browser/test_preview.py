@@ -76,9 +76,24 @@ def test_nothing_moves_under_a_persons_hand_when_the_preview_comes(traffic: Traf
     expect(page.locator("#file option").nth(1)).to_be_attached()
     until(lambda: (page.wait_for_timeout(50), held)[1], "the preview is asked for")
     before = traffic.button("Start").bounding_box()
-    held[-1].continue_()
+    page.unroute("**/traffic/preview")  # the page may ask for another one meanwhile
+    for route in held:
+        route.continue_()
     expect(page.locator("#preview-request")).to_be_visible(timeout=SLOW_MS)
     assert traffic.button("Start").bounding_box() == before
+
+
+@pytest.mark.parametrize("lost", [1, 3], ids=["by a network that changes", "for longer, until the master answers again"])
+def test_a_preview_whose_request_is_lost_is_asked_for_again(traffic: TrafficPage, lost: int) -> None:
+    tries: list[Route] = []
+
+    def answer(route: Route) -> None:
+        tries.append(route)
+        route.abort() if len(tries) <= lost else route.continue_()
+
+    traffic.page.route("**/traffic/preview", answer)
+    expect(traffic.open().page.locator("#preview-request")).to_be_visible(timeout=SLOW_MS)
+    assert len(tries) > lost
 
 
 def test_a_file_that_cannot_be_read_is_said_so_before_start(traffic: TrafficPage, cluster: Cluster) -> None:

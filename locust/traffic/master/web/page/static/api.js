@@ -3,6 +3,7 @@
 const TRAFFIC = new URL("../", import.meta.url);
 const LOCUST = new URL("../../", import.meta.url);
 const TIMEOUT_MS = 10_000;
+const AGAIN_MS = [200, 1_000]; // after so long, what only reads is asked for again
 const START_TIMEOUT_MS = 30 * 60_000; // a start opens and checks the file, however large
 
 /** The master was not reached, or did not answer in time. */
@@ -109,11 +110,38 @@ function parsed(text) {
 }
 
 /**
+ * Ask again if no answer came: a network that changes ends a request, though the master is well.
+ * @template T
+ * @param {() => Promise<T>} ask
+ * @returns {Promise<T>}
+ */
+async function persistently(ask) {
+  for (const wait of AGAIN_MS) {
+    try {
+      return await ask();
+    } catch (error) {
+      const cause = error instanceof LostError ? error.cause : null;
+      if (!(cause instanceof TypeError)) throw error; // it has an answer, or has waited long
+    }
+    await new Promise((resolve) => setTimeout(resolve, wait));
+  }
+  return ask();
+}
+
+/**
  * @param {string} path below /traffic/
  * @param {Record<string, string | number>} [query]
  */
-export async function get(path, query) {
+export async function getOnce(path, query) {
   return parsed(await answer(address(path, query), {}, TIMEOUT_MS));
+}
+
+/**
+ * @param {string} path below /traffic/
+ * @param {Record<string, string | number>} [query]
+ */
+export function get(path, query) {
+  return persistently(() => getOnce(path, query));
 }
 
 /**
@@ -123,7 +151,8 @@ export async function get(path, query) {
  */
 export async function preview(form) {
   const body = new URLSearchParams(form);
-  return parsed(await answer(address("preview"), { method: "POST", body }, START_TIMEOUT_MS));
+  const ask = () => answer(address("preview"), { method: "POST", body }, START_TIMEOUT_MS);
+  return parsed(await persistently(ask));
 }
 
 /** @param {"pause" | "go-on" | "stop"} act */

@@ -1,6 +1,6 @@
 // Polls /traffic/live, one request at a time, while the page is visible.
 
-import { get, LoginError, LostError } from "./api.js";
+import { getOnce, LoginError, LostError } from "./api.js";
 
 const BUSY_MS = 1_000;
 const IDLE_MS = 2_000;
@@ -63,7 +63,7 @@ export class Poll {
   async _ask() {
     let live;
     try {
-      live = await get("live", this._known());
+      live = await getOnce("live", this._known());
     } catch (error) {
       this._fresh = false;
       this._error = /** @type {Error} */ (error);

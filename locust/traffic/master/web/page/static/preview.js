@@ -1,6 +1,6 @@
 // What a start would send: what is known of the chosen file, and its first request, before anything is sent.
 
-import { preview, RefusedError } from "./api.js";
+import { LostError, preview, RefusedError } from "./api.js";
 import { byId, make, setText, show } from "./dom.js";
 import { dateAndTime, plural } from "./format.js";
 
@@ -11,6 +11,7 @@ export class Preview {
     this._asked = "";
     this._timer = 0;
     this._latest = 0;
+    this.lost = false; // whether the latest request had no answer
   }
 
   /**
@@ -33,6 +34,7 @@ export class Preview {
   /** @param {Record<string, string>} form */
   async _load(form) {
     const number = (this._latest += 1);
+    this.lost = false;
     if (!form.traffic_file) return this._clear();
     show(byId("preview"), true);
     setText(byId("preview-facts"), "Reading the file…");
@@ -40,7 +42,10 @@ export class Preview {
     try {
       found = await preview(form);
     } catch (error) {
-      if (number === this._latest) this._refuse(/** @type {Error} */ (error));
+      if (number !== this._latest) return;
+      this.lost = error instanceof LostError;
+      if (this.lost) this.forget();
+      this._refuse(/** @type {Error} */ (error));
       return;
     }
     if (number === this._latest) this._fill(found);

@@ -58,6 +58,7 @@ export class StartForm {
     // After a run, the number of its file's records is known.
     if (shown && shownFor !== this._shownFor && this._ready) void this._file.load();
     this._shownFor = shownFor;
+    if (this._preview.lost) this._showPreview(); // the master answers again
     show(byId("start"), shown);
     setDisabledReason(byId("act-start"), live.acts.start ?? "", byId("why-start"));
     this._upload.update(live);

@@ -9,8 +9,8 @@ from traffic.runs.journal import Journal, JournalError
 _SETTLED = (RecordState.DELIVERED, RecordState.REJECTED, RecordState.IN_DOUBT)
 
 
-def what_is_left(state: Path) -> str:
-    """Return how far the latest run that was cut off had come, and how to resume it; empty if there is none."""
+def what_is_left(state: Path, *, suspended: bool) -> str:
+    """Return how far the latest run that was cut off, or suspended, had come, and how to go on; empty if there is none."""
     for path in sorted(state.glob("runs/*/journal.sqlite"), reverse=True):
         try:
             journal = Journal.open(path)
@@ -18,13 +18,13 @@ def what_is_left(state: Path) -> str:
             return f"what was sent cannot be told: {error}"
         try:
             if journal.metadata.state == "running":
-                return _described(journal)
+                return _described(journal, "is suspended" if suspended else "was cut off")
         finally:
             journal.close()
     return ""
 
 
-def _described(journal: Journal) -> str:
+def _described(journal: Journal, how: str) -> str:
     metadata, recovery = journal.metadata, Recovery(journal.metadata.records)
     try:
         for entry in journal.entries():
@@ -37,4 +37,4 @@ def _described(journal: Journal) -> str:
     parts += [f"{counts[RecordState.PENDING] - in_hand} not sent"]
     sent = f"of its {metadata.records} records, {', '.join(parts)}"
     go_on = "The same command again goes on with it, by the same keys; with TRAFFIC_RESUME=no it begins a new run"
-    return f"run {metadata.run} was cut off: {sent}. Its journal has this: {journal.path}. {go_on}."
+    return f"run {metadata.run} {how}: {sent}. Its journal has this: {journal.path}. {go_on}."

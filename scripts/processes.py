@@ -78,10 +78,13 @@ class Child:
         code = self.process.poll()
         return code if code is None or code >= 0 else 128 - code
 
-    def end(self, grace_s: float, hurry: Callable[[], bool]) -> int:
-        """Ask it to end, wait `grace_s` or until `hurry`, then kill the rest of its group. Return its exit code."""
+    def end(self, grace_s: float, hurry: Callable[[], bool], by: signal.Signals = signal.SIGTERM) -> int:
+        """Ask it to end by a signal, wait `grace_s` or until `hurry`, then kill the rest of its group.
+
+        Returns its exit code.
+        """
         if self.code is None:
-            self.process.terminate()
+            self.process.send_signal(by)
         deadline = time.monotonic() + grace_s
         while self.code is None and time.monotonic() < deadline and not hurry():
             time.sleep(TICK_S)

@@ -5,7 +5,8 @@
 
 The environment says what to start: WORKERS, USERS, SPAWN_RATE, FILE, HOST (another API: then no stub is started),
 STATE, API_PORT, WEB_PORT, MASTER_PORT. TRAFFIC_* and STUB_* reach Locust and the stub as they are. Everything listens
-on 127.0.0.1. Exit codes: 0 all delivered, 3 not all, 4 refused to start; anything else is a crash.
+on 127.0.0.1. Exit codes: 0 all delivered, 3 not all, 4 refused to start,
+5 a check failed, 6 suspended; anything else is a crash.
 """
 
 import contextlib
@@ -29,7 +30,7 @@ from traffic.ownership import ForeignError, claim
 
 STATUS_VARIABLE = "TRAFFIC_STATUS_FD"  # traffic.terminal.status_pipe
 
-EXIT_CRASHED, EXIT_REFUSED = 1, 4
+EXIT_CRASHED, EXIT_REFUSED, EXIT_SUSPENDED = 1, 4, 6
 READY_S = 30.0
 # The master waits for its users (10 s) and for the workers' last acks and statistics; the stub for its requests.
 LOCUST_GRACE_S, STUB_GRACE_S = 30.0, 25.0
@@ -144,7 +145,10 @@ class Stack:
     def end(self) -> int | None:
         """End Locust, then the stub. Return Locust's exit code; None if it was never started."""
         if self.locust is not None:
-            self.code, self.locust = self.locust.end(LOCUST_GRACE_S, self._hurried), None
+            # A person's Ctrl-C stops the run, and so does the stub's death. Any other signal, such as that of a
+            # terminal that is closed, becomes a SIGTERM, which suspends a run that nobody watches on a page.
+            by = signal.SIGINT if self.asked[:1] in ([], [signal.SIGINT]) else signal.SIGTERM
+            self.code, self.locust = self.locust.end(LOCUST_GRACE_S, self._hurried, by), None
         if self.log_filter is not None:
             self.log_filter.finish()
         if self.live is not None:
@@ -218,7 +222,10 @@ def _explain(stack: Stack, code: int | None, before: dict[str, tuple[int, int]])
         return EXIT_REFUSED
     state = stack.config.state
     began = _journals(state) != before
-    left = _what_is_left(state) if began else ""
+    left = _what_is_left(state, suspended=code == EXIT_SUSPENDED) if began else ""
+    if code == EXIT_SUSPENDED and left:
+        say(f"suspended: {left}")
+        return code
     if stack.asked:
         earliest = "stopped before there was a report" if began else "stopped before anything was sent"
         say(f"stopped without a report: {left}" if left else earliest)
@@ -229,10 +236,10 @@ def _explain(stack: Stack, code: int | None, before: dict[str, tuple[int, int]])
     return code or EXIT_CRASHED
 
 
-def _what_is_left(state: Path) -> str:
+def _what_is_left(state: Path, *, suspended: bool) -> str:
     from left import what_is_left  # noqa: PLC0415 - slow to load, and only this needs it
 
-    return what_is_left(state)
+    return what_is_left(state, suspended=suspended)
 
 
 def main(arguments: list[str]) -> int:

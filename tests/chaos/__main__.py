@@ -2,7 +2,8 @@
 
 `python -m chaos --kill-at 0.3 --times 20`: one of four workers killed at 30% of 3,000 records, again and again.
 `python -m chaos --master-kills 20`: the master killed at a random moment of 20,000 records and started again at once;
-`--all-kills` takes all workers with it, `--everything-kills` also the stub and its mongod.
+`--all-kills` takes all workers with it, `--everything-kills` also the stub and its mongod. `--suspensions 20`: the
+master is suspended by SIGTERM instead.
 """
 
 import argparse
@@ -19,6 +20,8 @@ from chaos import show
 from chaos.faults import DEADLY, Act, Scenario
 from chaos.history import CAUSES
 from chaos.rounds import LINGER_S, Result, live
+
+OPTIONS = {kind: "--suspensions" if kind == "suspend" else f"--{kind}-kills" for kind in DEADLY}
 
 
 def killed_at(share: float, seed: int) -> Scenario:
@@ -104,8 +107,8 @@ def run(scenarios: Iterable[Scenario], keep: Path, replay: str, tell: Callable[[
 def show_deaths(asked: argparse.Namespace, keep: Path) -> list[Result]:
     """Live through the deaths that were asked for, and sum up each kind."""
     made = []
-    for kind in DEADLY:
-        times = getattr(asked, f"{kind}_kills")
+    for kind, option in OPTIONS.items():
+        times = getattr(asked, kind)
         scenarios = [
             show.deadly(kind, asked.first + n, asked.records, asked.workers, asked.users, asked.at)
             for n in range(times)
@@ -113,10 +116,10 @@ def show_deaths(asked: argparse.Namespace, keep: Path) -> list[Result]:
         size = f"--records {asked.records} --workers {asked.workers} --users {asked.users}"
         if asked.at is not None:
             size += f" --at {asked.at:g}"
-        replay = f".venv/bin/python -m chaos --{kind}-kills 1 {size} --first {{seed}}"
+        replay = f".venv/bin/python -m chaos {option} 1 {size} --first {{seed}}"
         if scenarios:
             results = run(scenarios, keep, replay, show.line)
-            print(f"{kind} killed: {show.summary(results)}", flush=True)
+            print(f"{option.removeprefix('--')}: {show.summary(results)}", flush=True)
             made += results
     return made
 
@@ -144,8 +147,9 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--store", choices=("sqlite", "mongodb"), default="sqlite", help="what the rounds store into")
     made.add_argument("--kill-at", type=float, help="kill one of four workers at this share of 3,000 records")
     made.add_argument("--times", type=int, default=20, help="with --kill-at: how many times")
-    for kind in DEADLY:
-        made.add_argument(f"--{kind}-kills", type=int, default=0, help=f"so many runs in which {kind} is killed once")
+    for kind, option in OPTIONS.items():
+        what = "the master is suspended" if kind == "suspend" else f"{kind} is killed"
+        made.add_argument(option, dest=kind, type=int, default=0, help=f"so many runs in which {what} once")
     made.add_argument("--records", type=int, default=20_000, help="with --...-kills: of a run")
     made.add_argument("--workers", type=int, default=4, help="with --...-kills: of a run")
     made.add_argument("--users", type=int, default=40, help="with --...-kills: of a run")
@@ -161,7 +165,7 @@ def main() -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda number, _frame: sys.exit(128 + number))
     keep = asked.keep or Path(mkdtemp(prefix="traffic-chaos-"))
-    deaths = any(getattr(asked, f"{kind}_kills") for kind in DEADLY)
+    deaths = any(getattr(asked, kind) for kind in OPTIONS)
     results = show_deaths(asked, keep) if deaths else live_rounds(asked, keep)
     return int(not all(result.good for result in results))
 

@@ -4,13 +4,15 @@ import random
 from dataclasses import dataclass, field
 from typing import Literal
 
-Kind = Literal["kill", "freeze", "cut", "hole", "half", "term", "join", "api", "master", "all", "everything"]
+Kind = Literal["kill", "freeze", "cut", "hole", "half", "term", "join", "api", "master", "all", "everything", "suspend"]
 Store = Literal["sqlite", "mongodb"]
 # cut: both ends are told. hole: neither is, bytes wait. half: the worker is told, the master is not.
 KINDS: tuple[Kind, ...] = ("kill", "freeze", "cut", "hole", "half", "term", "join", "api")
 _WEIGHTS = (3, 3, 2, 2, 1, 2, 2, 2)
-# all: the master with every worker. everything: the stub and its mongod, too.
-DEADLY: tuple[Kind, ...] = ("master", "all", "everything")
+# all: the master with every worker. everything: the stub and its mongod, too. suspend: the master, by SIGTERM.
+DEADLY: tuple[Kind, ...] = ("master", "all", "everything", "suspend")
+# Deaths of the master that its workers outlive.
+ALONE: tuple[Kind, ...] = ("master", "suspend")
 LASTING = ("freeze", "cut", "hole", "half", "api", *DEADLY)
 # Within this many seconds, so that most faults come while a run is on.
 FAULTS_S = 6.0
@@ -106,7 +108,7 @@ def _deadly_acts(seed: int, store: Store) -> list[Act]:
     chance = random.Random(f"master {seed}")
     made = []
     for _ in range(chance.choices((0, 1, 2), (3, 4, 1))[0]):
-        kind = chance.choices(DEADLY, (4, 2, 0) if store == "sqlite" else (3, 1, 2))[0]
-        lasts = chance.uniform(0.0, 8.0) if kind == "master" else chance.uniform(0.0, 3.0)
+        kind = chance.choices(DEADLY, (4, 2, 0, 3) if store == "sqlite" else (3, 1, 2, 2))[0]
+        lasts = chance.uniform(0.0, 8.0) if kind in ALONE else chance.uniform(0.0, 3.0)
         made.append(Act(kind, chance.uniform(0.0, FAULTS_S), lasts=lasts))
     return made

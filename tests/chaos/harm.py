@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from chaos.faults import DEADLY, Act
+from chaos.faults import ALONE, DEADLY, Act
 from chaos.history import Known
 from chaos.stack import Stack, Worker
 from support.deadlines import stretched
@@ -15,6 +15,8 @@ from support.deadlines import stretched
 TICK_S = 0.02
 # A worker is started in place of the last one when none has been able to work for this long.
 ALONE_S = 2.0
+# A master that is suspended waits for its users' requests and its workers' last acks.
+SUSPENDED_S = 30.0
 
 
 @dataclass
@@ -180,6 +182,9 @@ class Round:
             self._api_down_since = time.monotonic()
         if act.kind == "master":
             self.stack.master.kill()
+        elif act.kind == "suspend":
+            self.stack.master.signal(signal.SIGTERM)
+            self.stack.master.popen.wait(stretched(SUSPENDED_S))
         else:
             self._lost += [(worker, time.monotonic()) for worker in self.stack.workers if worker.process.alive]
             self.stack.kill_all(store=api)
@@ -192,7 +197,7 @@ class Round:
             self._await_api()
         self.deaths[-1].restarted = time.monotonic()
         self.stack.restart_master()
-        if act.kind != "master":
+        if act.kind not in ALONE:
             for _ in range(self.scenario.workers):
                 self.stack.join()
         self._await_taking_up(self.deaths[-1], taken_up)

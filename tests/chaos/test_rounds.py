@@ -41,6 +41,13 @@ ROUNDS = {
     "the master is killed when the last record has been sent": Scenario(
         7, records=300, workers=3, misbehave="latency=0.2-0.4", acts=(Act("master", share=1.0),), deadline_s=40
     ),
+    "the master is suspended twice while the API fails": Scenario(
+        8,
+        records=600,
+        workers=3,
+        misbehave="error=503@0.05, reset-after@0.05",
+        acts=(Act("suspend", share=0.3), Act("suspend", share=0.6, lasts=1.0)),
+    ),
     "everything is killed at once and MongoDB too": Scenario(
         6, records=400, workers=3, acts=(Act("everything", share=0.4, lasts=0.5),), store="mongodb"
     ),

@@ -21,8 +21,6 @@ from support.stack import StackProcess, replay, running
 from traffic.runs.state_dir import StateFolder
 
 RECORDS = 100
-# What people send: by Ctrl-C, and by closing the terminal.
-PEOPLES = (signal.SIGINT, signal.SIGHUP)
 SLOW: dict[str, Any] = {"TRAFFIC_WAIT": "3-4", "WORKERS": 2, "USERS": 4}
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="processes are found by /proc")
@@ -64,15 +62,44 @@ def test_make_replay_prints_its_report_last_and_keeps_the_messages_of_each_run(t
 
 
 @linux
-@pytest.mark.parametrize("sent", [signal.SIGTERM, *(pytest.param(one, marks=pytest.mark.slow) for one in PEOPLES)])
-def test_a_signal_ends_the_run_in_order_with_a_report(under_way: StackProcess, sent: signal.Signals) -> None:
-    under_way.process.send_signal(sent)
+def test_ctrl_c_stops_the_run_with_a_report_and_the_same_command_again_is_refused(under_way: StackProcess) -> None:
+    under_way.process.send_signal(signal.SIGINT)
     done = under_way.wait()
-    counts = done.report["counts"]
+    counts, run = done.report["counts"], done.report["run"]
     assert done.code == 3, done.err
     assert counts["delivered"] + counts["unsent"] == RECORDS
     assert counts["delivered"] == done.report["audit"]["stored"] > 0
     assert not under_way.family()
+    refused = replay(under_way.state, **SLOW, API_PORT=under_way.ports["API_PORT"])
+    assert refused.code == 4, refused.err
+    assert f"refused to start: run {run} to http" in refused.err
+    assert f"{counts['delivered']} of {RECORDS} records" in refused.err
+    assert f"TRAFFIC_RESUME={run}" in refused.err
+    assert "TRAFFIC_AGAIN=yes" in refused.err
+    assert stored(under_way.state) == [(run, counts["delivered"])]
+
+
+# The last is what a closed terminal sends.
+@linux
+@pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGKILL, pytest.param(signal.SIGHUP, marks=pytest.mark.slow)])
+def test_a_run_whose_command_is_ended_is_suspended_and_the_same_command_again_goes_on_with_it(
+    under_way: StackProcess, sent: signal.Signals
+) -> None:
+    under_way.process.send_signal(sent)
+    done = under_way.wait()
+    under_way.await_end_of_family()
+    ((run, _),) = stored(under_way.state)
+    if sent != signal.SIGKILL:
+        assert done.code == 6, done.err
+        assert f"suspended: run {run} is suspended: of its {RECORDS} records, " in done.err
+        assert "The same command again goes on with it, by the same keys" in done.err
+        assert "report: " not in done.out
+    more = SLOW | {"API_PORT": under_way.ports["API_PORT"], "USERS": 60}
+    again = replay(under_way.state, **more)
+    assert (again.code, again.report["run"]) == (0, run), again.err
+    assert again.report["counts"]["delivered"] == again.report["audit"]["stored"] == RECORDS
+    assert again.report["audit"]["agrees"]
+    assert stored(under_way.state) == [(run, RECORDS)]
 
 
 @linux
@@ -87,27 +114,6 @@ def test_a_second_signal_ends_it_at_once(under_way: StackProcess) -> None:
     assert cut_off or "delivery report, run" in done.out, done.err
     assert "The same command again goes on with it, by the same keys" in done.err
     assert not under_way.family()
-
-
-@linux
-def test_no_process_outlives_a_stack_that_is_killed_and_the_same_command_again_stores_nothing_twice(
-    under_way: StackProcess,
-) -> None:
-    under_way.process.kill()
-    under_way.process.wait()
-    under_way.await_end_of_family()
-    state, same = under_way.state, SLOW | {"API_PORT": under_way.ports["API_PORT"]}
-    ((run, before),) = stored(state)
-    refused = replay(state, **same)
-    assert refused.code == 4, refused.err
-    assert f"refused to start: run {run} to http" in refused.err
-    assert f"{before} of {RECORDS} records" in refused.err
-    assert f"TRAFFIC_RESUME={run}" in refused.err
-    assert "TRAFFIC_AGAIN=yes" in refused.err
-    assert stored(state) == [(run, before)]
-    done = replay(state, **same | {"USERS": 60, "TRAFFIC_RESUME": "last"})
-    assert (done.code, done.report["run"]) == (0, run), done.err
-    assert stored(state) == [(run, RECORDS)]
 
 
 @linux

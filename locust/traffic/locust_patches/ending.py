@@ -11,6 +11,8 @@ from locust.runners import MasterRunner
 
 from traffic.locust_patches import states
 
+_ENDED_BY_SIGTERM = 128 + signal.SIGTERM
+
 
 def lost_its_test(runner: MasterRunner) -> bool:
     """Return whether Locust ended a test because the last worker was gone, and a worker is there now.
@@ -59,9 +61,37 @@ def end_process(environment: Environment, runner: MasterRunner, exit_code: int) 
     gevent.spawn(runner.quit)
 
 
-def finish_before_quit(runner: MasterRunner, finish: Callable[[], None]) -> None:
+class SigtermHandler:
+    """Notes a SIGTERM (`came`), and ends the process if Locust does not.
+
+    Locust's own handler says to nobody that a signal was the reason, and there is none while a headless Locust waits
+    for its workers or follows a shape. Make one after all other listeners of `quitting`, which are called before it
+    otherwise. Needed for Locust 2.47.
+    """
+
+    def __init__(self, environment: Environment, runner: MasterRunner) -> None:
+        self.came = False
+        self._environment, self._runner, self._quitting = environment, runner, False
+        environment.events.quitting.add_listener(self._on_quitting)
+        gevent.signal_handler(signal.SIGTERM, self._handle)
+
+    def _on_quitting(self, **_: Any) -> None:
+        self._quitting = True
+        gevent.sleep(0)  # Locust's handler was called before ours
+
+    def _handle(self) -> None:
+        self.came = True
+        gevent.sleep(0)  # ours was called before Locust's
+        if not self._quitting:
+            self._runner.quit()
+            code = self._environment.process_exit_code
+            _throw_in_main(SystemExit(_ENDED_BY_SIGTERM if code is None else code))
+
+
+def finish_before_quit(runner: MasterRunner, finish: Callable[[], bool]) -> None:
     """Have the master call `finish`, which may wait for the workers, before it stops reading their messages.
 
+    `finish` returns whether the workers are to end, too. Otherwise they wait for the next master.
     When the time of a headless test is up, Locust reads on for half a second. The outcome of every request that takes
     longer would be unknown. Needed for Locust 2.47.
     """
@@ -69,7 +99,9 @@ def finish_before_quit(runner: MasterRunner, finish: Callable[[], None]) -> None
 
     def finish_and_quit() -> None:
         runner.stop(send_stop_to_client=False)
-        finish()
+        if not finish():
+            for worker in [client.id for client in runner.clients.all]:
+                del runner.clients[worker]
         quit_at_once()
 
     runner.quit = finish_and_quit  # type: ignore[method-assign]
@@ -81,9 +113,9 @@ def interrupt_main_greenlet() -> None:
     Locust leaves SIGINT to Python, which raises it in whichever greenlet is running: that one breaks in mid-work, be it
     the one that reads the workers' messages, or a user in mid-request. Needed for Locust 2.47.
     """
+    gevent.signal_handler(signal.SIGINT, _throw_in_main, KeyboardInterrupt())
+
+
+def _throw_in_main(error: BaseException) -> None:
     hub = gevent.get_hub()
-
-    def interrupt() -> None:
-        hub.loop.run_callback(hub.parent.throw, KeyboardInterrupt)
-
-    gevent.signal_handler(signal.SIGINT, interrupt)
+    hub.loop.run_callback(hub.parent.throw, error)

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 import gevent
+from gevent.lock import RLock
+from locust.env import Environment
 
 from traffic.clock import now_s
 from traffic.core.master.checks import failed_checks
@@ -26,7 +28,7 @@ from traffic.terminal.live_line import LiveLine
 
 logger = logging.getLogger(__name__)
 
-EXIT_DELIVERED, EXIT_BROKEN, EXIT_NOT_ALL, EXIT_REFUSED, EXIT_CHECK_FAILED = 0, 2, 3, 4, 5
+EXIT_DELIVERED, EXIT_BROKEN, EXIT_NOT_ALL, EXIT_REFUSED, EXIT_CHECK_FAILED, EXIT_SUSPENDED = 0, 2, 3, 4, 5, 6
 # How long the workers' last acks may take, after the stop timeout.
 LAST_ACKS_S = 3.0
 # How long rows of results may take that workers have not handed in with their last acks.
@@ -65,6 +67,8 @@ class RunFinisher:
         )
         self._run_events, self._live = run_events, live
         self._on_crash = on_crash
+        self._suspended = False
+        self._quitting = RLock()
 
     def complete(self, active_run: ActiveRun) -> None:
         """Report a run of which every record is settled, then stop Locust's test."""
@@ -77,7 +81,7 @@ class RunFinisher:
 
     def stop(self, active_run: ActiveRun | None) -> None:
         """Hand out no more, wait for the workers' last acks, and report. Do nothing if no run is live."""
-        if active_run is None or not self._hand_out_no_more(active_run):
+        if active_run is None or self._suspended or not self._hand_out_no_more(active_run):
             return
 
         def end() -> None:
@@ -108,19 +112,56 @@ class RunFinisher:
 
         spawn_watched(end, self._on_crash)
 
-    def quit(self, active_run: ActiveRun | None, *, broken: bool) -> None:
-        """Stop the run because the process ends: nothing comes after this, so wait for the last acks and the report.
+    def quit(self, active_run: ActiveRun | None, *, broken: bool, suspend: bool) -> bool:
+        """End the run because the process ends: nothing comes after this, so wait for the last acks and the report.
 
-        `broken` says that nobody reads the workers' messages any more; then no ack is awaited.
+        `broken` says that nobody reads the workers' messages any more; then no ack is awaited. `suspend` says that the
+        next master is to go on with the run, unless a person has stopped it. Returns whether the workers end, too.
         """
+        with self._quitting:  # Locust may end the process by two ways at once
+            return self._quit(active_run, broken=broken, suspend=suspend)
+
+    def _quit(self, active_run: ActiveRun | None, *, broken: bool, suspend: bool) -> bool:
+        if self._suspended:
+            return not self._workers_wait
+        if suspend and not broken and self._suspend(active_run):
+            return not self._workers_wait
         if active_run is None:
-            return
+            return True
         if not broken and self._hand_out_no_more(active_run):
             self._finish_after_last_acks(active_run, RunState.STOPPED)
         if active_run.ending:
             active_run.reported.wait(LAST_ENTRIES_S)
         # A headless master that is killed before this, and restarted, must find the journal, or it sends all again.
         active_run.discard_journal()
+        return True
+
+    def _suspend(self, active_run: ActiveRun | None) -> bool:
+        """Leave the run as one that was cut off, with each outcome that is known; return whether there was a run.
+
+        Where a start was to come by itself, its process ends as suspended, too.
+        """
+        if active_run is None or not active_run.live or active_run.state is RunState.STOPPING:
+            if active_run is None and self._starter.unattended and self._environment.process_exit_code is None:
+                logger.warning("SIGTERM came before a run had begun: nothing was sent")
+                self._environment.process_exit_code = EXIT_SUSPENDED
+            return False
+        self._suspended = True  # at once: Locust's test stops meanwhile, which is no wish to stop the run
+        self._hand_out_no_more(active_run)
+        self._await_last_acks()
+        self._await_rows(active_run)
+        drained = self._outbox.drain(LAST_ENTRIES_S)
+        if not active_run.live:  # its last record was settled meanwhile
+            self._suspended = False
+            return False
+        if not drained:
+            logger.error("the run is suspended without its last outcomes in the journal: %s", self._outbox.trouble)
+        self._live.end()
+        run, settled, records = active_run.metadata.run, active_run.settled, active_run.metadata.records
+        how = "run %s is suspended: %d of %d records are settled; start the master again with this state folder: it goes on"
+        logger.warning(how, run, settled, records)
+        self._environment.process_exit_code = EXIT_SUSPENDED
+        return True
 
     def _hand_out_no_more(self, active_run: ActiveRun) -> bool:
         """Have the workers hand out no more records; return whether the run was live."""
@@ -130,10 +171,22 @@ class RunFinisher:
         self._outbox.put(self._coordinator.stop())
         return True
 
-    def _finish_after_last_acks(self, active_run: ActiveRun, state: RunState, reason: str = "") -> None:
-        deadline = now_s() + self._locust_session.environment.stop_timeout + LAST_ACKS_S
+    @property
+    def _workers_wait(self) -> bool:
+        """Whether the workers can wait for the next master: its own children cannot."""
+        return not getattr(self._environment.parsed_options, "processes", None)
+
+    @property
+    def _environment(self) -> Environment:
+        return self._locust_session.environment
+
+    def _await_last_acks(self) -> None:
+        deadline = now_s() + self._environment.stop_timeout + LAST_ACKS_S
         while not self._coordinator.nothing_leased and now_s() < deadline:
             gevent.sleep(0.05)
+
+    def _finish_after_last_acks(self, active_run: ActiveRun, state: RunState, reason: str = "") -> None:
+        self._await_last_acks()
         self._finish(active_run, state, reason)
 
     def _await_rows(self, active_run: ActiveRun) -> None:
@@ -158,7 +211,7 @@ class RunFinisher:
         self._live.end()
         if not self._starter.unattended:
             active_run.discard_journal()
-        self._locust_session.environment.process_exit_code = _exit_code(report)
+        self._environment.process_exit_code = _exit_code(report)
 
 
 def _exit_code(report: dict[str, Any]) -> int:

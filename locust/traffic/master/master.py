@@ -25,7 +25,7 @@ from traffic.core.ranges import RangeSet
 from traffic.core.wire import ProtocolError
 from traffic.dataset.dataset import DatasetError
 from traffic.errors import RefusedError
-from traffic.locust_patches.ending import finish_before_quit
+from traffic.locust_patches.ending import SigtermHandler, finish_before_quit
 from traffic.locust_patches.frames import drops, loop
 from traffic.master.active_run import ActiveRun
 from traffic.master.api_holds import HoldFollower
@@ -40,7 +40,7 @@ from traffic.master.run_events import RunEventRecorder
 from traffic.master.start import PreparedStart, RunStarter
 from traffic.master.storms import StormFollower
 from traffic.master.watch import USERS_START, RunWatcher
-from traffic.settings import read_lease
+from traffic.settings import read_lease, read_suspends
 from traffic.terminal import plain
 from traffic.terminal.live_line import LiveLine
 
@@ -71,6 +71,7 @@ class Master:
         self._ready = Event()
         self.refusal: Exception | None = None
         self._broken = False
+        self._suspends = read_suspends(environment.parsed_options, unattended=self._starter.unattended)
         self._live_line = LiveLine(self._live_status, headless=self.locust_session.headless)
         self._finisher = RunFinisher(
             self.locust_session,
@@ -90,6 +91,7 @@ class Master:
         environment.events.test_start.add_listener(self._on_test_start)
         environment.events.test_stopping.add_listener(self._on_test_stopping)
         environment.events.quitting.add_listener(self._on_quitting)
+        self._sigterm = SigtermHandler(environment, runner)  # after that: it has to know first that the process ends
         finish_before_quit(runner, self._finish_before_quit)
         spawn_watched(self._outbox.serve, self._on_crash)
         spawn_watched(self._serve, self._on_crash)
@@ -318,8 +320,10 @@ class Master:
         """Hand out no more, wait for the workers' last acks, and report. Do nothing if no run is live."""
         self._finisher.stop(self.active_run)
 
-    def _finish_before_quit(self) -> None:
-        self._finisher.quit(self.active_run, broken=self._broken)
+    def _finish_before_quit(self) -> bool:
+        """End the run because the process ends, or suspend it; return whether the workers end, too."""
+        suspend = self._sigterm.came and self._suspends
+        return self._finisher.quit(self.active_run, broken=self._broken, suspend=suspend)
 
     def _on_quitting(self, environment: Environment, **_: Any) -> None:
         self._finish_before_quit()

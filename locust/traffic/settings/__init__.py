@@ -2,7 +2,7 @@
 
 from traffic.settings.host import UNIX, read_host
 from traffic.settings.option import Option, SettingsError
-from traffic.settings.options import Settings, check_variables, read_lease
+from traffic.settings.options import Settings, check_variables, read_lease, read_suspends
 from traffic.settings.parser import add_options
 from traffic.settings.table import BY_NAME, DEAD_LETTERS, DEFAULT_STATE_DIR, LATEST, NONE, OPTIONS, RUN
 
@@ -22,4 +22,5 @@ __all__ = [
     "check_variables",
     "read_host",
     "read_lease",
+    "read_suspends",
 ]

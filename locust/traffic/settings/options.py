@@ -23,7 +23,7 @@ from traffic.core.stamp import Stamp
 from traffic.environment import mistyped
 from traffic.settings import rate_text
 from traffic.settings.option import SettingsError
-from traffic.settings.table import BY_NAME, LATEST, NONE, OPTIONS
+from traffic.settings.table import BY_NAME, LATEST, NONE, OPTIONS, SUSPEND
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +84,7 @@ class Settings:
     resend: str
     other_host: bool
     again: bool
+    on_term: str | None
     keep_runs: int
     keep_days: int
     state_dir: Path
@@ -197,6 +198,15 @@ def read_lease(options: argparse.Namespace) -> float:
     lease = BY_NAME["traffic_lease"].value(getattr(options, "traffic_lease", None))
     assert isinstance(lease, float)
     return lease
+
+
+def read_suspends(options: argparse.Namespace, *, unattended: bool) -> bool:
+    """Return whether SIGTERM suspends a run, or stops it. SettingsError if the option cannot be used.
+
+    By default it does what the sender wants in most cases: where nobody presses Start, a supervisor has sent it.
+    """
+    asked = BY_NAME["traffic_on_term"].value(getattr(options, "traffic_on_term", None))
+    return unattended if asked is None else asked == SUSPEND
 
 
 def check_variables() -> None:

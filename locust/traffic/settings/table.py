@@ -44,6 +44,8 @@ DEAD_LETTERS = "dead-letters"
 RUN = "run"
 # What --traffic-resume may be besides a run's id.
 LATEST, NONE = "last", "no"
+# What --traffic-on-term may be.
+STOP, SUSPEND = "stop", "suspend"
 # What --traffic-other-host and --traffic-again may be.
 YES = "yes"
 
@@ -425,6 +427,14 @@ OPTIONS = (
         "traffic_again",
         YES,
         "Whether to send a whole file again although a run of it was stopped half way: yes; empty: it is refused",
+    ),
+    Option(
+        "traffic_on_term",
+        "",
+        "What SIGTERM does to a run: stop, or suspend, so that the next master goes on by itself; "
+        "empty: suspend if nobody presses Start, else stop",
+        optional(one_of(STOP, SUSPEND)),
+        example=SUSPEND,
     ),
     Option(
         "traffic_keep_runs",

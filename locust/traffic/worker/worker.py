@@ -19,6 +19,7 @@ from traffic.core.wire import ProtocolError
 from traffic.core.worker.feed import Feed, Record
 from traffic.core.worker.link import LeaseClient
 from traffic.core.worker.result_log import ResultLog
+from traffic.locust_patches import states
 from traffic.locust_patches.connecting import report_silent_master
 from traffic.locust_patches.membership import register_again
 from traffic.locust_patches.worker_tests import (
@@ -148,7 +149,8 @@ class Worker:
         """
         if self._user_end.under_way or now_s() - self._registered_at < REGISTER_ONCE_IN_S:
             return
-        if not self.runner.user_count or msg.data["run"] == self._run_id:
+        # Without users it may still say that it runs: those of a run that is over end by themselves.
+        if self.runner.worker_state == states.READY or msg.data["run"] == self._run_id:
             self._register()
             return
         self._user_end.begin(self._end_users, self._on_crash)

@@ -85,7 +85,9 @@ def test_nothing_moves_under_a_persons_hand_when_the_preview_comes(traffic: Traf
     assert traffic.button("Start").bounding_box() == before
 
 
-@pytest.mark.parametrize("lost", [1, 3], ids=["by a network that changes", "for longer, until the master answers again"])
+@pytest.mark.parametrize(
+    "lost", [1, 3], ids=["by a network that changes", "for longer, until the master answers again"]
+)
 def test_a_preview_whose_request_is_lost_is_asked_for_again(traffic: TrafficPage, lost: int) -> None:
     tries: list[Route] = []
 

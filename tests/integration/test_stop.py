@@ -120,7 +120,7 @@ def test_an_edit_of_the_user_count_disturbs_nothing(cluster: Cluster, api: FakeA
 def test_a_headless_run_that_is_stopped_reports_and_exits_3(how: str, api: FakeApi, tmp_path: Path) -> None:
     options = ("--stop-timeout", str(2 * STOP_TIMEOUT_S), *(("--run-time", "5s") if how == "--run-time" else ()))
     file = records_file(tmp_path, RECORDS)
-    more = {"TRAFFIC_FILE": file, "TRAFFIC_ON_TERM": "stop"}
+    more: dict[str, Any] = {"TRAFFIC_FILE": file, "TRAFFIC_ON_TERM": "stop"}
     with Cluster(tmp_path, api.url, workers=2, users=8, options=options, **more) as cluster:
         cluster.until(lambda: api.count > 30, "records are sent")
         if how != "--run-time":

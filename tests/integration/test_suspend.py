@@ -3,7 +3,9 @@
 import signal
 from collections import Counter
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -29,9 +31,17 @@ def term(cluster: Cluster) -> int:
     return cluster.master.wait()
 
 
+def sent(api: FakeApi, least: int) -> bool:
+    return api.count >= least
+
+
 def check_each_once(cluster: Cluster, api: FakeApi, records: int = RECORDS) -> None:
     report = cluster.report
-    assert (report["state"], report["counts"]["delivered"], report["counts"]["attempts"]) == ("completed", records, records)
+    assert (report["state"], report["counts"]["delivered"], report["counts"]["attempts"]) == (
+        "completed",
+        records,
+        records,
+    )
     assert Counter(post.key for post in api.posts()) == {f"{report['run']}-{index}": 1 for index in range(records)}
 
 
@@ -40,8 +50,8 @@ def test_sigterm_suspends_a_headless_run_and_the_next_master_goes_on_with_the_sa
 ) -> None:
     file = records_file(tmp_path, RECORDS)
     with Cluster(tmp_path, api.url, workers=2, users=8, locustfile=REPLAY, TRAFFIC_FILE=file) as cluster:
-        for sent in (20, 80):
-            cluster.until(lambda least=sent: api.count >= least, "records are sent")
+        for least in (20, 80):
+            cluster.until(partial(sent, api, least), "records are sent")
             assert term(cluster) == 6, cluster.master.log[-3000:]
             assert not (cluster.state / "report.json").exists(), "the run has not ended"
             assert "delivery report" not in cluster.master.log
@@ -59,7 +69,8 @@ def test_sigterm_suspends_a_headless_run_and_the_next_master_goes_on_with_the_sa
 def test_a_request_that_outlasts_the_stop_timeout_is_sent_again_with_its_key(tmp_path: Path, api: FakeApi) -> None:
     file = records_file(tmp_path, 20)
     api.always(Step(act="hang"))
-    options, more = ("--stop-timeout", "1"), {"TRAFFIC_FILE": file, "TRAFFIC_LEASE": "2"}
+    options = ("--stop-timeout", "1")
+    more: dict[str, Any] = {"TRAFFIC_FILE": file, "TRAFFIC_LEASE": 2}
     with Cluster(tmp_path, api.url, workers=1, users=4, options=options, locustfile=REPLAY, **more) as cluster:
         cluster.until(lambda: api.count == 4, "every user waits for an answer")
         assert term(cluster) == 6
@@ -75,7 +86,7 @@ def test_a_request_that_outlasts_the_stop_timeout_is_sent_again_with_its_key(tmp
 
 def test_a_run_of_the_page_is_stopped_by_sigterm_unless_it_is_to_be_suspended(tmp_path: Path, api: FakeApi) -> None:
     file = records_file(tmp_path, RECORDS)
-    more = {"TRAFFIC_FILE": file, "TRAFFIC_ON_TERM": "suspend"}
+    more: dict[str, Any] = {"TRAFFIC_FILE": file, "TRAFFIC_ON_TERM": "suspend"}
     with Cluster(tmp_path, api.url, workers=2, users=8, web=True, locustfile=REPLAY, **more) as cluster:
         cluster.await_web(2)
         assert cluster.swarm(8)["success"]
@@ -94,7 +105,7 @@ def test_a_run_of_the_page_is_stopped_by_sigterm_unless_it_is_to_be_suspended(tm
 
 def test_what_a_person_has_stopped_is_not_suspended(tmp_path: Path, api: FakeApi) -> None:
     file = records_file(tmp_path, RECORDS)
-    more = {"TRAFFIC_FILE": file, "TRAFFIC_ON_TERM": "suspend"}
+    more: dict[str, Any] = {"TRAFFIC_FILE": file, "TRAFFIC_ON_TERM": "suspend"}
     api.always(Step(delay=3))
     with Cluster(tmp_path, api.url, workers=1, users=4, web=True, locustfile=REPLAY, **more) as cluster:
         cluster.await_web(1)

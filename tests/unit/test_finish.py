@@ -1,6 +1,7 @@
 """Which exit code a run ends with, and whether its journal stays."""
 
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
@@ -15,7 +16,7 @@ from traffic.core.master.run_state import RunState
 from traffic.master import active_run as module
 from traffic.master import finish
 from traffic.master.active_run import ActiveRun
-from traffic.master.finish import EXIT_DELIVERED, EXIT_NOT_ALL, RunFinisher
+from traffic.master.finish import EXIT_DELIVERED, EXIT_NOT_ALL, EXIT_SUSPENDED, RunFinisher
 from traffic.master.outbox import Outbox
 from traffic.master.run_events import RunEventRecorder
 from traffic.runs.journal import Journal
@@ -32,9 +33,9 @@ RECORDS = 10
 class Bench:
     """A master's parts around a run whose worker reports every record delivered."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, delivered: int = RECORDS) -> None:
         run = a_run(folder, RECORDS, ["a"])
-        deliver(run, "a", *range(RECORDS))
+        deliver(run, "a", *range(delivered))
         state = StateFolder(folder)
         self.journal = Journal.create(state.journal_path(METADATA.run), METADATA)
         self.active_run = ActiveRun(run, cast("Dataset", run.dataset), self.journal, state)
@@ -44,7 +45,7 @@ class Bench:
             RunEventRecorder(),
         )
         self.outbox.journal = self.journal
-        self.environment = SimpleNamespace(process_exit_code=None, stop_timeout=0)
+        self.environment = SimpleNamespace(process_exit_code=None, stop_timeout=0, parsed_options=None)
         self.server = gevent.spawn(self.outbox.serve)
         locust_session: Any = SimpleNamespace(
             environment=self.environment, worker_states=dict, stop=lambda: None, wind_up=lambda: None
@@ -66,14 +67,16 @@ class Bench:
         assert self.active_run.report is not None
         return self.active_run.report
 
+    def close(self) -> None:
+        self.server.kill()
+        self.journal.close()
+        self.active_run.close()
+
 
 @pytest.fixture
 def bench(tmp_path: Path) -> Iterator[Bench]:
-    made = Bench(tmp_path)
-    yield made
-    made.server.kill()
-    made.journal.close()
-    made.active_run.close()
+    with closing(Bench(tmp_path)) as made:
+        yield made
 
 
 @pytest.mark.parametrize(
@@ -129,7 +132,7 @@ def test_a_process_that_ends_while_the_report_is_made_waits_for_it(
     monkeypatch.setattr(module, "reconcile", slow_audit)
     bench.finisher.complete(bench.active_run)
     assert asked.wait(10)
-    quitting = gevent.spawn(bench.finisher.quit, bench.active_run, broken=False)
+    quitting = gevent.spawn(bench.finisher.quit, bench.active_run, broken=False, suspend=False)
     gevent.sleep(0.05)
     assert (bench.active_run.ending, bench.active_run.live, quitting.ready()) == (True, False, False)
     assert bench.active_run.state is RunState.RUNNING, "while its report is made a run is shown as before"
@@ -145,7 +148,7 @@ def test_a_run_that_is_stopped_twice_is_reported_once(bench: Bench, monkeypatch:
     bench.finisher.stop(bench.active_run)
     assert (bench.active_run.state, bench.active_run.live) == (RunState.STOPPING, True)
     bench.finisher.stop(bench.active_run)
-    bench.finisher.quit(bench.active_run, broken=False)
+    bench.finisher.quit(bench.active_run, broken=False, suspend=True)  # what a person has stopped is not suspended
     report = bench.active_run.report
     assert report is not None
     assert (report["state"], bench.active_run.state) == ("stopped", RunState.STOPPED)
@@ -153,3 +156,35 @@ def test_a_run_that_is_stopped_twice_is_reported_once(bench: Bench, monkeypatch:
     bench.finisher.fail(bench.active_run, "too late")
     gevent.sleep(0.05)
     assert (bench.active_run.report, bench.broken) == (report, [])
+
+
+def test_a_run_that_is_suspended_has_no_end_and_its_journal_is_that_of_a_run_that_was_cut_off(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(finish, "LAST_ACKS_S", 0.0)
+    bench = Bench(tmp_path, delivered=7)
+    first = gevent.spawn(bench.finisher.quit, bench.active_run, broken=False, suspend=True)
+    gevent.sleep(0)
+    bench.finisher.stop(bench.active_run)  # Locust's test stops on the way
+    assert bench.finisher.quit(bench.active_run, broken=False, suspend=True) is False, "the workers wait"
+    assert first.get(timeout=10) is False
+    gevent.sleep(0.1)
+    assert (bench.active_run.report, bench.environment.process_exit_code) == (None, EXIT_SUSPENDED)
+    assert caplog.text.count("is suspended: 7 of 1000 records are settled") == 1
+    bench.close()
+    with closing(Journal.open(bench.journal.path)) as journal:
+        assert journal.metadata.state == RunState.RUNNING
+
+
+def test_a_run_whose_last_record_is_settled_while_it_is_suspended_is_completed(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "reconcile", lambda *_: None)
+    monkeypatch.setattr(finish, "LAST_ACKS_S", 0.0)
+    monkeypatch.setattr(finish, "LAST_ROWS_S", 0.2)
+    monkeypatch.setattr(bench.active_run.run.results, "awaits", lambda _: True)
+    quitting = gevent.spawn(bench.finisher.quit, bench.active_run, broken=False, suspend=True)
+    gevent.sleep(0)
+    bench.finisher.complete(bench.active_run)
+    assert quitting.get(timeout=10) is True
+    assert (bench.active_run.state, bench.environment.process_exit_code) == (RunState.COMPLETED, EXIT_DELIVERED)

@@ -61,13 +61,8 @@ def end_process(environment: Environment, runner: MasterRunner, exit_code: int) 
     gevent.spawn(runner.quit)
 
 
-class SigtermHandler:
-    """Notes a SIGTERM (`came`), and ends the process if Locust does not.
-
-    Locust's own handler says to nobody that a signal was the reason, and there is none while a headless Locust waits
-    for its workers or follows a shape. Make one after all other listeners of `quitting`, which are called before it
-    otherwise. Needed for Locust 2.47.
-    """
+class Sigterm:
+    """Whether a SIGTERM `came`. The process ends then, if not by Locust's handler, by this one."""
 
     def __init__(self, environment: Environment, runner: MasterRunner) -> None:
         self.came = False
@@ -86,6 +81,16 @@ class SigtermHandler:
             self._runner.quit()
             code = self._environment.process_exit_code
             _throw_in_main(SystemExit(_ENDED_BY_SIGTERM if code is None else code))
+
+
+def note_sigterm(environment: Environment, runner: MasterRunner) -> Sigterm:
+    """Note that a SIGTERM comes, and have it end the process in order at any time.
+
+    Call it after the other listeners of `quitting` are added, which would be called before it otherwise. Locust's own
+    handler says to nobody that a signal was the reason, and there is none while a headless Locust waits for its workers
+    or follows a shape. Needed for Locust 2.47.
+    """
+    return Sigterm(environment, runner)
 
 
 def finish_before_quit(runner: MasterRunner, finish: Callable[[], bool]) -> None:

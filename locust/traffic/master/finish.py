@@ -18,6 +18,7 @@ from traffic.core.master.checks import failed_checks
 from traffic.core.master.coordinator import LeaseCoordinator
 from traffic.core.master.run_state import RunState
 from traffic.core.master.verdict import succeeded
+from traffic.core.record_state import RecordState
 from traffic.master.active_run import ActiveRun
 from traffic.master.locust_session import LocustSession, spawn_watched
 from traffic.master.outbox import Outbox
@@ -148,20 +149,26 @@ class RunFinisher:
             return False
         self._suspended = True  # at once: Locust's test stops meanwhile, which is no wish to stop the run
         self._hand_out_no_more(active_run)
-        self._await_last_acks()
-        self._await_rows(active_run)
-        drained = self._outbox.drain(LAST_ENTRIES_S)
-        if not active_run.live:  # its last record was settled meanwhile
+        self._note_all_outcomes(active_run)
+        left = active_run.run.ledger.counts
+        if not (left[RecordState.PENDING] or left[RecordState.LEASED]):
             self._suspended = False
+            self._finish(active_run, RunState.COMPLETED)
             return False
-        if not drained:
+        if self._outbox.trouble:
             logger.error("the run is suspended without its last outcomes in the journal: %s", self._outbox.trouble)
         self._live.end()
         run, settled, records = active_run.metadata.run, active_run.settled, active_run.metadata.records
-        how = "run %s is suspended: %d of %d records are settled; start the master again with this state folder: it goes on"
-        logger.warning(how, run, settled, records)
+        go_on = "start the master again with this state folder, and it goes on"
+        logger.warning("run %s is suspended: %d of %d records are settled; %s", run, settled, records, go_on)
         self._environment.process_exit_code = EXIT_SUSPENDED
         return True
+
+    def _note_all_outcomes(self, active_run: ActiveRun) -> None:
+        """Wait for the last acks and rows, and for the disk."""
+        self._await_last_acks()
+        self._await_rows(active_run)
+        self._outbox.drain(LAST_ENTRIES_S)
 
     def _hand_out_no_more(self, active_run: ActiveRun) -> bool:
         """Have the workers hand out no more records; return whether the run was live."""

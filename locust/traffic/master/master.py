@@ -25,7 +25,7 @@ from traffic.core.ranges import RangeSet
 from traffic.core.wire import ProtocolError
 from traffic.dataset.dataset import DatasetError
 from traffic.errors import RefusedError
-from traffic.locust_patches.ending import SigtermHandler, finish_before_quit
+from traffic.locust_patches.ending import finish_before_quit, note_sigterm
 from traffic.locust_patches.frames import drops, loop
 from traffic.master.active_run import ActiveRun
 from traffic.master.api_holds import HoldFollower
@@ -91,7 +91,7 @@ class Master:
         environment.events.test_start.add_listener(self._on_test_start)
         environment.events.test_stopping.add_listener(self._on_test_stopping)
         environment.events.quitting.add_listener(self._on_quitting)
-        self._sigterm = SigtermHandler(environment, runner)  # after that: it has to know first that the process ends
+        self._sigterm = note_sigterm(environment, runner)  # after that: it has to know first that the process ends
         finish_before_quit(runner, self._finish_before_quit)
         spawn_watched(self._outbox.serve, self._on_crash)
         spawn_watched(self._serve, self._on_crash)

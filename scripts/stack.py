@@ -62,7 +62,10 @@ def sole_user(state: Path) -> Iterator[None]:
 
 
 class Stack:
-    """The running processes. A signal calls `stop`, which ends them in order; a second signal ends them at once."""
+    """The running processes. A signal calls `stop`, which ends them in order; another Ctrl-C ends them at once.
+
+    Other signals may well come twice: make hands SIGTERM on, and a terminal that is closed sends SIGHUP twice.
+    """
 
     def __init__(self, config: StackConfig) -> None:
         self.config = config
@@ -76,7 +79,12 @@ class Stack:
     def stop(self, number: int, _frame: object) -> None:
         """Handle a signal."""
         self.asked.append(number)
-        say("stopping; once more to stop at once" if len(self.asked) == 1 else "stopping at once")
+        if len(self.asked) == 1:
+            say(
+                "stopping; Ctrl-C to stop at once" if number != signal.SIGINT else "stopping; once more to stop at once"
+            )
+        elif self._hurried():
+            say("stopping at once")
 
     def start(self, *options: str, attended: bool) -> None:
         """Start the stub, if one is wanted, and Locust. FailedError if the stub does not start."""
@@ -160,7 +168,7 @@ class Stack:
         return self.code
 
     def _hurried(self) -> bool:
-        return len(self.asked) > 1
+        return signal.SIGINT in self.asked[1:]
 
 
 def local(stack: Stack) -> int:

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from support.cluster import KEPT, LOCUSTFILE, ROOT, records_file
+from support.deadlines import stretched
 from support.fake_api import FakeApi, Step
 from support.mongod import free_port
 from support.terminal import Terminal, on_terminal
@@ -237,7 +238,7 @@ def test_the_stack_s_report_is_plain_where_stdout_is_a_file(start: Start, tmp_pa
         assert terminal.wait() == 0
         assert is_as_before(terminal)
     lines = out.read_text().splitlines()
-    assert re.fullmatch(r"  worker +slice +moved +delivered +rejected   in doubt", lines[4])
+    assert [row for row in lines if re.fullmatch(r"  worker +slice +moved +delivered +rejected   in doubt", row)]
     assert lines[-1] == "report: " + json.dumps(report_of(tmp_path))
     assert "\x1b" not in out.read_text()
 
@@ -251,6 +252,17 @@ def test_ctrl_c_ends_the_stack_s_line(start: Start, tmp_path: Path) -> None:
     stopping = [row for row in terminal.rows if row.endswith("stopping; once more to stop at once")]
     assert len(stopping) == 1
     assert report_of(tmp_path)["state"] == "stopped"
+
+
+def test_a_terminal_that_is_closed_suspends_the_run_and_the_log_is_whole(start: Start, tmp_path: Path) -> None:
+    with start(stack=True) as terminal:
+        under_way(terminal)
+        terminal.hang_up()
+        terminal.process.send_signal(signal.SIGHUP)  # a shell sends one, too
+        assert terminal.process.wait(stretched(60)) == 6
+    log = (tmp_path / "state/locust.log").read_text()
+    assert re.search(rf"run \S+ is suspended: [1-9]\d* of {RECORDS} records are settled", log)
+    assert not (tmp_path / "state/report.json").exists()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="processes are found by /proc")

@@ -4,6 +4,7 @@ import contextlib
 import fcntl
 import os
 import pty
+import select
 import signal
 import struct
 import subprocess
@@ -33,7 +34,7 @@ class Terminal:
         fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, columns, 0, 0))
         self._screen = pyte.HistoryScreen(columns, ROWS)
         self._stream = pyte.ByteStream(self._screen)
-        self._lock = threading.Lock()
+        self._lock, self._end_reading, self._closed = threading.Lock(), os.pipe(), False
         self.written = b""
         self.settings = termios.tcgetattr(theirs)
         at = {"stdin": theirs, "stdout": theirs, "stderr": theirs} | streams
@@ -50,7 +51,8 @@ class Terminal:
 
     def _read(self) -> None:
         with contextlib.suppress(OSError):
-            while data := os.read(self._ours, 1 << 16):
+            while self._ours in select.select([self._ours, self._end_reading[0]], [], [])[0]:
+                data = os.read(self._ours, 1 << 16)
                 with self._lock:
                     self.written += data
                     self._stream.feed(data)
@@ -83,6 +85,13 @@ class Terminal:
         """Press Ctrl-C."""
         os.write(self._ours, b"\x03")
 
+    def hang_up(self) -> None:
+        """Close the window: the kernel sends SIGHUP, and nothing can be written any more."""
+        self._closed = True
+        os.write(self._end_reading[1], b"x")
+        self._reader.join(stretched(DEADLINE_S))
+        os.close(self._ours)
+
     def until(self, condition: Callable[[], Any], what: str) -> Any:
         """Wait for a condition; its value."""
         return until(condition, what, DEADLINE_S, lambda: "\n".join(self.rows))
@@ -107,8 +116,11 @@ class Terminal:
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
         os.close(self._theirs)
-        self._reader.join(stretched(DEADLINE_S))
-        os.close(self._ours)
+        if not self._closed:
+            self._reader.join(stretched(DEADLINE_S))
+            os.close(self._ours)
+        for end in self._end_reading:
+            os.close(end)
 
 
 def _take_terminal(fd: int) -> Callable[[], None]:

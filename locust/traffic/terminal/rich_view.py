@@ -4,6 +4,7 @@ The words are those of `plain`, which writes for files and pipes. Import this mo
 is slow to load. There are no colours if NO_COLOR is set.
 """
 
+import io
 from collections.abc import Iterable
 from typing import Any, TextIO
 
@@ -29,11 +30,25 @@ GOOD, BAD, FAINT = "green", "bold red", "dim"
 VERDICT_STYLES = {"good": "bold green", "warning": "bold yellow", "bad": "bold red"}
 
 
+class _Nowhere(io.StringIO):
+    """What a console writes to whose text is only wanted: rich writes to a terminal even where it captures."""
+
+    def __init__(self, encoding: str) -> None:
+        super().__init__()
+        self._of_terminal = encoding
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]
+        """As the terminal's."""
+        return self._of_terminal
+
+
 class TerminalRenderer:
-    """Renders text for the terminal that `stream` writes to, escape codes included."""
+    """Renders text for the terminal that `stream` writes to, escape codes included. Writes nothing there."""
 
     def __init__(self, stream: TextIO) -> None:
-        self._console = Console(file=stream, force_terminal=True, highlight=False, markup=False, emoji=False)
+        nowhere = _Nowhere(stream.encoding)
+        self._console = Console(file=nowhere, force_terminal=True, highlight=False, markup=False, emoji=False)
 
     def live_line(self, status: dict[str, Any], width: int) -> str:
         """Return the live line, at most `width` columns wide. `status` has at least `state` and `reason`."""

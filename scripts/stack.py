@@ -26,6 +26,8 @@ from processes import TICK_S, Child, say
 from screen import LiveLine, live_line, report_on_screen
 from stack_config import HERE, CannotStartError, StackConfig, check_ports
 
+from traffic.channel.new_secret import make_secret
+from traffic.environment import SECRET, SECRET_FILE
 from traffic.ownership import ForeignError, claim
 
 STATUS_VARIABLE = "TRAFFIC_STATUS_FD"  # traffic.terminal.status_pipe
@@ -93,6 +95,10 @@ class Stack:
         if self.asked:
             return
         command, env, log = self.config.locust(*options), dict(os.environ), self.config.state / "locust.log"
+        if not (env.get(SECRET) or env.get(SECRET_FILE)):
+            made = self.config.state / "secret"
+            make_secret(made)
+            env[SECRET_FILE] = str(made)
         if self.config.host is None:
             env.setdefault("TRAFFIC_STUB", self.config.target)  # where users do what is only for the stub
         if attended:

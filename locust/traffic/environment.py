@@ -15,8 +15,12 @@ PREFIX = "TRAFFIC_"
 COMPOSE_API = "TRAFFIC_COMPOSE_API"
 # The address of the API stub, if this stack has one: tasks that are only for it are done there.
 STUB = "TRAFFIC_STUB"
+# The secret of master and workers, or the file that has it, and whether there must be one.
+SECRET_FILE, SECRET, SECRET_REQUIRED = "TRAFFIC_SECRET_FILE", "TRAFFIC_SECRET", "TRAFFIC_SECRET_REQUIRED"
 # Variables that the program reads, and that are no options.
-NO_OPTIONS = frozenset({"TRAFFIC_HEALTH_FILE", "TRAFFIC_STATUS_FD", COMPOSE_API, STUB})
+NO_OPTIONS = frozenset(
+    {"TRAFFIC_HEALTH_FILE", "TRAFFIC_STATUS_FD", COMPOSE_API, STUB, SECRET, SECRET_FILE, SECRET_REQUIRED}
+)
 # How similar two names are, without the prefix, from 0 to 1. WATI and WAIT: 0.75.
 MISTYPED, LIKE = 0.7, 0.4
 

@@ -10,6 +10,7 @@ from locust import events, task
 from locust.env import Environment
 from locust.runners import MasterRunner, WorkerRunner
 
+from traffic.channel.secret import SecretError, check_channel
 from traffic.core.outcome import Answer, AtLeastOnce, AtMostOnce, Outcome
 from traffic.environment import own_loopback, unknown
 from traffic.locust_patches.install import patch_master, patch_process, patch_worker
@@ -51,6 +52,7 @@ def _attach(environment: Environment, runner: Any, **_: Any) -> None:
         assert environment.parsed_options is not None
         patch_master(environment, runner)
         report_log()
+        _check_channel(environment.parsed_options, runner.master_bind_host)
         _warn(environment.parsed_options.host or "")
         try:
             master = _masters[environment] = Master(environment, runner)
@@ -60,6 +62,7 @@ def _attach(environment: Environment, runner: Any, **_: Any) -> None:
             Web(environment.web_ui, master)
     elif isinstance(runner, WorkerRunner):
         assert environment.parsed_options is not None
+        _check_channel(environment.parsed_options)
         clear_row_before_log(headless=environment.parsed_options.headless)
         patch_worker(runner)
         sources[environment] = Worker(environment, runner)
@@ -71,6 +74,15 @@ def _attach(environment: Environment, runner: Any, **_: Any) -> None:
         sys.exit(1)
 
 
+def _check_channel(options: Any, bind_host: str = "localhost") -> None:
+    """End a process that must have a secret and has none; warn if its channel is open to other machines."""
+    try:
+        if warning := check_channel(os.environ, options.traffic_secret, bind_host):
+            logging.getLogger(__name__).warning("%s", warning)
+    except SecretError as error:
+        refuse_to_start(error)
+
+
 def _warn(host: str) -> None:
     """Warn at the master's start of settings that are probably mistakes."""
     logger = logging.getLogger(__name__)
@@ -80,7 +92,7 @@ def _warn(host: str) -> None:
         logger.warning("the host %s is not reached from here: %s.", host, why)
 
 
-patch_process()
+patch_process(refuse_to_start)
 events.init_command_line_parser.add_listener(add_options)
 events.init_command_line_parser.add_listener(report_parse_errors)
 events.init.add_listener(_attach)

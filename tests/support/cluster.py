@@ -18,6 +18,7 @@ from support import plain_http
 from support.deadlines import USUAL_S, stretched, until
 from support.locust_process import LocustProcess
 from support.mongod import free_port
+from support.secret import SECRET
 
 ROOT = Path(__file__).parents[2]
 KEPT = ("PATH", "HOME", "LANG", "TMPDIR")
@@ -143,6 +144,7 @@ class Cluster:
         self._locustfile.write_text(SAY_ID + locustfile)
         kept = {name: os.environ[name] for name in KEPT if name in os.environ}
         asked = {} if plain else {"PYTHONPATH": ROOT / "locust", "TRAFFIC_STATE_DIR": self.state, "TRAFFIC_WAIT": 0}
+        asked |= {} if plain else {"TRAFFIC_SECRET": SECRET}
         given = asked | {"PYTHONUNBUFFERED": 1} | variables
         self.env = kept | {name: str(value) for name, value in given.items()}
         ui = ["--web-host", "127.0.0.1", "--web-port", str(self.web_port)]
@@ -168,8 +170,9 @@ class Cluster:
         """The clusters that a failed test is about: those that it was given, and those that it has made."""
         return list({id(one): one for one in [*given, *cls.made] if isinstance(one, cls)}.values())
 
-    def _start(self, name: str, *options: str) -> Process:
-        return Process(name, ["-f", str(self._locustfile), *options], self.env, self.folder)
+    def _start(self, name: str, *options: str, **variables: Any) -> Process:
+        env = self.env | {name: str(value) for name, value in variables.items()}
+        return Process(name, ["-f", str(self._locustfile), *options], env, self.folder)
 
     def restart_master(self, *options: str, **variables: Any) -> None:
         """Start a master again, once the former has ended; with more options or other variables than that had."""
@@ -177,10 +180,10 @@ class Cluster:
         self.env |= {name: str(value) for name, value in variables.items()}
         self.master = self._start(f"master-{len(self.former_masters) + 1}", *self._of_master, *options)
 
-    def add_workers(self, count: int = 1, port: int | None = None) -> list[Process]:
-        """Start workers; `port`, if it is given, is the one at which they find the master."""
+    def add_workers(self, count: int = 1, port: int | None = None, **variables: Any) -> list[Process]:
+        """Start workers; `port`, if given, is where they look for the master, and `variables` are theirs alone."""
         options = ("--worker", "--master-host", "127.0.0.1", "--master-port", str(port or self.port))
-        made = [self._start(f"worker-{len(self.workers) + at}", *options) for at in range(count)]
+        made = [self._start(f"worker-{len(self.workers) + at}", *options, **variables) for at in range(count)]
         self.workers += made
         return made
 

@@ -7,6 +7,10 @@ from typing import Any
 import msgpack
 import zmq
 
+from support.secret import SECRET
+from traffic.channel.guard import prove_to_master
+from traffic.channel.secret import Keys
+
 LINGER_MS = 2000
 
 
@@ -50,10 +54,12 @@ ODD: list[list[bytes]] = [
 
 
 @contextmanager
-def stranger(port: int, identity: bytes) -> Iterator[zmq.Socket[bytes]]:
-    """A socket that is connected to the master's port under an id."""
+def stranger(port: int, identity: bytes, secret: str = SECRET) -> Iterator[zmq.Socket[bytes]]:
+    """A socket that is connected to the master's port under an id; `secret`: what it knows, empty for nothing."""
     context = zmq.Context()
     socket = context.socket(zmq.DEALER)
+    if secret:
+        prove_to_master(socket, Keys.of(secret.encode()))
     socket.setsockopt(zmq.IDENTITY, identity)
     socket.setsockopt(zmq.LINGER, LINGER_MS)
     socket.connect(f"tcp://127.0.0.1:{port}")

@@ -15,6 +15,8 @@ import gevent
 from locust.env import Environment
 from locust.runners import WorkerRunner
 
+from traffic.channel.refusals import refusals
+
 logger = logging.getLogger(__name__)
 
 # Together under five seconds; a master that was started at the same time needs one or two.
@@ -58,7 +60,7 @@ def report_silent_master(runner: Any, is_answered: Callable[[], bool]) -> None:
 def _report_if_alone(runner: WorkerRunner, host: str, port: int) -> None:
     if not getattr(runner, "connected", False):  # set once the name of the master has been looked up
         line = "no master has answered this worker at %s:%d for %g s: %s. It continues to try, for five minutes"
-        logger.warning(line, host, port, SILENT_CONNECT_S, why_no_master(host, port))
+        logger.warning(line, host, port, SILENT_CONNECT_S, refusals.latest or why_no_master(host, port))
 
 
 def why_no_master(host: str, port: int) -> str:

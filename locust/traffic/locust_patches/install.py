@@ -1,8 +1,13 @@
 """Applies the cures that need only the process or its runner. Add a new cure of that kind here."""
 
+from collections.abc import Callable
+from typing import NoReturn
+
 from locust.env import Environment
 from locust.runners import MasterRunner, WorkerRunner
 
+from traffic.channel.secret import SecretError
+from traffic.locust_patches.channel import close_channel
 from traffic.locust_patches.connecting import report_missing_master
 from traffic.locust_patches.defaults import (
     enable_rebalancing,
@@ -17,9 +22,13 @@ from traffic.locust_patches.parser import make_parser_once
 from traffic.locust_patches.worker_tests import stop_early_start
 
 
-def patch_process() -> None:
-    """Change Locust in this process; call it before Locust makes a runner. A second call changes nothing."""
+def patch_process(refuse: Callable[[SecretError], NoReturn]) -> None:
+    """Change Locust in this process; call it before Locust makes a runner. A second call changes nothing.
+
+    `refuse` ends a process that has a secret which cannot be used.
+    """
     make_parser_once()
+    close_channel(refuse)
     drop_odd_frames()
     report_missing_master()
 

@@ -4,6 +4,7 @@ import argparse
 import os
 from typing import TYPE_CHECKING, Any
 
+from traffic.environment import SECRET_FILE, SECRET_REQUIRED
 from traffic.settings.table import OPTIONS
 
 if TYPE_CHECKING:
@@ -45,5 +46,14 @@ def add_options(parser: "LocustArgumentParser", **_: Any) -> None:
             help=option.help,
             **extra,
         )
+    # Not among the options of a run: it is about the processes, and their form must not change it.
+    parser.add_argument(
+        "--traffic-secret",
+        type=str,
+        default="",
+        env_var=SECRET_REQUIRED,
+        include_in_web_ui=False,
+        help=f"required: do not start without the secret of master and workers ({SECRET_FILE})",
+    )
     # The master sets it at each start, and it reaches the workers with the first users.
     parser.add_argument("--traffic-run", type=str, default="", include_in_web_ui=False, help=argparse.SUPPRESS)

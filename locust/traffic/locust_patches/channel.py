@@ -1,0 +1,47 @@
+"""Close the sockets between master and workers to everybody who does not have their secret.
+
+Locust's sockets take messages from whoever reaches the port, and send everything in the clear.
+"""
+
+import os
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+import zmq
+from locust.rpc.zmqrpc import BaseSocket
+
+from traffic.channel.guard import close_to_strangers, prove_to_master
+from traffic.channel.refusals import report_refusals
+from traffic.channel.secret import SecretError, keys_from
+
+
+def close_channel(refuse: Callable[[SecretError], NoReturn]) -> None:
+    """Have every socket that Locust makes from now on closed by CURVE, if there is a secret, and say what it refuses.
+
+    Call it before a runner is made; a second call does nothing. `refuse` ends the process if the secret cannot be used.
+    Needed for Locust 2.47, whose sockets have no setting for it.
+    """
+    make: Any = BaseSocket.__init__
+    if getattr(make, "closing", False):
+        return
+
+    def closing(socket: Any, sock_type: int, ipv4_only: bool) -> None:
+        try:
+            keys = keys_from(os.environ)
+        except SecretError as error:
+            refuse(error)
+        make(socket, sock_type, ipv4_only)
+        on_closed: Callable[[], None] = _nothing
+        master = sock_type == zmq.ROUTER
+        if keys is not None and master:
+            on_closed = close_to_strangers(socket.socket, keys)
+        elif keys is not None:
+            prove_to_master(socket.socket, keys)
+        report_refusals(socket.socket, on_closed, master=master, secret=keys is not None)
+
+    closing.closing = True  # type: ignore[attr-defined]
+    BaseSocket.__init__ = closing  # type: ignore[method-assign]
+
+
+def _nothing() -> None:
+    pass

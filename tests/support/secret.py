@@ -1,0 +1,3 @@
+"""The secret of the tests' masters and workers."""
+
+SECRET = "a secret of the tests, of 40 characters."

@@ -103,12 +103,16 @@ def test_an_open_channel_is_warned_of_or_refused() -> None:
         (PROTOCOL, CRYPTOGRAPHIC, True, True, "it has another secret than this master: give both the same"),
         (plain.EVENT_HANDSHAKE_FAILED_AUTH, 400, False, True, "it has another secret than this worker: give both"),
         (CLOSED, 104, False, True, "it has another secret than this worker, or is no master of Locust"),
-        (CLOSED, 104, True, True, "it is no worker of Locust"),
+        (PROTOCOL, plain.PROTOCOL_ERROR_ZMTP_UNSPECIFIED, True, True, "it is no worker of Locust"),
         (CLOSED, 104, False, False, "it is no master of Locust"),
     ],
 )
 def test_a_refusal_says_what_to_do(event: int, value: int, *, master: bool, secret: bool, said: str) -> None:
     assert why_refused(event, value, master=master, secret=secret).startswith(said)
+
+
+def test_who_only_connects_to_the_master_and_goes_is_not_worth_a_word() -> None:
+    assert why_refused(CLOSED, 104, master=True, secret=True) == ""
 
 
 def test_a_refusal_is_said_at_once_and_then_seldom(caplog: pytest.LogCaptureFixture) -> None:

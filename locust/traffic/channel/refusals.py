@@ -21,8 +21,11 @@ _FAILED = zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL | zmq.EVENT_HANDSHAKE_FAILED_PROT
 def why_refused(event: int, value: int, *, master: bool, secret: bool) -> str:
     """Return why a handshake failed, from the side of a master or a worker that has a secret or none.
 
-    `event` and `value` are those of ZeroMQ's monitor (zmq_socket_monitor). The sentence is about the other side.
+    `event` and `value` are those of ZeroMQ's monitor (zmq_socket_monitor). The sentence is about the other side. It is
+    empty if somebody has only connected to a master and gone, as health checks do.
     """
+    if master and event == zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL:
+        return ""
     me, other = ("master", "worker") if master else ("worker", "master")
     if event == zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL and value == zmq.PROTOCOL_ERROR_ZMTP_MECHANISM_MISMATCH:
         if secret:
@@ -80,6 +83,7 @@ def report_refusals(socket: Any, on_closed: Callable[[], None], *, master: bool,
                 monitor.close()
                 on_closed()
                 return
-            refusals.note(why_refused(told["event"], told["value"], master=master, secret=secret), master=master)
+            if why := why_refused(told["event"], told["value"], master=master, secret=secret):
+                refusals.note(why, master=master)
 
     gevent.spawn(watch)

@@ -16,7 +16,7 @@ from traffic.environment import SECRET, SECRET_FILE
 from traffic.errors import RefusedError
 
 LEAST = 32
-HOW_TO_SET = f"Set {SECRET_FILE} to a file with the same secret for the master and each worker (docs/security.md)"
+HOW_TO_SET = f"Set {SECRET_FILE} to a file with the same secret for the master and each worker (docs/channel.md)"
 _SALT = b"traffic channel 1"
 _MAKE_ONE = "Make one with: openssl rand -base64 32"
 

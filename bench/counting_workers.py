@@ -25,6 +25,8 @@ from traffic.core.protocol import FROM_MASTER, Failure, LeaseGrant, Message, Run
 from traffic.core.ranges import RangeSet
 from traffic.core.worker.feed import Feed
 from traffic.core.worker.link import LeaseClient
+from traffic.locust_patches.channel import close_channel
+from traffic.master.finish import refuse_to_start
 
 TICK_S = 0.02
 HEARTBEAT_S = 1.0
@@ -162,6 +164,7 @@ def main() -> None:
     parser.add_argument("slot", type=int)
     parser.add_argument("--rate", type=float, default=0, help="of each worker; 0: as fast as the master deals")
     asked = parser.parse_args()
+    close_channel(refuse_to_start)  # if there is a secret, the master has it, too
     counts: np.memmap[Any, Any] = np.memmap(asked.counts, np.int64, "r+")
     names = [f"counting-{asked.slot}-{nth}" for nth in range(asked.workers)]
     gevent.joinall(

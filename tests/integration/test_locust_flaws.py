@@ -496,7 +496,7 @@ def test_a_worker_without_a_master_says_so_where_plain_locust_is_silent(tmp_path
 @pytest.mark.slow
 def test_one_odd_frame_ends_plain_locusts_receive_loop(tmp_path: Path) -> None:
     with Cluster(tmp_path, "http://127.0.0.1", plain=True, workers=0, expect=1, locustfile=PLAIN) as cluster:
-        with stranger(cluster.port, b"stranger") as socket:
+        with stranger(cluster.port, b"stranger", secret="") as socket:
             socket.send(b"\xc1")
             # Ours: test_no_frame_ends_the_masters_receive_loop.
             cluster.await_log("Unhandled exception in greenlet")

@@ -45,7 +45,7 @@ def test_no_process_has_root_a_capability_or_a_root_file_system_to_write_to(stac
 
 
 def test_the_image_holds_the_program_and_nothing_that_lay_beside_it(stack):
-    assert set(stack.run("worker", "ls", "-A", "/app").split()) == {"data", "locust", "secrets", "state"}
+    assert set(stack.run("worker", "ls", "-A", "/app").split()) == {"channel", "data", "locust", "secrets", "state"}
     assert stack.run("worker", "ls", "-A", "/app/data") == ""
     # Mounted, into workers alone, and nobody writes there.
     assert "Read-only file system" in stack.run("worker", "sh", "-c", "touch secrets/x 2>&1 || true")

@@ -127,7 +127,7 @@ def test_the_example_names_every_variable_and_sets_none():
 
 def test_every_option_of_the_program_can_be_set_from_outside(services):
     handed_on = {name for name in services["master"]["environment"] if name.startswith("TRAFFIC_")}
-    assert handed_on == {option.variable for option in OPTIONS}
+    assert handed_on == {"TRAFFIC_SECRET_FILE", *(option.variable for option in OPTIONS)}
 
 
 def test_a_traffic_option_that_is_not_set_is_not_handed_on(services, command_line):

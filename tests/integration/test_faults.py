@@ -14,11 +14,11 @@ from typing import Any
 
 import msgpack
 import pytest
-import zmq
 
 from support.cluster import Cluster, Process, cable, records_file
 from support.deadlines import stretched
 from support.fake_api import FakeApi, Post, Step, fake_api
+from support.stranger import stranger
 from traffic.core.protocol import Ack
 
 pytestmark = pytest.mark.timeout(180)
@@ -136,9 +136,7 @@ def test_a_frozen_worker_is_fenced_and_its_late_acks_count_once(tmp_path: Path, 
 def forge(port: int, run: str, records: int) -> None:
     """Say over Locust's port that all was delivered, as no worker that was ever leased a record."""
     ack = Ack(1, 1, 0, run, ((0, records),), (), (), 100, 5 * records, records, 5, "", leaving=False)
-    with zmq.Context() as context, context.socket(zmq.DEALER) as peer:
-        peer.identity = b"forger"
-        peer.connect(f"tcp://127.0.0.1:{port}")
+    with stranger(port, b"forger") as peer:
         peer.send(msgpack.packb((ack.type, ack.to_wire(), "forger")))  # as Locust writes its messages
         assert peer.poll(10_000), "the master answers, with a welcome"
 

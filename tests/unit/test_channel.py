@@ -15,7 +15,7 @@ from zmq.utils import z85
 from support.secret import SECRET
 from traffic.channel.guard import close_to_strangers, judged, prove_to_master
 from traffic.channel.new_secret import make_secret
-from traffic.channel.refusals import REPORT_EVERY_S, Refusals, why_refused
+from traffic.channel.refusals import GONE, REPORT_EVERY_S, Refusals, why_refused
 from traffic.channel.secret import Keys, SecretError, check_channel, keys_from
 
 KEYS, OTHERS = Keys.of(SECRET.encode()), Keys.of(b"another secret, which is as long as the first")
@@ -111,8 +111,15 @@ def test_a_refusal_says_what_to_do(event: int, value: int, *, master: bool, secr
     assert why_refused(event, value, master=master, secret=secret).startswith(said)
 
 
-def test_who_only_connects_to_the_master_and_goes_is_not_worth_a_word() -> None:
-    assert why_refused(CLOSED, 104, master=True, secret=True) == ""
+def test_who_only_connects_to_the_master_and_goes_is_mentioned_seldom(caplog: pytest.LogCaptureFixture) -> None:
+    now = 0.0
+    refusals, why = Refusals(lambda: now), why_refused(CLOSED, 104, master=True, secret=True)
+    caplog.set_level(logging.INFO)
+    for _ in range(20):
+        refusals.note(why, master=True)
+        now += REPORT_EVERY_S
+    assert why == GONE
+    assert [record.levelno for record in caplog.records] == [logging.INFO]
 
 
 def test_a_refusal_is_said_at_once_and_then_seldom(caplog: pytest.LogCaptureFixture) -> None:

@@ -35,7 +35,7 @@ def close_to_strangers(socket: Any, keys: Keys) -> Callable[[], None]:
     socket.curve_secretkey = keys.master_secret
     socket.zap_domain = _DOMAIN
     # Without it, libzmq lets in whoever knows the master's public key if nobody answers.
-    socket.setsockopt(zmq.ZAP_ENFORCE_DOMAIN, 1)
+    socket.zap_enforce_domain = True
     return asked.close  # type: ignore[no-any-return]
 
 
@@ -43,7 +43,7 @@ def prove_to_master(socket: Any, keys: Keys) -> None:
     """Have a worker's socket, which is not connected yet, talk to the master alone, by the workers' key."""
     socket.curve_serverkey = keys.master_public
     socket.curve_publickey, socket.curve_secretkey = keys.worker_public, keys.worker_secret
-    socket.setsockopt(zmq.RECONNECT_IVL_MAX, _MOST_BETWEEN_MS)
+    socket.reconnect_ivl_max = _MOST_BETWEEN_MS
 
 
 def _answer(asked: Any, key: bytes) -> None:

@@ -15,6 +15,10 @@ from traffic.environment import SECRET_FILE
 logger = logging.getLogger(__name__)
 
 REPORT_EVERY_S = 30.0
+# What somebody may be who connects to the master and goes: once in ten minutes, and no warning.
+GONE = f"it went before it had said anything: a health check, or a worker without this secret ({SECRET_FILE})"
+GONE_EVERY_S = 600.0
+_PAUSE_S = 0.02
 _FAILED = zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL | zmq.EVENT_HANDSHAKE_FAILED_AUTH
 
 
@@ -22,10 +26,10 @@ def why_refused(event: int, value: int, *, master: bool, secret: bool) -> str:
     """Return why a handshake failed, from the side of a master or a worker that has a secret or none.
 
     `event` and `value` are those of ZeroMQ's monitor (zmq_socket_monitor). The sentence is about the other side. It is
-    empty if somebody has only connected to a master and gone, as health checks do.
+    `GONE` for a worker without a secret that went before the master had read that it has none.
     """
     if master and event == zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL:
-        return ""
+        return GONE
     me, other = ("master", "worker") if master else ("worker", "master")
     if event == zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL and value == zmq.PROTOCOL_ERROR_ZMTP_MECHANISM_MISMATCH:
         if secret:
@@ -52,16 +56,24 @@ class Refusals:
         self._unreported: Counter[str] = Counter()
         self.latest = ""
 
+    def await_latest(self, within_s: float) -> str:
+        """Return the latest reason; wait for one if there is none yet."""
+        deadline = now_s() + within_s
+        while not self.latest and now_s() < deadline:
+            gevent.sleep(_PAUSE_S)
+        return self.latest
+
     def note(self, why: str, *, master: bool) -> None:
         """Count a refusal, and report it unless that was done lately for the same reason."""
         self.latest, now = why, self._clock()
         self._unreported[why] += 1
-        if now - self._reported_at.get(why, -REPORT_EVERY_S) < REPORT_EVERY_S:
+        level, every_s = (logging.INFO, GONE_EVERY_S) if why == GONE else (logging.WARNING, REPORT_EVERY_S)
+        if now - self._reported_at.get(why, -every_s) < every_s:
             return
         times = self._unreported.pop(why)
         others = f" ({times} times since this was last said)" if times > 1 else ""
         what = "a peer at the workers' port was refused" if master else "the connection to the master was refused"
-        logger.warning("%s: %s%s", what, why, others)
+        logger.log(level, "%s: %s%s", what, why, others)
         self._reported_at[why] = now
 
 
@@ -83,7 +95,6 @@ def report_refusals(socket: Any, on_closed: Callable[[], None], *, master: bool,
                 monitor.close()
                 on_closed()
                 return
-            if why := why_refused(told["event"], told["value"], master=master, secret=secret):
-                refusals.note(why, master=master)
+            refusals.note(why_refused(told["event"], told["value"], master=master, secret=secret), master=master)
 
     gevent.spawn(watch)

@@ -299,10 +299,13 @@ class Cluster:
 
 
 class Cable:
-    """A TCP connection's way through the test: to the port `to`, from `port`, and it can be damaged."""
+    """A TCP connection's way through the test: to the port `to`, from `port`, and it can be damaged.
+
+    `seen` has every byte that has passed, in either direction.
+    """
 
     def __init__(self, to: int) -> None:
-        self._to = to
+        self._to, self.seen = to, bytearray()
         self._ends: list[socket.socket] = []
         self._threads: list[threading.Thread] = []
         self._flowing = threading.Event()
@@ -340,6 +343,7 @@ class Cable:
         with contextlib.suppress(OSError):
             while data := source.recv(1 << 16):
                 self._flowing.wait()
+                self.seen += data
                 sink.sendall(data)
         _shut(source, sink)
 

@@ -47,7 +47,7 @@ def why_refused(event: int, value: int, *, master: bool, secret: bool) -> str:
 class Refusals:
     """Counts what one side of the channel refused, or was refused, and reports each reason once in `REPORT_EVERY_S`.
 
-    `latest` is the latest reason; empty if nothing was refused.
+    `latest` is the latest reason; empty if nothing was refused since a connection was made.
     """
 
     def __init__(self, clock: Callable[[], float] = now_s) -> None:
@@ -86,7 +86,7 @@ def report_refusals(socket: Any, on_closed: Callable[[], None], *, master: bool,
 
     Call it before the socket is bound or connected.
     """
-    monitor = socket.get_monitor_socket(_FAILED | zmq.EVENT_MONITOR_STOPPED)
+    monitor = socket.get_monitor_socket(_FAILED | zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_MONITOR_STOPPED)
 
     def watch() -> None:
         while True:
@@ -95,6 +95,9 @@ def report_refusals(socket: Any, on_closed: Callable[[], None], *, master: bool,
                 monitor.close()
                 on_closed()
                 return
+            if told["event"] == zmq.EVENT_HANDSHAKE_SUCCEEDED:
+                refusals.latest = ""
+                continue
             refusals.note(why_refused(told["event"], told["value"], master=master, secret=secret), master=master)
 
     gevent.spawn(watch)

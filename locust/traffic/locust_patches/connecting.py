@@ -8,13 +8,11 @@ import errno
 import logging
 import os
 import socket
-import sys
 from collections.abc import Callable
 from typing import Any
 
 import gevent
 from locust.env import Environment
-from locust.exception import RPCSendError
 from locust.runners import WorkerRunner
 
 from traffic.channel.refusals import refusals
@@ -23,9 +21,6 @@ logger = logging.getLogger(__name__)
 
 # Together under five seconds; a master that was started at the same time needs one or two.
 SILENT_CONNECT_S, PROBE_S = 3.0, 1.0
-# How long a refusal may be on its way from ZeroMQ's thread.
-REFUSED_WITHIN_S = 1.0
-EXIT_REFUSED = 4
 # How long the master may take to answer the hello of a worker that Locust lists.
 SILENT_HELLO_S = 5.0
 
@@ -42,14 +37,7 @@ def report_missing_master() -> None:
 
     def reporting(runner: WorkerRunner, environment: Environment, master_host: str, master_port: int) -> None:
         gevent.spawn_later(SILENT_CONNECT_S, _report_if_alone, runner, master_host, master_port)
-        try:
-            connect(runner, environment, master_host, master_port)
-        except RPCSendError:  # ZeroMQ does not try again where one side has a secret and the other has none
-            why = refusals.await_latest(REFUSED_WITHIN_S) or why_no_master(master_host, master_port)
-            logger.error(
-                "refused to start: the master at %s:%d does not take this worker: %s", master_host, master_port, why
-            )  # noqa: TRY400 - the reason is all there is to say
-            sys.exit(EXIT_REFUSED)
+        connect(runner, environment, master_host, master_port)
 
     reporting.reporting = True  # type: ignore[attr-defined]
     WorkerRunner.__init__ = reporting  # type: ignore[assignment, method-assign]

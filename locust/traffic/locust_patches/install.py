@@ -6,7 +6,7 @@ from typing import NoReturn
 from locust.env import Environment
 from locust.runners import MasterRunner, WorkerRunner
 
-from traffic.channel.secret import SecretError
+from traffic.errors import RefusedError
 from traffic.locust_patches.channel import close_channel
 from traffic.locust_patches.connecting import report_missing_master
 from traffic.locust_patches.defaults import (
@@ -22,10 +22,10 @@ from traffic.locust_patches.parser import make_parser_once
 from traffic.locust_patches.worker_tests import stop_early_start
 
 
-def patch_process(refuse: Callable[[SecretError], NoReturn]) -> None:
+def patch_process(refuse: Callable[[RefusedError], NoReturn]) -> None:
     """Change Locust in this process; call it before Locust makes a runner. A second call changes nothing.
 
-    `refuse` ends a process that has a secret which cannot be used.
+    `refuse` ends a process whose secret cannot be used, or does not fit.
     """
     make_parser_once()
     close_channel(refuse)

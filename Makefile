@@ -80,6 +80,9 @@ test-all: ## everything: slow tests too, then fuzzing, chaos and the simulation 
 	@$(MAKE) chaos ROUNDS=$(or $(ROUNDS),20)
 	@$(MAKE) simulate SEEDS=$(or $(SEEDS),5000)
 
+collect: ## compile and list the tests, and run none
+	$(pytest) --collect-only -q tests
+
 test-unit: ## the tests that start no stack
 	$(pytest) $(wildcard tests/unit tests/property tests/simulation)
 

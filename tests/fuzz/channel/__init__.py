@@ -1,0 +1,1 @@
+"""Odd frames at the workers' port."""

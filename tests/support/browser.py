@@ -28,8 +28,8 @@ def chromium() -> str:
 
 
 @contextmanager
-def a_browser() -> Iterator[Browser]:
-    """Run a browser for the length of a block.
+def a_browser(*more: str) -> Iterator[Browser]:
+    """Run a browser for the length of a block; with `more` arguments.
 
     A block is a test or a module, not a session: while it is open, this thread has a running event loop, and tests of
     other modules want one of their own.
@@ -37,7 +37,7 @@ def a_browser() -> Iterator[Browser]:
     path = chromium()
     expect.set_options(timeout=PATIENCE_MS)
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
+        browser = playwright.chromium.launch(executable_path=path, args=[*ARGUMENTS, *more])
         yield browser
         browser.close()
 

@@ -17,8 +17,8 @@ from traffic.channel.secret import Keys
 _DOMAIN = b"traffic"
 _ASKED_AT = "inproc://zeromq.zap.01"
 _LET_IN, _REFUSED = (b"200", b""), (b"400", b"it does not have the workers' key")
-# A worker that is refused tries again after 0.1 s, 0.2 s ... up to this; in milliseconds. One that was cut off is not to
-# come back much later than it could: others would send again what it has sent.
+# A worker that is refused tries again after 0.1 s, 0.2 s ... up to this; in milliseconds. One that was cut off is to
+# come back as soon as it can: others would send again what it has sent.
 _MOST_BETWEEN_MS = 800
 
 

@@ -89,6 +89,7 @@ class Settings:
     keep_days: int
     state_dir: Path
     allowed_hosts: str
+    trusted_proxies: str
 
     @classmethod
     def read(cls, options: argparse.Namespace) -> "Settings":

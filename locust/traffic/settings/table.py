@@ -456,5 +456,12 @@ OPTIONS = (
         str,
         example="load.example",
     ),
+    Option(
+        "traffic_trusted_proxies",
+        "",
+        "Addresses of reverse proxies whose X-Forwarded headers are believed, with commas between them",
+        str,
+        example="172.16.0.0/12",
+    ),
 )
 BY_NAME = {option.name: option for option in OPTIONS}

@@ -10,6 +10,7 @@ from traffic.master.web.files import Files
 from traffic.master.web.metrics import Metrics
 from traffic.master.web.pages import Pages
 from traffic.master.web.preview import Preview
+from traffic.master.web.proxies import TrustedProxies, read_networks
 from traffic.master.web.reports import Reports
 from traffic.master.web.results import ResultsRoutes
 from traffic.master.web.routes import MasterView, Routes
@@ -43,5 +44,7 @@ class Web:
         add_tab(routes.app)
         try:
             SameOriginGuard(routes)
+            if networks := read_networks(str(routes.options.traffic_trusted_proxies or "")):
+                routes.app.wsgi_app = TrustedProxies(routes.app.wsgi_app, networks)  # type: ignore[method-assign]
         except SettingsError as error:
             refuse_to_start(error)

@@ -59,6 +59,20 @@ def _is_own_url(url: str, host: str) -> bool:
         return False
 
 
+def _behind_proxy(headers: Mapping[str, str]) -> str:
+    """Return what to set if the page may be this master's own, and a reverse proxy has changed its name."""
+    if "Sec-Fetch-Site" in headers:
+        return ""  # the browser knows better
+    named = headers.get("X-Forwarded-Host") or "the page's name"
+    here = headers.get("Host", "")[:100]
+    return (
+        f" If it is, behind a reverse proxy: that proxy asks for the host {here!r}. Let it pass on the browser's Host "
+        "(nginx: proxy_set_header Host $host), or have it send X-Forwarded-Host and list its address in "
+        f"--traffic-trusted-proxies (TRAFFIC_TRUSTED_PROXIES); and list {named[:100]} in --traffic-allowed-hosts "
+        "(TRAFFIC_ALLOWED_HOSTS)."
+    )
+
+
 class SameOriginGuard:
     """Checks every request before its view, Locust's own included, and completes the headers of every answer."""
 
@@ -89,12 +103,20 @@ class SameOriginGuard:
         if not source:
             return None
         logger.warning("refused %s %s, sent by a %s", request.method, request.path, source)
-        return refuse(403, f"This was sent by a {source}, not by this master's own page.")
+        text = f"This was sent by a {source}, not by this master's own page."
+        return refuse(403, text + _behind_proxy(dict(request.headers)))
+
+    def _secure_cookies(self, response: Response) -> None:
+        """Let no cookie that was set over https go over http; behind a proxy, only the request says which it was."""
+        cookies = response.headers.getlist("Set-Cookie")
+        if cookies and request.is_secure:
+            response.headers.setlist("Set-Cookie", [one if "; Secure" in one else f"{one}; Secure" for one in cookies])
 
     def _seal(self, response: Response) -> Response:
         for name in [name for name, _ in response.headers if name.lower().startswith("access-control-")]:
             response.headers.remove(name)
         response.headers.setdefault("X-Frame-Options", "SAMEORIGIN")
+        self._secure_cookies(response)
         if not self._routes.is_ours(request.path):
             response.headers.setdefault("Content-Security-Policy", FRAMES)
             return response

@@ -109,6 +109,7 @@ ANY_TEXT = {
     "traffic_resume",
     "traffic_state_dir",
     "traffic_allowed_hosts",
+    "traffic_trusted_proxies",
 }
 
 

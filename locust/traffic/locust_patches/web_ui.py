@@ -2,11 +2,14 @@
 
 import json
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flask import Flask, Response, request
 
 from traffic.locust_patches import states
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
 
 View = Callable[..., Any]
 
@@ -36,6 +39,11 @@ def keep_page_polling(app: Flask, is_ending: Callable[[], bool]) -> None:
         return response
 
     app.after_request(keep_polling)
+
+
+def put_before(app: Flask, wrap: "Callable[[WSGIApplication], WSGIApplication]") -> None:
+    """Have every request pass through what `wrap` returns, before the web UI sees it."""
+    app.wsgi_app = wrap(app.wsgi_app)  # type: ignore[assignment, method-assign]
 
 
 def guard_every_request(app: Flask, before: list[Callable[[], Response | None]], after: View) -> None:

@@ -2,6 +2,7 @@
 
 from locust.web import WebUI
 
+from traffic.locust_patches.web_ui import put_before
 from traffic.master.finish import refuse_to_start
 from traffic.master.web.checked_start import CheckedStart
 from traffic.master.web.controls import Controls
@@ -45,6 +46,6 @@ class Web:
         try:
             SameOriginGuard(routes)
             if networks := read_networks(str(routes.options.traffic_trusted_proxies or "")):
-                routes.app.wsgi_app = TrustedProxies(routes.app.wsgi_app, networks)  # type: ignore[method-assign]
+                put_before(routes.app, lambda app: TrustedProxies(app, networks))
         except SettingsError as error:
             refuse_to_start(error)

@@ -16,7 +16,7 @@ from flask import Response, request
 from traffic.locust_patches.web_ui import guard_every_request
 from traffic.master.web.hosts import AllowedHosts
 from traffic.master.web.page_html import SCRIPT_SOURCE
-from traffic.master.web.routes import Routes, answer, refuse
+from traffic.master.web.routes import Routes, answer
 
 logger = logging.getLogger(__name__)
 
@@ -104,7 +104,8 @@ class SameOriginGuard:
             return None
         logger.warning("refused %s %s, sent by a %s", request.method, request.path, source)
         text = f"This was sent by a {source}, not by this master's own page."
-        return refuse(403, text + _behind_proxy(dict(request.headers)))
+        # In the terminal's words, as above.
+        return answer({"error": text + _behind_proxy(dict(request.headers))}, 403)
 
     def _secure_cookies(self, response: Response) -> None:
         """Let no cookie that was set over https go over http; behind a proxy, only the request says which it was."""

@@ -59,7 +59,7 @@ def test_a_run_that_is_started_here_moves_the_bar_to_its_end(
     lines = traffic.page.locator("#chart-times .scatterlayer .trace")
     expect(lines).to_have_count(2)
     for number in range(2):
-        expect(lines.nth(number).locator("path.js-line").first).to_have_attribute("d", DRAWN)
+        expect(lines.nth(number).locator('path.js-line[d*="L"]')).not_to_have_count(0)  # some may be single points
     times = traffic.section("Response times").get_by_role("row", name=f"All {RECORDS}")
     expect(times).to_have_text(re.compile(rf"^All{RECORDS}(\d+\.?\d* m?s){{7}}$"))
     assert traffic.alarms == []

@@ -3,12 +3,14 @@
 import logging
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, NoReturn
 
 import gevent
 import pytest
 import zmq as plain
 import zmq.green as zmq
+from locust.rpc import Message
 from locust.rpc.zmqrpc import BaseSocket
 from zmq.utils import z85
 
@@ -17,6 +19,7 @@ from traffic.channel.guard import close_to_strangers, judged, prove_to_master
 from traffic.channel.new_secret import make_secret
 from traffic.channel.refusals import GONE, REPORT_EVERY_S, Refusals, why_refused
 from traffic.channel.secret import Keys, SecretError, check_channel, keys_from
+from traffic.locust_patches.channel import close_channel
 
 KEYS, OTHERS = Keys.of(SECRET.encode()), Keys.of(b"another secret, which is as long as the first")
 RAW = z85.decode(KEYS.worker_public)
@@ -199,6 +202,27 @@ def test_where_nobody_answers_whether_a_peer_is_let_in_nobody_is(monkeypatch: py
     with pytest.raises(gevent.Timeout):
         channel.received(1.0)
     channel.close()
+
+
+def refuse(error: Exception) -> NoReturn:
+    raise error
+
+
+def test_what_cannot_be_sent_and_was_not_refused_is_left_to_locust(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(BaseSocket, "__init__", BaseSocket.__init__)
+    monkeypatch.setattr(BaseSocket, "send", BaseSocket.send)
+    monkeypatch.setattr("traffic.locust_patches.channel.REFUSED_WITHIN_S", 0.0)
+    close_channel(refuse)
+    tries: list[bytes] = []
+
+    def send(data: bytes, *_: int) -> None:
+        tries.append(data)
+        if len(tries) == 1:
+            raise plain.ZMQError(plain.ETERM)
+
+    message = Message("heartbeat", None, "a worker")
+    BaseSocket.send(SimpleNamespace(socket=SimpleNamespace(send=send)), message)
+    assert tries == [message.serialize()] * 2
 
 
 def test_locusts_sockets_are_made_as_this_release_of_it_makes_them() -> None:

@@ -53,10 +53,10 @@ def close_channel(refuse: Callable[[RefusedError], NoReturn]) -> None:
     def sending(socket: Any, message: Message) -> None:
         try:
             socket.socket.send(message.serialize(), zmq.NOBLOCK)
-        except zmq.Again:
+        except zmq.ZMQError:
             if why := refusals.await_latest(REFUSED_WITHIN_S):
                 refuse(NotTakenError(f"the master does not take this worker: {why}"))
-            send(socket, message)  # Locust tries several times
+            send(socket, message)  # Locust tries several times, and raises what it catches elsewhere
 
     closing.closing = True  # type: ignore[attr-defined]
     BaseSocket.__init__, BaseSocket.send = closing, sending  # type: ignore[method-assign]

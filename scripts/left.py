@@ -10,7 +10,7 @@ _SETTLED = (RecordState.DELIVERED, RecordState.REJECTED, RecordState.IN_DOUBT)
 
 
 def what_is_left(state: Path, *, suspended: bool) -> str:
-    """Return how far the latest run that was cut off or suspended had come, how to go on; empty if there is none."""
+    """Return how far the latest run cut off or suspended had come, and how to go on; empty if there is none."""
     for path in sorted(state.glob("runs/*/journal.sqlite"), reverse=True):
         try:
             journal = Journal.open(path)

@@ -5,8 +5,8 @@
 
 The environment says what to start: WORKERS, USERS, SPAWN_RATE, FILE, HOST (another API: then no stub is started),
 STATE, API_PORT, WEB_PORT, MASTER_PORT. TRAFFIC_* and STUB_* reach Locust and the stub as they are. Everything listens
-on 127.0.0.1. Exit codes: 0 all delivered, 3 not all, 4 refused to start,
-5 a check failed, 6 suspended; anything else is a crash.
+on 127.0.0.1. Exit codes: 0 all delivered, 3 not all, 4 refused to start, 5 a check failed, 6 suspended; anything else
+is a crash.
 """
 
 import contextlib
@@ -82,9 +82,8 @@ class Stack:
         """Handle a signal."""
         self.asked.append(number)
         if len(self.asked) == 1:
-            say(
-                "stopping; Ctrl-C to stop at once" if number != signal.SIGINT else "stopping; once more to stop at once"
-            )
+            again = "once more" if number == signal.SIGINT else "Ctrl-C"
+            say(f"stopping; {again} to stop at once")
         elif self._hurried():
             say("stopping at once")
 

@@ -118,9 +118,9 @@ def interrupt_main_greenlet() -> None:
     Locust leaves SIGINT to Python, which raises it in whichever greenlet is running: that one breaks in mid-work, be it
     the one that reads the workers' messages, or a user in mid-request. Needed for Locust 2.47.
     """
-    gevent.signal_handler(signal.SIGINT, _throw_in_main, KeyboardInterrupt())
+    gevent.signal_handler(signal.SIGINT, _throw_in_main, KeyboardInterrupt)
 
 
-def _throw_in_main(error: BaseException) -> None:
+def _throw_in_main(error: BaseException | type[BaseException]) -> None:
     hub = gevent.get_hub()
     hub.loop.run_callback(hub.parent.throw, error)

@@ -123,9 +123,7 @@ class RunFinisher:
             return self._quit(active_run, broken=broken, suspend=suspend)
 
     def _quit(self, active_run: ActiveRun | None, *, broken: bool, suspend: bool) -> bool:
-        if self._suspended:
-            return not self._workers_wait
-        if suspend and not broken and self._suspend(active_run):
+        if self._suspended or (suspend and not broken and self._suspend(active_run)):
             return not self._workers_wait
         if active_run is None:
             return True

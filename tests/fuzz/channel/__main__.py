@@ -25,7 +25,9 @@ from support.fake_api import FakeApi, Step, fake_api
 from support.stranger import ODD, stranger
 from traffic.core.protocol import Ack, Hello
 
-RECORDS, USERS, WORKERS = 2000, 8, 2
+USERS, WORKERS = 8, 2
+# The run is to outlast the frames: one record is sent while some hundreds of them are.
+LEAST_RECORDS, FRAMES_A_RECORD = 2000, 200
 ANOTHER = "another secret, which is as long as the first"
 # Frames that one peer, or one connection, sends.
 OF_ONE = 500
@@ -125,10 +127,10 @@ def main() -> int:
     made.add_argument("--frames", type=int, default=20_000, help="how many frames")
     made.add_argument("--first", type=int, default=0, help="the first seed")
     asked = made.parse_args()
-    began = time.monotonic()
+    began, records = time.monotonic(), LEAST_RECORDS + asked.frames // FRAMES_A_RECORD
     with tempfile.TemporaryDirectory() as folder, fake_api() as api:
         api.always(Step(delay=2.0))
-        options: dict[str, Any] = {"TRAFFIC_FILE": records_file(Path(folder), RECORDS)}
+        options: dict[str, Any] = {"TRAFFIC_FILE": records_file(Path(folder), records)}
         with Cluster(Path(folder), api.url, workers=WORKERS, users=USERS, locustfile=REPLAY, **options) as cluster:
             cluster.until(lambda: api.count > 0, "the run has begun")
             sent = fuzz(cluster, api, asked.frames, asked.first)
@@ -136,8 +138,8 @@ def main() -> int:
             api.always(Step())
             code = cluster.wait(seconds=300)
             counts = cluster.report["counts"]
-            once = Counter(post.index for post in api.posts()) == dict.fromkeys(range(RECORDS), 1)
-            good = code == 0 and counts["delivered"] == counts["attempts"] == RECORDS and once
+            once = Counter(post.index for post in api.posts()) == dict.fromkeys(range(records), 1)
+            good = code == 0 and counts["delivered"] == counts["attempts"] == records and once
             dropped = cluster.master.log.count("dropped a message")
             if not good:
                 print(cluster.master.log[-5000:])

@@ -54,12 +54,17 @@ def parse_host(text: str) -> HostPort | None:
     return HostPort(str(host.address), port) if host.address else host
 
 
+def entries_of(listed: str) -> list[str]:
+    """Return the entries of a list in an option: between them stand commas or spaces."""
+    return [entry for entry in re.split(r"[\s,]+", listed) if entry]
+
+
 class AllowedHosts:
     """The hosts that this master answers to. SettingsError if `listed` has an entry that is no host."""
 
     def __init__(self, web_host: str, listed: str) -> None:
         self._every_number = web_host in EVERYWHERE
-        entries = [entry for entry in re.split(r"[\s,]+", listed) if entry]
+        entries = entries_of(listed)
         self.any = ANY in entries
         self._allowed = frozenset(_listed(entry for entry in entries if entry != ANY))
         if not self._every_number:

@@ -4,13 +4,13 @@ The rule that this module guards: only a peer whose address --traffic-trusted-pr
 could name the host that `hosts` allows, and so pass for this master's own page.
 """
 
-import re
 from collections.abc import Iterable
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import TYPE_CHECKING
 
 from werkzeug.middleware.proxy_fix import ProxyFix
 
+from traffic.master.web.hosts import HostPort, entries_of
 from traffic.settings import SettingsError
 
 if TYPE_CHECKING:
@@ -34,20 +34,16 @@ class TrustedProxies:
 
     def trusts(self, peer: str) -> bool:
         """Return whether the peer's address is that of a trusted proxy."""
-        try:
-            found = ip_address(peer.partition("%")[0])
-        except ValueError:
-            return False  # a Unix socket has none
-        address = getattr(found, "ipv4_mapped", None) or found
-        return any(address in network for network in self._networks)
+        address = HostPort(peer.partition("%")[0]).address  # a Unix socket has none
+        return address is not None and any(address in network for network in self._networks)
 
 
 def read_networks(listed: str) -> list[Network]:
     """Return the networks that --traffic-trusted-proxies lists. SettingsError if an entry is none."""
-    found = []
-    for entry in re.split(r"[\s,]+", listed.strip()):
+    found: list[Network] = []
+    for entry in entries_of(listed):
         try:
-            found += [ip_network(entry)] if entry else []
+            found.append(ip_network(entry))
         except ValueError:
             rule = "--traffic-trusted-proxies must list addresses or networks, such as 10.0.0.7 or 172.16.0.0/12"
             remedy = "Set TRAFFIC_TRUSTED_PROXIES to those of your proxies, with commas between them."
